@@ -1,0 +1,16 @@
+-- What the role the server runs as may do (core 10). Run after every migration; :server is that role, quoted.
+-- It owns nothing. It inserts and reads; it updates where a state moves; it deletes only from queues.
+grant usage on schema public to :server;
+revoke create on schema public from public;
+revoke all on all tables in schema public from :server;
+grant select on all tables in schema public to :server;
+grant insert on all tables in schema public to :server;
+grant usage on all sequences in schema public to :server;
+grant update on
+  identity, enrolment, api_token, privileged_action, target, account, account_role, purpose, access_request, access_grant,
+  grant_proof, node, lease, session, ledger_tile, subject_key, idempotency
+to :server;
+grant delete on ledger_pending, idempotency to :server;
+revoke insert on ledger_pending from :server;
+revoke insert on schema_migration from :server;
+grant execute on function ledger_extend(bigint) to :server;

@@ -1,0 +1,90 @@
+import { CamelCasePlugin, Kysely, PostgresDialect, type Transaction } from 'kysely'
+import pg from 'pg'
+import type { Log } from './log.ts'
+import type { Database } from './schema.gen.ts'
+import type { Secret } from './secret.ts'
+
+/** For reads. */
+export type Db = Kysely<Database>
+
+declare const insideTransaction: unique symbol
+/** For writes: only `transact` makes one, so a write outside a transaction does not compile. */
+export type Tx = Transaction<Database> & { readonly [insideTransaction]: true }
+
+/** Where a PostgreSQL is and as whom. `host` may be a socket folder. */
+export type Connection = {
+  readonly host: string
+  readonly port: number
+  readonly user: string
+  readonly password: Secret
+  readonly database: string
+  /** `undefined` for sockets; otherwise as `pg` takes it. */
+  readonly ssl?: pg.ClientConfig['ssl']
+}
+
+export type OpenDatabase = AsyncDisposable & { readonly db: Db; readonly pool: pg.Pool }
+
+/** Deadlock and serialisation failures are safe to run again: a command has no effect outside its transaction. */
+const RETRYABLE = new Set(['40001', '40P01'])
+const RETRIES = 5
+
+const INT8 = 20
+
+/** Opens a pool. An idle connection that breaks is logged and replaced; the next query says what is wrong. */
+export function openDatabase(connection: Connection, options: { max?: number; log: Log }): OpenDatabase {
+  const pool = new pg.Pool({ ...clientConfig(connection), max: options.max ?? 10, idleTimeoutMillis: 60_000 })
+  pool.on('error', (error) => options.log.warn({ err: error }, 'an idle database connection broke'))
+  const db = new Kysely<Database>({
+    dialect: new PostgresDialect({ pool }),
+    plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true })],
+  })
+  return { db, pool, [Symbol.asyncDispose]: () => db.destroy() }
+}
+
+/** What `pg.Client` takes for a connection; bigints arrive as numbers and never lose digits silently. */
+export function clientConfig(connection: Connection): pg.ClientConfig {
+  return {
+    host: connection.host,
+    port: connection.port,
+    user: connection.user,
+    password: connection.password.reveal(),
+    database: connection.database,
+    ssl: connection.ssl ?? false,
+    keepAlive: true,
+    connectionTimeoutMillis: 10_000,
+    types: { getTypeParser: (oid: number, format?: 'text' | 'binary') => parserOf(oid, format) },
+  }
+}
+
+/** Runs `write` in one transaction and commits. Again, at most five times, when the database says the order of two was the trouble. */
+export async function transact<T>(db: Db, write: (tx: Tx) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- this is the one place that makes a Tx
+      return await db.transaction().execute((transaction) => write(transaction as Tx))
+    } catch (error) {
+      if (attempt >= RETRIES || !RETRYABLE.has(sqlState(error) ?? '')) throw error
+    }
+  }
+}
+
+/** The SQLSTATE of an error that came from PostgreSQL. */
+export function sqlState(error: unknown): string | undefined {
+  return error instanceof pg.DatabaseError ? error.code : undefined
+}
+
+/** The constraint an error of PostgreSQL names, to turn a violated rule into its problem. */
+export function violatedConstraint(error: unknown): string | undefined {
+  return error instanceof pg.DatabaseError ? error.constraint : undefined
+}
+
+function parserOf(oid: number, format: 'text' | 'binary' | undefined) {
+  if (oid === INT8 && format !== 'binary') return parseInt8
+  return format === 'binary' ? pg.types.getTypeParser(oid, 'binary') : pg.types.getTypeParser(oid, 'text')
+}
+
+function parseInt8(text: string): number {
+  const value = Number(text)
+  if (!Number.isSafeInteger(value)) throw new Error(`the number ${text} does not fit; nothing of ours counts that far`)
+  return value
+}

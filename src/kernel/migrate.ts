@@ -1,0 +1,120 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import { Kysely, PostgresDialect, sql } from 'kysely'
+import { Migrator, type Migration } from 'kysely/migration'
+import pg from 'pg'
+import { clientConfig, type Connection } from './db.ts'
+
+/** Where the SQL files are: beside `src` in the tree and in the package alike. */
+const FOLDER = join(import.meta.dirname, '..', '..', 'migrations')
+const RIGHTS = 'server-rights.sql'
+
+type Bookkeeping = { schema_checksum: { name: string; sha256: string } }
+type SqlFile = { name: string; text: string; sha256: string }
+
+export type Migrated = { readonly applied: readonly string[]; readonly version: string }
+
+/**
+ * Brings the schema to this release (core 18): applies what is missing, in order, and gives the server's role its rights.
+ * Throws when an applied file was edited since, or when the database is newer than this release. Safe to run from several nodes at once.
+ */
+export async function migrate(owner: Connection, serverRole: string): Promise<Migrated> {
+  const files = await sqlFiles()
+  const db = new Kysely<Bookkeeping>({
+    dialect: new PostgresDialect({ pool: new pg.Pool({ ...clientConfig(owner), max: 2 }) }),
+  })
+  try {
+    const known = await checksums(db)
+    refuseEdited(files, known)
+    const migrator = new Migrator({
+      db,
+      provider: { getMigrations: async () => migrations(files) },
+      migrationTableName: 'schema_migration',
+      migrationLockTableName: 'schema_migration_lock',
+    })
+    const { error, results } = await migrator.migrateToLatest()
+    if (error) throw error
+    await db.transaction().execute(async (tx) => {
+      await sql.raw(await rightsFor(serverRole)).execute(tx)
+    })
+    const applied = (results ?? [])
+      .filter((result) => result.status === 'Success')
+      .map((result) => result.migrationName)
+    return { applied, version: files.at(-1)?.name ?? '' }
+  } finally {
+    await db.destroy()
+  }
+}
+
+/** What the database's schema is, and what this release wants; a node that finds another one does not start. */
+export async function schemaState(connection: Connection): Promise<{ found: string | null; wanted: string }> {
+  const wanted = (await sqlFiles()).at(-1)?.name ?? ''
+  const client = new pg.Client(clientConfig(connection))
+  await client.connect()
+  try {
+    const { rows } = await client
+      .query<{ found: string | null }>(
+        `select case when to_regclass('schema_migration') is null then null else (select max(name) from schema_migration) end as found`,
+      )
+      .catch(async (error: unknown) => {
+        if (error instanceof pg.DatabaseError && error.code === '42P01') return { rows: [{ found: null }] }
+        throw error
+      })
+    return { found: rows[0]?.found ?? null, wanted }
+  } finally {
+    await client.end()
+  }
+}
+
+async function sqlFiles(): Promise<SqlFile[]> {
+  const names = (await readdir(FOLDER)).filter((name) => /^\d{4}_[a-z-]+\.sql$/.test(name)).sort()
+  return Promise.all(
+    names.map(async (file) => {
+      const text = await readFile(join(FOLDER, file), 'utf8')
+      return { name: file.slice(0, -4), text, sha256: createHash('sha256').update(text).digest('hex') }
+    }),
+  )
+}
+
+async function checksums(db: Kysely<Bookkeeping>): Promise<Map<string, string>> {
+  await sql`create table if not exists schema_checksum (name text primary key, sha256 text not null)`.execute(db)
+  await sql`comment on table schema_checksum is 'A row is the hash of a migration as it was applied.'`.execute(db)
+  const rows = await db.selectFrom('schema_checksum').selectAll().execute()
+  return new Map(rows.map((row) => [row.name, row.sha256]))
+}
+
+function refuseEdited(files: readonly SqlFile[], known: ReadonlyMap<string, string>): void {
+  const names = new Set(files.map((file) => file.name))
+  for (const name of known.keys()) {
+    if (!names.has(name))
+      throw new Error(`the database has migration ${name}, which this release does not know: start a newer release`)
+  }
+  for (const file of files) {
+    const applied = known.get(file.name)
+    if (applied !== undefined && applied !== file.sha256) {
+      throw new Error(
+        `migration ${file.name} was edited after it had been applied: restore the file, and write a new migration instead`,
+      )
+    }
+  }
+}
+
+function migrations(files: readonly SqlFile[]): Record<string, Migration> {
+  return Object.fromEntries(
+    files.map((file) => [
+      file.name,
+      {
+        up: async (db: Kysely<unknown>) => {
+          await sql.raw(file.text).execute(db)
+          await sql`insert into schema_checksum (name, sha256) values (${file.name}, ${file.sha256})`.execute(db)
+        },
+      },
+    ]),
+  )
+}
+
+async function rightsFor(serverRole: string): Promise<string> {
+  const text = await readFile(join(FOLDER, RIGHTS), 'utf8')
+  return text.replaceAll(/^(?!--)(.*):server/gm, (_, before: string) => `${before}${pg.escapeIdentifier(serverRole)}`)
+}

@@ -1,0 +1,89 @@
+import { z } from 'zod'
+import type { ProblemKind } from './problem.ts'
+
+/** Which of the four functions holds the decision right over an operation. */
+export type DecidingFunction = 'iam' | 'pam' | 'nhi' | 'governance'
+
+/**
+ * An operation as a value: router, OpenAPI document, problem catalogue, CLI and the actions that policies know derive from the list.
+ * `id` is `<noun>.<verb>`: it is the policy action and the CLI command. Path parameters are written `:name`.
+ */
+export type Operation<
+  Params extends z.ZodObject = z.ZodObject,
+  Query extends z.ZodObject = z.ZodObject,
+  Input extends z.ZodType = z.ZodType,
+  Output extends z.ZodType = z.ZodType,
+> = {
+  readonly id: string
+  readonly method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE'
+  readonly path: string
+  readonly summary: string
+  readonly function: DecidingFunction
+  /** Type of the resource that the decision is about: `Grant`, `Target`, `Installation` … */
+  readonly resource: string
+  readonly params: Params
+  readonly query: Query
+  readonly input: Input
+  readonly output: Output
+  readonly problems: readonly ProblemKind[]
+  /** `none`: callable without a token (enrolment). Everything else needs a proven identity. */
+  readonly caller: 'identity' | 'none'
+  readonly status: number
+  /** `stream`: the handler returns NDJSON lines of `output`. */
+  readonly answer: 'json' | 'stream'
+}
+
+type Declared<P extends z.ZodObject, Q extends z.ZodObject, I extends z.ZodType, O extends z.ZodType> = {
+  id: string
+  method: Operation['method']
+  path: `/v1/${string}`
+  summary: string
+  function: DecidingFunction
+  resource: string
+  params?: P
+  query?: Q
+  input?: I
+  output: O
+  problems?: readonly ProblemKind[]
+  caller?: Operation['caller']
+  status?: number
+  answer?: Operation['answer']
+}
+
+const nothing = z.object({})
+
+/** Declares an operation; what is left out takes no value. */
+export function operation<
+  O extends z.ZodType,
+  P extends z.ZodObject = z.ZodObject<Record<never, never>>,
+  Q extends z.ZodObject = z.ZodObject<Record<never, never>>,
+  I extends z.ZodType = z.ZodUndefined,
+>(declared: Declared<P, Q, I, O>): Operation<P, Q, I, O> {
+  return {
+    problems: [],
+    caller: 'identity',
+    status: 200,
+    answer: 'json',
+    ...declared,
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the default of the type parameter is this very schema
+    params: declared.params ?? (nothing as unknown as P),
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+    query: declared.query ?? (nothing as unknown as Q),
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+    input: declared.input ?? (z.undefined() as unknown as I),
+  }
+}
+
+/** How many rows a page holds at most. */
+export const PAGE_LIMIT = 200
+
+/** The query of every list: a cursor from the page before, and a size. */
+export const PageQuery = z.object({
+  cursor: z.string().max(200).optional().describe('the nextCursor of the page before'),
+  limit: z.coerce.number().int().min(1).max(PAGE_LIMIT).default(50),
+})
+
+/** A page of a list; without `nextCursor` it is the last. */
+export function pageOf<Item extends z.ZodType>(item: Item) {
+  return z.object({ items: z.array(item).max(PAGE_LIMIT), nextCursor: z.string().nullable() })
+}
