@@ -1,0 +1,40 @@
+import { createPrivateKey, createPublicKey, hash, sign, verify } from 'node:crypto'
+import type { Secret } from './secret.ts'
+
+/** SHA-256 of bytes, or of a string's UTF-8. */
+export function sha256(data: Uint8Array | string): Buffer {
+  return Buffer.from(hash('sha256', data, 'binary'), 'latin1')
+}
+
+/** SHA-256 as 32 latin1 characters: no buffer is made per digest, which is more than twice as fast in a tree of a million. */
+export function sha256Latin1(data: Uint8Array): string {
+  return hash('sha256', data, 'binary')
+}
+
+/** One Ed25519 key that can sign; the seed stays inside. */
+export type Ed25519Signer = {
+  /** RFC 8032 §5.1.5: 32 bytes. */
+  readonly publicKey: Buffer
+  sign(message: Uint8Array): Buffer
+}
+
+// RFC 8410 §7: a PKCS #8 wrapper of fixed bytes around the 32-byte seed.
+const PKCS8_ED25519 = Buffer.from('302e020100300506032b657004220420', 'hex')
+// RFC 8410 §4: the same for a public key.
+const SPKI_ED25519 = Buffer.from('302a300506032b6570032100', 'hex')
+
+/** A signer from its 32-byte seed. */
+export function ed25519Signer(seed: Secret<Buffer>): Ed25519Signer {
+  const bytes = seed.reveal()
+  if (bytes.length !== 32) throw new Error('An Ed25519 seed has 32 bytes.')
+  const key = createPrivateKey({ key: Buffer.concat([PKCS8_ED25519, bytes]), format: 'der', type: 'pkcs8' })
+  const publicKey = createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(SPKI_ED25519.length)
+  return { publicKey: Buffer.from(publicKey), sign: (message) => sign(null, message, key) }
+}
+
+/** Whether `signature` is the 32-byte public key's over exactly these bytes; false too when a length is wrong. */
+export function ed25519Verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
+  if (publicKey.length !== 32 || signature.length !== 64) return false
+  const key = createPublicKey({ key: Buffer.concat([SPKI_ED25519, publicKey]), format: 'der', type: 'spki' })
+  return verify(null, message, key, signature)
+}
