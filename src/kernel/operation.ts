@@ -13,8 +13,9 @@ export type Operation<
   Query extends z.ZodObject = z.ZodObject,
   Input extends z.ZodType = z.ZodType,
   Output extends z.ZodType = z.ZodType,
+  Name extends string = string,
 > = {
-  readonly id: string
+  readonly id: Name
   readonly method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE'
   readonly path: string
   readonly summary: string
@@ -33,8 +34,14 @@ export type Operation<
   readonly answer: 'json' | 'stream'
 }
 
-type Declared<P extends z.ZodObject, Q extends z.ZodObject, I extends z.ZodType, O extends z.ZodType> = {
-  id: string
+type Declared<
+  P extends z.ZodObject,
+  Q extends z.ZodObject,
+  I extends z.ZodType,
+  O extends z.ZodType,
+  N extends string,
+> = {
+  id: N
   method: Operation['method']
   path: `/v1/${string}`
   summary: string
@@ -54,11 +61,12 @@ const nothing = z.object({})
 
 /** Declares an operation; what is left out takes no value. */
 export function operation<
+  const N extends string,
   O extends z.ZodType,
   P extends z.ZodObject = z.ZodObject<Record<never, never>>,
   Q extends z.ZodObject = z.ZodObject<Record<never, never>>,
   I extends z.ZodType = z.ZodUndefined,
->(declared: Declared<P, Q, I, O>): Operation<P, Q, I, O> {
+>(declared: Declared<P, Q, I, O, N>): Operation<P, Q, I, O, N> {
   return {
     problems: [],
     caller: 'identity',

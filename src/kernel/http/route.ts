@@ -1,0 +1,79 @@
+import type { z } from 'zod'
+import type { Operation } from '../operation.ts'
+import type { EntityRef, Permit } from '../permit.ts'
+
+/** An identity that proved itself to the API. `kind` is the shared record's. */
+export type Caller = {
+  readonly id: string
+  readonly name: string
+  readonly kind: 'human' | 'machine' | 'workload' | 'agent'
+  readonly proof: 'token' | 'mtls'
+  /** The token or certificate it came with, so that a caller can end exactly this proof. */
+  readonly proofId: string
+}
+
+/** What a decision needs to know of the thing it is about: AuthZEN's resource with its properties. */
+export type Resource = EntityRef & {
+  readonly attributes: Readonly<Record<string, unknown>>
+  /** Things it belongs to, for `in` (a grant is in its target, for example). */
+  readonly parents?: readonly EntityRef[]
+}
+
+/** One call of an operation, validated. */
+export type Call<Op extends Operation> = {
+  readonly params: z.output<Op['params']>
+  readonly query: z.output<Op['query']>
+  readonly input: z.output<Op['input']>
+  readonly caller: Caller
+  readonly clientAddress: string
+  readonly signal: AbortSignal
+}
+
+/** The output, or its lines where the operation streams. */
+export type Answer<Op extends Operation> = z.output<Op['output']> | AsyncIterable<z.output<Op['output']>>
+
+/** An operation with what it does. The router validates, authenticates, asks `resource`, decides, and only then runs. */
+export type Route = {
+  readonly operation: Operation
+  readonly resource: (call: Call<Operation>) => Promise<Resource>
+  readonly context: (call: Call<Operation>) => Promise<Readonly<Record<string, unknown>>>
+  readonly run: (call: Call<Operation>, permit: Permit) => Promise<unknown>
+}
+
+/**
+ * Binds an operation to its code. `resource` loads what the decision is about and throws `notFound` for what the caller may not know of;
+ * `run` gets the permit for exactly this operation and resource.
+ */
+export function route<Op extends Operation>(
+  operation: Op,
+  bound: {
+    resource: (call: Call<Op>) => Promise<Resource>
+    context?: (call: Call<Op>) => Promise<Readonly<Record<string, unknown>>>
+    run: (call: Call<Op>, permit: Permit<Op['id']>) => Promise<Answer<Op>>
+  },
+): Route {
+  // The router calls these only with what it parsed by this operation's own schemas and a permit for its own id.
+  const erased: unknown = { operation, context: async () => ({}), ...bound }
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the one place where the operation's types are erased
+  return erased as Route
+}
+
+/** An operation that needs no proof and no decision: enrolment and health. */
+export type OpenRoute = {
+  readonly operation: Operation
+  readonly run: (call: Omit<Call<Operation>, 'caller'>) => Promise<unknown>
+}
+
+export function openRoute<Op extends Operation>(
+  operation: Op,
+  run: (call: Omit<Call<Op>, 'caller'>) => Promise<z.output<Op['output']>>,
+): OpenRoute {
+  const erased: unknown = { operation, run }
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- as above
+  return erased as OpenRoute
+}
+
+/** A thing there is one of, such as the installation or a collection: creating in it is decided on it. */
+export function installation(type = 'Installation'): Resource {
+  return { type, id: 'installation', attributes: {} }
+}

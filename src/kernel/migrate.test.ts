@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import pg from 'pg'
+import { freshDatabase } from '../../test/support/database.ts'
+import { clientConfig } from './db.ts'
+import { migrate, schemaState } from './migrate.ts'
+
+test('migrating again changes nothing', async (t) => {
+  const { owner, server } = await freshDatabase(t)
+
+  const again = await migrate(owner, server.user)
+
+  assert.deepEqual(again.applied, [])
+  assert.deepEqual(await schemaState(server), { found: again.version, wanted: again.version })
+})
+
+test('a migration that was edited after it had been applied is refused', async (t) => {
+  const { owner, server } = await freshDatabase(t)
+  await run(owner, `update schema_checksum set sha256 = 'other' where name = '0001_ledger'`)
+
+  await assert.rejects(migrate(owner, server.user), /0001_ledger was edited/)
+})
+
+test('a database of a newer release is refused', async (t) => {
+  const { owner, server } = await freshDatabase(t)
+  await run(owner, `insert into schema_checksum values ('9999_later', 'x')`)
+
+  await assert.rejects(migrate(owner, server.user), /9999_later, which this release does not know/)
+})
+
+test('the role the server runs as owns nothing and cannot remove or rewrite an entry', async (t) => {
+  const { server } = await freshDatabase(t)
+
+  for (const attack of [
+    'delete from ledger_entry',
+    'truncate ledger_entry cascade',
+    'update ledger_entry set leaf = leaf',
+    'delete from access_grant',
+    'alter table ledger_entry disable trigger all',
+    'drop table ledger_entry cascade',
+    'create table mine ()',
+    `insert into ledger_pending values (1, 'entry')`,
+  ]) {
+    await assert.rejects(run(server, attack), { code: '42501' }, attack)
+  }
+})
+
+async function run(connection: Parameters<typeof clientConfig>[0], statement: string): Promise<void> {
+  const client = new pg.Client(clientConfig(connection))
+  await client.connect()
+  try {
+    await client.query(statement)
+  } finally {
+    await client.end()
+  }
+}

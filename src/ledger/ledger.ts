@@ -1,0 +1,79 @@
+/**
+ * The ledger's front door. Two kinds of entry, one tree (core 9): *causes* are rows written in the transaction of the change they explain;
+ * *observations* (decisions, operations, seals) go through one appender per node that groups commits. Positions come later, from the sequencer.
+ */
+import type { z } from 'zod'
+import type { Clock } from '../kernel/clock.ts'
+import type { Tx } from '../kernel/db.ts'
+import type { EventKind } from '../kernel/event.ts'
+import type { EntityRef } from '../kernel/permit.ts'
+import type { Random } from '../kernel/random.ts'
+import type { Seal } from '../kernel/seal.ts'
+import { leafOf } from './leaf.ts'
+import { sealPersonal } from './personal.ts'
+
+/** Who did it. `system` is Reeve itself: expiry, missed heartbeats, retries. */
+export type Actor = { readonly id: string | null; readonly kind: 'human' | 'machine' | 'workload' | 'agent' | 'system' }
+
+export const SYSTEM: Actor = { id: null, kind: 'system' }
+
+/** How it went. An announced act without a later outcome is ambiguous and shown (rule 5). */
+export type Outcome = 'done' | 'refused' | 'failed' | 'announced' | 'ambiguous'
+
+/** One canonical fact: who, on behalf of whom, what, on what, why, under which decision, with which outcome. */
+export type Fact<Shape extends z.ZodRawShape = z.ZodRawShape> = {
+  readonly event: EventKind<Shape>
+  readonly actor: Actor
+  readonly onBehalfOf?: readonly string[]
+  readonly action?: string
+  readonly resource: EntityRef
+  readonly grantId?: string
+  readonly purpose?: string
+  readonly ticket?: string
+  readonly decision?: { readonly id: string; readonly policyVersion: string }
+  readonly outcome: Outcome
+  /** Whose key seals the personal facts; the actor's own when left out. */
+  readonly subjectId?: string
+  readonly facts: z.output<z.ZodObject<Shape>>
+}
+
+export type Needs = { readonly clock: Clock; readonly random: Random; readonly seal: Seal }
+
+/** Writes causes. Opened once per node and handed to every domain. */
+export type Ledger = {
+  /** Inserts the entry that explains the change this transaction makes and returns its id, to be stored as `cause`. */
+  record<Shape extends z.ZodRawShape>(tx: Tx, fact: Fact<Shape>): Promise<number>
+}
+
+export function openLedger(needs: Needs): Ledger {
+  return {
+    async record(tx, fact) {
+      const at = needs.clock.now()
+      const leaf = leafOf(needs.random, fact, at)
+      const row = await tx
+        .insertInto('ledgerEntry')
+        .values({
+          // The trigger replaces it by the transaction's own.
+          xid: '0',
+          at,
+          kind: fact.event.kind,
+          actorId: fact.actor.id,
+          resourceId: isUuid(fact.resource.id) ? fact.resource.id : null,
+          grantId: fact.grantId ?? null,
+          leaf: leaf.bytes,
+        })
+        .returning('id')
+        .executeTakeFirstOrThrow()
+      await sealPersonal(tx, needs, {
+        entryId: row.id,
+        subjectId: fact.subjectId ?? fact.actor.id,
+        openings: leaf.openings,
+      })
+      return row.id
+    },
+  }
+}
+
+function isUuid(text: string): boolean {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)
+}
