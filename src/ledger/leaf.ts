@@ -55,7 +55,7 @@ function plain(value: unknown): CanonicalValue {
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return value
   if (typeof value === 'number') return Number.isSafeInteger(value) ? value : String(value)
   if (value instanceof Date) return value.toISOString()
-  if (Buffer.isBuffer(value)) return value.toString('hex')
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('hex')
   if (Array.isArray(value)) return value.map(plain)
   if (typeof value === 'object') {
     return Object.fromEntries(
