@@ -1,0 +1,200 @@
+import { mintPermit, type EntityRef, type Permit, type PermitTerms } from '../kernel/permit.ts'
+import type { Entity, PolicyValue } from './entity.ts'
+import type { Engine, Evaluation } from './evaluate.ts'
+import { couldPermit } from './near-miss.ts'
+import { joinObligations, noObligations, outstanding, type Evidence, type Obligations } from './obligations.ts'
+import type { Policy } from './policy-set.ts'
+
+/** A question in AuthZEN's words. The subject comes from verified proof, never from a request's body (core 3). */
+export type Question<A extends string = string> = {
+  readonly subject: EntityRef
+  /** The other links of the chain, such as the person an agent acts for. Each must be permitted itself. */
+  readonly onBehalfOf?: readonly EntityRef[]
+  readonly action: { readonly name: A }
+  readonly resource: EntityRef
+  readonly context: Readonly<Record<string, PolicyValue>>
+}
+
+/** What is known when the question is asked. */
+export type DecisionFacts = {
+  readonly decisionId: string
+  /** The database's time; policies see it as `context.now`, whatever the question says. */
+  readonly now: Date
+  /** Where records and policies stand; a change of it voids what was decided before. */
+  readonly epoch: string
+  /** The slice: every link, the resource, and all they refer to. */
+  readonly entities: readonly Entity[]
+  /** What the catalog asks for this action whatever the policies say. */
+  readonly floor?: Obligations
+}
+
+export type Decision<A extends string = string> = {
+  readonly id: string
+  readonly decision: boolean
+  readonly subject: EntityRef
+  readonly action: A
+  readonly resource: EntityRef
+  /** The whole answer in sentences: what permitted, what forbade, what erred, or what could permit. */
+  readonly reasons: readonly string[]
+  /** Of a permit: joined over the catalog's floor, all determining policies and all links. */
+  readonly obligations: Obligations
+  /** The policies that determined it, with the hashes that an approval binds. */
+  readonly policies: readonly { readonly id: string; readonly sha256: string }[]
+  readonly errors: readonly string[]
+  /** Hash of the whole set. */
+  readonly policyVersion: string
+  readonly epoch: string
+  readonly evaluatedAt: Date
+}
+
+/** A chain is at most: agent, sub-agents, person, task. */
+const MAX_LINKS = 8
+
+/** More ways than this to be permitted confuse more than they help. */
+const MAX_NEAR_MISSES = 4
+
+/** What `permitFrom` trusts: the terms as they were decided here, out of reach of whoever holds the decision. */
+const decided = new WeakMap<object, { readonly terms: PermitTerms; readonly obligations: Obligations }>()
+
+/** The decision of every door. Never throws: what can't be decided is denied with a reason. */
+export function decide<A extends string>(engine: Engine, question: Question<A>, facts: DecisionFacts): Decision<A> {
+  const answers = answerChain(engine, question, facts)
+  const permitted = answers.length > 0 && answers.every((answer) => answer.permitted)
+  // Of a deny, only what denies is told: a link that would have been permitted explains nothing.
+  const telling = permitted ? answers : answers.filter((answer) => !answer.permitted)
+  const joined = joinObligations([facts.floor ?? noObligations, ...telling.map((answer) => answer.obligations)])
+  const hashes = new Map(telling.flatMap((answer) => answer.policies.map(({ id, sha256 }) => [id, sha256])))
+  const decision: Decision<A> = Object.freeze({
+    id: facts.decisionId,
+    decision: permitted,
+    subject: question.subject,
+    action: question.action.name,
+    resource: question.resource,
+    reasons: telling.flatMap((answer) => answer.reasons),
+    obligations: permitted ? joined : noObligations,
+    policies: [...hashes].map(([id, sha256]) => ({ id, sha256 })),
+    errors: telling.flatMap((answer) => answer.errors),
+    policyVersion: engine.set.sha256,
+    epoch: facts.epoch,
+    evaluatedAt: facts.now,
+  })
+  if (permitted) decided.set(decision, { obligations: joined, terms: termsOf(question, facts) })
+  return decision
+}
+
+export type PermitOutcome<A extends string> =
+  | { readonly kind: 'permit'; readonly permit: Permit<A> }
+  /** Permitted, if what is owed is shown; a sentence each. */
+  | { readonly kind: 'owed'; readonly owed: readonly string[] }
+  | { readonly kind: 'denied'; readonly reasons: readonly string[] }
+
+/**
+ * The permit of a decision whose obligations are met. Works only on the very object that `decide()` returned: a copy or
+ * an altered decision is a deny. How long and how often is for the command to bound with `withinLimits`.
+ */
+export function permitFrom<A extends string>(decision: Decision<A>, evidence: Evidence): PermitOutcome<A> {
+  const made = decided.get(decision)
+  if (!made) {
+    const reasons = decision.decision ? ['This decision was not made here.'] : decision.reasons
+    return { kind: 'denied', reasons }
+  }
+  const owed = outstanding(made.obligations, evidence)
+  if (owed.length > 0) return { kind: 'owed', owed }
+  return { kind: 'permit', permit: mintPermit({ ...made.terms, action: decision.action }) }
+}
+
+function termsOf(question: Question, facts: DecisionFacts): PermitTerms {
+  return {
+    action: question.action.name,
+    subject: { ...question.subject },
+    onBehalfOf: [...(question.onBehalfOf ?? [])],
+    resource: { ...question.resource },
+    policyEpoch: facts.epoch,
+    decisionId: facts.decisionId,
+    evaluatedAt: facts.now,
+  }
+}
+
+/** What one link of the chain was answered. */
+type Answer = {
+  readonly permitted: boolean
+  readonly reasons: readonly string[]
+  readonly obligations: Obligations
+  readonly policies: readonly Policy[]
+  readonly errors: readonly string[]
+}
+
+function refusal(reason: string, more: Partial<Answer> = {}): Answer {
+  return { permitted: false, reasons: [reason], obligations: noObligations, policies: [], errors: [], ...more }
+}
+
+function answerChain(engine: Engine, question: Question, facts: DecisionFacts): Answer[] {
+  try {
+    const links = [question.subject, ...(question.onBehalfOf ?? [])]
+    if (links.length > MAX_LINKS) return [refusal(`A chain has at most ${MAX_LINKS} links.`)]
+    return links.map((principal, at) => answerLink(engine, principal, links[at + 1], question, facts))
+  } catch {
+    return [refusal('The question could not be read.', { errors: ['The question could not be read.'] })]
+  }
+}
+
+function answerLink(
+  engine: Engine,
+  principal: EntityRef,
+  next: EntityRef | undefined,
+  question: Question,
+  facts: DecisionFacts,
+): Answer {
+  const { resource, action } = question
+  // The language treats an entity without data as one without attributes; what nobody knows is refused before that.
+  for (const wanted of [principal, resource]) {
+    if (!find(facts, wanted)) return refusal(`${describe(wanted, facts)} is not known here.`)
+  }
+  const { onBehalfOf: _claimed, ...context } = question.context
+  const evaluation = engine.evaluate({
+    principal,
+    action: action.name,
+    resource,
+    // Time and delegation are ours to say: what the question claims of them is dropped.
+    context: { ...context, now: facts.now, ...(next && { onBehalfOf: { type: next.type, id: next.id } }) },
+    entities: facts.entities,
+  })
+  const act = `${describe(principal, facts)} to ${shown(action.name)} on ${describe(resource, facts)}`
+  return answerOf(evaluation, act, couldPermit(engine.set, principal.type, action.name))
+}
+
+function answerOf(evaluation: Evaluation, act: string, near: readonly Policy[]): Answer {
+  const { decision, determining, errors } = evaluation
+  if (errors.length > 0) {
+    const told = errors.map(({ policy, message }) => (policy === null ? message : `${policy}: ${message}`))
+    return refusal(`A policy could not be evaluated, so nobody is permitted: ${told.join('; ')}.`, { errors: told })
+  }
+  const words = determining.map(inWords)
+  if (decision && determining.length > 0) {
+    const obligations = joinObligations(determining.map((policy) => policy.obligations))
+    return { permitted: true, reasons: words, obligations, policies: determining, errors: [] }
+  }
+  if (determining.length > 0) {
+    return { ...refusal(''), reasons: words.map((why) => `Forbidden: ${why}`), policies: determining }
+  }
+  const could = near.slice(0, MAX_NEAR_MISSES).map(inWords)
+  return refusal(`No policy permits ${act}.${could.length > 0 ? ` What could: ${could.join('; ')}.` : ''}`)
+}
+
+function inWords(policy: Policy): string {
+  return policy.why === null ? policy.id : `${policy.why} (${policy.id})`
+}
+
+function find(facts: DecisionFacts, { type, id }: EntityRef): Entity | undefined {
+  return facts.entities.find((entity) => entity.type === type && entity.id === id)
+}
+
+function describe(ref: EntityRef, facts: DecisionFacts): string {
+  const name = find(facts, ref)?.attributes['name']
+  return `${shown(ref.type)} ${shown(typeof name === 'string' ? name : ref.id)}`
+}
+
+/** A word from a question as it may stand in a sentence: short, one line, nothing that could act on a terminal. */
+function shown(word: string): string {
+  return /^[\w.@:/-]{1,64}$/.test(word) ? word : JSON.stringify(word.slice(0, 64).replaceAll(/[^\x20-\x7e]/g, '?'))
+}

@@ -1,0 +1,174 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { policyToJson, validate, type DetailedError, type PolicyJson } from '@cedar-policy/cedar-wasm/nodejs'
+import { z } from 'zod'
+import { sha256 } from '../kernel/crypto.ts'
+import { problem } from '../kernel/problem.ts'
+import { readAnnotations } from './annotations.ts'
+import type { Obligations } from './obligations.ts'
+import { ActionDeclaration, buildSchema, type PolicySchema } from './schema.ts'
+import { positionOf, splitPolicies, type PolicyFile, type PolicySource } from './source.ts'
+
+/** One policy of a set that was accepted. */
+export type Policy = {
+  readonly id: string
+  /** Of the policy's exact text, from its first token to its semicolon: what an approval binds. */
+  readonly sha256: string
+  readonly effect: 'permit' | 'forbid'
+  readonly file: string
+  readonly line: number
+  readonly text: string
+  /** The policy in a sentence, in its author's words. */
+  readonly why: string | null
+  readonly obligations: Obligations
+  /** The parsed form, for whoever compiles it. */
+  readonly json: PolicyJson
+}
+
+/**
+ * A version of the policies: immutable, named by its hash in every decision. One that fails validation is never made, so
+ * there is nothing to load by mistake.
+ */
+export type PolicySet = {
+  readonly sha256: string
+  readonly schema: PolicySchema
+  readonly policies: ReadonlyMap<string, Policy>
+  /** What the validator finds odd but legal, such as a policy that can never match. */
+  readonly warnings: readonly string[]
+}
+
+const Fault = z.object({
+  file: z.string(),
+  policy: z.string().describe('id of the policy'),
+  line: z.int(),
+  column: z.int(),
+  message: z.string(),
+  help: z.string().nullable(),
+})
+type Fault = z.output<typeof Fault>
+
+/** More faults than this are not read by anybody. */
+const MAX_FAULTS = 100
+
+export const policySetInvalid = problem('policy-set-invalid', 422, 'The policy set is not valid', {
+  faults: z.array(Fault).max(MAX_FAULTS),
+})
+
+/** The files of a folder of policies: `*.cedar`, `schema.cedarschema`, and `actions.json` for Reeve's own operations. */
+export const SCHEMA_FILE = 'schema.cedarschema'
+export const ACTIONS_FILE = 'actions.json'
+
+/** Reads and checks a folder of policies. `actions` are those the folder does not declare: the catalog's. */
+export async function loadPolicySet(folder: string, actions: readonly ActionDeclaration[] = []): Promise<PolicySet> {
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.cedar')).sort()
+  const files = await Promise.all(
+    names.map(async (name) => ({ name, text: await readFile(join(folder, name), 'utf8') })),
+  )
+  const own = await readActions(join(folder, ACTIONS_FILE))
+  const schema = buildSchema(await readFile(join(folder, SCHEMA_FILE), 'utf8'), [...own, ...actions])
+  return buildPolicySet(files, schema)
+}
+
+/** The actions a file declares: an object of name to groups and types. */
+export async function readActions(path: string): Promise<ActionDeclaration[]> {
+  const listed = z
+    .record(z.string(), ActionDeclaration.omit({ name: true }))
+    .parse(JSON.parse(await readFile(path, 'utf8')))
+  return Object.entries(listed).map(([name, action]) => ({ name, ...action }))
+}
+
+/** Parses and validates every policy; throws `policySetInvalid` with each fault's file, policy and position. */
+export function buildPolicySet(files: readonly PolicyFile[], schema: PolicySchema): PolicySet {
+  const faults: Fault[] = []
+  const policies = new Map<string, Policy>()
+  const sources = new Map<string, PolicySource>()
+  for (const source of files.flatMap(splitPolicies)) {
+    const read = readPolicy(source)
+    if ('faults' in read) faults.push(...read.faults)
+    else if (policies.has(read.policy.id)) faults.push(faultAt(source, read.policy.id, 0, 'another policy has this id'))
+    else {
+      policies.set(read.policy.id, read.policy)
+      sources.set(read.policy.id, source)
+    }
+  }
+  refuseIfAny(faults)
+  const warnings = validateAgainst(schema, policies, sources, faults)
+  refuseIfAny(faults)
+  const lines = [...policies.values()].map((policy) => `${policy.id} ${policy.sha256}\n`).sort()
+  const hash = sha256(`schema ${schema.sha256}\n${lines.join('')}`).toString('hex')
+  return { sha256: hash, schema, policies, warnings }
+}
+
+function refuseIfAny(faults: readonly Fault[]): void {
+  if (faults.length === 0) return
+  const sentences = faults.map((each) => `${each.file}:${each.line}:${each.column} (${each.policy}): ${each.message}`)
+  throw policySetInvalid(`The policy set is not valid. ${sentences.slice(0, 5).join('; ')}`, {
+    faults: faults.slice(0, MAX_FAULTS),
+  })
+}
+
+function readPolicy(source: PolicySource): { policy: Policy } | { faults: Fault[] } {
+  const fallbackId = `${source.file.name}:${source.index}`
+  const parsed = policyToJson(source.text)
+  if (parsed.type === 'failure') return { faults: parsed.errors.map((error) => faultOf(source, fallbackId, error)) }
+  const { effect, annotations: written = {} } = parsed.json
+  // The engine gives an annotation without a value as null, whatever its types say.
+  const texts = Object.fromEntries(Object.entries(written).map(([name, text]) => [name, text ?? '']))
+  const { annotations, faults } = readAnnotations(texts, effect)
+  const id = annotations.id ?? fallbackId
+  if (faults.length > 0) {
+    return {
+      faults: faults.map(({ annotation, message }) =>
+        faultAt(source, id, offsetOfAnnotation(source.text, annotation), `@${annotation}: ${message}`),
+      ),
+    }
+  }
+  const { line } = positionOf(source, 0)
+  const { why, obligations } = annotations
+  const { text } = source
+  const hash = sha256(text).toString('hex')
+  return {
+    policy: { id, sha256: hash, effect, file: source.file.name, line, text, why, obligations, json: parsed.json },
+  }
+}
+
+function offsetOfAnnotation(text: string, annotation: string): number {
+  const at = text.search(new RegExp(`@\\s*${annotation}\\b`))
+  return Buffer.byteLength(text.slice(0, Math.max(0, at)))
+}
+
+function validateAgainst(
+  schema: PolicySchema,
+  policies: ReadonlyMap<string, Policy>,
+  sources: ReadonlyMap<string, PolicySource>,
+  faults: Fault[],
+): string[] {
+  const staticPolicies = policyTexts(policies)
+  const answer = validate({ validationSettings: { mode: 'strict' }, schema: schema.json, policies: { staticPolicies } })
+  if (answer.type === 'failure') {
+    const nowhere = { file: '', policy: '', line: 0, column: 0 }
+    for (const { message, help } of answer.errors) faults.push({ ...nowhere, message, help })
+    return []
+  }
+  for (const { policyId, error } of answer.validationErrors) {
+    const source = sources.get(policyId)
+    if (source) faults.push(faultOf(source, policyId, error))
+    else faults.push({ file: '', policy: policyId, line: 0, column: 0, message: error.message, help: error.help })
+  }
+  return answer.validationWarnings.map(({ policyId, error }) => `${policyId}: ${error.message}`)
+}
+
+/** Each policy's text under its id, the form that keeps ids stable (a single string would name them policy0, policy1 …). */
+export function policyTexts(policies: ReadonlyMap<string, Policy>): Record<string, string> {
+  return Object.fromEntries([...policies].map(([id, { text }]) => [id, text]))
+}
+
+function faultOf(source: PolicySource, id: string, error: DetailedError): Fault {
+  const place = error.sourceLocations?.[0]
+  const expected = place?.label ? ` (${place.label})` : ''
+  return { ...faultAt(source, id, place?.start ?? 0, `${error.message}${expected}`), help: error.help }
+}
+
+function faultAt(source: PolicySource, policy: string, byteOffset: number, message: string): Fault {
+  return { file: source.file.name, policy, ...positionOf(source, byteOffset), message, help: null }
+}
