@@ -7,3 +7,8 @@ export const Instant = z
     encode: (date) => date.toISOString(),
   })
   .meta({ classification: 'public' })
+
+/** Whether a value is an instant in memory. */
+export function isInstant(value: unknown): value is Date {
+  return value instanceof Date
+}

@@ -1,5 +1,6 @@
 import type { z } from 'zod'
 import { classificationOf } from '../kernel/event.ts'
+import { isInstant } from '../kernel/instant.ts'
 import type { Random } from '../kernel/random.ts'
 import type { Fact } from './ledger.ts'
 import { canonicalBytes, type CanonicalValue } from './tree/canonical.ts'
@@ -54,7 +55,7 @@ function committed(random: Random, openings: Opening[], field: string, value: un
 function plain(value: unknown): CanonicalValue {
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return value
   if (typeof value === 'number') return Number.isSafeInteger(value) ? value : String(value)
-  if (value instanceof Date) return value.toISOString()
+  if (isInstant(value)) return value.toISOString()
   if (value instanceof Uint8Array) return Buffer.from(value).toString('hex')
   if (Array.isArray(value)) return value.map(plain)
   if (typeof value === 'object') {
