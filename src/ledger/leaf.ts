@@ -4,7 +4,7 @@ import { isInstant } from '../kernel/instant.ts'
 import type { Random } from '../kernel/random.ts'
 import type { Fact } from './ledger.ts'
 import { canonicalBytes, type CanonicalValue } from './tree/canonical.ts'
-import { commit, SALT_BYTES } from './tree/commitment.ts'
+import { commitmentField, SALT_BYTES } from './tree/commitment.ts'
 
 /** What opens one commitment of a leaf. */
 export type Opening = { readonly field: string; readonly salt: Buffer; readonly value: string }
@@ -48,7 +48,7 @@ function committed(random: Random, openings: Opening[], field: string, value: un
   const salt = random.bytes(SALT_BYTES)
   const text = typeof value === 'string' ? value : canonicalBytes(plain(value)).toString('utf8')
   openings.push({ field, salt, value: text })
-  return commit(salt, text)
+  return commitmentField(salt, text)
 }
 
 /** A value as canonical JSON has it: instants as RFC 3339 text, bytes in hexadecimal, fractions as text. */
