@@ -1,0 +1,111 @@
+/**
+ * What a gateway is, and all it may know. A gateway speaks one protocol: it takes a caller's proof, asks the plane to admit it, connects to the
+ * target with the lease it is given, forwards, and asks before each operation. It never sees a database, a policy or another gateway.
+ *
+ * The plane's promise: an admission holds a use that was reserved before the upstream connection; `ended` fires once when the grant ends for
+ * whatever reason, or when control is lost longer than its target allows; an operation that was not recorded did not happen unless the target says so.
+ */
+import type { z } from 'zod'
+import type { Clock } from '../kernel/clock.ts'
+import type { Log } from '../kernel/log.ts'
+import type { Random } from '../kernel/random.ts'
+import type { Secret } from '../kernel/secret.ts'
+
+/** An action of the catalog that operations of this protocol need. `obligations` is the floor, in the form of policy annotations. */
+export type GatewayAction = {
+  readonly name: string
+  readonly class: 'read' | 'change' | 'admin'
+  readonly tier: 0 | 1 | 2 | 3
+  readonly summary: string
+  readonly obligations: Readonly<Record<string, string>>
+}
+
+/** One protocol: a line in `index.ts`. */
+export type Gateway = {
+  readonly protocol: string
+  readonly actions: readonly GatewayAction[]
+  /** What `target.settings` holds for this protocol. */
+  readonly settings: z.ZodType
+  readonly open: (plane: Plane, listen: Listen) => Promise<OpenGateway>
+}
+
+export type Listen = { readonly host: string; readonly port: number }
+
+/** A listening gateway. Disposing it stops accepting, tells live clients, and waits for them within the plane's drain time. */
+export type OpenGateway = AsyncDisposable & { readonly port: number }
+
+/** What the caller shows: a ticket (a bearer secret) or the key of a client certificate (SHA-256 of its public key). */
+export type Proof =
+  | { readonly kind: 'ticket'; readonly secret: Secret }
+  | { readonly kind: 'key'; readonly spkiSha256: Buffer }
+
+export type Asked = {
+  readonly proof: Proof
+  readonly target: string
+  readonly account: string
+  readonly clientAddress: string
+}
+
+export type Plane = {
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  /** The gateway's certificate (P-256, core 25) and the authority of client certificates; asked for each listener and after renewal. */
+  readonly tls: () => { readonly key: Secret; readonly cert: string; readonly clientCa: string }
+  /** Throws `Refused`. On abort everything reserved is given back. */
+  readonly admit: (asked: Asked, signal: AbortSignal) => Promise<Admission>
+  /** How long a stopping gateway waits for its sessions. */
+  readonly drainMs: number
+}
+
+/** Why somebody may not come in or go on: one sentence that says what to do, safe to show. */
+export class Refused extends Error {
+  override readonly name = 'Refused'
+  readonly code: 'unknown' | 'over' | 'used-up' | 'too-many' | 'lease' | 'target-down' | 'not-now'
+
+  constructor(code: Refused['code'], sentence: string, options?: ErrorOptions) {
+    super(sentence, options)
+    this.code = code
+  }
+}
+
+/** Why an admission is over; `sentence` is for the client. */
+export type Ending = { readonly reason: string; readonly sentence: string }
+
+export type Admission = AsyncDisposable & {
+  readonly grant: { readonly id: string; readonly actions: readonly string[]; readonly expiresAt: Date }
+  readonly subject: { readonly id: string; readonly name: string; readonly kind: string }
+  readonly target: { readonly id: string; readonly name: string; readonly settings: unknown }
+  readonly account: { readonly name: string; readonly databases: readonly string[] }
+  /** The login at the target. Only the gateway uses it; nothing of it reaches the client or a recording. */
+  readonly upstream: { readonly user: string; readonly password: Secret }
+  /** Fires once, with an `Ending` as its reason. */
+  readonly ended: AbortSignal
+  /** The upstream is ready: the use counts from here. Without it, disposing gives the use back. */
+  readonly begin: () => Promise<LiveSession>
+}
+
+export type LiveSession = {
+  readonly id: string
+  /** From the session's class table: a look-up, no waiting. Undefined when the grant covers the action, else what to request. */
+  readonly refusal: (action: string) => string | undefined
+  /** Hands over one finished operation. Fires `lost` when it cannot be kept and the target's `onRecorderLoss` is `end`. */
+  readonly record: (operation: RecordedOperation) => void
+  readonly lost: AbortSignal
+  /** Seals the recording and closes the session's row. Idempotent. */
+  readonly close: (ending: Ending) => Promise<void>
+}
+
+/** One statement, command, request or call. `statement` holds no values; `sealed` is encrypted before it is written anywhere. */
+export type RecordedOperation = {
+  readonly startedAt: Date
+  readonly durationMs: number
+  readonly action: string
+  readonly label: string
+  readonly statement: string
+  readonly sealed: readonly string[]
+  readonly outcome: 'done' | 'failed' | 'refused' | 'cut'
+  readonly error?: { readonly code: string; readonly message: string }
+  readonly rows: number
+  readonly sizeBytes: number
+}
