@@ -119,7 +119,7 @@ export async function* readExport(chunks: AsyncIterable<Uint8Array>): AsyncGener
     rest = rest.length === 0 ? Buffer.from(chunk) : Buffer.concat([rest, chunk])
     let start = 0
     for (let end = rest.indexOf(10); end !== -1; end = rest.indexOf(10, start)) {
-      yield parseRecord(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(rest.subarray(start, end)))
+      yield parseRecord(rest.toString('utf8', start, end))
       start = end + 1
     }
     rest = rest.subarray(start)
