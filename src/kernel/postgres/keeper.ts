@@ -4,7 +4,7 @@ import type { Log } from '../log.ts'
 import { sleep } from '../timer.ts'
 import { CannotStartPostgres, codeOf } from './failure.ts'
 import { launchPostmaster, type Launched, type Site } from './launch.ts'
-import { clearStalePidFile, findPostmaster, stopPostmaster } from './postmaster.ts'
+import { clearStaleLocks, findPostmaster, stopPostmaster } from './postmaster.ts'
 
 /** What the keeper says. */
 export type KeeperLog = Pick<Log, 'info' | 'warn' | 'error'>
@@ -72,13 +72,8 @@ export class Keeper {
     this.#closing.abort(new Error('the keeper is closing'))
     await this.#watching
     const control = this.#control
-    const { dataFolder } = this.#site
-    if (control === undefined) {
-      const running = findPostmaster(dataFolder)
-      if (running !== undefined && running.pid === this.#launched?.pid) await stopPostmaster(dataFolder)
-      return
-    }
-    if (await isLastOut(control)) await stopPostmaster(dataFolder)
+    if (control === undefined) return this.#launched?.stop()
+    if (await isLastOut(control)) await stopPostmaster(this.#site.dataFolder)
     await control.end().catch(() => undefined)
   }
 
@@ -128,7 +123,7 @@ export class Keeper {
         await sleep(RACE_PAUSE_MS, signal)
       }
       if (this.#launched === undefined && findPostmaster(this.#site.dataFolder) === undefined) {
-        clearStalePidFile(this.#site.dataFolder)
+        clearStaleLocks(this.#site.dataFolder, this.#site.socketFolder)
         this.#launched = launchPostmaster(this.#site)
       }
       try {

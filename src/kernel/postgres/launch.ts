@@ -1,7 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { closeSync } from 'node:fs'
+import { after } from '../timer.ts'
 import { asAccount, type Account } from './account.ts'
 import { CannotStartPostgres, codeOf, ELSEWHERE, explainOutput } from './failure.ts'
+import { FAST_STOP_MS } from './postmaster.ts'
 import { openServerLog, sizeOf, tailOf } from './server-log.ts'
 
 /** Everything that is needed to start the postmaster of one cluster. */
@@ -17,9 +19,10 @@ export type Site = {
 
 /** A postmaster we started. It outlives us when we are killed; the next node finds it and goes on with it. */
 export type Launched = {
-  readonly pid: number | undefined
   /** Why it is over: `race` when another postmaster has the data folder, or leftovers of the last one are still going. */
   readonly over: () => 'race' | CannotStartPostgres | undefined
+  /** Ends this very process, however far it got; another node's postmaster is not touched. */
+  readonly stop: () => Promise<void>
 }
 
 /** What every cluster of ours is started with. Statement text and details stay out of the log: they hold literals and passwords. */
@@ -49,23 +52,27 @@ export function launchPostmaster(site: Site): Launched {
     site.dataFolder,
     ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
   ]
-  let over: CannotStartPostgres | 'race' | undefined
-  let pid: number | undefined
+  // The log is read when somebody asks, not in an event, where a log that was deleted meanwhile would end the process.
+  let why: (() => CannotStartPostgres | 'race') | undefined
   try {
     // A session of its own: Ctrl-C in a terminal is for us, and we stop the database last.
-    const child = spawn(`${site.binFolder}/postgres`, args, {
-      ...asAccount(site.account),
-      detached: true,
-      stdio: ['ignore', log, log],
-    })
+    const options = { ...asAccount(site.account), detached: true }
+    const child = spawn(`${site.binFolder}/postgres`, args, { ...options, stdio: ['ignore', log, log] })
     child.unref()
-    pid = child.pid
-    child.once('error', (error) => (over = cannotRun(site, error)))
-    child.once('exit', () => (over = whyOver(site, child, from)))
+    child.once('error', (error) => (why = () => cannotRun(site, error)))
+    child.once('exit', () => (why = () => whyOver(site, child, from)))
+    return { over: () => why?.(), stop: async () => (why === undefined ? stopChild(child) : undefined) }
   } finally {
     closeSync(log)
   }
-  return { pid, over: () => over }
+}
+
+async function stopChild(child: ChildProcess): Promise<void> {
+  child.ref()
+  const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  using _ = after(FAST_STOP_MS, () => child.kill('SIGQUIT'))
+  child.kill('SIGINT')
+  await gone
 }
 
 /** F0001 lock_file_exists: another postmaster, or the shared memory of one that was killed while its children still leave. */

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { linkSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { linkSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { sleep } from '../timer.ts'
 import { codeOf } from './failure.ts'
+import { SOCKET_PORT } from './socket-folder.ts'
 
 /** What a running postmaster says of itself in `postmaster.pid`. */
 export type Postmaster = { readonly pid: number; readonly socketFolder: string }
@@ -43,17 +44,24 @@ function isPostmaster(pid: number, dataFolder: string): boolean {
 }
 
 /**
- * Removes a `postmaster.pid` whose process is not a postmaster. PostgreSQL does this itself when the number is free, but refuses to start
- * while a zombie or a stranger has it. Moved aside first and looked at again: a new postmaster's file goes back to its place.
+ * Removes the lock files of a cluster, of its data and of its socket, when their process is not its postmaster. PostgreSQL does this
+ * itself when the number is free, but refuses to start while a zombie or a stranger has it.
  */
-export function clearStalePidFile(dataFolder: string): void {
-  if (readPidFile(dataFolder) === undefined || findPostmaster(dataFolder) !== undefined) return
-  const path = join(dataFolder, 'postmaster.pid')
+export function clearStaleLocks(dataFolder: string, socketFolder: string): void {
+  clearStaleLock(join(dataFolder, 'postmaster.pid'), dataFolder)
+  clearStaleLock(join(socketFolder, `.s.PGSQL.${SOCKET_PORT}.lock`), dataFolder)
+}
+
+/**
+ * Moved aside first and looked at again: the file of a postmaster that started meanwhile goes back to its place. Should two ever slip
+ * through, the shared memory that PostgreSQL keys by the data folder's inode lets only one live.
+ */
+function clearStaleLock(path: string, dataFolder: string): void {
   const aside = `${path}.${randomUUID()}`
   try {
+    if (isHeld(path, dataFolder)) return
     renameSync(path, aside)
-    const pid = Number(readFileSync(aside, 'utf8').split('\n')[0])
-    if (isPostmaster(pid, dataFolder)) linkSync(aside, path)
+    if (isHeld(aside, dataFolder)) linkSync(aside, path)
   } catch (error) {
     if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'EEXIST') throw error
   } finally {
@@ -61,8 +69,17 @@ export function clearStalePidFile(dataFolder: string): void {
   }
 }
 
+/** A file without a number is one that a postmaster is about to write, unless a crash left it so. */
+function isHeld(path: string, dataFolder: string): boolean {
+  const pid = Number(readFileSync(path, 'utf8').split('\n')[0])
+  if (Number.isInteger(pid) && pid > 0) return isPostmaster(pid, dataFolder)
+  return Date.now() - statSync(path).mtimeMs < LONGEST_WRITE_MS
+}
+
+const LONGEST_WRITE_MS = 5_000
+
 /** Open transactions are rolled back and a checkpoint written; on a slow disk that takes its time. */
-const FAST_STOP_MS = 30_000
+export const FAST_STOP_MS = 30_000
 /** The postmaster kills what has not left five seconds after the immediate signal. */
 const IMMEDIATE_STOP_MS = 10_000
 const POLL_MS = 15
