@@ -170,13 +170,26 @@ export function printGroup(group: ApprovalGroup): string {
   return group.kind === 'team' ? group.team : `owner(${group.of})`
 }
 
-/** The canonical text: terms in order of their text, no needless brackets. Equal texts mean equal gates. */
+/** The canonical text: terms in order of their text, each once, no needless brackets. Equal texts mean equal gates. */
 export function printApproval(expression: ApprovalExpression): string {
+  return printSimple(simplify(expression))
+}
+
+function printSimple(expression: ApprovalExpression): string {
   if (expression.kind === 'count') return `${expression.count} of ${printGroup(expression.group)}`
-  const word = expression.kind === 'all' ? ' and ' : ' or '
-  const parts = expression.terms.map((term) => {
-    const text = printApproval(term)
-    return expression.kind === 'all' && term.kind === 'any' ? `(${text})` : text
-  })
-  return [...new Set(parts)].sort().join(word)
+  const inAll = expression.kind === 'all'
+  const parts = expression.terms.map((term) =>
+    inAll && term.kind === 'any' ? `(${printSimple(term)})` : printSimple(term),
+  )
+  return parts.join(inAll ? ' and ' : ' or ')
+}
+
+function simplify(expression: ApprovalExpression): ApprovalExpression {
+  if (expression.kind === 'count') return expression
+  const { kind } = expression
+  const flat = expression.terms.map(simplify).flatMap((term) => (term.kind === kind ? term.terms : [term]))
+  const byText = new Map(flat.map((term) => [printSimple(term), term]))
+  const terms = [...byText].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, term]) => term)
+  const [only] = terms
+  return only && terms.length === 1 ? only : { kind, terms }
 }
