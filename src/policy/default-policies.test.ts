@@ -112,7 +112,7 @@ const IDENTITIES: Record<string, Entity> = {
   pipeline,
   device,
   bot,
-  stranger: person('max'),
+  'ann as administrator': person('ann', ['administrators']),
   'ann suspended': but(ann, { state: 'suspended' }),
   'ann retired': but(ann, { state: 'retired' }),
   'ann by spiffe': but(ann, { proof: 'spiffe' }),
@@ -153,7 +153,6 @@ const THINGS: Record<string, Entity> = {
   'request for dora': but(request, { onBehalfOfId: 'dora' }),
   'purpose of dora': but(purpose, { requestedBy: 'dora' }),
   'purpose of founder': but(purpose, { requestedBy: 'fay' }),
-  adminRecord: identityRecord('adam', 'human'),
   newcomer: identityRecord('new', 'human', { enrolled: false }),
   'job suggested to ann': suggested,
   'job suggested by ann': but(suggested, { ownerAssignedBy: 'ann' }),
@@ -231,7 +230,6 @@ break-glass on the ordinary path | glass | postgres.read | prod | purpose | no f
 a person on the path of break-glass | ann | postgres.read | prod | purpose, break-glass | no forbid-break-glass-by-others
 automation on that path | pipeline | postgres.read | prod | purpose, break-glass | no forbid-break-glass-by-others
 an unknown kind of request | ann | postgres.read | prod | purpose, urgent | no`
-
 const ON_OPERATIONS = `
 a person reads the inventory | ann | target.read | prod | | yes person-reads-records
 a workload does not | pipeline | target.read | prod | | no
@@ -268,13 +266,13 @@ security revokes | guard | grant.revoke | grant | | yes guardians-stop
 the owner team revokes | dora | grant.revoke | grant | | yes owner-team-stops
 the subject revokes | ann | grant.revoke | grant | | yes subject-stops-own
 the person behind an agent ends its session | ann | session.end | session of bot for ann | | yes subject-stops-own
-a stranger does not | stranger | session.end | session | | no
+a stranger does not | auditor | session.end | session | | no
 a freeze does not hinder stopping | guard | identity.suspend | annRecord | freeze | yes guardians-stop
 a stranger does not suspend | ann | identity.suspend | pipelineRecord | | no
 the founder enrols | founder | identity.create | installation | | yes administrators-create-identities
 a person does not | ann | identity.create | installation | | no
 an administrator assigns an owner | admin | identity.assign-owner | pipelineRecord | | yes administrators-manage-identities
-an administrator does not manage themselves | admin | identity.update | adminRecord | | no
+an administrator does not manage themselves | ann as administrator | identity.update | annRecord | | no
 the owner team manages its workload | dora | identity.update | pipelineRecord | | yes owner-team-manages-its-machines
 whom it is suggested to accepts | ann | identity.attest-owner | job suggested to ann | | yes suggested-owner-attests
 nobody else does | admin | identity.attest-owner | job suggested to ann | | no
