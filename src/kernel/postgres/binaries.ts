@@ -9,6 +9,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
 } from 'node:fs'
 import { symlinkSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
@@ -111,6 +112,6 @@ function openToRead(folder: string): void {
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name)
     if (entry.isDirectory()) openToRead(path)
-    else if (entry.isFile()) chmodSync(path, folder.endsWith('/share') ? 0o644 : 0o755)
+    else if (entry.isFile()) chmodSync(path, (statSync(path).mode & 0o100) === 0 ? 0o644 : 0o755)
   }
 }

@@ -137,6 +137,20 @@ test('of nodes that leave together exactly one stops the postmaster', async (t) 
   assert.equal(findPostmaster(dataOf(home)), undefined)
 })
 
+test('a node that starts while the last one leaves has a database all the same', async (t) => {
+  const home = usedHome(t)
+  let leaving = await start(home)
+
+  for (let turn = 0; turn < 8; turn++) {
+    const [, next] = await Promise.all([leaving[Symbol.asyncDispose](), sleep(turn * 8).then(() => start(home))])
+    assert.deepEqual(await eventually(() => rows(next.connection('server'), 'select 1 as one')), [{ one: 1 }])
+    leaving = next
+  }
+
+  await leaving[Symbol.asyncDispose]()
+  assert.equal(findPostmaster(dataOf(home)), undefined)
+})
+
 test('a second process attaches, and leaving does not stop what the first one uses', async (t) => {
   const home = usedHome(t)
   await using postgres = await start(home)
