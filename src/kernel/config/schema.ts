@@ -1,0 +1,156 @@
+import { hostname } from 'node:os'
+import { z } from 'zod'
+import { Secret } from '../secret.ts'
+
+const path = z.string().min(1).max(4096)
+const host = z.string().min(1).max(253)
+const port = z.number().int().min(0).max(65_535)
+const secret = z
+  .string()
+  .min(1)
+  .max(4096)
+  .transform((value) => new Secret(value))
+  .meta({ classification: 'secret' })
+
+export const NODE_ROLES = ['control', 'gateway', 'worker'] as const
+
+const Api = z.strictObject({
+  host: host.default('127.0.0.1').describe('Address the API listens on.'),
+  port: port.default(7300).describe('Port of the API; 0 takes a free one.'),
+  plaintext: z.boolean().default(false).describe('Serve HTTP without TLS. Accepted on a loopback address only.'),
+})
+
+const Gateway = (defaultPort: number, protocol: string) =>
+  z.strictObject({
+    host: host.default('127.0.0.1').describe(`Address the ${protocol} gateway listens on.`),
+    port: port.default(defaultPort).describe(`Port of the ${protocol} gateway; 0 takes a free one.`),
+  })
+
+const Database = z.strictObject({
+  url: secret
+    .optional()
+    .describe(
+      'URL of an external PostgreSQL 15 or later, as the role the server runs as. Without it Reeve runs its own.',
+    ),
+  ownerUrl: secret
+    .optional()
+    .describe('The same database as the role that owns the schema; only `reeve migrate` needs it.'),
+})
+
+const Node = z.strictObject({
+  name: z.string().min(1).max(253).default(hostname()).describe('Name of this node; the machine’s name by default.'),
+  roles: z
+    .array(z.enum(NODE_ROLES))
+    .min(1)
+    .max(NODE_ROLES.length)
+    .default([...NODE_ROLES])
+    .describe('What this node does.'),
+})
+
+const Tls = z.strictObject({
+  certFile: path
+    .optional()
+    .describe('PEM certificate chain for all listeners. Without it the installation’s own CA issues one.'),
+  keyFile: path.optional().describe('PEM private key of that certificate.'),
+  names: z
+    .array(host)
+    .max(50)
+    .default([])
+    .describe('Further names and addresses by which clients reach this node; others are refused by the API.'),
+})
+
+const Ledger = z.strictObject({
+  origin: z
+    .string()
+    .min(1)
+    .max(200)
+    .regex(/^[^\s+]+$/, 'an origin has neither spaces nor a plus sign')
+    .optional()
+    .describe('Name of the log in its checkpoints. Made at first start when left out.'),
+  checkpointFile: path
+    .optional()
+    .describe('Where the last signed checkpoint is kept outside the database; `<home>/checkpoint` by default.'),
+  witnesses: z
+    .array(
+      z.strictObject({
+        key: z.string().min(1).max(500).describe('Verifier key of the witness (C2SP signed-note).'),
+        url: z
+          .url({ protocol: /^https?$/ })
+          .max(2000)
+          .optional()
+          .describe('Where it cosigns; without one it only verifies.'),
+      }),
+    )
+    .max(20)
+    .default([])
+    .describe('Witnesses asked to cosign each checkpoint.'),
+})
+
+const Limits = z.strictObject({
+  bodyBytes: z.number().int().min(1024).max(64_000_000).default(1_000_000).describe('Largest request body of the API.'),
+  requestsPerSecond: z
+    .number()
+    .min(0.1)
+    .max(100_000)
+    .default(50)
+    .describe('Sustained API requests per caller and, before a caller is known, per client address.'),
+  requestBurst: z
+    .number()
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(200)
+    .describe('Requests that may come at once above the sustained rate.'),
+  postgresConnections: z
+    .number()
+    .int()
+    .min(1)
+    .max(100_000)
+    .default(2000)
+    .describe('Client connections this node’s PostgreSQL gateway holds at most.'),
+})
+
+const team = z.strictObject({ members: z.array(z.string().min(1).max(63)).max(1000).describe('Identity names.') })
+
+/** Everything that can be configured, bounded and described. Relative paths are relative to the working directory. */
+export const ConfigSchema = z
+  .strictObject({
+    home: path.default('.reeve').describe('Folder of all state of this installation.'),
+    database: Database.prefault({}),
+    api: Api.prefault({}),
+    gateways: z.strictObject({ postgres: Gateway(7332, 'PostgreSQL').prefault({}) }).prefault({}),
+    node: Node.prefault({}),
+    policies: path.optional().describe('Folder of the Cedar policies; the shipped ones by default.'),
+    teams: z
+      .union([path, z.record(z.string().min(1).max(63), team)])
+      .default({})
+      .describe('Teams by name with their members, or the YAML file that holds them.'),
+    log: z
+      .strictObject({
+        level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').describe('How much is logged.'),
+      })
+      .prefault({}),
+    tls: Tls.prefault({}),
+    recordings: path.optional().describe('Folder of session recordings; `<home>/recordings` by default.'),
+    ledger: Ledger.prefault({}),
+    limits: Limits.prefault({}),
+  })
+  .refine((config) => !config.tls.certFile === !config.tls.keyFile, {
+    path: ['tls'],
+    message: 'certFile and keyFile are given together',
+  })
+  .refine((config) => !config.database.ownerUrl || config.database.url, {
+    path: ['database', 'url'],
+    message: 'ownerUrl is given, so url must be too',
+  })
+  .refine((config) => !config.api.plaintext || isLoopback(config.api.host), {
+    path: ['api', 'plaintext'],
+    message: 'only a loopback address may be served without TLS',
+  })
+
+export type ConfigValues = z.output<typeof ConfigSchema>
+
+/** Whether only this machine can reach the address. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
+}
