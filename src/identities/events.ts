@@ -1,0 +1,103 @@
+import { z } from 'zod'
+import { event, personal, shown } from '../kernel/event.ts'
+import { Id, Slug } from '../kernel/ids.ts'
+import { Instant } from '../kernel/instant.ts'
+import { Environment, IdentityKind, IdentityState, OwnerState, Profile, Reason, Tier } from './contract.ts'
+
+const NullableId = Id.nullable()
+const Text = shown(z.string())
+
+export const identityRegistered = event('identity.registered', 'An identity was entered into the shared record.', {
+  name: Slug,
+  kind: IdentityKind,
+  profile: Profile,
+  environment: Environment,
+  tier: Tier,
+  ownerTeam: Slug.nullable(),
+  suggestedOwnerId: NullableId,
+  sponsorId: NullableId,
+  purpose: Text.nullable(),
+  displayName: personal(z.string()).nullable(),
+})
+export const identityUpdated = event('identity.updated', 'What is recorded of an identity changed.', {
+  fields: shown(z.array(z.string()).max(20)),
+  environment: Environment,
+  tier: Tier,
+  ownerState: OwnerState,
+  expiresAt: Instant.nullable(),
+  displayName: personal(z.string()).nullable(),
+})
+export const identityActivated = event('identity.activated', 'A registered identity may act.', { from: IdentityState })
+export const identitySuspended = event('identity.suspended', 'An identity was stopped.', {
+  from: IdentityState,
+  isExpired: shown(z.boolean()),
+  reason: Reason,
+})
+export const identityResumed = event('identity.resumed', 'A suspended identity may act again.', { from: IdentityState })
+export const identityRetired = event('identity.retired', 'An identity ended for good.', {
+  from: IdentityState,
+  lostOwnerOf: shown(z.array(z.uuid())),
+  suspendedAgents: shown(z.array(z.uuid())),
+  reason: Reason,
+})
+export const ownerSuggested = event('identity.owner-suggested', 'An owner was suggested for an identity.', {
+  ownerTeam: Slug.nullable(),
+  ownerId: Id,
+  evidence: Text,
+})
+export const ownerAttested = event('identity.owner-attested', 'A person accepted to answer for an identity.', {
+  ownerId: Id,
+  proposedBy: NullableId,
+  isBootstrap: shown(z.boolean()),
+})
+export const ownerLost = event('identity.owner-lost', 'Nobody answers for an identity any more.', {
+  ownerId: NullableId,
+  reason: Reason,
+})
+export const identityErased = event('identity.erased', 'The key of a person was destroyed.', { reason: Reason })
+export const enrolmentCreated = event('enrolment.created', 'A one-time link was made for an identity.', {
+  enrolmentId: Id,
+  expiresAt: Instant,
+})
+export const founderEnrolmentCreated = event('enrolment.founder-created', 'A one-time link was made for the founder.', {
+  enrolmentId: Id,
+  expiresAt: Instant,
+})
+export const enrolmentRedeemed = event('enrolment.redeemed', 'A one-time link became a token.', {
+  enrolmentId: Id,
+  tokenId: Id,
+  expiresAt: Instant,
+  isFounder: shown(z.boolean()),
+  isActivated: shown(z.boolean()),
+  name: Slug,
+  displayName: personal(z.string()).nullable(),
+})
+export const tokenIssued = event('token.issued', 'A token was issued for an identity.', {
+  tokenId: Id,
+  label: Text,
+  expiresAt: Instant,
+})
+export const tokenRevoked = event('token.revoked', 'A token ended.', { tokenId: Id, identityId: Id })
+export const teamsLoaded = event('teams.loaded', 'The file of teams was read and differs from the one before.', {
+  sha256: Text,
+  teams: shown(z.array(z.string())),
+})
+
+export const identityEvents = [
+  identityRegistered,
+  identityUpdated,
+  identityActivated,
+  identitySuspended,
+  identityResumed,
+  identityRetired,
+  ownerSuggested,
+  ownerAttested,
+  ownerLost,
+  identityErased,
+  enrolmentCreated,
+  founderEnrolmentCreated,
+  enrolmentRedeemed,
+  tokenIssued,
+  tokenRevoked,
+  teamsLoaded,
+]
