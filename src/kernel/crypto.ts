@@ -1,4 +1,14 @@
-import { createPrivateKey, createPublicKey, hash, sign, verify } from 'node:crypto'
+import {
+  createHash,
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  hash,
+  pbkdf2,
+  sign,
+  timingSafeEqual,
+  verify,
+} from 'node:crypto'
 import type { Secret } from './secret.ts'
 
 /** SHA-256 of bytes, or of a string's UTF-8. */
@@ -37,4 +47,27 @@ export function ed25519Verify(publicKey: Uint8Array, message: Uint8Array, signat
   if (publicKey.length !== 32 || signature.length !== 64) return false
   const key = createPublicKey({ key: Buffer.concat([SPKI_ED25519, publicKey]), format: 'der', type: 'spki' })
   return verify(null, message, key, signature)
+}
+
+export type DigestName = 'sha224' | 'sha256' | 'sha384' | 'sha512'
+
+/** A digest chosen by what a certificate or a protocol names. */
+export function digest(name: DigestName, data: Uint8Array): Buffer {
+  return createHash(name).update(data).digest()
+}
+
+export function hmacSha256(key: Uint8Array, data: Uint8Array | string): Buffer {
+  return createHmac('sha256', key).update(data).digest()
+}
+
+/** PBKDF2 with HMAC-SHA-256 and 32 bytes of key, off the main thread. */
+export function pbkdf2Sha256(password: Uint8Array | string, salt: Uint8Array, iterations: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    pbkdf2(password, salt, iterations, 32, 'sha256', (error, key) => (error ? reject(error) : resolve(key)))
+  })
+}
+
+/** Whether two byte strings are equal, in time that does not depend on where they differ. */
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && timingSafeEqual(a, b)
 }
