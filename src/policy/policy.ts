@@ -5,6 +5,7 @@
  * obligations are met into the `Permit` that a command demands.
  */
 export { decide, permitFrom, type Decision, type DecisionFacts, type PermitOutcome, type Question } from './decide.ts'
+export { openDecisionPoint, type Asked, type DecisionNeeds, type DecisionPoint } from './decision-point.ts'
 export { linkTo, type Entity, type EntityLink, type PolicyValue } from './entity.ts'
 export { openCedarEngine, type Engine, type Evaluation, type EvaluationRequest } from './evaluate.ts'
 export { liveEngine, type LiveEngine } from './live-engine.ts'

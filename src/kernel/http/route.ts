@@ -1,4 +1,5 @@
 import type { z } from 'zod'
+import type { PolicyValue } from '../entity.ts'
 import type { Operation } from '../operation.ts'
 import type { EntityRef, Permit } from '../permit.ts'
 
@@ -14,7 +15,7 @@ export type Caller = {
 
 /** What a decision needs to know of the thing it is about: AuthZEN's resource with its properties. */
 export type Resource = EntityRef & {
-  readonly attributes: Readonly<Record<string, unknown>>
+  readonly attributes: Readonly<Record<string, PolicyValue>>
   /** Things it belongs to, for `in` (a grant is in its target, for example). */
   readonly parents?: readonly EntityRef[]
 }
@@ -36,7 +37,7 @@ export type Answer<Op extends Operation> = z.output<Op['output']> | AsyncIterabl
 export type Route = {
   readonly operation: Operation
   readonly resource: (call: Call<Operation>) => Promise<Resource>
-  readonly context: (call: Call<Operation>) => Promise<Readonly<Record<string, unknown>>>
+  readonly context: (call: Call<Operation>) => Promise<Readonly<Record<string, PolicyValue>>>
   readonly run: (call: Call<Operation>, permit: Permit) => Promise<unknown>
 }
 
@@ -48,7 +49,7 @@ export function route<Op extends Operation>(
   operation: Op,
   bound: {
     resource: (call: Call<Op>) => Promise<Resource>
-    context?: (call: Call<Op>) => Promise<Readonly<Record<string, unknown>>>
+    context?: (call: Call<Op>) => Promise<Readonly<Record<string, PolicyValue>>>
     run: (call: Call<Op>, permit: Permit<Op['id']>) => Promise<Answer<Op>>
   },
 ): Route {

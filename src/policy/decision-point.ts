@@ -1,0 +1,103 @@
+import type { Clock } from '../kernel/clock.ts'
+import type { Db } from '../kernel/db.ts'
+import type { Entity, PolicyValue } from '../kernel/entity.ts'
+import type { Resource } from '../kernel/http/route.ts'
+import type { EntityRef, Permit } from '../kernel/permit.ts'
+import { notPermitted } from '../kernel/problem.ts'
+import { newId, type Random } from '../kernel/random.ts'
+import { isBootstrap, principalEntities, type Proof, type Teams } from '../identities/identities.ts'
+import { decide, permitFrom, type Decision } from './decide.ts'
+import type { LiveEngine } from './live-engine.ts'
+import { noEvidence, type Evidence, type Obligations } from './obligations.ts'
+
+/** A question as an enforcement point asks it: identities by id, the resource with its facts. */
+export type Asked<A extends string> = {
+  readonly subject: EntityRef & { readonly proof: Proof }
+  /** The other links of the chain; their proof is what the chain's verifier says of them. */
+  readonly onBehalfOf?: readonly (EntityRef & { readonly proof: Proof })[]
+  readonly action: A
+  readonly resource: Resource
+  readonly context?: Readonly<Record<string, PolicyValue>>
+  readonly floor?: Obligations
+}
+
+/** The one routine behind every door: it loads what the question refers to and decides. */
+export type DecisionPoint = {
+  decide<A extends string>(db: Db, asked: Asked<A>): Promise<Decision<A>>
+  /** The permit, or a `notPermitted` problem that says why not or what is owed. */
+  permit<A extends string>(db: Db, asked: Asked<A>, evidence?: Partial<Evidence>): Promise<Permit<A>>
+  /** Names the policies that decide now; a permit of another epoch is not for now. */
+  epoch(): string
+}
+
+export type DecisionNeeds = {
+  readonly engine: LiveEngine
+  readonly teams: Teams
+  readonly clock: Clock
+  readonly random: Random
+}
+
+export function openDecisionPoint(needs: DecisionNeeds): DecisionPoint {
+  const point: DecisionPoint = {
+    async decide(db, asked) {
+      const links = [asked.subject, ...(asked.onBehalfOf ?? [])]
+      const slices = await Promise.all(links.map((link) => principalEntities(db, needs.teams, link.id, link.proof)))
+      const bootstrap = await isBootstrap(db)
+      const engine = needs.engine.current()
+      return decide(
+        engine,
+        {
+          subject: ref(asked.subject),
+          onBehalfOf: (asked.onBehalfOf ?? []).map(ref),
+          action: { name: asked.action },
+          resource: ref(asked.resource),
+          context: { ...ORDINARY, bootstrap, ...asked.context },
+        },
+        {
+          decisionId: newId(needs.clock, needs.random),
+          now: needs.clock.now(),
+          epoch: engine.set.sha256,
+          entities: distinct([...slices.flat(), ...entitiesOf(asked.resource)]),
+          ...(asked.floor && { floor: asked.floor }),
+        },
+      )
+    },
+    async permit(db, asked, evidence = {}) {
+      const decision = await point.decide(db, asked)
+      const outcome = permitFrom(decision, { ...noEvidence, ...evidence })
+      if (outcome.kind === 'permit') return outcome.permit
+      const reasons = outcome.kind === 'owed' ? outcome.owed : outcome.reasons
+      throw notPermitted(`You may not do ${asked.action} here. ${reasons.join(' ')}`, {
+        action: asked.action,
+        reasons: [...reasons],
+        decisionId: decision.id,
+      })
+    },
+    epoch: () => needs.engine.current().set.sha256,
+  }
+  return point
+}
+
+/** What holds when nobody says otherwise. */
+const ORDINARY = { channel: 'api', requestKind: 'ordinary', freeze: false, reasonGiven: false } as const
+
+function ref({ type, id }: EntityRef): EntityRef {
+  return { type, id }
+}
+
+/** The resource and, as entities without facts, what it belongs to and links to. */
+function entitiesOf(resource: Resource): Entity[] {
+  const { type, id, attributes, parents = [] } = resource
+  return [{ type, id, attributes, parents }, ...parents.map((parent) => ({ ...ref(parent), attributes: {} }))]
+}
+
+/** An entity may be met twice (a team of two links); the first with facts stands. */
+function distinct(entities: readonly Entity[]): Entity[] {
+  const found = new Map<string, Entity>()
+  for (const entity of entities) {
+    const key = `${entity.type}\n${entity.id}`
+    const known = found.get(key)
+    if (!known || Object.keys(known.attributes).length < Object.keys(entity.attributes).length) found.set(key, entity)
+  }
+  return [...found.values()]
+}
