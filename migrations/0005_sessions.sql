@@ -14,11 +14,13 @@ comment on table node is 'A row is one running process of Reeve. Not a change to
 
 create table lease (
   id              uuid primary key,
-  grant_id        uuid not null constraint grant_has_one_lease unique constraint grant_fkey references access_grant,
+  grant_id        uuid not null constraint grant_fkey references access_grant,
   target_id       uuid not null constraint target_fkey references target,
   account_id      uuid not null constraint account_fkey references account,
   kind            text not null,
   principal       text not null,
+  terms           jsonb not null,
+  details         jsonb,
   sealed_secret   bytea,
   state           text not null,
   revocability    text not null,
@@ -29,19 +31,30 @@ create table lease (
   next_try_at     timestamptz,
   attempts        integer not null default 0,
   last_error      text,
+  escalation      text not null default 'none',
   evidence        jsonb,
   cause           bigint not null constraint cause_fkey references ledger_entry,
   constraint state_is_known check (state in ('announced', 'issued', 'ending', 'dead')),
   constraint revocability_is_known check (revocability in ('immediate', 'next-login', 'expires-only', 'none')),
+  constraint escalation_is_known check (escalation in ('none', 'owner', 'security')),
   constraint ending_is_retried check (state <> 'ending' or next_try_at is not null),
   constraint dead_has_evidence check ((state = 'dead') = (dead_at is not null and evidence is not null)),
   constraint dead_keeps_no_secret check (state <> 'dead' or sealed_secret is null)
 );
 comment on table lease is 'A row is a credential issued under a grant. It stays an open obligation until a negative probe proves it dead (rule 6).';
+comment on column lease.terms is 'What was asked of the target: group roles, databases, until when, how many connections.';
+comment on column lease.details is 'What the writer noted when it had made the credential, so that it finds it again; null before.';
+comment on column lease.next_try_at is 'When the next attempt to end it is due; a running attempt has moved it ahead, so a killed one is repeated.';
+comment on column lease.escalation is 'Who should know by now that it does not end.';
+-- A lease that failed to be made is ended like any other; the grant, still live, may then have another one.
+create unique index grant_has_one_usable_lease on lease (grant_id) where state in ('announced', 'issued');
+create index lease_grant on lease (grant_id);
 create index lease_target on lease (target_id);
 create index lease_account on lease (account_id);
 create index lease_cause on lease (cause);
 create index lease_open on lease (next_try_at) where state = 'ending';
+create index lease_announced on lease (announced_at) where state = 'announced';
+create index lease_principal on lease (target_id, principal);
 select hold_cause('lease');
 
 create function lease_moves_legally() returns trigger language plpgsql as $$
@@ -49,6 +62,11 @@ begin
   if (old.state, new.state) not in (('announced', 'announced'), ('announced', 'issued'), ('announced', 'ending'),
     ('issued', 'issued'), ('issued', 'ending'), ('ending', 'ending'), ('ending', 'dead')) then
     raise exception 'a lease does not go from % to %', old.state, new.state using errcode = 'RV005';
+  end if;
+  if (new.grant_id, new.target_id, new.account_id, new.kind, new.principal, new.terms)
+     is distinct from
+     (old.grant_id, old.target_id, old.account_id, old.kind, old.principal, old.terms) then
+    raise exception 'what a lease is stays as it was announced' using errcode = 'RV005';
   end if;
   return new;
 end $$;

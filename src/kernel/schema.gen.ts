@@ -9,6 +9,7 @@ export type AccessGrantTable = {
   targetId: string
   accountId: string
   actions: string[]
+  parserEnforced: string[]
   purposeId: string
   ticket: string | null
   task: string | null
@@ -17,7 +18,6 @@ export type AccessGrantTable = {
   uses: Generated<number>
   maxConnections: number
   isKeptAlive: boolean
-  heartbeatAt: Date | null
   startsAt: Date
   expiresAt: Date
   endedAt: Date | null
@@ -33,9 +33,12 @@ export type AccessRequestTable = {
   requesterId: string
   subjectId: string
   onBehalfOfId: string | null
+  triggeredById: string | null
+  proof: string
   targetId: string
   accountId: string
   actions: string[]
+  parserEnforced: string[]
   purposeId: string
   ticket: string | null
   task: string | null
@@ -101,6 +104,11 @@ export type EnrolmentTable = {
   cause: number
 }
 
+export type GrantHeartbeatTable = {
+  grantId: string
+  at: Date
+}
+
 export type GrantProofTable = {
   id: string
   grantId: string
@@ -111,6 +119,19 @@ export type GrantProofTable = {
   firstUseBefore: Date
   firstUsedAt: Date | null
   firstAddress: string | null
+  cause: number
+}
+
+export type GrantUseTable = {
+  id: string
+  grantId: string
+  proofId: string
+  nodeId: string
+  address: string
+  state: 'reserved' | 'live' | 'closed' | 'released'
+  reservedAt: Date
+  begunAt: Date | null
+  closedAt: Date | null
   cause: number
 }
 
@@ -156,6 +177,8 @@ export type LeaseTable = {
   accountId: string
   kind: string
   principal: string
+  terms: ColumnType<unknown, string, string>
+  details: ColumnType<unknown, string | null | undefined, string>
   sealedSecret: Buffer | null
   state: 'announced' | 'issued' | 'ending' | 'dead'
   revocability: 'immediate' | 'next-login' | 'expires-only' | 'none'
@@ -166,6 +189,7 @@ export type LeaseTable = {
   nextTryAt: Date | null
   attempts: Generated<number>
   lastError: string | null
+  escalation: Generated<'none' | 'owner' | 'security'>
   evidence: ColumnType<unknown, string | null | undefined, string>
   cause: number
 }
@@ -337,7 +361,9 @@ export type Database = {
   accountRole: AccountRoleTable
   apiToken: ApiTokenTable
   enrolment: EnrolmentTable
+  grantHeartbeat: GrantHeartbeatTable
   grantProof: GrantProofTable
+  grantUse: GrantUseTable
   idempotency: IdempotencyTable
   identity: IdentityTable
   lease: LeaseTable

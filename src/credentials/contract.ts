@@ -1,0 +1,109 @@
+import { z } from 'zod'
+import { shown } from '../kernel/event.ts'
+import { Id, Slug } from '../kernel/ids.ts'
+import { Instant } from '../kernel/instant.ts'
+import { operation, PageQuery, pageOf, type Operation } from '../kernel/operation.ts'
+import { conflict, notFound, problem } from '../kernel/problem.ts'
+
+export { PostgresSettings, TLS_MODES } from './postgres/settings.ts'
+
+export const LEASE_STATES = ['announced', 'issued', 'ending', 'dead'] as const
+export const REVOCABILITIES = ['immediate', 'next-login', 'expires-only', 'none'] as const
+export const ESCALATIONS = ['none', 'owner', 'security'] as const
+
+export const LeaseState = shown(z.enum(LEASE_STATES))
+/** How fast a credential stops working once it is ended at the target. */
+export const Revocability = shown(z.enum(REVOCABILITIES))
+/** Who should know that a lease does not end: the longer it is open, the louder. */
+export const Escalation = shown(z.enum(ESCALATIONS))
+
+/** What proves a lease dead: plain JSON, written by the protocol's writer. */
+export const Evidence = shown(z.record(z.string(), z.json()))
+export type Evidence = z.output<typeof Evidence>
+
+/** A credential issued under a grant, without its value. */
+export const Lease = z
+  .object({
+    id: Id,
+    grantId: Id,
+    targetId: Id,
+    targetName: Slug,
+    ownerTeam: shown(z.string()).describe('the team that owns the target'),
+    accountId: Id,
+    accountName: shown(z.string()),
+    kind: shown(z.string()),
+    principal: shown(z.string()).describe('its name at the target'),
+    state: LeaseState,
+    revocability: Revocability,
+    announcedAt: Instant,
+    issuedAt: Instant.nullable(),
+    endingAt: Instant.nullable(),
+    deadAt: Instant.nullable(),
+    nextTryAt: Instant.nullable(),
+    attempts: shown(z.int()),
+    lastError: shown(z.string()).nullable(),
+    escalation: Escalation,
+    evidence: shown(z.unknown()).describe('what proved it dead'),
+  })
+  .meta({ id: 'Lease' })
+export type Lease = z.output<typeof Lease>
+
+export const LeaseQuery = PageQuery.extend({
+  state: LeaseState.optional(),
+  open: shown(z.stringbool()).optional().describe('only those not yet proven dead'),
+  target: Slug.optional(),
+  grantId: z.uuid().optional(),
+})
+export type LeaseQuery = z.output<typeof LeaseQuery>
+
+/** The grant is over, so nothing is issued under it. */
+export const leaseRefused = problem('lease-refused', 409, 'No credential is issued under this grant', {
+  grantId: z.uuid(),
+})
+/** The account has no way to be acted as: what is missing is in the sentence. */
+export const leaseImpossible = problem('lease-impossible', 409, 'The account cannot be leased', {
+  grantId: z.uuid(),
+  accountId: z.uuid(),
+})
+/** The target did not let the credential be made, now; trying again makes sense. */
+export const leaseUnavailable = problem('lease-unavailable', 503, 'The target could not issue a credential', {
+  grantId: z.uuid(),
+  retryAfterSeconds: z.int(),
+})
+
+const one = z.object({ lease: Id })
+
+export const listLeases = operation({
+  id: 'lease.list',
+  method: 'GET',
+  path: '/v1/leases',
+  summary: 'Lists credentials issued under grants, the open obligations among them with age, owner and last error.',
+  function: 'nhi',
+  resource: 'Installation',
+  query: LeaseQuery,
+  output: pageOf(Lease),
+})
+export const readLease = operation({
+  id: 'lease.read',
+  method: 'GET',
+  path: '/v1/leases/:lease',
+  summary: 'Reads one lease, with the evidence that proved it dead.',
+  function: 'nhi',
+  resource: 'Lease',
+  params: one,
+  output: Lease,
+  problems: [notFound],
+})
+export const retryLease = operation({
+  id: 'lease.retry',
+  method: 'POST',
+  path: '/v1/leases/:lease/retry',
+  summary: 'Tries now to end a lease that is still open.',
+  function: 'nhi',
+  resource: 'Lease',
+  params: one,
+  output: Lease,
+  problems: [notFound, conflict],
+})
+
+export const credentialOperations: readonly Operation[] = [listLeases, readLease, retryLease]

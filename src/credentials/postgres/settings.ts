@@ -1,0 +1,40 @@
+import { z } from 'zod'
+
+/** TLS towards the target, named as libpq names it. `allow` and `prefer` do not protect: whoever is in between can turn TLS off. */
+export const TLS_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
+
+/** A certificate authority in PEM; a chain of a few fits. */
+const PEM_MAX = 65_536
+
+const shown = { classification: 'public' }
+
+/** What `target.settings` holds for `postgres`: where the cluster listens and how it proves itself. */
+export const PostgresSettings = z
+  .strictObject({
+    host: z.string().min(1).max(253).meta(shown).describe('name or address; a path names a socket folder'),
+    port: z.int().min(1).max(65_535).default(5432).meta(shown),
+    database: z.string().min(1).max(63).default('postgres').meta(shown).describe('where roles are made and ended'),
+    tls: z
+      .strictObject({
+        mode: z.enum(TLS_MODES).meta(shown),
+        ca: z.string().min(1).max(PEM_MAX).optional().meta(shown).describe('PEM; the public authorities when missing'),
+        serverName: z
+          .string()
+          .min(1)
+          .max(253)
+          .optional()
+          .meta(shown)
+          .describe('the name in its certificate, if not host'),
+      })
+      .meta(shown)
+      .default({ mode: 'verify-full' }),
+    scramIterations: z
+      .int()
+      .min(1)
+      .max(100_000)
+      .default(1)
+      .meta(shown)
+      .describe('of the verifier of lease roles; their secrets are 256 random bits, which stretching does not improve'),
+  })
+  .meta({ id: 'PostgresSettings', ...shown })
+export type PostgresSettings = z.output<typeof PostgresSettings>
