@@ -1,0 +1,126 @@
+import { z } from 'zod'
+import { Reason } from '../identities/contract.ts'
+import { event, shown } from '../kernel/event.ts'
+import { Id } from '../kernel/ids.ts'
+import { Instant } from '../kernel/instant.ts'
+import { ActionName, EndReason, Owed, Sha256Hex, USE_REFUSALS } from './schemas.ts'
+
+const Comment = Reason.nullable()
+const OptionalId = Id.nullable()
+const Texts = shown(z.array(z.string()))
+const Number = shown(z.int())
+
+/** What a request, a refusal of one and a grant say alike. */
+const asked = {
+  subjectId: Id,
+  onBehalfOfId: OptionalId,
+  triggeredById: OptionalId,
+  targetId: Id,
+  accountId: Id,
+  actions: shown(z.array(ActionName)),
+  purposeId: Id,
+  task: shown(z.string()).nullable(),
+}
+
+export const accessRequested = event('access.requested', 'Somebody asked for access.', {
+  ...asked,
+  ttlSeconds: Number,
+  uses: Number.nullable(),
+  connections: Number,
+  obligations: Owed,
+  policies: shown(z.array(z.object({ id: z.string(), sha256: z.string() }))),
+  boundSha256: Sha256Hex,
+  isPending: shown(z.boolean()),
+  parserEnforced: Texts,
+  reason: Comment,
+})
+export const accessRefused = event('access.refused', 'Access was asked for and not given.', {
+  ...asked,
+  problem: shown(z.string()),
+  reasons: Texts,
+  reason: Comment,
+})
+export const accessApproved = event('access.approved', 'A person approved a request as it was shown to them.', {
+  boundSha256: Sha256Hex,
+  comment: Comment,
+})
+export const accessDenied = event('access.denied', 'A person refused a request.', {
+  boundSha256: Sha256Hex,
+  comment: Comment,
+})
+export const accessWithdrawn = event('access.withdrawn', 'A request was taken back.', {})
+export const accessExpired = event('access.expired', 'Nobody decided a request in time.', {})
+export const accessVoided = event('access.voided', 'What would be granted changed, so the request fell.', {
+  reasons: Texts,
+  boundSha256: Sha256Hex,
+})
+export const grantMade = event('grant.made', 'A grant was made: from here on its row is the authority.', {
+  ...asked,
+  requestId: Id,
+  boundSha256: Sha256Hex,
+  approvers: shown(z.array(z.uuid())),
+  maxUses: Number.nullable(),
+  maxConnections: Number,
+  recording: shown(z.string()),
+  parserEnforced: Texts,
+  expiresAt: Instant,
+})
+export const grantUsed = event('grant.used', 'A use of a grant was reserved.', {
+  useId: Id,
+  proofId: Id,
+  proofKind: shown(z.enum(['ticket', 'key'])),
+  address: shown(z.string()),
+  isFirstUse: shown(z.boolean()),
+  uses: Number,
+})
+export const grantUseRefused = event('grant.use-refused', 'A use of a grant was refused.', {
+  proofId: Id,
+  address: shown(z.string()),
+  code: shown(z.enum(USE_REFUSALS)),
+  reasons: Texts,
+})
+export const grantUseReleased = event(
+  'grant.use-released',
+  'A reserved use was given back: the target never became ready.',
+  {
+    useId: Id,
+  },
+)
+export const grantUseBegun = event('grant.use-begun', 'The target was ready; the use counts.', { useId: Id })
+export const grantUseClosed = event('grant.use-closed', 'A use of a grant is over.', { useId: Id })
+export const grantEnded = event('grant.ended', 'A grant ended.', {
+  reason: EndReason,
+  endedAt: Instant,
+  uses: Number,
+  comment: Comment,
+})
+export const ticketIssued = event('ticket.issued', 'A ticket was issued for a grant.', {
+  proofId: Id,
+  isSingleUse: shown(z.boolean()),
+  firstUseBefore: Instant,
+})
+export const keyIssued = event('key.issued', 'A public key was certified for a grant.', {
+  proofId: Id,
+  spkiSha256: Sha256Hex,
+  isSingleUse: shown(z.boolean()),
+  firstUseBefore: Instant,
+})
+
+export const accessEvents = [
+  accessRequested,
+  accessRefused,
+  accessApproved,
+  accessDenied,
+  accessWithdrawn,
+  accessExpired,
+  accessVoided,
+  grantMade,
+  grantUsed,
+  grantUseRefused,
+  grantUseReleased,
+  grantUseBegun,
+  grantUseClosed,
+  grantEnded,
+  ticketIssued,
+  keyIssued,
+]
