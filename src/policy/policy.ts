@@ -23,4 +23,11 @@ export {
   type StepUp,
 } from './obligations.ts'
 export { isPossible, isSatisfied, missingApprovals, type Approval, type ApprovalFacts } from './approval.ts'
-export { ApprovalSyntaxError, parseApproval, printApproval, type ApprovalExpression } from './approval-grammar.ts'
+export { readAnnotations } from './annotations.ts'
+export {
+  ApprovalSyntaxError,
+  groupsOf,
+  parseApproval,
+  printApproval,
+  type ApprovalExpression,
+} from './approval-grammar.ts'
