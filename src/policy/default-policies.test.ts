@@ -245,7 +245,7 @@ security follows a session | guard | session.follow | session | | yes evidence-i
 the founder reads the ledger | founder | ledger.read | ledger | | yes evidence-is-read-by-its-keepers
 auditors stop nothing | auditor | grant.revoke | grant | | no
 anyone asks | pipeline | access.request | prod | | yes anyone-asks
-anyone registers a purpose | ann | purpose.register | installation | | yes anyone-asks
+anyone registers a purpose | ann | purpose.propose | installation | | yes anyone-asks
 the ownerless do not ask | pipeline ownerless | access.request | prod | | no forbid-ownerless-workload
 the subject uses its grant | ann | grant.use | grant | | yes own-grants-are-used-by-their-subject
 nobody else uses it | dora | ticket.issue | grant | | no
@@ -269,8 +269,8 @@ the person behind an agent ends its session | ann | session.end | session of bot
 a stranger does not | auditor | session.end | session | | no
 a freeze does not hinder stopping | guard | identity.suspend | annRecord | freeze | yes guardians-stop
 a stranger does not suspend | ann | identity.suspend | pipelineRecord | | no
-the founder enrols | founder | identity.create | installation | | yes administrators-create-identities
-a person does not | ann | identity.create | installation | | no
+the founder enrols | founder | identity.register | installation | | yes administrators-create-identities
+a person does not | ann | identity.register | installation | | no
 an administrator assigns an owner | admin | identity.assign-owner | pipelineRecord | | yes administrators-manage-identities
 an administrator does not manage themselves | ann as administrator | identity.update | annRecord | | no
 the owner team manages its workload | dora | identity.update | pipelineRecord | | yes owner-team-manages-its-machines
@@ -289,7 +289,7 @@ the owner team registers accounts | dora | account.register | prod | | yes owner
 a target is changed under approval | dora | target.update | prod | | yes target-changes-are-approved
 even by the founder | founder | target.update | prod | | yes target-changes-are-approved
 but at first, alone | founder | target.update | prod | bootstrap | yes founder-changes-targets-alone
-break-glass administers nothing | glass of administrators | identity.create | installation | | no forbid-break-glass-operations
+break-glass administers nothing | glass of administrators | identity.register | installation | | no forbid-break-glass-operations
 break-glass asks | glass | access.request | prod | | yes anyone-asks`
 
 function named<Value>(all: Record<string, Value>, name: string): Value {
