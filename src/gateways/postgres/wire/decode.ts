@@ -159,7 +159,8 @@ export type AuthenticationRequest =
   | { readonly kind: 'ok' }
   | { readonly kind: 'cleartext' }
   | { readonly kind: 'sasl'; readonly mechanisms: readonly string[] }
-  | { readonly kind: 'sasl-continue' | 'sasl-final'; readonly data: Buffer }
+  | { readonly kind: 'sasl-continue'; readonly data: Buffer }
+  | { readonly kind: 'sasl-final'; readonly data: Buffer }
   | { readonly kind: 'unsupported'; readonly name: string }
 
 const unsupportedMethods: Readonly<Record<number, string>> = {
