@@ -83,6 +83,7 @@ create table session (
   client_address   text not null,
   proof_id         uuid not null constraint proof_fkey references grant_proof,
   started_at       timestamptz not null,
+  stop_asked_at    timestamptz,
   ended_at         timestamptz,
   end_reason       text,
   recording        text,
@@ -96,6 +97,7 @@ create table session (
   constraint end_says_why check ((ended_at is null) = (end_reason is null))
 );
 comment on table session is 'A row is one brokered connection under a grant.';
+comment on column session.stop_asked_at is 'Somebody asked to end it; the node that holds it cuts it, seals the recording and sets ended_at.';
 comment on column session.recording is 'Name of the recording in the recording store; null when nothing was recorded.';
 comment on column session.sealed_key is 'The key of the recording''s sealed literals; opening them is a privileged action.';
 comment on column session.late_operations is 'Operations that began within the push bound after the grant had ended (core 5).';

@@ -71,3 +71,32 @@ export function pbkdf2Sha256(password: Uint8Array | string, salt: Uint8Array, it
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && timingSafeEqual(a, b)
 }
+
+/**
+ * What PostgreSQL stores for a SCRAM login (RFC 5803, RFC 5802 §3), computed here so that the server never sees the secret. The secret must be
+ * ASCII, which SASLprep leaves alone.
+ */
+export async function scramVerifier(secret: Secret, salt: Uint8Array, iterations: number): Promise<string> {
+  const salted = await pbkdf2Sha256(secret.reveal(), salt, iterations)
+  const storedKey = sha256(createHmac('sha256', salted).update('Client Key').digest())
+  const serverKey = createHmac('sha256', salted).update('Server Key').digest()
+  const [saltText, stored, server] = [Buffer.from(salt), storedKey, serverKey].map((bytes) => bytes.toString('base64'))
+  return `SCRAM-SHA-256$${iterations}:${saltText}$${stored}:${server}`
+}
+
+/** SHA-256 over a stream of bytes. */
+export type RunningSha256 = {
+  update(bytes: Uint8Array): void
+  /** The digest of everything so far; more may follow. */
+  digestSoFar(): Buffer
+}
+
+export function runningSha256(): RunningSha256 {
+  const hash = createHash('sha256')
+  return {
+    update: (bytes) => {
+      hash.update(bytes)
+    },
+    digestSoFar: () => hash.copy().digest(),
+  }
+}

@@ -50,6 +50,7 @@ export type AccessRequestTable = {
   obligations: ColumnType<unknown, string, string>
   policies: ColumnType<unknown, string, string>
   policyVersion: string
+  approverTeams: string[]
   boundSha256: Buffer
   state: 'pending' | 'granted' | 'denied' | 'expired' | 'withdrawn' | 'void'
   refusal: string | null
@@ -201,6 +202,14 @@ export type LedgerCheckpointTable = {
   at: Date
 }
 
+export type LedgerCosignatureTable = {
+  logId: number
+  size: number
+  witness: string
+  line: string
+  at: Date
+}
+
 export type LedgerEntryTable = {
   id: GeneratedAlways<number>
   xid: string
@@ -224,6 +233,7 @@ export type LedgerLogTable = {
   id: number
   origin: string
   verifierKey: string
+  sealedKey: Buffer
   previousNote: string | null
   startedAt: Date
 }
@@ -253,6 +263,11 @@ export type LedgerTileTable = {
   level: number
   n: number
   hashes: Buffer
+}
+
+export type LedgerWriterTable = {
+  id: string
+  batch: Generated<number>
 }
 
 export type NodeTable = {
@@ -318,6 +333,7 @@ export type SessionTable = {
   clientAddress: string
   proofId: string
   startedAt: Date
+  stopAskedAt: Date | null
   endedAt: Date | null
   endReason: string | null
   recording: string | null
@@ -368,6 +384,7 @@ export type Database = {
   identity: IdentityTable
   lease: LeaseTable
   ledgerCheckpoint: LedgerCheckpointTable
+  ledgerCosignature: LedgerCosignatureTable
   ledgerEntry: LedgerEntryTable
   ledgerLeaf: LedgerLeafTable
   ledgerLog: LedgerLogTable
@@ -375,6 +392,7 @@ export type Database = {
   ledgerPrivate: LedgerPrivateTable
   ledgerSegment: LedgerSegmentTable
   ledgerTile: LedgerTileTable
+  ledgerWriter: LedgerWriterTable
   node: NodeTable
   privilegedAction: PrivilegedActionTable
   purpose: PurposeTable

@@ -1,0 +1,79 @@
+/**
+ * A recording is a row of Zstandard frames, one per flush (RFC 8878 §3: frames may follow each other, and `zstd -d` reads them as one).
+ * A frame that was written whole can be read whatever happened after it, and no compressor is held in memory for an idle session.
+ */
+import { promisify } from 'node:util'
+import { zstdCompress, zstdDecompress } from 'node:zlib'
+
+/** Larger than any frame the recorder writes: its pending bytes, sealed values in base64, and their line. */
+export const FRAME_MAX_BYTES = 32 * 1024 * 1024
+
+/** The bytes are not frames of ours: damaged or written by somebody else. */
+export class FrameBroken extends Error {
+  override readonly name = 'FrameBroken'
+}
+
+const compress = promisify(zstdCompress)
+const decompress = promisify(zstdDecompress)
+
+export function packFrame(bytes: Uint8Array): Promise<Buffer> {
+  return compress(bytes)
+}
+
+/** The content of one whole frame; throws `FrameBroken`. */
+export async function unpackFrame(frame: Uint8Array): Promise<Buffer> {
+  try {
+    return await decompress(frame, { maxOutputLength: FRAME_MAX_BYTES })
+  } catch (error) {
+    throw new FrameBroken('a frame of the recording does not unpack', { cause: error })
+  }
+}
+
+/** RFC 8878 §3.1.1. */
+const MAGIC = 0xfd2fb528
+const BLOCK_RLE = 1
+const BLOCK_RESERVED = 3
+
+/** How long the frame at the start of `bytes` is, or undefined when more bytes are needed; throws `FrameBroken`. */
+export function frameLength(bytes: Buffer): number | undefined {
+  if (bytes.length < 5) return undefined
+  if (bytes.readUInt32LE(0) !== MAGIC) throw new FrameBroken('the recording holds bytes that are no frame')
+  const descriptor = bytes.readUInt8(4)
+  const hasSingleSegment = (descriptor & 0x20) !== 0
+  const hasChecksum = (descriptor & 0x04) !== 0
+  // RFC 8878 §3.1.1.1: window descriptor, dictionary id, content size.
+  const dictionaryBytes = [0, 1, 2, 4][descriptor & 3] ?? 0
+  const sizeBytes = [hasSingleSegment ? 1 : 0, 2, 4, 8][descriptor >> 6] ?? 0
+  let at = 5 + (hasSingleSegment ? 0 : 1) + dictionaryBytes + sizeBytes
+  for (;;) {
+    if (at + 3 > bytes.length) return atMost(at)
+    const header = bytes.readUIntLE(at, 3)
+    const type = (header >> 1) & 3
+    if (type === BLOCK_RESERVED) throw new FrameBroken('a frame of the recording holds an unknown block')
+    at += 3 + (type === BLOCK_RLE ? 1 : header >> 3)
+    if ((header & 1) === 1) break
+  }
+  const end = at + (hasChecksum ? 4 : 0)
+  return end <= bytes.length ? end : atMost(end)
+}
+
+function atMost(end: number): undefined {
+  if (end > FRAME_MAX_BYTES) throw new FrameBroken('a frame of the recording is larger than any we write')
+  return undefined
+}
+
+export type Unpacked = { readonly content: Buffer; readonly storedBytes: number }
+
+/** The frames of a stored stream. Ends quietly before a frame that is not whole: it is still being written, or was cut. */
+export async function* unpackFrames(stored: AsyncIterable<Buffer>): AsyncGenerator<Unpacked> {
+  let pending: Buffer = Buffer.alloc(0)
+  for await (const piece of stored) {
+    pending = pending.length === 0 ? piece : Buffer.concat([pending, piece])
+    for (;;) {
+      const length = frameLength(pending)
+      if (length === undefined) break
+      yield { content: await unpackFrame(pending.subarray(0, length)), storedBytes: length }
+      pending = pending.subarray(length)
+    }
+  }
+}
