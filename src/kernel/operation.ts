@@ -32,6 +32,8 @@ export type Operation<
   readonly status: number
   /** `stream`: the handler returns NDJSON lines of `output`. */
   readonly answer: 'json' | 'stream'
+  /** `tight`: what gives out proofs (enrolment, tokens, tickets) is limited far below the rest. */
+  readonly rate: 'ordinary' | 'tight'
 }
 
 type Declared<
@@ -55,6 +57,7 @@ type Declared<
   caller?: Operation['caller']
   status?: number
   answer?: Operation['answer']
+  rate?: Operation['rate']
 }
 
 const nothing = z.object({})
@@ -72,6 +75,7 @@ export function operation<
     caller: 'identity',
     status: 200,
     answer: 'json',
+    rate: declared.caller === 'none' ? 'tight' : 'ordinary',
     ...declared,
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the default of the type parameter is this very schema
     params: declared.params ?? (nothing as unknown as P),

@@ -6,6 +6,8 @@ export class Problem extends Error {
   readonly status: number
   readonly title: string
   readonly facts: Record<string, unknown>
+  /** Its declaration; facts leave the process only through its schema. */
+  readonly kind: ProblemKind
 
   constructor(kind: ProblemKind, detail: string, facts: Record<string, unknown>, options?: ErrorOptions) {
     super(detail, options)
@@ -14,6 +16,7 @@ export class Problem extends Error {
     this.status = kind.status
     this.title = kind.title
     this.facts = facts
+    this.kind = kind
   }
 }
 
