@@ -22,9 +22,21 @@ const parameter = /\$(\d+)/y
 const dollarQuote = /\$(?:[A-Za-z_\x80-\uffff][A-Za-z0-9_\x80-\uffff]*)?\$/y
 const lineComment = /--[^\n\r]*/y
 const plainString = /'(?:[^']|'')*(?:'|$)/y
+// A quote is not doubled inside these.
+const bitString = /'[^']*(?:'|$)/y
 const escapeString = /'(?:[^'\\]|''|\\[^])*(?:'|\\?$)/y
 // quotecontinue: a literal goes on after white space that holds a newline.
 const continued = /(?:[ \t\f\v]|--[^\n\r]*)*[\n\r](?:[ \t\n\r\f\v]|--[^\n\r]*[\n\r])*(?=')/y
+const bodies: Readonly<Record<string, RegExp>> = {
+  e: escapeString,
+  E: escapeString,
+  b: bitString,
+  B: bitString,
+  x: bitString,
+  X: bitString,
+  n: plainString,
+  N: plainString,
+}
 const quotedName = /"(?:[^"]|"")*(?:"|$)/y
 /** A word of these makes every literal of the statement suspect. */
 export const speaksOfPasswords = /passw|pwd|secret/i
@@ -62,6 +74,8 @@ function step(state: State): void {
   const { sql, at } = state
   const code = sql.charCodeAt(at)
   if (isWordStart(code)) return stepWord(state, code)
+  // `..` is a token of its own.
+  if (code === 46 && sql.charCodeAt(at + 1) === 46) return void (state.at += 2)
   if (isDigit(code) || (code === 46 && isDigit(sql.charCodeAt(at + 1))))
     return literal(state, at, match(number, sql, at))
   if (code === 39) return literal(state, at, stringEnd(sql, at, plainString))
@@ -75,8 +89,8 @@ function step(state: State): void {
 function stepWord(state: State, code: number): void {
   const { sql, at } = state
   const next = sql.charCodeAt(at + 1)
-  if (next === 39 && 'eEbBxXnN'.includes(sql[at] ?? '')) {
-    const body = code === 69 || code === 101 ? escapeString : plainString
+  if (next === 39 && Object.hasOwn(bodies, sql[at] ?? '')) {
+    const body = bodies[sql[at] ?? ''] ?? plainString
     return literal(state, at, stringEnd(sql, at + 1, body))
   }
   if (next === 38 && (code === 85 || code === 117)) {

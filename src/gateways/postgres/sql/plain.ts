@@ -53,7 +53,8 @@ export function lexPlain(sql: string): PlainText | undefined {
       if (sql.charCodeAt(at) === 39) return undefined
     } else if (kind === DIGIT || kind === QUOTE) {
       at = kind === DIGIT ? integerEnd(sql, start) : stringEnd(sql, start)
-      if (at < 0) return undefined
+      // A string that goes on after a newline is one literal.
+      if (at < 0 || (kind === QUOTE && kinds.endsWith('s') && sql.slice(from, start).trim() === '')) return undefined
       normalised += `${sql.slice(from, start)}$${rawLiterals.push(sql.slice(start, at))}`
       kinds += kind === DIGIT ? 'i' : 's'
       from = at
@@ -98,7 +99,6 @@ function integerEnd(sql: string, start: number): number {
   return classAt(sql, at) === WORD ? -1 : at
 }
 
-// A string that goes on after a newline is two neighbours here; both texts of a shape have it at the same place.
 function stringEnd(sql: string, start: number): number {
   if (sql.charCodeAt(start - 1) === AMPERSAND) return -1
   let at = start

@@ -123,13 +123,9 @@ test('passwords are prepared as SASLprep says, and used as they are where it for
 })
 
 const certificate = (args: string) => {
-  const pem = execFileSync(
-    'openssl',
-    [...`req -x509 -nodes -days 1 -subj /CN=x -keyout /dev/null ${args}`.split(' ')],
-    {
-      stdio: ['ignore', 'pipe', 'ignore'],
-    },
-  )
+  const pem = execFileSync('openssl', `req -x509 -nodes -days 1 -subj /CN=x -keyout /dev/null ${args}`.split(' '), {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
   return new X509Certificate(pem).raw
 }
 
