@@ -8,13 +8,13 @@ import { join } from 'node:path'
 import { after, before, test, type TestContext } from 'node:test'
 import pg from 'pg'
 import { startCluster, type Cluster } from '../../../../test/support/cluster.ts'
+import { scramVerifier } from '../../../kernel/crypto.ts'
 import { clientConfig } from '../../../kernel/db.ts'
 import { systemRandom } from '../../../kernel/random.ts'
 import { Secret } from '../../../kernel/secret.ts'
 import { cancelUpstream, connectUpstream } from './connect.ts'
 import { readReport } from './decode.ts'
 import * as encode from './encode.ts'
-import { scramVerifier } from './scram.ts'
 import { UpstreamError, type TlsChoice, type Upstream, type UpstreamFault, type UpstreamOptions } from './upstream.ts'
 
 const debian = '/usr/lib/postgresql/15/bin'
@@ -56,7 +56,7 @@ before(async () => {
   for (const role of ['by_cert', 'by_clear', 'tls_only', 'plain_only'])
     await admin.query(`create role ${role} login password 'secret'`)
   await admin.query("set password_encryption = md5; create role by_md5 login password 'secret'")
-  await admin.query(`create role cheap login password '${await scramVerifier(systemRandom, cheap, 1)}'`)
+  await admin.query(`create role cheap login password '${await scramVerifier(cheap, systemRandom.bytes(16), 1)}'`)
   await admin.end()
 })
 

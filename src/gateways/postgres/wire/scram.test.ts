@@ -2,12 +2,12 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { createHash, X509Certificate } from 'node:crypto'
 import { test } from 'node:test'
-import { equalBytes, hmacSha256, pbkdf2Sha256, sha256 } from '../../../kernel/crypto.ts'
+import { equalBytes, hmacSha256, pbkdf2Sha256, scramVerifier, sha256 } from '../../../kernel/crypto.ts'
 import { systemRandom } from '../../../kernel/random.ts'
 import { Secret } from '../../../kernel/secret.ts'
 import { serverEndPoint } from './channel-binding.ts'
 import { prepareSecret } from './saslprep.ts'
-import { ScramFailure, beginScram, scramVerifier, type ScramOptions } from './scram.ts'
+import { ScramFailure, beginScram, type ScramOptions } from './scram.ts'
 
 const secret = new Secret('pencil')
 const both = ['SCRAM-SHA-256-PLUS', 'SCRAM-SHA-256']
@@ -53,7 +53,7 @@ test('the numbers are those of RFC 7677', async () => {
 })
 
 test('a client with the secret and a server with the verifier convince each other', async () => {
-  const server = serverOf(await scramVerifier(systemRandom, secret, 4096))
+  const server = serverOf(await scramVerifier(secret, systemRandom.bytes(16), 4096))
   const exchange = begin()
   const serverFirst = server.first(exchange.clientFirst)
 
@@ -65,7 +65,7 @@ test('a client with the secret and a server with the verifier convince each othe
 })
 
 test('a server without the verifier is found out', async () => {
-  const server = serverOf(await scramVerifier(systemRandom, new Secret('guess'), 4096))
+  const server = serverOf(await scramVerifier(new Secret('guess'), systemRandom.bytes(16), 4096))
   const exchange = begin()
   const serverFirst = server.first(exchange.clientFirst)
   const clientFinal = await exchange.clientFinal(serverFirst)

@@ -91,20 +91,6 @@ function readChallenge(serverFirst: Buffer, clientNonce: string, leastIterations
   return { nonce, salt: Buffer.from(salt, 'base64'), iterations }
 }
 
-const SALT_BYTES = 16
-
-/**
- * What PostgreSQL stores: `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>`. Whoever has it cannot log in with it, and the server
- * never sees the secret. Stretching adds nothing to a random secret of 256 bits, so `iterations` may be low for those.
- */
-export async function scramVerifier(random: Random, secret: Secret, iterations: number): Promise<string> {
-  const salt = random.bytes(SALT_BYTES)
-  const salted = await pbkdf2Sha256(prepareSecret(secret.reveal()), salt, iterations)
-  const storedKey = sha256(hmacSha256(salted, 'Client Key')).toString('base64')
-  const serverKey = hmacSha256(salted, 'Server Key').toString('base64')
-  return `SCRAM-SHA-256$${iterations}:${salt.toString('base64')}$${storedKey}:${serverKey}`
-}
-
 function xor(a: Buffer, b: Buffer): Buffer {
   return Buffer.from(a.map((byte, index) => byte ^ (b[index] ?? 0)))
 }
