@@ -4,9 +4,23 @@
  * An identity goes discovered → registered → active ⇄ suspended → retired; the database refuses every other way. An owner is
  * suggested by one person and attested by the one who is named; when an owner leaves, what they owned is lost, in the same
  * transaction. Tokens prove identity only and stand as hashes. What hangs on an identity (grants) is ended by a hook.
+ * A human identity with an owner is a further identity of that person, so neither decides for the other.
  */
 export { actOf, actorOf, ENTITY_TYPES, subjectRef } from './act.ts'
+export { authenticate } from './bearer.ts'
+export { ensureFounderEnrolment, enrolIdentity, redeemEnrolment, type EnrolmentLink } from './enrolment.ts'
 export { identityResource, principalEntities, type Proof } from './entities.ts'
+export { eraseIdentity } from './erase.ts'
+export {
+  activateIdentity,
+  registerIdentity,
+  resumeIdentity,
+  retireIdentity,
+  suspendExpired,
+  suspendIdentity,
+  updateIdentity,
+} from './lifecycle.ts'
+export { assignOwner, attestOwner, loseOwner } from './ownership.ts'
 export {
   findIdentity,
   isBootstrap,
@@ -18,4 +32,6 @@ export {
   type IdentityNeeds,
   type OnIdentityEnded,
 } from './record.ts'
+export { identityOpenRoutes, identityRoutes } from './routes.ts'
 export { openTeams, parseTeams, recordTeams, TeamsInvalid, type Teams, type TeamsMap } from './teams.ts'
+export { issueToken, listTokens, revokeToken, type Issued } from './tokens.ts'

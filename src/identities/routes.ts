@@ -1,0 +1,159 @@
+import { transact, type Db } from '../kernel/db.ts'
+import { installation, openRoute, route, type Caller, type OpenRoute, type Route } from '../kernel/http/route.ts'
+import { linkTo } from '../kernel/entity.ts'
+import * as contract from './contract.ts'
+import { identityResource } from './entities.ts'
+import { enrolIdentity, redeemEnrolment } from './enrolment.ts'
+import { eraseIdentity } from './erase.ts'
+import {
+  activateIdentity,
+  registerIdentity,
+  resumeIdentity,
+  retireIdentity,
+  suspendIdentity,
+  updateIdentity,
+} from './lifecycle.ts'
+import { assignOwner, attestOwner, loseOwner } from './ownership.ts'
+import { findIdentity, listIdentities, unknownIdentity, type IdentityNeeds } from './record.ts'
+import { findToken, issueToken, listTokens, mayKnowTokensOf, revokeToken } from './tokens.ts'
+
+type RouteNeeds = IdentityNeeds & { readonly db: Db }
+
+/** What the API offers of the shared record. */
+export function identityRoutes(needs: RouteNeeds): Route[] {
+  return [...readRoutes(needs), ...lifecycleRoutes(needs), ...ownerRoutes(needs), ...credentialRoutes(needs)]
+}
+
+/** What is callable without a token: the way to the first one. */
+export function identityOpenRoutes(needs: RouteNeeds): OpenRoute[] {
+  return [
+    openRoute(contract.redeemEnrolment, async ({ input }) => {
+      const { token, ...issued } = await transact(needs.db, (tx) => redeemEnrolment(tx, needs, input))
+      return { ...issued, token: token.reveal() }
+    }),
+  ]
+}
+
+type Named = { readonly params: { readonly identity: string }; readonly caller: Caller }
+
+/** People know the inventory; everything else knows itself, and of others not even that they exist. */
+async function known(db: Db, nameOrId: string, caller: Caller) {
+  const isPerson = caller.kind === 'human'
+  if (!isPerson && nameOrId !== caller.id && nameOrId !== caller.name) throw unknownIdentity(nameOrId)
+  const identity = await findIdentity(db, nameOrId)
+  if (!isPerson && identity.id !== caller.id) throw unknownIdentity(nameOrId)
+  return identity
+}
+
+function about(db: Db) {
+  return async ({ params, caller }: Named) => identityResource(db, await known(db, params.identity, caller))
+}
+
+function readRoutes({ db }: RouteNeeds): Route[] {
+  return [
+    route(contract.listIdentities, {
+      resource: async () => installation(),
+      run: ({ query }) => listIdentities(db, query),
+    }),
+    route(contract.readIdentity, {
+      resource: about(db),
+      run: (_call, permit) => findIdentity(db, permit.resource.id),
+    }),
+    route(contract.whoami, {
+      resource: async ({ caller }) => identityResource(db, await findIdentity(db, caller.id)),
+      run: (_call, permit) => findIdentity(db, permit.resource.id),
+    }),
+  ]
+}
+
+function lifecycleRoutes(needs: RouteNeeds): Route[] {
+  const { db } = needs
+  const resource = about(db)
+  return [
+    route(contract.registerIdentity, {
+      resource: async () => installation(),
+      run: ({ input }, permit) => transact(db, (tx) => registerIdentity(tx, needs, permit, input)),
+    }),
+    route(contract.updateIdentity, {
+      resource,
+      run: ({ input }, permit) => transact(db, (tx) => updateIdentity(tx, needs, permit, input)),
+    }),
+    route(contract.activateIdentity, {
+      resource,
+      run: (_call, permit) => transact(db, (tx) => activateIdentity(tx, needs, permit)),
+    }),
+    route(contract.suspendIdentity, {
+      resource,
+      run: ({ input }, permit) => transact(db, (tx) => suspendIdentity(tx, needs, permit, input)),
+    }),
+    route(contract.resumeIdentity, {
+      resource,
+      run: (_call, permit) => transact(db, (tx) => resumeIdentity(tx, needs, permit)),
+    }),
+    route(contract.retireIdentity, {
+      resource,
+      run: ({ input }, permit) => transact(db, (tx) => retireIdentity(tx, needs, permit, input)),
+    }),
+    route(contract.eraseIdentity, {
+      resource,
+      run: ({ input }, permit) => transact(db, (tx) => eraseIdentity(tx, needs, permit, input)),
+    }),
+  ]
+}
+
+function ownerRoutes(needs: RouteNeeds): Route[] {
+  const { db } = needs
+  const resource = about(db)
+  return [
+    route(contract.assignOwner, {
+      resource,
+      run: ({ input }, permit) => transact(db, (tx) => assignOwner(tx, needs, permit, input)),
+    }),
+    route(contract.attestOwner, {
+      resource,
+      run: (_call, permit) => transact(db, (tx) => attestOwner(tx, needs, permit)),
+    }),
+    route(contract.loseOwner, {
+      resource,
+      run: ({ input }, permit) => transact(db, (tx) => loseOwner(tx, needs, permit, input)),
+    }),
+  ]
+}
+
+function credentialRoutes(needs: RouteNeeds): Route[] {
+  const { db, teams } = needs
+  const resource = about(db)
+  return [
+    route(contract.enrolIdentity, {
+      resource,
+      run: async ({ input }, permit) => {
+        const { secret, ...link } = await transact(db, (tx) => enrolIdentity(tx, needs, permit, input))
+        return { ...link, secret: secret.reveal() }
+      },
+    }),
+    route(contract.issueToken, {
+      resource,
+      run: async ({ input }, permit) => {
+        const { token, ...issued } = await transact(db, (tx) => issueToken(tx, needs, permit, input))
+        return { ...issued, token: token.reveal() }
+      },
+    }),
+    route(contract.listTokens, {
+      resource: async ({ params, caller }) => {
+        const identity = await known(db, params.identity, caller)
+        if (!(await mayKnowTokensOf(db, teams, caller, identity))) throw unknownIdentity(params.identity)
+        return identityResource(db, identity)
+      },
+      run: ({ query }, permit) => listTokens(db, permit.resource.id, query),
+    }),
+    route(contract.revokeToken, {
+      resource: async ({ params, caller }) => {
+        const { token, identity } = await findToken(db, teams, caller, params.token)
+        const { id, identityId: subjectId } = token
+        const ownerTeam = identity.ownerTeam === null ? {} : { ownerTeam: linkTo('Team', identity.ownerTeam) }
+        return { type: 'Token', id, attributes: { id, subjectId, ...ownerTeam } }
+      },
+      run: (_call, permit) => transact(db, (tx) => revokeToken(tx, needs, permit)),
+    }),
+  ]
+}
