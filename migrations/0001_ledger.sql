@@ -30,15 +30,27 @@ create table ledger_segment (
 ) partition by range (id);
 comment on table ledger_segment is 'A row is a batch of observations (decisions, operations, seals) that one node made durable in one commit.';
 comment on column ledger_segment.bodies is 'The leaves in order, each behind its big-endian 16-bit length, as in a tlog-tiles entry bundle.';
+-- Compressing a batch would cost more than writing it, inside the commit that others wait for.
+alter table ledger_segment alter column bodies set storage external;
+
+create table ledger_writer (
+  id    uuid primary key,
+  batch bigint not null default 0,
+  constraint batch_is_counted check (batch >= 0)
+) with (fillfactor = 50);
+comment on table ledger_writer is 'A row is one connection that appends observations, and the last batch it made durable: a batch sent again is recognised.';
 
 create table ledger_log (
   id            smallint primary key,
   origin        text not null constraint origin_is_unique unique,
   verifier_key  text not null,
+  sealed_key    bytea not null,
   previous_note text,
   started_at    timestamptz not null
 );
 comment on table ledger_log is 'A row is one life of the log. A restored or failed-over database starts a new one that names the last checkpoint of the old.';
+comment on column ledger_log.sealed_key is 'The 32 bytes of the Ed25519 seed that signs this log, sealed under the root key.';
+comment on column ledger_log.previous_note is 'The last checkpoint of the log this one continues, as it was kept outside the database.';
 
 create table ledger_leaf (
   log_id         smallint not null constraint log_fkey references ledger_log,
@@ -79,6 +91,17 @@ create table ledger_checkpoint (
   constraint ledger_checkpoint_pkey primary key (log_id, size)
 );
 comment on table ledger_checkpoint is 'A row is a signed tree head over the first size leaves.';
+
+create table ledger_cosignature (
+  log_id  smallint not null,
+  size    bigint not null,
+  witness text not null,
+  line    text not null,
+  at      timestamptz not null,
+  constraint ledger_cosignature_pkey primary key (log_id, size, witness),
+  constraint checkpoint_fkey foreign key (log_id, size) references ledger_checkpoint
+);
+comment on table ledger_cosignature is 'A row is what a witness signed under a checkpoint (C2SP tlog-witness); witness is its verifier key.';
 
 create table subject_key (
   subject_id   uuid primary key,

@@ -34,7 +34,7 @@ export type AccessRequestTable = {
   subjectId: string
   onBehalfOfId: string | null
   triggeredById: string | null
-  proof: string
+  proof: 'token' | 'bound-token' | 'mtls' | 'spiffe' | 'kubernetes' | 'oidc' | 'dpop' | 'passkey'
   targetId: string
   accountId: string
   actions: string[]

@@ -30,3 +30,8 @@ export function every(ms: number, run: () => void): Disposable {
   timer.unref()
   return { [Symbol.dispose]: () => clearInterval(timer) }
 }
+
+/** Calls `run` when this turn of the event loop is over: whatever else the turn brings is there by then. */
+export function afterThisTurn(run: () => void): void {
+  setImmediate(run)
+}
