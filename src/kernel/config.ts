@@ -11,6 +11,7 @@ import { nearest } from './config/nearest.ts'
 import { ConfigSchema, type ConfigValues } from './config/schema.ts'
 
 export { isLoopback, NODE_ROLES } from './config/schema.ts'
+export { processEnvironment } from './environment.ts'
 
 /** What was configured, whole and frozen: paths are absolute and the folders that depend on `home` are filled in. */
 export type Config = Readonly<
@@ -51,6 +52,10 @@ const OTHER_VARIABLES = [
   'REEVE_TOKEN_FILE',
   'REEVE_CACERT',
   'REEVE_OUTPUT',
+  'REEVE_CLIENT_CERT',
+  'REEVE_CLIENT_KEY',
+  'REEVE_CONTEXT',
+  'REEVE_CONTEXTS',
 ]
 const IGNORED_PREFIX = 'REEVE_TEST_'
 const FILE_SUFFIX = '_FILE'
@@ -58,11 +63,6 @@ const FILE_NAME = 'reeve.yaml'
 const SHIPPED_POLICIES = join(import.meta.dirname, '..', '..', 'policies')
 /** A configuration is a page; anything larger is another file. */
 const FILE_MAX_BYTES = 1_000_000
-
-/** The environment of this process, read here and nowhere else. */
-export function processEnvironment(): Readonly<Record<string, string | undefined>> {
-  return process.env
-}
 
 /** Reads all sources: flag over variable over file over default. Throws `ConfigInvalid`. */
 export function loadConfig(sources: ConfigSources): Config {
