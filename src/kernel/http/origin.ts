@@ -1,0 +1,31 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import { foreignOrigin, unknownHost } from './problems.ts'
+
+/**
+ * Refuses what a browser was tricked into (core 30). A page of another origin may resolve its own name to our address (DNS rebinding), so the
+ * host must be one of ours; and a page may send requests across, so an `Origin` must be the very host that is asked.
+ */
+export function checkOrigin(headers: IncomingHttpHeaders, names: ReadonlySet<string>): void {
+  const host = headers.host ?? ''
+  const name = hostName(host)
+  if (name === undefined || !names.has(name)) {
+    throw unknownHost('Use one of the names this node is configured for (tls.names).', {})
+  }
+  const { origin } = headers
+  if (
+    origin !== undefined &&
+    URL.parse(origin)?.host.toLowerCase() !== URL.parse(`https://${host}`)?.host.toLowerCase()
+  ) {
+    throw foreignOrigin('Call the API from its own origin or from a program.', {})
+  }
+  const site = headers['sec-fetch-site']
+  if (site !== undefined && site !== 'same-origin' && site !== 'none') {
+    throw foreignOrigin('Call the API from its own origin or from a program.', {})
+  }
+}
+
+/** The name in a `Host` header, without port and brackets; `undefined` when it is not one. RFC 9110 §7.2 */
+export function hostName(host: string): string | undefined {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([a-zA-Z0-9._-]+))(?::\d{1,5})?$/.exec(host)
+  return (match?.[1] ?? match?.[2])?.toLowerCase().replace(/\.$/, '')
+}

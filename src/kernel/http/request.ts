@@ -1,0 +1,106 @@
+import type { FastifyRequest } from 'fastify'
+import { TLSSocket } from 'node:tls'
+import { z } from 'zod'
+import type { Operation } from '../operation.ts'
+import { invalidInput } from '../problem.ts'
+import { Secret } from '../secret.ts'
+import { malformedRequest, unsupportedMediaType } from './problems.ts'
+import { JsonRefused, parseStrictJson } from './strict-json.ts'
+import { validated } from './validate.ts'
+
+/** What a caller shows to prove an identity. */
+export type Presented = {
+  readonly bearer: Secret | undefined
+  /** DER of a client certificate whose chain was verified against the client CA; its key was used in this handshake. */
+  readonly certificate: Buffer | undefined
+  readonly clientAddress: string
+}
+
+/** Said twice, these mean two things to two readers. */
+const SINGLE_HEADERS = new Set([
+  'host',
+  'content-type',
+  'content-length',
+  'content-encoding',
+  'authorization',
+  'idempotency-key',
+  'origin',
+])
+
+export function refuseAmbiguous(request: FastifyRequest): void {
+  const seen = new Set<string>()
+  for (const [at, name] of request.raw.rawHeaders.entries()) {
+    if (at % 2 === 1) continue
+    const lower = name.toLowerCase()
+    if (seen.has(lower) && SINGLE_HEADERS.has(lower)) throw malformedRequest(`The header ${lower} is given twice.`, {})
+    seen.add(lower)
+  }
+  const hasBody =
+    request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0
+  if (hasBody && (request.method === 'GET' || request.method === 'HEAD')) {
+    throw malformedRequest('A read has no body.', {})
+  }
+}
+
+/** Bearer token (RFC 6750 §2.1) and client certificate of a request. */
+export function presentedBy(request: FastifyRequest): Presented {
+  const match = /^Bearer ([A-Za-z0-9._~+/-]{1,4096}=*)$/i.exec(request.headers.authorization ?? '')
+  const { socket } = request.raw
+  const peer = socket instanceof TLSSocket && socket.authorized ? socket.getPeerCertificate() : undefined
+  return {
+    bearer: match?.[1] === undefined ? undefined : new Secret(match[1]),
+    certificate: peer?.raw,
+    clientAddress: request.raw.socket.remoteAddress ?? '',
+  }
+}
+
+/** Path, query and body, each through its schema. Content types route nothing: whatever came is parsed here, or refused here. */
+export function readInput(
+  operation: Operation,
+  request: FastifyRequest,
+): { params: Record<string, unknown>; query: Record<string, unknown>; input: unknown } {
+  return {
+    params: validated(operation.params, request.params, 'path'),
+    query: validated(operation.query, queryOf(request), 'query'),
+    input: inputOf(operation, request),
+  }
+}
+
+/** The bytes of the body, empty when there was none. */
+export function bodyBytes(request: FastifyRequest): Buffer {
+  return Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
+}
+
+function inputOf(operation: Operation, request: FastifyRequest): unknown {
+  const bytes = bodyBytes(request)
+  if (operation.input instanceof z.ZodUndefined) {
+    if (bytes.length > 0) throw invalidInput('This operation takes no body.', { issues: [] })
+    return undefined
+  }
+  if (bytes.length === 0) return validated(operation.input, undefined, 'body')
+  const { 'content-type': type, 'content-encoding': encoding } = request.headers
+  if (!/^application\/json(?:; ?charset=utf-8)?$/i.test(type ?? '') || encoding !== undefined) {
+    throw unsupportedMediaType('Send the body as application/json, without content encoding.', {})
+  }
+  return validated(operation.input, parsedBody(bytes), 'body')
+}
+
+function parsedBody(bytes: Buffer): unknown {
+  try {
+    return parseStrictJson(bytes)
+  } catch (error) {
+    if (!(error instanceof JsonRefused)) throw error
+    throw invalidInput(`The body cannot be taken: ${error.message}.`, { issues: [] }, { cause: error })
+  }
+}
+
+function queryOf(request: FastifyRequest): Record<string, string> {
+  const found: Record<string, string> = Object.create(null)
+  const at = (request.raw.url ?? '').indexOf('?')
+  if (at === -1) return found
+  for (const [name, value] of new URLSearchParams((request.raw.url ?? '').slice(at + 1))) {
+    if (name in found) throw invalidInput('A query parameter is given twice.', { issues: [] })
+    found[name] = value
+  }
+  return found
+}

@@ -1,0 +1,262 @@
+/**
+ * The API's listener. Every operation goes the same way: address limit, host and origin, who calls, caller limit, input through its schemas,
+ * resource, decision, then its code, then the output through its schema. What has no schema has no handler, and content types route nothing.
+ */
+import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { z } from 'zod'
+import type { Clock } from '../clock.ts'
+import type { Health } from '../health.ts'
+import type { Log } from '../log.ts'
+import type { Metrics } from '../metrics.ts'
+import type { Operation } from '../operation.ts'
+import { Problem, tooManyRequests } from '../problem.ts'
+import { newId, type Random } from '../random.ts'
+import { after, every } from '../timer.ts'
+import { authenticated, handle, handleOpen, type Deciders, type HandlerNeeds } from './handle.ts'
+import type { Idempotency } from './idempotency.ts'
+import { rawServer, secureContext, type RawServer, type TlsMaterial } from './listener.ts'
+import { checkOrigin } from './origin.ts'
+import { PROBLEM_TYPE, problemBody } from './problem-body.ts'
+import { bodyTooLarge, malformedRequest, noSuchRoute, unsupportedMediaType } from './problems.ts'
+import { refuseAmbiguous } from './request.ts'
+import type { OpenRoute, Route } from './route.ts'
+import { addressKey, TokenBuckets, type Rate } from './token-bucket.ts'
+
+export type ApiOptions = Deciders & {
+  readonly host: string
+  readonly port: number
+  readonly tls: TlsMaterial | 'plaintext'
+  /** Names and addresses by which clients reach this node. */
+  readonly names: readonly string[]
+  readonly routes: readonly Route[]
+  readonly openRoutes: readonly OpenRoute[]
+  /** Documents served as they are, without a token: `/v1/openapi.json`. */
+  readonly documents: Readonly<Record<`/v1/${string}`, unknown>>
+  readonly idempotency: Idempotency
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Log
+  readonly health: Health
+  readonly metrics: Metrics
+  readonly limits: { readonly bodyBytes: number; readonly rate: Rate; readonly tightRate?: Rate }
+}
+
+export type ApiServer = AsyncDisposable & {
+  readonly port: number
+  readonly url: string
+  /** Serves new connections with a renewed certificate. */
+  renewTls(tls: TlsMaterial): void
+}
+
+/** Guessing enrolments or making tickets in bulk is nobody's honest work. */
+const TIGHT: Rate = { perSecond: 0.5, burst: 10 }
+const PRUNE_EVERY_MS = 3_600_000
+/** What the drain leaves over is cut after this. */
+const CLOSE_MS = 25_000
+const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/
+const PROBES = new Set(['/livez', '/readyz'])
+
+const HEADERS = {
+  'cache-control': 'no-store',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+}
+
+/** Listens until disposed; disposal ends streams, lets calls in flight finish, and cuts what is left after 25 s. */
+export async function openApi(options: ApiOptions): Promise<ApiServer> {
+  const stopping = new AbortController()
+  const { app, raw } = build(options, stopping.signal)
+  await app.listen({ host: options.host, port: options.port })
+  const address = raw.address()
+  const port = typeof address === 'object' && address !== null ? address.port : options.port
+  const prune = every(PRUNE_EVERY_MS, () => {
+    options.idempotency
+      .prune()
+      .catch((error: unknown) => options.log.warn({ err: error }, 'old answers were not removed'))
+  })
+  const scheme = options.tls === 'plaintext' ? 'http' : 'https'
+  return {
+    port,
+    url: `${scheme}://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,
+    renewTls(tls) {
+      if ('setSecureContext' in raw) raw.setSecureContext(secureContext(tls))
+    },
+    async [Symbol.asyncDispose]() {
+      prune[Symbol.dispose]()
+      stopping.abort(new Error('the listener closes'))
+      using cut = after(CLOSE_MS, () => raw.closeAllConnections())
+      void cut
+      await app.close()
+    },
+  }
+}
+
+function build(options: ApiOptions, stopping: AbortSignal): { app: FastifyInstance; raw: RawServer } {
+  let raw: RawServer | undefined
+  const app = fastify({
+    logger: false,
+    trustProxy: false,
+    exposeHeadRoutes: false,
+    bodyLimit: options.limits.bodyBytes,
+    forceCloseConnections: 'idle',
+    genReqId: (request) => {
+      const given = request.headers['x-request-id']
+      return typeof given === 'string' && REQUEST_ID.test(given) ? given : newId(options.clock, options.random)
+    },
+    frameworkErrors: (error, request, reply) => {
+      sendProblem(options.log, asProblem(error, options), request, reply)
+    },
+    serverFactory: (handler) => (raw = rawServer(options.tls, handler)),
+  })
+  if (!raw) throw new Error('the listener was not made')
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+  app.setErrorHandler((error, request, reply) => sendProblem(options.log, asProblem(error, options), request, reply))
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(options.log, noSuchRoute('See /v1/openapi.json for what there is.', {}), request, reply),
+  )
+  guard(app, options)
+  addDocuments(app, options)
+  addOperations(app, options, stopping)
+  return { app, raw }
+}
+
+/** What is asked of every request before anything is known of it. */
+function guard(app: FastifyInstance, options: ApiOptions): void {
+  const addresses = new TokenBuckets(options.clock, options.limits.rate)
+  const names = new Set([...options.names, 'localhost', '127.0.0.1', '::1'].map((name) => name.toLowerCase()))
+  const seconds = options.metrics.histogram('reeve_http_request_seconds', 'Time to answer an API request.', [
+    'operation',
+    'status',
+  ])
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers({ ...HEADERS, 'x-request-id': request.id })
+    if (options.tls !== 'plaintext' && request.hostname !== 'localhost') {
+      reply.header('strict-transport-security', 'max-age=31536000')
+    }
+    limit(addresses, addressKey(request.raw.socket.remoteAddress ?? ''))
+    refuseAmbiguous(request)
+    if (!PROBES.has(request.routeOptions.url ?? '')) checkOrigin(request.headers, names)
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    const operation = request.routeOptions.config.operationId ?? 'other'
+    seconds.observe({ operation, status: String(reply.raw.statusCode) }, reply.elapsedTime / 1000)
+  })
+}
+
+function addDocuments(app: FastifyInstance, options: ApiOptions): void {
+  const { health, metrics } = options
+  app.get('/livez', async () => ({ status: 'ok' }))
+  app.get('/readyz', async (_request, reply) => {
+    const { isReady, checks } = await health.ready()
+    return reply.code(isReady ? 200 : 503).send({ status: isReady ? 'ok' : 'failing', checks })
+  })
+  // Counts say what a company does and when: who scrapes proves an identity like anybody else.
+  app.get('/metrics', async (request, reply) => {
+    await authenticated(options, request)
+    return reply.header('content-type', metrics.contentType).send(await metrics.text())
+  })
+  for (const [path, document] of Object.entries(options.documents)) {
+    const text = JSON.stringify(document)
+    app.get(path, async (_request, reply) => reply.header('content-type', 'application/json; charset=utf-8').send(text))
+  }
+}
+
+function addOperations(app: FastifyInstance, options: ApiOptions, stopping: AbortSignal): void {
+  const needs: HandlerNeeds = { ...options, stopping }
+  const callers = new TokenBuckets(options.clock, options.limits.rate)
+  const tight = new TokenBuckets(options.clock, options.limits.tightRate ?? TIGHT)
+  const known = new WeakMap<FastifyRequest, Awaited<ReturnType<typeof authenticated>>>()
+  for (const route of options.routes) {
+    const { operation } = route
+    if (operation.caller !== 'identity') throw new Error(`${operation.id} needs no proof: bind it with openRoute`)
+    app.route({
+      ...declared(operation),
+      // Before the body is read: who proves nothing sends nothing.
+      onRequest: async (request) => {
+        const caller = await authenticated(needs, request)
+        limit(callers, caller.id)
+        if (operation.rate === 'tight') limit(tight, `${operation.id} ${caller.id}`)
+        known.set(request, caller)
+      },
+      handler: async (request, reply) => {
+        const caller = known.get(request)
+        if (!caller) throw new Error('a request came past the check of its caller')
+        return handle(needs, route, caller, request, reply)
+      },
+    })
+  }
+  for (const route of options.openRoutes) {
+    const { operation } = route
+    if (operation.caller !== 'none') throw new Error(`${operation.id} needs a proof: bind it with route`)
+    app.route({
+      ...declared(operation),
+      onRequest: async (request) => {
+        if (operation.rate === 'tight') {
+          limit(tight, `${operation.id} ${addressKey(request.raw.socket.remoteAddress ?? '')}`)
+        }
+      },
+      handler: (request, reply) => handleOpen(needs, route, request, reply),
+    })
+  }
+}
+
+function declared(operation: Operation): { method: Operation['method']; url: string; config: { operationId: string } } {
+  const { id, method, path, params, query, input, output } = operation
+  const schemas: unknown[] = [params, query, input, output]
+  if (!schemas.every((schema) => schema instanceof z.ZodType))
+    throw new Error(`${id} lacks a schema, so it has no handler`)
+  if (method === 'GET' && !(input instanceof z.ZodUndefined)) throw new Error(`${id} reads, so it takes no body`)
+  return { method, url: path, config: { operationId: id } }
+}
+
+function limit(buckets: TokenBuckets, key: string): void {
+  const retryAfterSeconds = buckets.take(key)
+  if (retryAfterSeconds > 0) throw tooManyRequests('Slow down; try again later.', { retryAfterSeconds })
+}
+
+function sendProblem(log: Log, error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const body = problemBody(error, request.id)
+  const operation = request.routeOptions.config.operationId
+  if (!(error instanceof Problem)) log.error({ err: error, requestId: request.id, operation }, 'a request failed')
+  else
+    log.debug({ slug: error.slug, requestId: request.id, operation, err: error.cause }, 'a request ended in a problem')
+  if (reply.raw.headersSent) {
+    // A stream that broke: the caller must not take the part for the whole.
+    reply.raw.destroy()
+    return reply
+  }
+  if (body.status === 401) reply.header('www-authenticate', 'Bearer')
+  const retryAfter: unknown = error instanceof Problem ? error.facts['retryAfterSeconds'] : undefined
+  if (typeof retryAfter === 'number') reply.header('retry-after', String(retryAfter))
+  return reply
+    .code(body.status)
+    .header('content-type', PROBLEM_TYPE)
+    .send(Buffer.from(JSON.stringify(body), 'utf8'))
+}
+
+/** Errors of the framework as our problems, by its own code. */
+function asProblem(error: unknown, options: ApiOptions): unknown {
+  if (error instanceof Problem || !(error instanceof Error) || !('code' in error)) return error
+  switch (error.code) {
+    case 'FST_ERR_CTP_BODY_TOO_LARGE':
+      return bodyTooLarge('Send less at once.', { limitBytes: options.limits.bodyBytes })
+    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
+      return unsupportedMediaType('Send the body as application/json.', {})
+    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
+      return malformedRequest('The body is shorter or longer than its Content-Length.', {})
+    case 'FST_ERR_BAD_URL':
+      return malformedRequest('The path is not well-formed.', {})
+    default:
+      return error
+  }
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    operationId?: string
+  }
+}
