@@ -12,18 +12,23 @@ export const postgresActions: readonly GatewayAction[] = [
   action('program', 'admin', 0, 'Runs programs and reads files on the server’s machine.', { reason: 'required' }),
 ]
 
-/** The action that a class needs; undefined for classes that every session may use, and for what is never granted. */
+/** The actions that classes need. Classes that every session may use, and what is never granted, have none. */
+const ACTIONS: Readonly<Record<StatementClass, string | undefined>> = {
+  transaction: undefined,
+  session: undefined,
+  forbidden: undefined,
+  read: 'postgres.read',
+  write: 'postgres.write',
+  listen: 'postgres.listen',
+  schema: 'postgres.schema',
+  privilege: 'postgres.privilege',
+  superuser: 'postgres.superuser',
+  'program-file': 'postgres.program',
+}
+
+/** The action that a class needs. */
 export function actionFor(statementClass: StatementClass): string | undefined {
-  switch (statementClass) {
-    case 'transaction':
-    case 'session':
-    case 'forbidden':
-      return undefined
-    case 'program-file':
-      return 'postgres.program'
-    default:
-      return `postgres.${statementClass}`
-  }
+  return ACTIONS[statementClass]
 }
 
 function action(

@@ -182,7 +182,7 @@ function tooMany(what: string): WireError {
 function shown(bind: ReturnType<typeof readBind>): string[] {
   return bind.values.map((value, index) => {
     if (value === null) return 'NULL'
-    const format = bind.formats.length === 1 ? bind.formats[0] : bind.formats[index]
+    const format = bind.parameterFormats.length === 1 ? bind.parameterFormats[0] : bind.parameterFormats[index]
     return format === 1 ? `\\x${value.toString('hex')}` : value.toString('utf8')
   })
 }

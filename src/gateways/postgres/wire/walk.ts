@@ -71,6 +71,18 @@ export class FrameWalker {
     return this.#skip > 0 || this.#headFill > 0 || this.#held !== undefined
   }
 
+  /** Bytes of the frame in hand that went on in part: only behind them may something else be said. */
+  get owedBytes(): number {
+    return this.#skip
+  }
+
+  /** Hands over what is owed of the frame in hand, from `chunk[0, length)`, and drops the rest. */
+  finishFrame(chunk: Buffer, length: number = chunk.length): void {
+    const taken = Math.min(this.#skip, length)
+    this.#skip -= taken
+    this.#pass(chunk, 0, taken)
+  }
+
   /** Walks `chunk[0, length)`. The memory may be reused once the forwarded ranges are written. */
   push(chunk: Buffer, length: number = chunk.length): void {
     if (this.#broken) throw this.#broken
