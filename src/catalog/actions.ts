@@ -1,18 +1,12 @@
 import { sql } from 'kysely'
-import { z } from 'zod'
 import { sha256 } from '../kernel/crypto.ts'
 import type { Db, Tx } from '../kernel/db.ts'
-import { event, shown } from '../kernel/event.ts'
 import { keyAfter, pageAfter, type Page } from '../kernel/page.ts'
 import { SYSTEM, type Ledger } from '../ledger/ledger.ts'
-import { ActionEntry } from './contract.ts'
+import { actionsCatalogued } from './events.ts'
+import { ActionEntry } from './schemas.ts'
 
 const COLUMNS = ['name', 'protocol', 'class', 'tier', 'summary', 'obligations'] as const
-
-export const actionsCatalogued = event('action.catalogued', 'Privileged actions entered the catalog or changed.', {
-  names: shown(z.array(z.string())),
-  sha256: shown(z.string()).describe('of the whole catalog after the change'),
-})
 
 export async function loadAction(db: Db, name: string): Promise<ActionEntry | undefined> {
   const row = await db.selectFrom('privilegedAction').select(COLUMNS).where('name', '=', name).executeTakeFirst()

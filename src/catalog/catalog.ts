@@ -4,9 +4,12 @@
  * Targets and accounts are registered by people, or seen at a target by a survey; the logins they need are sealed and never leave by the
  * API. Actions come from the gateways at start. A purpose counts once a person who neither proposed it nor is tied to who did approves it.
  */
+export { claimAccount, registerAccount } from './accounts.ts'
 export { listActions, loadAction, syncActions } from './actions.ts'
 export { accountResource, purposeResource, targetResource } from './entities.ts'
+export { catalogEvents } from './events.ts'
 export { findPurpose, listPurposes, loadPurpose, loadPurposeByName, purposeCovers } from './purpose-records.ts'
+export { approvePurpose, endPurpose, proposePurpose } from './purposes.ts'
 export {
   findAccount,
   findTarget,
@@ -18,4 +21,11 @@ export {
   loadTargetByName,
   rolesOf,
   type CatalogNeeds,
+  type OnPurposeEnded,
+  type OnTargetRetired,
+  type SeenAccount,
+  type Survey,
 } from './records.ts'
+export { catalogRoutes } from './routes.ts'
+export { recordSeen, surveyTarget, type Surveyed } from './survey.ts'
+export { registerTarget, retireTarget, updateTarget } from './targets.ts'

@@ -1,7 +1,7 @@
 import type { Db } from '../kernel/db.ts'
 import { linkTo } from '../kernel/entity.ts'
 import type { Resource } from '../kernel/http/route.ts'
-import type { Account, Purpose, Target } from './contract.ts'
+import type { Account, Purpose, Target } from './schemas.ts'
 
 /** What policies know of a target. */
 export function targetResource(target: Target): Resource {

@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import type { Db } from '../kernel/db.ts'
 import { keyAfter, pageAfter, type Page } from '../kernel/page.ts'
 import { notFound } from '../kernel/problem.ts'
-import type { Purpose, PurposeQuery } from './contract.ts'
+import type { Purpose, PurposeQuery } from './schemas.ts'
 import { isId } from './records.ts'
 
 function purposes(db: Db) {

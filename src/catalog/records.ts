@@ -1,3 +1,4 @@
+import type { z } from 'zod'
 import type { Clock } from '../kernel/clock.ts'
 import type { Db, Tx } from '../kernel/db.ts'
 import { keyAfter, pageAfter, type Page } from '../kernel/page.ts'
@@ -6,8 +7,16 @@ import type { Random } from '../kernel/random.ts'
 import type { Seal } from '../kernel/seal.ts'
 import type { Teams } from '../identities/identities.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { SeenAttributes, Target } from './contract.ts'
-import type { Account, AccountDetail, AccountQuery, TargetQuery } from './contract.ts'
+import { SeenAttributes, Target } from './schemas.ts'
+import type { Account, AccountDetail, AccountQuery, TargetQuery } from './schemas.ts'
+
+/** Called in the transaction that ends a purpose or a target: whoever stands higher ends the grants on it. */
+export type OnPurposeEnded = (tx: Tx, ended: { readonly purposeId: string; readonly cause: number }) => Promise<void>
+export type OnTargetRetired = (tx: Tx, ended: { readonly targetId: string; readonly cause: number }) => Promise<void>
+
+/** Reads which accounts stand at a target. Goes over the network, so never inside a transaction; throws when it cannot see all. */
+export type Survey = (target: Target, signal: AbortSignal) => Promise<readonly SeenAccount[]>
+export type SeenAccount = { readonly name: string; readonly attributes: SeenAttributes }
 
 /** What commands of this folder use. */
 export type CatalogNeeds = {
@@ -16,9 +25,14 @@ export type CatalogNeeds = {
   readonly seal: Seal
   readonly ledger: Ledger
   readonly teams: Teams
+  /** The protocols that have a gateway, with what `target.settings` holds for each. */
+  readonly protocols: ReadonlyMap<string, { readonly settings: z.ZodType }>
+  readonly survey: Survey
+  readonly onPurposeEnded: OnPurposeEnded
+  readonly onTargetRetired: OnTargetRetired
 }
 
-const TARGET_COLUMNS = [
+export const TARGET_COLUMNS = [
   'id',
   'name',
   'protocol',
@@ -57,7 +71,7 @@ export function isId(text: string): boolean {
 type Row<Of, Json extends keyof Of> = Omit<Of, Json> & { [Name in Json]: unknown }
 
 /** `jsonb` comes back unknown; these two give it its type. */
-function targetFrom(row: Row<Target, 'settings'>): Target {
+export function targetFrom(row: Row<Target, 'settings'>): Target {
   return { ...row, settings: Target.shape.settings.parse(row.settings) }
 }
 
