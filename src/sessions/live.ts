@@ -124,7 +124,9 @@ class Live implements LiveSessions {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const timer of this.#timers) timer[Symbol.dispose]()
     await Promise.all([...this.#running.values()].map((session) => this.close(session, 'node-stopped')))
-    await this.#retryClosings()
+    await this.#retryClosings().catch((error: unknown) => {
+      this.#needs.log.warn({ err: error, unclosed: this.#unclosed.size }, 'sessions are left for another node to close')
+    })
   }
 
   async #catchUp(): Promise<void> {
