@@ -24,7 +24,8 @@ export const leaseEndTried = event('lease.end-tried', 'Credentials are about to 
   leaseIds: Ids,
 })
 export const leaseEndFailed = event('lease.end-failed', 'Credentials could not be ended and stay open obligations.', {
-  leaseIds: Ids,
+  leases: shown(z.int()),
+  leaseIds: Ids.describe('those that were being worked on; a target that is down stands for all of its leases'),
   error: Text,
   escalation: Escalation,
 })

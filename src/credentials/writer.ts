@@ -1,10 +1,11 @@
-import type { z } from 'zod'
+import { z } from 'zod'
 import type { Random } from '../kernel/random.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { Evidence, Lease } from './contract.ts'
 
 /** Plain JSON that a writer keeps on the lease's row between its steps. No secret is in it. */
-export type Details = Readonly<Record<string, z.core.util.JSONType>>
+export const Details = z.record(z.string(), z.json())
+export type Details = z.output<typeof Details>
 
 /** What a grant needs at the target, read from the catalog when the lease is announced. */
 export type LeaseTerms = {
@@ -84,4 +85,9 @@ export class TargetDown extends LeaseFailure {
 /** The lease was ended while it was being made; nothing was made. */
 export class NotWanted extends LeaseFailure {
   override readonly name = 'NotWanted'
+}
+
+/** Another attempt works on this very lease: not a failure of it. */
+export class LeaseBusy extends LeaseFailure {
+  override readonly name = 'LeaseBusy'
 }

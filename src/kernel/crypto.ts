@@ -78,8 +78,8 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
  */
 export async function scramVerifier(secret: Secret, salt: Uint8Array, iterations: number): Promise<string> {
   const salted = await pbkdf2Sha256(secret.reveal(), salt, iterations)
-  const storedKey = sha256(createHmac('sha256', salted).update('Client Key').digest())
-  const serverKey = createHmac('sha256', salted).update('Server Key').digest()
+  const storedKey = sha256(hmacSha256(salted, 'Client Key'))
+  const serverKey = hmacSha256(salted, 'Server Key')
   const [saltText, stored, server] = [Buffer.from(salt), storedKey, serverKey].map((bytes) => bytes.toString('base64'))
   return `SCRAM-SHA-256$${iterations}:${saltText}$${stored}:${server}`
 }

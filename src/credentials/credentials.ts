@@ -1,0 +1,22 @@
+/**
+ * Credentials issued under grants. A lease is announced (row and entry committed), made at the target, recorded as issued, and shared by the
+ * sessions of its grant. Whatever ends the grant makes it an open obligation in the same transaction:
+ *
+ *     announced → issued → ending → dead
+ *
+ * An obligation is retried for ever, at a slower pace and with a louder owner, until the target refuses the login and knows no such
+ * role (rule 6). What cannot be revoked says so. How a credential is made and ended is the business of a `LeaseWriter` per protocol.
+ *
+ * The trade: between the target's success and our record of it a process may die. So every step at the target can run again, a
+ * lease that was announced and never issued is ended like any other, and the target itself fences making against ending.
+ */
+export { endLeasesOf } from './end-leases.ts'
+export { LEASE_FAULT_POINTS } from './fault-points.ts'
+export { leaseFor, type IssuedLease } from './lease-for.ts'
+export type { CredentialNeeds } from './needs.ts'
+export { runObligations, settleObligations, type Obligations } from './obligations.ts'
+export { postgresRoleWriter } from './postgres/writer.ts'
+export { countLeases, leaseResource, listLeases, readLease, retryLease, type LeaseCounts } from './reads.ts'
+export { credentialRoutes } from './routes.ts'
+export type { LeaseGrant } from './terms.ts'
+export type { LeaseWriter } from './writer.ts'

@@ -1,0 +1,140 @@
+import pg from 'pg'
+import { sqlState } from '../../kernel/db.ts'
+import type { Secret } from '../../kernel/secret.ts'
+import { LeaseFailure, TargetDown, type Site } from '../writer.ts'
+import type { PostgresSettings } from './settings.ts'
+import { tlsAttempts } from './tls.ts'
+
+/** A connection to a target as its provisioner. */
+export type Upstream = AsyncDisposable & {
+  readonly database: string
+  /** One statement. A failure becomes a `LeaseFailure` that begins with `step`, a phrase such as "making the role". */
+  query<Row extends pg.QueryResultRow>(step: string, text: string, values?: readonly unknown[]): Promise<Row[]>
+}
+
+const CONNECT_MS = 10_000
+/**
+ * What every connection of ours pins. `search_path`: whoever had a lease may have left functions and operators in other schemas, and the provisioner
+ * may be a superuser. Locks are waited for briefly, since a retry is cheap. A session that hangs behind a dead network gives its locks back.
+ */
+const PINNED = [
+  'set search_path = pg_catalog, pg_temp',
+  "set lock_timeout = '5s'",
+  "set idle_session_timeout = '60s'",
+  "set idle_in_transaction_session_timeout = '60s'",
+  'set tcp_keepalives_idle = 10',
+].join('; ')
+
+/** Connects as the provisioner. To the database where roles are made, any failure is a `TargetDown`. */
+export async function enter(
+  site: Site,
+  settings: PostgresSettings,
+  database: string,
+  signal: AbortSignal,
+): Promise<Upstream> {
+  try {
+    const client = await login(settings, site.provisioner, database, signal)
+    return upstreamOf(client, database, signal)
+  } catch (error) {
+    signal.throwIfAborted()
+    const sentence = `the target cannot be entered by its provisioner (${codeOf(error)})`
+    if (database === settings.database || sqlState(error) === undefined)
+      throw new TargetDown(sentence, { cause: error })
+    throw new LeaseFailure(`database ${database} cannot be entered by the provisioner (${codeOf(error)})`, {
+      cause: error,
+    })
+  }
+}
+
+/** A bare login, by every way that the TLS mode allows; throws what the last one threw. */
+export async function login(
+  settings: PostgresSettings,
+  who: { readonly user: string; readonly secret: Secret },
+  database: string,
+  signal: AbortSignal,
+): Promise<pg.Client> {
+  const attempts = tlsAttempts(settings)
+  for (const [at, ssl] of attempts.entries()) {
+    const client = new pg.Client({
+      host: settings.host,
+      port: settings.port,
+      user: who.user,
+      password: who.secret.reveal(),
+      database,
+      ssl,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: 10_000,
+      application_name: 'reeve',
+      connectionTimeoutMillis: CONNECT_MS,
+    })
+    // A connection that breaks between statements fails the next one; nobody else listens.
+    client.on('error', () => undefined)
+    try {
+      await connectUnlessAborted(client, signal)
+      return client
+    } catch (error) {
+      await client.end().catch(() => undefined)
+      signal.throwIfAborted()
+      // As libpq: the other way is tried when there is none yet or pg_hba.conf refused this one, not after a wrong password.
+      const isOtherWayOpen = sqlState(error) === undefined || sqlState(error) === '28000'
+      if (at === attempts.length - 1 || !isOtherWayOpen) throw error
+    }
+  }
+  throw new Error('there is always a way to try')
+}
+
+/** SQLSTATE or the system's error code: enough to act on, and nothing of the target's own words. */
+export function codeOf(error: unknown): string {
+  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code
+  return 'no code'
+}
+
+async function connectUnlessAborted(client: pg.Client, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted()
+  const giveUp = () => void client.end().catch(() => undefined)
+  signal.addEventListener('abort', giveUp, { once: true })
+  try {
+    await client.connect()
+  } finally {
+    signal.removeEventListener('abort', giveUp)
+  }
+  signal.throwIfAborted()
+}
+
+async function upstreamOf(client: pg.Client, database: string, signal: AbortSignal): Promise<Upstream> {
+  // Ending the socket is the one way to leave a statement that waits.
+  const cut = () => void client.end().catch(() => undefined)
+  signal.addEventListener('abort', cut, { once: true })
+  const upstream: Upstream = {
+    database,
+    async query<Row extends pg.QueryResultRow>(step: string, text: string, values?: readonly unknown[]) {
+      signal.throwIfAborted()
+      try {
+        const result = await client.query<Row>(text, values === undefined ? undefined : [...values])
+        return result.rows
+      } catch (error) {
+        signal.throwIfAborted()
+        throw new LeaseFailure(`${step} failed (${codeOf(error)}${hintOf(error)})`, { cause: error })
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      signal.removeEventListener('abort', cut)
+      await client.end().catch(() => undefined)
+    },
+  }
+  await upstream.query('preparing the connection', PINNED)
+  return upstream
+}
+
+const HINTS: ReadonlyMap<string, string> = new Map([
+  ['42501', ': the provisioner lacks a right'],
+  ['55P03', ': somebody holds a lock'],
+  ['2BP01', ': something still depends on it'],
+  ['42704', ': something it names does not exist'],
+  ['25006', ': the server is read-only, perhaps a standby'],
+  ['53300', ': the server has no connection to spare'],
+])
+
+function hintOf(error: unknown): string {
+  return HINTS.get(codeOf(error)) ?? ''
+}
