@@ -1,0 +1,915 @@
+-- Derived from the migrated database by `npm run generate`. Partitions are left out.
+
+create table access_grant (
+  id uuid not null,
+  request_id uuid not null,
+  subject_id uuid not null,
+  on_behalf_of_id uuid,
+  target_id uuid not null,
+  account_id uuid not null,
+  actions text[] not null,
+  parser_enforced text[] not null,
+  purpose_id uuid not null,
+  ticket text,
+  task text,
+  recording text not null,
+  max_uses integer,
+  uses integer not null default 0,
+  max_connections integer not null,
+  is_kept_alive boolean not null,
+  starts_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  end_reason text,
+  ended_by_id uuid,
+  policy_version text not null,
+  version integer not null default 1,
+  cause bigint not null,
+  constraint access_grant_pkey PRIMARY KEY (id),
+  constraint request_is_granted_once UNIQUE (request_id),
+  constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint ended_by_fkey FOREIGN KEY (ended_by_id) REFERENCES identity(id),
+  constraint on_behalf_of_fkey FOREIGN KEY (on_behalf_of_id) REFERENCES identity(id),
+  constraint purpose_fkey FOREIGN KEY (purpose_id) REFERENCES purpose(id),
+  constraint request_fkey FOREIGN KEY (request_id) REFERENCES access_request(id),
+  constraint subject_fkey FOREIGN KEY (subject_id) REFERENCES identity(id),
+  constraint target_fkey FOREIGN KEY (target_id) REFERENCES target(id),
+  constraint end_reason_is_known CHECK ((end_reason = ANY (ARRAY['done'::text, 'expired'::text, 'revoked'::text, 'identity-suspended'::text, 'identity-retired'::text, 'owner-lost'::text, 'heartbeat-missed'::text, 'used-up'::text, 'purpose-ended'::text, 'policy-changed'::text, 'target-retired'::text]))),
+  constraint end_says_why CHECK (((ended_at IS NULL) = (end_reason IS NULL))),
+  constraint ends_after_start CHECK ((expires_at > starts_at)),
+  constraint recording_is_known CHECK ((recording = ANY (ARRAY['none'::text, 'meta'::text, 'full'::text]))),
+  constraint uses_stay_within CHECK (((uses >= 0) AND ((max_uses IS NULL) OR (uses <= max_uses))))
+);
+CREATE INDEX access_grant_account ON access_grant USING btree (account_id);
+CREATE INDEX access_grant_cause ON access_grant USING btree (cause);
+CREATE INDEX access_grant_ended_by ON access_grant USING btree (ended_by_id);
+CREATE INDEX access_grant_live ON access_grant USING btree (expires_at) WHERE (ended_at IS NULL);
+CREATE INDEX access_grant_on_behalf_of ON access_grant USING btree (on_behalf_of_id);
+CREATE INDEX access_grant_purpose ON access_grant USING btree (purpose_id);
+CREATE INDEX access_grant_subject ON access_grant USING btree (subject_id);
+CREATE INDEX access_grant_target ON access_grant USING btree (target_id);
+comment on table access_grant is 'A row is one decision to let one identity act on one account of one target until an instant. It is the only authority.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON access_grant FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER grant_ends_once BEFORE UPDATE ON access_grant FOR EACH ROW EXECUTE FUNCTION grant_ends_once();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON access_grant FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON access_grant FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table access_request (
+  id uuid not null,
+  requester_id uuid not null,
+  subject_id uuid not null,
+  on_behalf_of_id uuid,
+  triggered_by_id uuid,
+  proof text not null,
+  target_id uuid not null,
+  account_id uuid not null,
+  actions text[] not null,
+  parser_enforced text[] not null,
+  purpose_id uuid not null,
+  ticket text,
+  task text,
+  reason text,
+  ttl_seconds integer not null,
+  uses integer,
+  connections integer not null,
+  is_kept_alive boolean not null,
+  obligations jsonb not null,
+  policies jsonb not null,
+  policy_version text not null,
+  approver_teams text[] not null,
+  bound_sha256 bytea not null,
+  state text not null,
+  refusal text,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  decided_at timestamp with time zone,
+  version integer not null default 1,
+  cause bigint not null,
+  constraint access_request_pkey PRIMARY KEY (id),
+  constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint on_behalf_of_fkey FOREIGN KEY (on_behalf_of_id) REFERENCES identity(id),
+  constraint purpose_fkey FOREIGN KEY (purpose_id) REFERENCES purpose(id),
+  constraint requester_fkey FOREIGN KEY (requester_id) REFERENCES identity(id),
+  constraint subject_fkey FOREIGN KEY (subject_id) REFERENCES identity(id),
+  constraint target_fkey FOREIGN KEY (target_id) REFERENCES target(id),
+  constraint triggered_by_fkey FOREIGN KEY (triggered_by_id) REFERENCES identity(id),
+  constraint connections_are_bounded CHECK (((connections >= 1) AND (connections <= 10000))),
+  constraint ends_after_start CHECK ((expires_at > created_at)),
+  constraint names_actions CHECK ((cardinality(actions) > 0)),
+  constraint pending_is_undecided CHECK (((state = 'pending'::text) = (decided_at IS NULL))),
+  constraint proof_is_known CHECK ((proof = ANY (ARRAY['token'::text, 'bound-token'::text, 'mtls'::text, 'spiffe'::text, 'kubernetes'::text, 'oidc'::text, 'dpop'::text, 'passkey'::text]))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['pending'::text, 'granted'::text, 'denied'::text, 'expired'::text, 'withdrawn'::text, 'void'::text]))),
+  constraint ttl_is_bounded CHECK (((ttl_seconds >= 1) AND (ttl_seconds <= 2592000))),
+  constraint uses_are_bounded CHECK (((uses >= 1) AND (uses <= 1000000)))
+);
+CREATE INDEX access_request_account ON access_request USING btree (account_id);
+CREATE INDEX access_request_cause ON access_request USING btree (cause);
+CREATE INDEX access_request_inbox ON access_request USING gin (approver_teams) WHERE (state = 'pending'::text);
+CREATE INDEX access_request_on_behalf_of ON access_request USING btree (on_behalf_of_id);
+CREATE INDEX access_request_pending ON access_request USING btree (expires_at) WHERE (state = 'pending'::text);
+CREATE INDEX access_request_purpose ON access_request USING btree (purpose_id);
+CREATE INDEX access_request_requester ON access_request USING btree (requester_id);
+CREATE INDEX access_request_subject ON access_request USING btree (subject_id);
+CREATE INDEX access_request_target ON access_request USING btree (target_id);
+CREATE INDEX access_request_triggered_by ON access_request USING btree (triggered_by_id);
+comment on table access_request is 'A row asks for actions on an account of a target, for a purpose, and keeps what was decided about it.';
+comment on column access_request.proof is 'How the subject proved itself when it asked, in the words of the policies; decided again with it.';
+comment on column access_request.parser_enforced is 'The actions that no narrower role at the target bounds (core 19).';
+comment on column access_request.uses is 'How many admissions the grant will carry; null is as many as its time allows.';
+comment on column access_request.approver_teams is 'The teams its obligations name: whose inbox it is in.';
+comment on column access_request.bound_sha256 is 'Hash of all that will be granted and of the policies that decided (rule 8); an approval names it.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON access_request FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER request_is_decided_once BEFORE UPDATE ON access_request FOR EACH ROW EXECUTE FUNCTION request_is_decided_once();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON access_request FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON access_request FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table account (
+  id uuid not null,
+  target_id uuid not null,
+  name text not null,
+  identity_id uuid,
+  mode text not null,
+  databases text[] not null default '{}'::text[],
+  tier smallint not null,
+  sealed_credential bytea,
+  attributes jsonb not null default '{}'::jsonb,
+  state text not null default 'active'::text,
+  seen_at timestamp with time zone,
+  version integer not null default 1,
+  cause bigint not null,
+  constraint account_pkey PRIMARY KEY (id),
+  constraint account_name_is_unique_per_target UNIQUE (target_id, name),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint target_fkey FOREIGN KEY (target_id) REFERENCES target(id),
+  constraint mode_is_known CHECK ((mode = ANY (ARRAY['lease'::text, 'static'::text, 'seen'::text]))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['active'::text, 'retired'::text]))),
+  constraint static_has_a_credential CHECK (((mode <> 'static'::text) OR (sealed_credential IS NOT NULL))),
+  constraint tier_is_known CHECK (((tier >= 0) AND (tier <= 3)))
+);
+CREATE INDEX account_cause ON account USING btree (cause);
+CREATE INDEX account_identity ON account USING btree (identity_id);
+comment on table account is 'A row is a principal inside a target: one to act as (lease, static), or one that stands there (seen).';
+comment on column account.identity_id is 'Who claims it; an account nobody claims is a finding.';
+comment on column account.attributes is 'What was read at the target: rights, memberships, password expiry.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON account FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON account FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON account FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table account_role (
+  account_id uuid not null,
+  action text not null,
+  role text not null,
+  cause bigint not null,
+  constraint account_role_pkey PRIMARY KEY (account_id, action),
+  constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint action_fkey FOREIGN KEY (action) REFERENCES privileged_action(name),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id)
+);
+CREATE INDEX account_role_action ON account_role USING btree (action);
+CREATE INDEX account_role_cause ON account_role USING btree (cause);
+comment on table account_role is 'A row maps an action on an account to the group role at the target that bounds it (core 19).';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON account_role FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON account_role FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON account_role FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table api_token (
+  id uuid not null,
+  identity_id uuid not null,
+  label text not null,
+  token_sha256 bytea not null,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  revoked_at timestamp with time zone,
+  cause bigint not null,
+  constraint api_token_pkey PRIMARY KEY (id),
+  constraint token_is_unique UNIQUE (token_sha256),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint ends_after_start CHECK ((expires_at > created_at))
+);
+CREATE INDEX api_token_cause ON api_token USING btree (cause);
+CREATE INDEX api_token_identity ON api_token USING btree (identity_id);
+comment on table api_token is 'A row is an opaque bearer token, kept as its hash, that proves an identity to the API until it expires.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON api_token FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON api_token FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON api_token FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table enrolment (
+  id uuid not null,
+  identity_id uuid,
+  secret_sha256 bytea not null,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  used_at timestamp with time zone,
+  cause bigint not null,
+  constraint enrolment_pkey PRIMARY KEY (id),
+  constraint enrolment_secret_is_unique UNIQUE (secret_sha256),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint ends_after_start CHECK ((expires_at > created_at))
+);
+CREATE INDEX enrolment_cause ON enrolment USING btree (cause);
+CREATE INDEX enrolment_identity ON enrolment USING btree (identity_id);
+comment on table enrolment is 'A row is a one-time link by which an identity gets its first token. Without an identity it makes the founder.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON enrolment FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON enrolment FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON enrolment FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table grant_heartbeat (
+  grant_id uuid not null,
+  at timestamp with time zone not null,
+  constraint grant_heartbeat_pkey PRIMARY KEY (grant_id),
+  constraint grant_fkey FOREIGN KEY (grant_id) REFERENCES access_grant(id)
+);
+comment on table grant_heartbeat is 'A row says when the command a grant was made for last proved that it lives. Not a change to the record, so it has no cause.';
+
+create table grant_proof (
+  id uuid not null,
+  grant_id uuid not null,
+  kind text not null,
+  sha256 bytea not null,
+  is_single_use boolean not null,
+  created_at timestamp with time zone not null,
+  first_use_before timestamp with time zone not null,
+  first_used_at timestamp with time zone,
+  first_address text,
+  cause bigint not null,
+  constraint grant_proof_pkey PRIMARY KEY (id),
+  constraint proof_is_unique UNIQUE (sha256),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint grant_fkey FOREIGN KEY (grant_id) REFERENCES access_grant(id),
+  constraint first_use_says_from_where CHECK (((first_used_at IS NULL) = (first_address IS NULL))),
+  constraint kind_is_known CHECK ((kind = ANY (ARRAY['ticket'::text, 'key'::text])))
+);
+CREATE INDEX grant_proof_cause ON grant_proof USING btree (cause);
+CREATE INDEX grant_proof_grant ON grant_proof USING btree (grant_id);
+comment on table grant_proof is 'A row is what a caller shows a gateway to use a grant: a ticket (hash of a bearer secret) or a key (hash of a public key).';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON grant_proof FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER proof_is_used_from_one_place BEFORE UPDATE ON grant_proof FOR EACH ROW EXECUTE FUNCTION proof_is_used_from_one_place();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON grant_proof FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON grant_proof FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table grant_use (
+  id uuid not null,
+  grant_id uuid not null,
+  proof_id uuid not null,
+  node_id uuid not null,
+  address text not null,
+  state text not null,
+  reserved_at timestamp with time zone not null,
+  begun_at timestamp with time zone,
+  closed_at timestamp with time zone,
+  cause bigint not null,
+  constraint grant_use_pkey PRIMARY KEY (id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint grant_fkey FOREIGN KEY (grant_id) REFERENCES access_grant(id),
+  constraint proof_fkey FOREIGN KEY (proof_id) REFERENCES grant_proof(id),
+  constraint begun_unless_released CHECK (((begun_at IS NOT NULL) = (state = ANY (ARRAY['live'::text, 'closed'::text])))),
+  constraint over_says_when CHECK (((closed_at IS NOT NULL) = (state = ANY (ARRAY['closed'::text, 'released'::text])))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['reserved'::text, 'live'::text, 'closed'::text, 'released'::text])))
+);
+CREATE INDEX grant_use_cause ON grant_use USING btree (cause);
+CREATE INDEX grant_use_grant ON grant_use USING btree (grant_id);
+CREATE INDEX grant_use_open ON grant_use USING btree (node_id) WHERE (state = ANY (ARRAY['reserved'::text, 'live'::text]));
+CREATE INDEX grant_use_proof ON grant_use USING btree (proof_id);
+comment on table grant_use is 'A row is one use of a grant: reserved before the upstream connection, live from when that is ready, released if it never was (core 24).';
+comment on column grant_use.node_id is 'The process that holds it (a row of node); the uses of a dead node are closed or released for it.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON grant_use FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON grant_use FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON grant_use FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER use_moves_legally BEFORE UPDATE ON grant_use FOR EACH ROW EXECUTE FUNCTION use_moves_legally();
+
+create table idempotency (
+  caller_id uuid not null,
+  key text not null,
+  request_sha256 bytea not null,
+  status smallint,
+  sealed_body bytea,
+  created_at timestamp with time zone not null,
+  constraint idempotency_pkey PRIMARY KEY (caller_id, key),
+  constraint caller_fkey FOREIGN KEY (caller_id) REFERENCES identity(id),
+  constraint key_is_bounded CHECK (((length(key) >= 1) AND (length(key) <= 200)))
+);
+CREATE INDEX idempotency_created ON idempotency USING btree (created_at);
+comment on table idempotency is 'A row remembers the answer to a write that carried an Idempotency-Key, so that a repeat gets the same answer. Removed after a day.';
+
+create table identity (
+  id uuid not null,
+  kind text not null,
+  name text not null,
+  display_name text,
+  profile text not null,
+  purpose text,
+  business_service text,
+  environment text not null,
+  tier smallint not null,
+  owner_team text,
+  owner_id uuid,
+  owner_state text not null default 'none'::text,
+  owner_evidence text,
+  owner_proposed_by uuid,
+  sponsor_id uuid,
+  state text not null,
+  is_founder boolean not null default false,
+  review_by timestamp with time zone,
+  expires_at timestamp with time zone,
+  created_at timestamp with time zone not null,
+  version integer not null default 1,
+  cause bigint not null,
+  search tsvector generated always as (to_tsvector('simple'::regconfig, ((((((((((name || ' '::text) || COALESCE(display_name, ''::text)) || ' '::text) || COALESCE(purpose, ''::text)) || ' '::text) || COALESCE(business_service, ''::text)) || ' '::text) || COALESCE(owner_team, ''::text)) || ' '::text) || translate(name, '-._'::text, ' '::text)))) stored,
+  constraint identity_pkey PRIMARY KEY (id),
+  constraint identity_name_is_unique UNIQUE (name),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint owner_fkey FOREIGN KEY (owner_id) REFERENCES identity(id),
+  constraint owner_proposed_by_fkey FOREIGN KEY (owner_proposed_by) REFERENCES identity(id),
+  constraint sponsor_fkey FOREIGN KEY (sponsor_id) REFERENCES identity(id),
+  constraint agent_has_sponsor CHECK (((kind <> 'agent'::text) OR (state = 'discovered'::text) OR (sponsor_id IS NOT NULL))),
+  constraint environment_is_known CHECK ((environment = ANY (ARRAY['production'::text, 'staging'::text, 'test'::text, 'development'::text]))),
+  constraint founder_is_human CHECK (((NOT is_founder) OR (kind = 'human'::text))),
+  constraint kind_is_known CHECK ((kind = ANY (ARRAY['human'::text, 'machine'::text, 'workload'::text, 'agent'::text]))),
+  constraint nobody_owns_itself CHECK (((owner_id IS DISTINCT FROM id) OR (kind = 'human'::text))),
+  constraint owner_state_is_known CHECK ((owner_state = ANY (ARRAY['none'::text, 'suggested'::text, 'attested'::text, 'lost'::text]))),
+  constraint owner_state_says_who CHECK ((((owner_state = 'none'::text) AND (owner_id IS NULL)) OR (owner_state = 'lost'::text) OR ((owner_state = ANY (ARRAY['suggested'::text, 'attested'::text])) AND (owner_id IS NOT NULL)))),
+  constraint person_profile_is_human CHECK (((profile = ANY (ARRAY['person'::text, 'break-glass'::text])) = (kind = 'human'::text))),
+  constraint profile_is_known CHECK ((profile = ANY (ARRAY['person'::text, 'service'::text, 'pipeline'::text, 'integration'::text, 'device'::text, 'agent'::text, 'break-glass'::text, 'remediation-bot'::text]))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['discovered'::text, 'registered'::text, 'active'::text, 'suspended'::text, 'retired'::text]))),
+  constraint tier_is_known CHECK (((tier >= 0) AND (tier <= 3)))
+);
+CREATE INDEX identity_cause ON identity USING btree (cause);
+CREATE UNIQUE INDEX identity_founder ON identity USING btree (is_founder) WHERE is_founder;
+CREATE INDEX identity_owner ON identity USING btree (owner_id);
+CREATE INDEX identity_owner_proposed_by ON identity USING btree (owner_proposed_by);
+CREATE INDEX identity_search ON identity USING gin (search);
+CREATE INDEX identity_sponsor ON identity USING btree (sponsor_id);
+comment on table identity is 'A row is one thing that acts: a human, machine, workload or agent, with the person and team who answer for it.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON identity FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER identity_moves_legally BEFORE UPDATE ON identity FOR EACH ROW EXECUTE FUNCTION identity_moves_legally();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON identity FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON identity FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table lease (
+  id uuid not null,
+  grant_id uuid not null,
+  target_id uuid not null,
+  account_id uuid not null,
+  kind text not null,
+  principal text not null,
+  terms jsonb not null,
+  details jsonb,
+  sealed_secret bytea,
+  state text not null,
+  revocability text not null,
+  announced_at timestamp with time zone not null,
+  issued_at timestamp with time zone,
+  ending_at timestamp with time zone,
+  dead_at timestamp with time zone,
+  next_try_at timestamp with time zone,
+  attempts integer not null default 0,
+  last_error text,
+  escalation text not null default 'none'::text,
+  evidence jsonb,
+  cause bigint not null,
+  constraint lease_pkey PRIMARY KEY (id),
+  constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint grant_fkey FOREIGN KEY (grant_id) REFERENCES access_grant(id),
+  constraint target_fkey FOREIGN KEY (target_id) REFERENCES target(id),
+  constraint dead_has_evidence CHECK (((state = 'dead'::text) = ((dead_at IS NOT NULL) AND (evidence IS NOT NULL)))),
+  constraint dead_keeps_no_secret CHECK (((state <> 'dead'::text) OR (sealed_secret IS NULL))),
+  constraint ending_is_retried CHECK (((state <> 'ending'::text) OR (next_try_at IS NOT NULL))),
+  constraint escalation_is_known CHECK ((escalation = ANY (ARRAY['none'::text, 'owner'::text, 'security'::text]))),
+  constraint revocability_is_known CHECK ((revocability = ANY (ARRAY['immediate'::text, 'next-login'::text, 'expires-only'::text, 'none'::text]))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['announced'::text, 'issued'::text, 'ending'::text, 'dead'::text])))
+);
+CREATE UNIQUE INDEX grant_has_one_usable_lease ON lease USING btree (grant_id) WHERE (state = ANY (ARRAY['announced'::text, 'issued'::text]));
+CREATE INDEX lease_account ON lease USING btree (account_id);
+CREATE INDEX lease_announced ON lease USING btree (announced_at) WHERE (state = 'announced'::text);
+CREATE INDEX lease_cause ON lease USING btree (cause);
+CREATE INDEX lease_grant ON lease USING btree (grant_id);
+CREATE INDEX lease_open ON lease USING btree (next_try_at) WHERE (state = 'ending'::text);
+CREATE INDEX lease_principal ON lease USING btree (target_id, principal);
+CREATE INDEX lease_target ON lease USING btree (target_id);
+comment on table lease is 'A row is a credential issued under a grant. It stays an open obligation until a negative probe proves it dead (rule 6).';
+comment on column lease.terms is 'What was asked of the target: group roles, databases, until when, how many connections.';
+comment on column lease.details is 'What the writer noted when it had made the credential, so that it finds it again; null before.';
+comment on column lease.next_try_at is 'When the next attempt to end it is due; a running attempt has moved it ahead, so a killed one is repeated.';
+comment on column lease.escalation is 'Who should know by now that it does not end.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON lease FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER lease_moves_legally BEFORE UPDATE ON lease FOR EACH ROW EXECUTE FUNCTION lease_moves_legally();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON lease FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON lease FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table ledger_checkpoint (
+  log_id smallint not null,
+  size bigint not null,
+  note text not null,
+  at timestamp with time zone not null,
+  constraint ledger_checkpoint_pkey PRIMARY KEY (log_id, size),
+  constraint log_fkey FOREIGN KEY (log_id) REFERENCES ledger_log(id)
+);
+comment on table ledger_checkpoint is 'A row is a signed tree head over the first size leaves.';
+
+create table ledger_cosignature (
+  log_id smallint not null,
+  size bigint not null,
+  witness text not null,
+  line text not null,
+  at timestamp with time zone not null,
+  constraint ledger_cosignature_pkey PRIMARY KEY (log_id, size, witness),
+  constraint checkpoint_fkey FOREIGN KEY (log_id, size) REFERENCES ledger_checkpoint(log_id, size)
+);
+comment on table ledger_cosignature is 'A row is what a witness signed under a checkpoint (C2SP tlog-witness); witness is its verifier key.';
+
+create table ledger_entry (
+  id bigint not null generated always as identity,
+  xid xid8 not null,
+  at timestamp with time zone not null,
+  kind text not null,
+  actor_id uuid,
+  resource_id uuid,
+  grant_id uuid,
+  leaf bytea not null,
+  constraint ledger_entry_pkey PRIMARY KEY (id),
+  constraint kind_is_dotted CHECK ((kind ~ '^[a-z-]+(\.[a-z-]+)+$'::text)),
+  constraint leaf_fits_a_tile CHECK (((octet_length(leaf) >= 1) AND (octet_length(leaf) <= 65535)))
+) partition by RANGE (id);
+CREATE INDEX ledger_entry_grant ON ONLY ledger_entry USING btree (grant_id, id) WHERE (grant_id IS NOT NULL);
+CREATE INDEX ledger_entry_resource ON ONLY ledger_entry USING btree (resource_id, id) WHERE (resource_id IS NOT NULL);
+comment on table ledger_entry is 'A row is one fact that caused a change of this database, written in the transaction of that change.';
+comment on column ledger_entry.xid is 'The transaction that wrote it; set by a trigger, compared by require_cause().';
+comment on column ledger_entry.leaf is 'The exact bytes that are hashed into the tree: canonical JSON of public fields and salted commitments.';
+CREATE TRIGGER ledger_entry_enqueue AFTER INSERT ON ledger_entry FOR EACH ROW EXECUTE FUNCTION ledger_enqueue('entry');
+CREATE TRIGGER ledger_entry_is_immutable BEFORE DELETE OR UPDATE ON ledger_entry FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER ledger_entry_is_kept BEFORE TRUNCATE ON ledger_entry FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER ledger_entry_stamp BEFORE INSERT ON ledger_entry FOR EACH ROW EXECUTE FUNCTION ledger_stamp();
+
+create table ledger_leaf (
+  log_id smallint not null,
+  first_position bigint not null,
+  size integer not null,
+  entry_id bigint,
+  segment_id bigint,
+  constraint ledger_leaf_pkey PRIMARY KEY (log_id, first_position),
+  constraint entry_is_placed_once UNIQUE (entry_id),
+  constraint segment_is_placed_once UNIQUE (segment_id),
+  constraint entry_fkey FOREIGN KEY (entry_id) REFERENCES ledger_entry(id),
+  constraint log_fkey FOREIGN KEY (log_id) REFERENCES ledger_log(id),
+  constraint segment_fkey FOREIGN KEY (segment_id) REFERENCES ledger_segment(id),
+  constraint leaf_has_one_source CHECK ((num_nonnulls(entry_id, segment_id) = 1)),
+  constraint position_is_not_negative CHECK ((first_position >= 0)),
+  constraint size_is_positive CHECK ((size > 0))
+);
+comment on table ledger_leaf is 'A row says at which positions of the tree an entry (one) or a segment (a run) stands.';
+
+create table ledger_log (
+  id smallint not null,
+  origin text not null,
+  verifier_key text not null,
+  sealed_key bytea not null,
+  previous_note text,
+  started_at timestamp with time zone not null,
+  constraint ledger_log_pkey PRIMARY KEY (id),
+  constraint origin_is_unique UNIQUE (origin)
+);
+comment on table ledger_log is 'A row is one life of the log. A restored or failed-over database starts a new one that names the last checkpoint of the old.';
+comment on column ledger_log.sealed_key is 'The 32 bytes of the Ed25519 seed that signs this log, sealed under the root key.';
+comment on column ledger_log.previous_note is 'The last checkpoint of the log this one continues, as it was kept outside the database.';
+
+create table ledger_pending (
+  id bigint not null,
+  source text not null,
+  constraint ledger_pending_pkey PRIMARY KEY (source, id),
+  constraint source_is_known CHECK ((source = ANY (ARRAY['entry'::text, 'segment'::text])))
+);
+comment on table ledger_pending is 'A row is a committed entry or segment that the sequencer has not yet placed. Filled by triggers, so no watermark can pass a late commit.';
+
+create table ledger_private (
+  entry_id bigint not null,
+  field text not null,
+  subject_id uuid not null,
+  sealed bytea not null,
+  constraint ledger_private_pkey PRIMARY KEY (entry_id, field),
+  constraint entry_fkey FOREIGN KEY (entry_id) REFERENCES ledger_entry(id),
+  constraint subject_key_fkey FOREIGN KEY (subject_id) REFERENCES subject_key(subject_id)
+);
+CREATE INDEX ledger_private_subject ON ledger_private USING btree (subject_id);
+comment on table ledger_private is 'A row is the salt and value behind one commitment of an entry, sealed under its subject''s key.';
+
+create table ledger_segment (
+  id bigint not null generated always as identity,
+  at timestamp with time zone not null,
+  node_id uuid not null,
+  size integer not null,
+  bodies bytea not null,
+  constraint ledger_segment_pkey PRIMARY KEY (id),
+  constraint segment_is_not_empty CHECK (((size > 0) AND (octet_length(bodies) > 0)))
+) partition by RANGE (id);
+comment on table ledger_segment is 'A row is a batch of observations (decisions, operations, seals) that one node made durable in one commit.';
+comment on column ledger_segment.bodies is 'The leaves in order, each behind its big-endian 16-bit length, as in a tlog-tiles entry bundle.';
+CREATE TRIGGER ledger_segment_enqueue AFTER INSERT ON ledger_segment FOR EACH ROW EXECUTE FUNCTION ledger_enqueue('segment');
+CREATE TRIGGER ledger_segment_is_immutable BEFORE DELETE OR UPDATE ON ledger_segment FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER ledger_segment_is_kept BEFORE TRUNCATE ON ledger_segment FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table ledger_tile (
+  log_id smallint not null,
+  level smallint not null,
+  n bigint not null,
+  hashes bytea not null,
+  constraint ledger_tile_pkey PRIMARY KEY (log_id, level, n),
+  constraint log_fkey FOREIGN KEY (log_id) REFERENCES ledger_log(id),
+  constraint tile_holds_whole_hashes CHECK ((((octet_length(hashes) >= 32) AND (octet_length(hashes) <= 8192)) AND ((octet_length(hashes) % 32) = 0)))
+);
+comment on table ledger_tile is 'A row is a tile of up to 256 hashes (C2SP tlog-tiles); the last one of a level grows.';
+
+create table ledger_writer (
+  id uuid not null,
+  batch bigint not null default 0,
+  constraint ledger_writer_pkey PRIMARY KEY (id),
+  constraint batch_is_counted CHECK ((batch >= 0))
+);
+comment on table ledger_writer is 'A row is one connection that appends observations, and the last batch it made durable: a batch sent again is recognised.';
+
+create table node (
+  id uuid not null,
+  name text not null,
+  roles text[] not null,
+  version text not null,
+  started_at timestamp with time zone not null,
+  heartbeat_at timestamp with time zone not null,
+  clock_offset_ms double precision not null,
+  stopped_at timestamp with time zone,
+  constraint node_pkey PRIMARY KEY (id)
+);
+comment on table node is 'A row is one running process of Reeve. Not a change to the record, so it has no cause.';
+
+create table privileged_action (
+  name text not null,
+  protocol text not null,
+  class text not null,
+  tier smallint not null,
+  summary text not null,
+  obligations jsonb not null,
+  cause bigint not null,
+  constraint privileged_action_pkey PRIMARY KEY (name),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint class_is_known CHECK ((class = ANY (ARRAY['read'::text, 'change'::text, 'admin'::text]))),
+  constraint tier_is_known CHECK (((tier >= 0) AND (tier <= 3)))
+);
+CREATE INDEX privileged_action_cause ON privileged_action USING btree (cause);
+comment on table privileged_action is 'A row is an entry of the catalog of privileged actions. Its obligations are a floor that no policy lowers.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON privileged_action FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON privileged_action FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON privileged_action FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table purpose (
+  id uuid not null,
+  name text not null,
+  statement text not null,
+  owner_team text not null,
+  actions text[] not null,
+  state text not null,
+  proposed_by uuid not null,
+  approved_by uuid,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  version integer not null default 1,
+  cause bigint not null,
+  constraint purpose_pkey PRIMARY KEY (id),
+  constraint purpose_name_is_unique UNIQUE (name),
+  constraint approved_by_fkey FOREIGN KEY (approved_by) REFERENCES identity(id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint proposed_by_fkey FOREIGN KEY (proposed_by) REFERENCES identity(id),
+  constraint approved_says_by_whom CHECK (((state = 'proposed'::text) OR (state = 'ended'::text) OR (approved_by IS NOT NULL))),
+  constraint ends_after_start CHECK ((expires_at > created_at)),
+  constraint names_actions CHECK ((cardinality(actions) > 0)),
+  constraint nobody_approves_their_own CHECK ((approved_by IS DISTINCT FROM proposed_by)),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['proposed'::text, 'approved'::text, 'ended'::text])))
+);
+CREATE INDEX purpose_approved_by ON purpose USING btree (approved_by);
+CREATE INDEX purpose_cause ON purpose USING btree (cause);
+CREATE INDEX purpose_proposed_by ON purpose USING btree (proposed_by);
+comment on table purpose is 'A row is a registered reason to act: which actions on which targets, until when.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON purpose FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON purpose FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON purpose FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table purpose_target (
+  purpose_id uuid not null,
+  target_id uuid not null,
+  cause bigint not null,
+  constraint purpose_target_pkey PRIMARY KEY (purpose_id, target_id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint purpose_fkey FOREIGN KEY (purpose_id) REFERENCES purpose(id),
+  constraint target_fkey FOREIGN KEY (target_id) REFERENCES target(id)
+);
+CREATE INDEX purpose_target_cause ON purpose_target USING btree (cause);
+CREATE INDEX purpose_target_target ON purpose_target USING btree (target_id);
+comment on table purpose_target is 'A row lets a purpose reach a target.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON purpose_target FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON purpose_target FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON purpose_target FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table request_approval (
+  request_id uuid not null,
+  approver_id uuid not null,
+  verdict text not null,
+  bound_sha256 bytea not null,
+  comment text,
+  at timestamp with time zone not null,
+  cause bigint not null,
+  constraint request_approval_pkey PRIMARY KEY (request_id, approver_id),
+  constraint approver_fkey FOREIGN KEY (approver_id) REFERENCES identity(id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint request_fkey FOREIGN KEY (request_id) REFERENCES access_request(id),
+  constraint verdict_is_known CHECK ((verdict = ANY (ARRAY['approve'::text, 'deny'::text])))
+);
+CREATE INDEX request_approval_approver ON request_approval USING btree (approver_id);
+CREATE INDEX request_approval_cause ON request_approval USING btree (cause);
+comment on table request_approval is 'A row is what one distinct person said about exactly what was shown to them.';
+CREATE TRIGGER approver_is_another BEFORE INSERT OR UPDATE ON request_approval FOR EACH ROW EXECUTE FUNCTION approver_is_another();
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON request_approval FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON request_approval FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON request_approval FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table session (
+  id uuid not null,
+  grant_id uuid not null,
+  subject_id uuid not null,
+  target_id uuid not null,
+  account_id uuid not null,
+  node_id uuid not null,
+  gateway text not null,
+  client_address text not null,
+  proof_id uuid not null,
+  started_at timestamp with time zone not null,
+  stop_asked_at timestamp with time zone,
+  ended_at timestamp with time zone,
+  end_reason text,
+  recording text,
+  recording_sha256 bytea,
+  sealed_key bytea,
+  operations bigint not null default 0,
+  row_count bigint not null default 0,
+  size_bytes bigint not null default 0,
+  late_operations integer not null default 0,
+  cause bigint not null,
+  constraint session_pkey PRIMARY KEY (id),
+  constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint grant_fkey FOREIGN KEY (grant_id) REFERENCES access_grant(id),
+  constraint node_fkey FOREIGN KEY (node_id) REFERENCES node(id),
+  constraint proof_fkey FOREIGN KEY (proof_id) REFERENCES grant_proof(id),
+  constraint subject_fkey FOREIGN KEY (subject_id) REFERENCES identity(id),
+  constraint target_fkey FOREIGN KEY (target_id) REFERENCES target(id),
+  constraint end_says_why CHECK (((ended_at IS NULL) = (end_reason IS NULL)))
+);
+CREATE INDEX session_account ON session USING btree (account_id);
+CREATE INDEX session_cause ON session USING btree (cause);
+CREATE INDEX session_grant ON session USING btree (grant_id);
+CREATE INDEX session_node ON session USING btree (node_id) WHERE (ended_at IS NULL);
+CREATE INDEX session_node_all ON session USING btree (node_id);
+CREATE INDEX session_proof ON session USING btree (proof_id);
+CREATE INDEX session_subject ON session USING btree (subject_id);
+CREATE INDEX session_target ON session USING btree (target_id);
+comment on table session is 'A row is one brokered connection under a grant.';
+comment on column session.stop_asked_at is 'Somebody asked to end it; the node that holds it cuts it, seals the recording and sets ended_at.';
+comment on column session.recording is 'Name of the recording in the recording store; null when nothing was recorded.';
+comment on column session.sealed_key is 'The key of the recording''s sealed literals; opening them is a privileged action.';
+comment on column session.late_operations is 'Operations that began within the push bound after the grant had ended (core 5).';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON session FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON session FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON session FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table subject_key (
+  subject_id uuid not null,
+  sealed_key bytea,
+  destroyed_at timestamp with time zone,
+  constraint subject_key_pkey PRIMARY KEY (subject_id),
+  constraint key_or_destruction CHECK (((sealed_key IS NULL) = (destroyed_at IS NOT NULL)))
+);
+comment on table subject_key is 'A row is the key that opens one subject''s personal fields; destroying it erases them. Keep this table out of long-lived backups.';
+
+create table target (
+  id uuid not null,
+  name text not null,
+  protocol text not null,
+  environment text not null,
+  sensitivity smallint not null,
+  business_service text,
+  owner_team text not null,
+  settings jsonb not null,
+  sealed_provisioner bytea,
+  on_control_loss text not null default 'end'::text,
+  on_recorder_loss text not null default 'end'::text,
+  state text not null default 'active'::text,
+  created_at timestamp with time zone not null,
+  version integer not null default 1,
+  cause bigint not null,
+  constraint target_pkey PRIMARY KEY (id),
+  constraint target_name_is_unique UNIQUE (name),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint control_loss_is_known CHECK ((on_control_loss = ANY (ARRAY['end'::text, 'continue'::text]))),
+  constraint environment_is_known CHECK ((environment = ANY (ARRAY['production'::text, 'staging'::text, 'test'::text, 'development'::text]))),
+  constraint nothing_continues_at_tier_0 CHECK (((sensitivity > 0) OR ((on_control_loss = 'end'::text) AND (on_recorder_loss = 'end'::text)))),
+  constraint recorder_loss_is_known CHECK ((on_recorder_loss = ANY (ARRAY['end'::text, 'continue'::text]))),
+  constraint sensitivity_is_known CHECK (((sensitivity >= 0) AND (sensitivity <= 3))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['active'::text, 'retired'::text])))
+);
+CREATE INDEX target_cause ON target USING btree (cause);
+comment on table target is 'A row is a system that can be reached through a gateway.';
+comment on column target.sensitivity is 'As a tier: 0 is the most sensitive.';
+comment on column target.settings is 'Address, TLS mode and the like; the schema is the protocol''s.';
+comment on column target.sealed_provisioner is 'The login by which leases are made and ended, sealed for this row.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON target FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON target FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON target FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+CREATE OR REPLACE FUNCTION approver_is_another()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if exists (select from access_request r where r.id = new.request_id
+             and new.approver_id in (r.requester_id, r.subject_id, r.on_behalf_of_id, r.triggered_by_id)) then
+    raise exception 'nobody decides on their own request' using errcode = 'RV007';
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION grant_ends_once()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if old.ended_at is not null then
+    raise exception 'a grant that ended does not change' using errcode = 'RV004';
+  end if;
+  if (new.request_id, new.subject_id, new.on_behalf_of_id, new.target_id, new.account_id, new.actions, new.purpose_id, new.max_uses, new.starts_at)
+     is distinct from
+     (old.request_id, old.subject_id, old.on_behalf_of_id, old.target_id, old.account_id, old.actions, old.purpose_id, old.max_uses, old.starts_at)
+     or new.expires_at > old.expires_at or new.max_connections > old.max_connections then
+    raise exception 'what a grant carries never grows' using errcode = 'RV004';
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION hold_cause(held regclass)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+begin
+  execute format('create trigger cause_is_held before insert or update on %s for each row execute function require_cause()', held);
+  execute format('create trigger rows_are_kept before delete on %s for each row execute function refuse_change()', held);
+  execute format('create trigger table_is_kept before truncate on %s for each statement execute function refuse_change()', held);
+end $function$;
+
+CREATE OR REPLACE FUNCTION identity_moves_legally()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if new.state <> old.state and (old.state, new.state) not in (
+    ('discovered', 'registered'), ('discovered', 'retired'),
+    ('registered', 'active'), ('registered', 'retired'),
+    ('active', 'suspended'), ('active', 'retired'),
+    ('suspended', 'active'), ('suspended', 'retired')) then
+    raise exception 'an identity does not go from % to %', old.state, new.state using errcode = 'RV003';
+  end if;
+  if new.id <> old.id or new.kind <> old.kind or new.is_founder <> old.is_founder then
+    raise exception 'id, kind and founder of an identity do not change' using errcode = 'RV003';
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION lease_moves_legally()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if (old.state, new.state) not in (('announced', 'announced'), ('announced', 'issued'), ('announced', 'ending'),
+    ('issued', 'issued'), ('issued', 'ending'), ('ending', 'ending'), ('ending', 'dead')) then
+    raise exception 'a lease does not go from % to %', old.state, new.state using errcode = 'RV005';
+  end if;
+  if (new.grant_id, new.target_id, new.account_id, new.kind, new.principal, new.terms)
+     is distinct from
+     (old.grant_id, old.target_id, old.account_id, old.kind, old.principal, old.terms) then
+    raise exception 'what a lease is stays as it was announced' using errcode = 'RV005';
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION ledger_enqueue()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  insert into ledger_pending (source, id) values (tg_argv[0], new.id);
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION ledger_extend(per_partition bigint DEFAULT 10000000)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  parent text;
+  top    bigint;
+  used   bigint;
+  made   integer := 0;
+begin
+  foreach parent in array array['ledger_entry', 'ledger_segment'] loop
+    loop
+      select coalesce(max((regexp_match(pg_get_expr(c.relpartbound, c.oid), 'TO \(''(\d+)''\)'))[1]::bigint), 1)
+        into top
+        from pg_inherits i join pg_class c on c.oid = i.inhrelid
+       where i.inhparent = parent::regclass;
+      execute format('select coalesce(max(id), 0) from %I', parent) into used;
+      exit when used < top - per_partition;
+      execute format('create table %I partition of %I for values from (%s) to (%s)', parent || '_' || top, parent, top, top + per_partition);
+      execute format('comment on table %I is %L', parent || '_' || top, 'Entries by id; see ' || parent || '.');
+      made := made + 1;
+    end loop;
+  end loop;
+  return made;
+end $function$;
+
+CREATE OR REPLACE FUNCTION ledger_stamp()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  new.xid := pg_current_xact_id();
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION proof_is_used_from_one_place()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if old.first_used_at is not null
+     or (new.id, new.grant_id, new.kind, new.sha256, new.is_single_use, new.created_at, new.first_use_before)
+        is distinct from
+        (old.id, old.grant_id, old.kind, old.sha256, old.is_single_use, old.created_at, old.first_use_before) then
+    raise exception 'a proof has one first use and is otherwise as it was issued' using errcode = 'RV008';
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION refuse_change()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  raise exception 'rows of % are never changed or removed', tg_table_name using errcode = 'RV001';
+end $function$;
+
+CREATE OR REPLACE FUNCTION request_is_decided_once()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if old.state <> 'pending' then
+    raise exception 'a request that is decided does not change' using errcode = 'RV006';
+  end if;
+  if (new.requester_id, new.subject_id, new.on_behalf_of_id, new.triggered_by_id, new.proof, new.target_id, new.account_id, new.actions,
+      new.purpose_id, new.ticket, new.task, new.reason, new.ttl_seconds, new.uses, new.connections, new.is_kept_alive, new.obligations,
+      new.policies, new.approver_teams, new.bound_sha256)
+     is distinct from
+     (old.requester_id, old.subject_id, old.on_behalf_of_id, old.triggered_by_id, old.proof, old.target_id, old.account_id, old.actions,
+      old.purpose_id, old.ticket, old.task, old.reason, old.ttl_seconds, old.uses, old.connections, old.is_kept_alive, old.obligations,
+      old.policies, old.approver_teams, old.bound_sha256) then
+    raise exception 'what a request asks for does not change' using errcode = 'RV006';
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION require_cause()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if not exists (select from ledger_entry e where e.id = new.cause and e.xid = pg_current_xact_id()) then
+    raise exception 'a change of % needs an entry of its own transaction as its cause', tg_table_name using errcode = 'RV002';
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION use_moves_legally()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if (old.state, new.state) not in (('reserved', 'live'), ('reserved', 'released'), ('live', 'closed'))
+     or (new.id, new.grant_id, new.proof_id, new.node_id) is distinct from (old.id, old.grant_id, old.proof_id, old.node_id) then
+    raise exception 'a use does not go from % to %', old.state, new.state using errcode = 'RV009';
+  end if;
+  return new;
+end $function$;

@@ -1,0 +1,29 @@
+/** Every operation and every kind of ledger entry there is, named one domain at a time: what is not here is not in the product. */
+import { accessOperations } from './access/contract.ts'
+import { accessEvents } from './access/events.ts'
+import { catalogOperations } from './catalog/contract.ts'
+import { catalogEvents } from './catalog/events.ts'
+import { credentialOperations } from './credentials/contract.ts'
+import { credentialEvents } from './credentials/events.ts'
+import { identityOperations } from './identities/contract.ts'
+import { identityEvents } from './identities/events.ts'
+import type { EventKind } from './kernel/event.ts'
+import type { Operation } from './kernel/operation.ts'
+import { sessionOperations } from './sessions/contract.ts'
+import { sessionEvents } from './sessions/events.ts'
+
+export const operations: readonly Operation[] = [
+  ...identityOperations,
+  ...catalogOperations,
+  ...accessOperations,
+  ...credentialOperations,
+  ...sessionOperations,
+]
+
+export const events: readonly EventKind[] = [
+  ...identityEvents,
+  ...catalogEvents,
+  ...accessEvents,
+  ...credentialEvents,
+  ...sessionEvents,
+]
