@@ -22,6 +22,7 @@ create table access_request (
   obligations     jsonb not null,
   policies        jsonb not null,
   policy_version  text not null,
+  approver_teams  text[] not null,
   bound_sha256    bytea not null,
   state           text not null,
   refusal         text,
@@ -30,6 +31,7 @@ create table access_request (
   decided_at      timestamptz,
   version         integer not null default 1,
   cause           bigint not null constraint cause_fkey references ledger_entry,
+  constraint proof_is_known check (proof in ('token', 'bound-token', 'mtls', 'spiffe', 'kubernetes', 'oidc', 'dpop', 'passkey')),
   constraint state_is_known check (state in ('pending', 'granted', 'denied', 'expired', 'withdrawn', 'void')),
   constraint names_actions check (cardinality(actions) > 0),
   constraint ttl_is_bounded check (ttl_seconds between 1 and 2592000),
@@ -41,6 +43,7 @@ create table access_request (
 comment on table access_request is 'A row asks for actions on an account of a target, for a purpose, and keeps what was decided about it.';
 comment on column access_request.bound_sha256 is 'Hash of all that will be granted and of the policies that decided (rule 8); an approval names it.';
 comment on column access_request.proof is 'How the subject proved itself when it asked, in the words of the policies; decided again with it.';
+comment on column access_request.approver_teams is 'The teams its obligations name: whose inbox it is in.';
 comment on column access_request.parser_enforced is 'The actions that no narrower role at the target bounds (core 19).';
 comment on column access_request.uses is 'How many admissions the grant will carry; null is as many as its time allows.';
 create index access_request_requester on access_request (requester_id);
@@ -51,6 +54,7 @@ create index access_request_target on access_request (target_id);
 create index access_request_account on access_request (account_id);
 create index access_request_purpose on access_request (purpose_id);
 create index access_request_cause on access_request (cause);
+create index access_request_inbox on access_request using gin (approver_teams) where state = 'pending';
 create index access_request_pending on access_request (expires_at) where state = 'pending';
 select hold_cause('access_request');
 
@@ -62,11 +66,11 @@ begin
   end if;
   if (new.requester_id, new.subject_id, new.on_behalf_of_id, new.triggered_by_id, new.proof, new.target_id, new.account_id, new.actions,
       new.purpose_id, new.ticket, new.task, new.reason, new.ttl_seconds, new.uses, new.connections, new.is_kept_alive, new.obligations,
-      new.policies, new.bound_sha256)
+      new.policies, new.approver_teams, new.bound_sha256)
      is distinct from
      (old.requester_id, old.subject_id, old.on_behalf_of_id, old.triggered_by_id, old.proof, old.target_id, old.account_id, old.actions,
       old.purpose_id, old.ticket, old.task, old.reason, old.ttl_seconds, old.uses, old.connections, old.is_kept_alive, old.obligations,
-      old.policies, old.bound_sha256) then
+      old.policies, old.approver_teams, old.bound_sha256) then
     raise exception 'what a request asks for does not change' using errcode = 'RV006';
   end if;
   return new;

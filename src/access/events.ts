@@ -28,6 +28,7 @@ export const accessRequested = event('access.requested', 'Somebody asked for acc
   uses: Number.nullable(),
   connections: Number,
   obligations: Owed,
+  decisionIds: Texts,
   policies: shown(z.array(z.object({ id: z.string(), sha256: z.string() }))),
   boundSha256: Sha256Hex,
   isPending: shown(z.boolean()),
@@ -37,6 +38,7 @@ export const accessRequested = event('access.requested', 'Somebody asked for acc
 export const accessRefused = event('access.refused', 'Access was asked for and not given.', {
   ...asked,
   problem: shown(z.string()),
+  decisionIds: Texts,
   reasons: Texts,
   reason: Comment,
 })

@@ -100,3 +100,17 @@ export function runningSha256(): RunningSha256 {
     digestSoFar: () => hash.copy().digest(),
   }
 }
+
+/** A public key as PEM, read: its SubjectPublicKeyInfo (RFC 5280 §4.1.2.7) and what it is. Undefined for anything else. */
+export function readPublicKey(pem: string): { spki: Buffer; algorithm: 'p-256' | 'ed25519' | 'other' } | undefined {
+  try {
+    // Node would also take a private key or a certificate here; those have no business with us.
+    if (!pem.trimStart().startsWith('-----BEGIN PUBLIC KEY-----')) return undefined
+    const key = createPublicKey(pem)
+    const isP256 = key.asymmetricKeyType === 'ec' && key.asymmetricKeyDetails?.namedCurve === 'prime256v1'
+    const algorithm = isP256 ? 'p-256' : key.asymmetricKeyType === 'ed25519' ? 'ed25519' : 'other'
+    return { spki: key.export({ format: 'der', type: 'spki' }), algorithm }
+  } catch {
+    return undefined
+  }
+}

@@ -35,3 +35,10 @@ export function every(ms: number, run: () => void): Disposable {
 export function afterThisTurn(run: () => void): void {
   setImmediate(run)
 }
+
+/** Resolves after this turn of the event loop: what one packet brought has been handled by then. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    setImmediate(resolve)
+  })
+}

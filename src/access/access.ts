@@ -1,0 +1,23 @@
+/**
+ * Requests, approvals, grants and what proves them. The grant row is the only authority (rule 1).
+ *
+ * A request goes pending → granted, denied, expired, withdrawn or void, once; one that nobody has to approve is born granted. A grant
+ * lives until it ends, once, for whatever reason; `endGrant` is the one verb, and nodes hear of it by `openEnds`. A use is reserved →
+ * live → closed, or released when the target never became ready. Each of these moves has its entry in its own transaction.
+ *
+ * A gateway: `proveGrant` → `ends.subscribe` → `useGrant` → connect → `beginUse` … `closeUse`, or `releaseUse`.
+ */
+export { accessRoutes, type AccessRouteNeeds, type Certify } from './routes.ts'
+export { approveRequest, denyRequest, withdrawRequest } from './approve.ts'
+export { CalendarInvalid, emptyCalendar, parseCalendar, type Calendar, type Place } from './calendar.ts'
+export { END_CHANNEL, endGrant, endGrantsOf, finishGrant, revokeGrant, type EndedGrant, type GrantsOf } from './end.ts'
+export { CONTROL_LOST_MS, openEnds, type Ending, type Ends, type Subscription, type Watching } from './ends.ts'
+export { beatGrant, HEARTBEAT_LATE_SECONDS } from './grant.ts'
+export type { AccessNeeds, EndNeeds, OnGrantEnded, Outcome } from './needs.ts'
+export { proveGrant, type GrantFacts, type Proven, type Proving, type Shown, type UseRefusal } from './proof.ts'
+export { listGrants, listRequests, loadGrant, loadRequest, loadRequestDetail } from './read.ts'
+export { previewAccess, requestAccess } from './request.ts'
+export { grantResource, requestResource } from './resources.ts'
+export { sweepAccess, type Swept } from './sweep.ts'
+export { issueKey, issueTicket, type Issued } from './ticket.ts'
+export { abandonUses, beginUse, closeUse, releaseUse, useGrant, type Use } from './use.ts'

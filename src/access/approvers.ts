@@ -1,0 +1,52 @@
+import type { Db } from '../kernel/db.ts'
+import type { Teams } from '../identities/identities.ts'
+import { groupsOf, type Approval, type ApprovalExpression, type ApprovalFacts } from '../policy/policy.ts'
+
+/** The teams that a gate names, owners resolved; their people see the request in their inbox. */
+export function approverTeamsOf(
+  gates: readonly ApprovalExpression[],
+  facts: Pick<ApprovalFacts, 'ownerOfTarget' | 'ownerOfSubject'>,
+): string[] {
+  const teams = gates
+    .flatMap((gate) => [...groupsOf(gate)])
+    .map((group) => {
+      if (group.kind === 'team') return group.team
+      return group.of === 'target' ? facts.ownerOfTarget : facts.ownerOfSubject
+    })
+  return [...new Set(teams.filter((team) => team !== null))].sort()
+}
+
+/** Everybody of these teams who could speak now, as if all had approved. */
+export async function rosterOf(db: Db, teams: Teams, of: readonly string[]): Promise<Approval[]> {
+  const names = [...new Set(of.flatMap((team) => teams.membersOf(team)))]
+  if (names.length === 0) return []
+  const people = await db
+    .selectFrom('identity')
+    .select(['id', 'name', 'ownerId'])
+    .where('name', 'in', names)
+    .where('kind', '=', 'human')
+    .where('profile', '=', 'person')
+    .where('state', '=', 'active')
+    .execute()
+  return people.map((person) => ({ approver: personOf(person), teams: teams.teamsOf(person.name) }))
+}
+
+/** Those who approved a request and still could: active people with the teams they are in now. */
+export async function approvalsOf(db: Db, teams: Teams, requestId: string): Promise<(Approval & { id: string })[]> {
+  const people = await db
+    .selectFrom('requestApproval')
+    .innerJoin('identity', 'identity.id', 'requestApproval.approverId')
+    .select(['identity.id', 'identity.name', 'identity.ownerId'])
+    .where('requestApproval.requestId', '=', requestId)
+    .where('requestApproval.verdict', '=', 'approve')
+    .where('identity.kind', '=', 'human')
+    .where('identity.state', '=', 'active')
+    .orderBy('identity.id')
+    .execute()
+  return people.map((each) => ({ id: each.id, approver: personOf(each), teams: teams.teamsOf(each.name) }))
+}
+
+/** A human identity that has an owner is that person's further identity: both are one approver. */
+export function personOf(identity: { readonly id: string; readonly ownerId: string | null }): string {
+  return identity.ownerId ?? identity.id
+}

@@ -1,0 +1,206 @@
+import type { Db } from '../kernel/db.ts'
+import type { Account, Purpose, Target } from '../catalog/contract.ts'
+import { accountResource, loadAction, rolesOf } from '../catalog/catalog.ts'
+import { subjectRef } from '../identities/identities.ts'
+import {
+  isSatisfied,
+  joinObligations,
+  missingApprovals,
+  noObligations,
+  outstanding,
+  readAnnotations,
+  withinLimits,
+  type ApprovalFacts,
+  type Decision,
+  type Evidence,
+  type Obligations,
+  type PolicyValue,
+} from '../policy/policy.ts'
+import { approverTeamsOf, rosterOf } from './approvers.ts'
+import { boundOf } from './bound.ts'
+import { tiedTo, type Chain } from './chain.ts'
+import type { AccessNeeds } from './needs.ts'
+
+/** Everything a request asks for, resolved to records. */
+export type Asked = {
+  readonly chain: Chain
+  readonly target: Target
+  readonly account: Account
+  readonly purpose: Purpose
+  /** In order, each once. */
+  readonly actions: readonly string[]
+  readonly ticket: string | null
+  readonly task: string | null
+  readonly reason: string | null
+  readonly ttlSeconds: number
+  readonly uses: number | null
+  readonly connections: number
+  readonly isKeptAlive: boolean
+}
+
+/** What is decided about a request at one moment. The same records and policies give the same one. */
+export type Assessment = {
+  readonly isPermitted: boolean
+  readonly reasons: readonly string[]
+  readonly decisions: readonly Decision[]
+  readonly policyVersion: string
+  readonly obligations: Obligations
+  /** The policies that determined the decisions, in order. */
+  readonly policies: readonly { readonly id: string; readonly sha256: string }[]
+  readonly ttlSeconds: number
+  readonly uses: number | null
+  readonly parserEnforced: readonly string[]
+  /** What the purpose does not cover; empty when it covers all. */
+  readonly purposeGaps: readonly string[]
+  /** Owed beside approvals, a sentence each. */
+  readonly owed: readonly string[]
+  readonly approvalFacts: ApprovalFacts
+  readonly approverTeams: readonly string[]
+  readonly isFree: boolean
+  readonly missing: readonly string[]
+  /** Why nobody could ever approve it (rule 9); null when somebody could or nobody has to. */
+  readonly impossible: string | null
+  readonly boundSha256: Buffer
+}
+
+/** Decides each action for each link of the chain and joins what all of them ask for (core 1, 3). */
+export async function assess(db: Db, needs: AccessNeeds, asked: Asked): Promise<Assessment> {
+  const { target, account, chain } = asked
+  const roles = await rolesOf(db, account.id)
+  const purposeGaps = gapsOf(asked, needs.clock.now())
+  const { decisions, unknown } = await decideAll(db, needs, asked, purposeGaps.length === 0)
+  const isPermitted = unknown.length === 0 && decisions.every((decision) => decision.decision)
+  const obligations = joinObligations(decisions.map((decision) => decision.obligations))
+  const policies = distinctPolicies(decisions)
+  const approvalFacts: ApprovalFacts = {
+    ownerOfTarget: target.ownerTeam,
+    ownerOfSubject: chain.subject.ownerTeam,
+    excluded: await tiedTo(db, chain),
+  }
+  const approverTeams = approverTeamsOf(obligations.approval, approvalFacts)
+  const roster = await rosterOf(db, needs.teams, approverTeams)
+  const lacking = missingApprovals(obligations.approval, roster, approvalFacts)
+  const limits = withinLimits(obligations, asked)
+  const parserEnforced = parserEnforcedOf(asked, roles)
+  return {
+    isPermitted,
+    reasons: [
+      ...unknown,
+      ...decisions.filter((each) => each.decision === isPermitted).flatMap((decision) => decision.reasons),
+    ],
+    decisions,
+    policyVersion: decisions[0]?.policyVersion ?? needs.decisions.epoch(),
+    obligations,
+    policies,
+    ...limits,
+    parserEnforced,
+    purposeGaps,
+    owed: outstanding({ ...obligations, approval: [] }, evidenceOf(asked)),
+    approvalFacts,
+    approverTeams,
+    isFree: isSatisfied(obligations.approval, [], approvalFacts),
+    missing: missingApprovals(obligations.approval, [], approvalFacts),
+    impossible:
+      lacking.length === 0
+        ? null
+        : `Nobody who is not tied to this could approve it; there would have to be ${lacking.join(', or ')}.`,
+    boundSha256: boundOf({ asked, roles, limits, parserEnforced, obligations, policies, approvalFacts }),
+  }
+}
+
+/** What a request shows beside approvals. The gateways record in full, and no caller can step up yet. */
+export function evidenceOf(asked: Pick<Asked, 'reason' | 'ticket'>): Evidence {
+  return {
+    approvals: [],
+    approvalFacts: { ownerOfTarget: null, ownerOfSubject: null, excluded: new Set() },
+    stepUp: 'none',
+    recording: 'full',
+    reasonGiven: asked.reason !== null,
+    ticket: asked.ticket,
+  }
+}
+
+/** What policies are told of the situation. */
+export function contextOf(
+  needs: Pick<AccessNeeds, 'clock' | 'calendar'>,
+  asked: Pick<Asked, 'chain' | 'target' | 'purpose' | 'reason' | 'ticket'>,
+  more: { readonly channel: string; readonly covers: boolean },
+): Record<string, PolicyValue> {
+  const now = needs.clock.now()
+  const place = { target: asked.target.name, environment: asked.target.environment }
+  const window = needs.calendar.window(place, now)
+  return {
+    channel: more.channel,
+    // A break-glass identity has no other path, and nobody else has this one.
+    requestKind: asked.chain.subject.profile === 'break-glass' ? 'break-glass' : 'ordinary',
+    freeze: needs.calendar.isFrozen(place, now),
+    reasonGiven: asked.reason !== null,
+    purpose: { id: asked.purpose.id, approved: asked.purpose.state === 'approved', covers: more.covers },
+    ...(asked.ticket !== null && { ticket: asked.ticket }),
+    ...(window && { window }),
+  }
+}
+
+/** What a purpose does not cover of what is asked for, a sentence each. */
+export function gapsOf(asked: Pick<Asked, 'purpose' | 'target' | 'account' | 'actions'>, now: Date): string[] {
+  const { purpose, target, account, actions } = asked
+  const gaps: string[] = []
+  if (purpose.state !== 'approved') gaps.push(`The purpose ${purpose.name} is ${purpose.state}, not approved.`)
+  if (purpose.expiresAt <= now) gaps.push(`The purpose ${purpose.name} ended at ${purpose.expiresAt.toISOString()}.`)
+  if (!purpose.targets.includes(target.id)) gaps.push(`The purpose ${purpose.name} does not name ${target.name}.`)
+  const uncovered = actions.filter((action) => !purpose.actions.includes(action))
+  if (uncovered.length > 0) gaps.push(`The purpose ${purpose.name} does not name ${uncovered.join(', ')}.`)
+  if (target.state !== 'active' || account.state !== 'active') gaps.push(`${account.name}@${target.name} is retired.`)
+  if (account.mode === 'seen') gaps.push(`${account.name}@${target.name} was seen there and is not one to act as.`)
+  return gaps
+}
+
+async function decideAll(db: Db, needs: AccessNeeds, asked: Asked, covers: boolean) {
+  const { chain, target, account } = asked
+  const context = contextOf(needs, asked, { channel: 'api', covers })
+  const unknown: string[] = []
+  const decisions: Decision[] = []
+  for (const name of asked.actions) {
+    const floor = await floorOf(db, name, target.protocol)
+    if (!floor) unknown.push(`The catalog has no action ${name} for ${target.protocol}.`)
+    else {
+      decisions.push(
+        await needs.decisions.decide(db, {
+          subject: { ...subjectRef(chain.subject), proof: chain.proof },
+          onBehalfOf: chain.onBehalfOf ? [{ ...subjectRef(chain.onBehalfOf), proof: 'token' }] : [],
+          action: name,
+          resource: accountResource(account, target),
+          context,
+          floor,
+        }),
+      )
+    }
+  }
+  return { decisions, unknown }
+}
+
+/** What the catalog asks for an action whatever the policies say; undefined when it has no such action there. */
+export async function floorOf(db: Db, name: string, protocol: string): Promise<Obligations | undefined> {
+  const action = await loadAction(db, name)
+  if (!action || action.protocol !== protocol) return undefined
+  const { annotations, faults } = readAnnotations(action.obligations, 'permit')
+  const [fault] = faults
+  // A floor that can't be read is not a floor of nothing.
+  if (fault)
+    throw new Error(`the catalog's obligations of ${name} are not valid: @${fault.annotation} ${fault.message}`)
+  return joinObligations([noObligations, annotations.obligations])
+}
+
+/** Core 19: an action is bounded by a role at the target only if that role bounds no action that was not asked for. */
+function parserEnforcedOf(asked: Asked, roles: ReadonlyMap<string, string>): string[] {
+  return asked.actions.filter((action) => {
+    const role = roles.get(action)
+    if (role === undefined || asked.account.mode === 'static') return true
+    return [...roles].some(([other, its]) => its === role && !asked.actions.includes(other))
+  })
+}
+
+function distinctPolicies(decisions: readonly Decision[]): { id: string; sha256: string }[] {
+  const hashes = new Map(decisions.flatMap((decision) => decision.policies.map(({ id, sha256 }) => [id, sha256])))
+  return [...hashes].sort(([a], [b]) => (a < b ? -1 : 1)).map(([id, sha256]) => ({ id, sha256 }))
+}

@@ -1,0 +1,38 @@
+import type { Clock } from '../kernel/clock.ts'
+import type { Tx } from '../kernel/db.ts'
+import type { Problem } from '../kernel/problem.ts'
+import type { Random } from '../kernel/random.ts'
+import type { Teams } from '../identities/identities.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import type { DecisionPoint } from '../policy/policy.ts'
+import type { Calendar } from './calendar.ts'
+import type { EndReason } from './contract.ts'
+
+/** Called in the transaction that ends a grant: whoever stands higher marks what hangs on it (leases). */
+export type OnGrantEnded = (
+  tx: Tx,
+  ended: { readonly grantId: string; readonly reason: EndReason; readonly cause: number },
+) => Promise<void>
+
+/** What ending takes: less than the rest, since identities, purposes and the sweeper end grants too. */
+export type EndNeeds = {
+  readonly clock: Clock
+  readonly ledger: Ledger
+  readonly onGrantEnded: readonly OnGrantEnded[]
+}
+
+/** What commands of this folder use. */
+export type AccessNeeds = EndNeeds & {
+  readonly random: Random
+  readonly teams: Teams
+  readonly decisions: DecisionPoint
+  readonly calendar: Calendar
+}
+
+/**
+ * What a command that decides gives back. A refusal is a value and not an exception, since its entry must be committed;
+ * the route throws the problem afterwards.
+ */
+export type Outcome<T> =
+  | { readonly kind: 'done'; readonly value: T }
+  | { readonly kind: 'refused'; readonly problem: Problem }
