@@ -10,6 +10,7 @@
 export { accessRoutes, type AccessRouteNeeds, type Certify } from './routes.ts'
 export { approveRequest, denyRequest, withdrawRequest } from './approve.ts'
 export { CalendarInvalid, emptyCalendar, parseCalendar, type Calendar, type Place } from './calendar.ts'
+export { decideUse, type UseDecision } from './decide-use.ts'
 export { END_CHANNEL, endGrant, endGrantsOf, finishGrant, revokeGrant, type EndedGrant, type GrantsOf } from './end.ts'
 export { CONTROL_LOST_MS, openEnds, type Ending, type Ends, type Subscription, type Watching } from './ends.ts'
 export { beatGrant, HEARTBEAT_LATE_SECONDS } from './grant.ts'

@@ -48,6 +48,8 @@ type Needs = {
   readonly db: Db
   readonly clock: Clock
   readonly log: Log
+  /** A hint that is no grant's, such as `session:<id>`; called without one after each reconnection. */
+  readonly onOtherHint?: (payload?: string) => void
 }
 
 /** Resolves once the node listens. The signal, or disposing it, stops it; open subscriptions then end as `control-lost`. */
@@ -137,7 +139,10 @@ class EndStream implements Ends {
       clock,
       log,
       onHint: ({ payload }) => this.#hint(payload),
-      onResync: () => this.#lookAt([...this.#watches.keys()]),
+      onResync: () => {
+        this.#needs.onOtherHint?.()
+        return this.#lookAt([...this.#watches.keys()])
+      },
       onSilence: (silenceMs) => {
         if (silenceMs >= CONTROL_LOST_MS) this.#loseControl([...this.#watches.keys()])
       },
@@ -193,6 +198,7 @@ class EndStream implements Ends {
 
   /** Only what somebody here watches is worth a look. All hints of one read of the socket share it. */
   #hint(grantId: string): void {
+    if (grantId.includes(':')) this.#needs.onOtherHint?.(grantId)
     if (!this.#watches.has(grantId)) return
     if (!this.#hinted.has(grantId)) this.#hinted.set(grantId, this.#needs.clock.monotonicMs())
     if (this.#isLooking) return

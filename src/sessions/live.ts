@@ -31,7 +31,7 @@ export type LiveSessions = AsyncDisposable & {
 
 const SEAL_EVERY_MS = 60_000
 /** Stops arrive by push; this is for the push that did not arrive. Closings that failed are tried at the same pace. */
-const RECHECK_EVERY_MS = 5_000
+const RECHECK_EVERY_MS = 1_000
 /** Architecture: a dead node's work is taken over within 15 s. */
 export const NODE_DEAD_AFTER_SECONDS = 15
 /** One sweep closes at most so many, so that a big node's death does not hold one transaction after another for minutes. */
@@ -112,7 +112,7 @@ class Live implements LiveSessions {
     for (const { id, grantId, recording } of orphans) {
       const left = await orphanDigest(store, recording)
       const closing = { id, grantId, reason: 'node-lost', refused: 0, late: 0, ...left }
-      if (await transact(db, (tx) => closeSession(tx, this.#needs, closing))) closed += 1
+      if ((await transact(db, (tx) => closeSession(tx, this.#needs, closing))) !== undefined) closed += 1
     }
     return closed
   }
@@ -144,8 +144,8 @@ class Live implements LiveSessions {
     if (!unclosed) return
     const { closing, also } = unclosed
     await transact(this.#needs.db, async (tx) => {
-      await closeSession(tx, this.#needs, closing)
-      await also?.(tx)
+      const cause = await closeSession(tx, this.#needs, closing)
+      await also?.(tx, cause)
     })
     this.#unclosed.delete(id)
   }

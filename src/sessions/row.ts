@@ -16,8 +16,9 @@ export type RowNeeds = {
   readonly nodeId: string
 }
 
-/** A connection that was admitted and is ready. */
+/** A connection that was admitted and is ready. `id` is that of its use of the grant: one connection, one id. */
 export type Opening = {
+  readonly id?: string
   readonly grantId: string
   readonly proofId: string
   readonly gateway: string
@@ -27,6 +28,8 @@ export type Opening = {
 /** A session whose row is written: all that running it needs. */
 export type OpenedSession = {
   readonly id: string
+  /** The entry of its opening. */
+  readonly cause: number
   readonly grantId: string
   readonly actor: Actor
   readonly startedAt: Date
@@ -47,7 +50,7 @@ export function placeOfKey(sessionId: string): string {
 /** Writes the row and the entry of a session, with identity, owner and service as they stand now. */
 export async function openSession(tx: Tx, needs: RowNeeds, opening: Opening): Promise<OpenedSession> {
   const startedAt = needs.clock.now()
-  const id = newId(needs.clock, needs.random)
+  const id = opening.id ?? newId(needs.clock, needs.random)
   const standing = await standingOf(tx, opening.grantId)
   const { subject, onBehalfOf, target, account, grant } = standing
   const actor: Actor = { id: subject.id, kind: subject.kind }
@@ -81,6 +84,7 @@ export async function openSession(tx: Tx, needs: RowNeeds, opening: Opening): Pr
   const kept = { gateway, mode, clientAddress, subject, onBehalfOf, target, account, grant } as const
   return {
     id,
+    cause,
     grantId: grant.id,
     actor,
     startedAt,
@@ -106,8 +110,8 @@ export type Closing = {
   readonly actor?: Actor
 }
 
-/** Closes a session's row with its final digest. False when it was closed already: the row count is the decision. */
-export async function closeSession(tx: Tx, needs: Omit<RowNeeds, 'seal'>, closing: Closing): Promise<boolean> {
+/** Closes a session's row with its final digest and returns the entry. Undefined when it was closed already: the row count is the decision. */
+export async function closeSession(tx: Tx, needs: Omit<RowNeeds, 'seal'>, closing: Closing): Promise<number | undefined> {
   const locked = await tx
     .selectFrom('session')
     .select('id')
@@ -115,7 +119,7 @@ export async function closeSession(tx: Tx, needs: Omit<RowNeeds, 'seal'>, closin
     .where('endedAt', 'is', null)
     .forUpdate()
     .executeTakeFirst()
-  if (!locked) return false
+  if (!locked) return undefined
   const endedAt = needs.clock.now()
   const cause = await needs.ledger.record(tx, {
     event: sessionEnded,
@@ -135,7 +139,7 @@ export async function closeSession(tx: Tx, needs: Omit<RowNeeds, 'seal'>, closin
       endedAt,
     },
   })
-  const { numUpdatedRows } = await tx
+  await tx
     .updateTable('session')
     .set({
       endedAt,
@@ -148,9 +152,8 @@ export async function closeSession(tx: Tx, needs: Omit<RowNeeds, 'seal'>, closin
       cause,
     })
     .where('id', '=', closing.id)
-    .where('endedAt', 'is', null)
-    .executeTakeFirstOrThrow()
-  return numUpdatedRows === 1n
+    .execute()
+  return cause
 }
 
 function enterOpened(

@@ -1,7 +1,7 @@
 import type { Tx } from '../kernel/db.ts'
 import { sealUnder } from '../kernel/seal.ts'
 import type { Log } from '../kernel/log.ts'
-import type { Actor, Ledger } from '../ledger/ledger.ts'
+import type { Ledger } from '../ledger/ledger.ts'
 import { operationRefused, recorderLost, sessionSealed, type EndLine } from './contract.ts'
 import { Recorder, type PendingWork, type WrittenPoint } from './recording/recorder.ts'
 import type { RecordingStore } from './recording/store.ts'
@@ -166,6 +166,5 @@ export class RunningSession {
   }
 }
 
-/** What is written with the closing of a session's row, in the same transaction. */
-export type AlsoInClose = (tx: Tx) => Promise<void>
-export type { Actor }
+/** What is written with the closing of a session's row, in the same transaction; the entry is undefined when another closed it first. */
+export type AlsoInClose = (tx: Tx, cause: number | undefined) => Promise<void>

@@ -13,4 +13,4 @@ export { findSession, listSessions, loadSession, sessionResource } from './recor
 export { sessionRoutes } from './routes.ts'
 export { closeSession, openSession, type Closing, type OpenedSession, type Opening } from './row.ts'
 export type { RunningSession, SessionEnding } from './running.ts'
-export { ENDS_CHANNEL, SESSION_HINT, stopSession } from './stop.ts'
+export { SESSION_HINT, stopSession } from './stop.ts'

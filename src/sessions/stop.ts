@@ -3,13 +3,13 @@ import type { Clock } from '../kernel/clock.ts'
 import type { Db, Tx } from '../kernel/db.ts'
 import type { Permit } from '../kernel/permit.ts'
 import { notFound } from '../kernel/problem.ts'
+import { END_CHANNEL } from '../access/access.ts'
 import { actOf } from '../identities/identities.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { sessionOver, sessionStopAsked, type Session } from './contract.ts'
 import { findSession } from './records.ts'
 
-/** Ends travel on one channel: a grant's is its id, a session's is its id behind this. A payload is a hint; the row is the news. */
-export const ENDS_CHANNEL = 'reeve_end'
+/** On the channel of ends a grant's hint is its id, a session's is its id behind this. A payload is a hint; the row is the news. */
 export const SESSION_HINT = 'session:'
 
 /** Asks the node that holds a session to cut it. Asking twice is one ask. */
@@ -44,7 +44,7 @@ export async function stopSession(
       .where('id', '=', id)
       .where('endedAt', 'is', null)
       .execute()
-    await sql`select pg_notify(${ENDS_CHANNEL}, ${SESSION_HINT + id})`.execute(tx)
+    await sql`select pg_notify(${END_CHANNEL}, ${SESSION_HINT + id})`.execute(tx)
   }
   return findSession(tx, id)
 }

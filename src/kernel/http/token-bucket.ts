@@ -31,6 +31,12 @@ export class TokenBuckets {
     }
     return isAllowed ? 0 : Math.max(1, Math.ceil((1 - filled) / perSecond))
   }
+
+  /** What was taken turned out not to count. */
+  giveBack(key: string): void {
+    const bucket = this.#buckets.get(key)
+    if (bucket) bucket.tokens = Math.min(this.#rate.burst, bucket.tokens + 1)
+  }
 }
 
 /** What one client is counted as: an IPv4 address, or the /64 that one IPv6 customer gets. */
