@@ -1,0 +1,161 @@
+/**
+ * The plane behind every gateway: proof → grant → subscription → reserved use → lease. The order is the rule (2): a gateway hears of ends
+ * before the grant is read under its lock, so no end falls between. Whatever fails on the way gives back what was reserved.
+ *
+ * The trade: a use whose reservation was committed while the connection to the database broke is held until this node stops. It errs on
+ * the safe side: fewer uses, never more.
+ */
+import {
+  decideUse,
+  proveGrant,
+  useGrant,
+  type AccessNeeds,
+  type Ends,
+  type GrantFacts,
+  type Subscription,
+} from '../access/access.ts'
+import { USE_REFUSALS } from '../access/contract.ts'
+import { leaseFor, type CredentialNeeds, type IssuedLease } from '../credentials/credentials.ts'
+import { leaseImpossible, leaseRefused, leaseUnavailable } from '../credentials/contract.ts'
+import { transact, type Db } from '../kernel/db.ts'
+import type { Log } from '../kernel/log.ts'
+import type { Problem } from '../kernel/problem.ts'
+import type { LiveNeeds, LiveSessions } from '../sessions/sessions.ts'
+import { HeldAdmission } from './admission.ts'
+import { Arrivals } from './arrivals.ts'
+import { ClassTable } from './class-table.ts'
+import { endingOf } from './endings.ts'
+import { Refused, type Admission, type Asked, type Plane } from './gateway.ts'
+import { ReservedUse } from './reserved-use.ts'
+
+export type HostNeeds = {
+  readonly db: Db
+  readonly log: Log
+  readonly nodeId: string
+  readonly access: AccessNeeds
+  readonly credentials: CredentialNeeds
+  readonly ends: Ends
+  readonly sessions: LiveNeeds
+  readonly live: LiveSessions
+  readonly tls: Plane['tls']
+  readonly drainMs?: number
+}
+
+const DRAIN_MS = 5_000
+/** The plane of one gateway. `protocol` is what its sessions are called by. */
+export function openPlane(needs: HostNeeds, protocol: string): Plane {
+  const arrivals = new Arrivals(needs.access.clock)
+  return {
+    clock: needs.access.clock,
+    random: needs.access.random,
+    log: needs.log.child({ gateway: protocol }),
+    tls: needs.tls,
+    drainMs: needs.drainMs ?? DRAIN_MS,
+    async admit(asked, signal) {
+      signal.throwIfAborted()
+      using arrival = arrivals.enter(asked)
+      const facts = await prove(needs, asked)
+      if (facts.target.protocol !== protocol) throw wrongGateway(facts, protocol)
+      const admission = await reserve(needs, { facts, protocol, clientAddress: asked.clientAddress }, signal)
+      arrival.succeeded()
+      return admission
+    },
+  }
+}
+
+async function prove(needs: HostNeeds, asked: Asked): Promise<GrantFacts> {
+  const { proof, clientAddress, target, account } = asked
+  const proving = { proof, address: clientAddress, targetName: target, accountName: account }
+  const proven = await proveGrant(needs.db, needs.access, proving)
+  if (proven.kind === 'refused') throw new Refused(proven.refusal.code, proven.refusal.sentence)
+  return proven.facts
+}
+
+type Reserving = { readonly facts: GrantFacts; readonly protocol: string; readonly clientAddress: string }
+
+async function reserve(needs: HostNeeds, reserving: Reserving, signal: AbortSignal): Promise<Admission> {
+  const { facts, clientAddress } = reserving
+  const { grant, target } = facts
+  await using held = new AsyncDisposableStack()
+  const watching = { expiresAt: grant.expiresAt, onControlLoss: target.onControlLoss }
+  const subscription = held.use(needs.ends.subscribe(grant.id, watching))
+  const epoch = needs.access.decisions.epoch()
+  const taken = await transact(needs.db, (tx) =>
+    useGrant(tx, needs.access, { facts, address: clientAddress, nodeId: needs.nodeId }),
+  )
+  if (taken.kind === 'refused') throw refusedUse(taken.problem)
+  const use = held.use(new ReservedUse(needs, taken.value.id, grant.id))
+  const table = tableFor(needs, reserving, { epoch, expiresAt: taken.value.expiresAt })
+  const lease = await leaseOf(needs, facts, subscription, signal)
+  // Whoever went away meanwhile takes nothing along.
+  signal.throwIfAborted()
+  if (subscription.ended.aborted) throw new Refused('over', endingOf(subscription.ending()).sentence)
+  const kept = held.move()
+  return new HeldAdmission(needs, {
+    facts,
+    use,
+    table,
+    subscription,
+    upstream: { user: lease.user, password: lease.secret },
+    gateway: reserving.protocol,
+    clientAddress,
+    release: () => kept.disposeAsync(),
+  })
+}
+
+function tableFor(
+  needs: HostNeeds,
+  { facts }: Reserving,
+  decided: { readonly epoch: string; readonly expiresAt: Date },
+): ClassTable {
+  const { access, db } = needs
+  const { actions } = facts.grant
+  return new ClassTable(
+    {
+      clock: access.clock,
+      epoch: () => access.decisions.epoch(),
+      decide: async () => (await transact(db, (tx) => decideUse(tx, access, facts))).reasons,
+      uncovered: (action) => uncovered(facts, action),
+    },
+    { actions, epoch: decided.epoch, expiresInMs: decided.expiresAt.getTime() - access.clock.now().getTime() },
+  )
+}
+
+/** What to type to be allowed this. */
+function uncovered({ grant, target, account }: GrantFacts, action: string): string {
+  return (
+    `The grant covers ${grant.actions.join(', ')} and not ${action}. Request it: ` +
+    `reeve access request --target ${target.name} --account ${account.name} --actions ${action} --purpose ${grant.purpose}`
+  )
+}
+
+async function leaseOf(
+  needs: HostNeeds,
+  { grant }: GrantFacts,
+  subscription: Subscription,
+  signal: AbortSignal,
+): Promise<IssuedLease> {
+  try {
+    return await leaseFor(needs.db, needs.credentials, grant, AbortSignal.any([signal, subscription.ended]))
+  } catch (error) {
+    signal.throwIfAborted()
+    if (subscription.ended.aborted) throw new Refused('over', endingOf(subscription.ending()).sentence)
+    if (leaseRefused.is(error)) throw new Refused('over', error.message, { cause: error })
+    if (leaseImpossible.is(error) || leaseUnavailable.is(error)) {
+      throw new Refused('lease', error.message, { cause: error })
+    }
+    throw error
+  }
+}
+
+function refusedUse(problem: Problem): Refused {
+  const code = USE_REFUSALS.find((known) => known === problem.facts['code']) ?? 'not-now'
+  return new Refused(code, problem.message, { cause: problem })
+}
+
+function wrongGateway({ target }: GrantFacts, protocol: string): Refused {
+  return new Refused(
+    'unknown',
+    `The target ${target.name} is reached through the ${target.protocol} gateway, not this ${protocol} one.`,
+  )
+}
