@@ -85,10 +85,12 @@ function ref({ type, id }: EntityRef): EntityRef {
   return { type, id }
 }
 
-/** The resource and, as entities without facts, what it belongs to and links to. */
-function entitiesOf(resource: Resource): Entity[] {
-  const { type, id, attributes, parents = [] } = resource
-  return [{ type, id, attributes, parents }, ...parents.map((parent) => ({ ...ref(parent), attributes: {} }))]
+/**
+ * The resource as an entity. What it belongs to is named and not described: the engine follows names, and refuses an entity that
+ * lacks what its type demands.
+ */
+function entitiesOf({ type, id, attributes, parents = [] }: Resource): Entity[] {
+  return [{ type, id, attributes, parents: parents.map(ref) }]
 }
 
 /** An entity may be met twice (a team of two links); the first with facts stands. */
