@@ -1,15 +1,14 @@
-/** A page of a keyset list: ordered by one unique text key, so that rows added or removed meanwhile neither repeat nor hide others. */
+import { decodeCursor, page } from './http/cursor.ts'
+
+/** A page of a list that is ordered by one unique text column. */
 export type Page<Row> = { items: Row[]; nextCursor: string | null }
 
-/** Cuts `limit + 1` fetched rows into a page; the extra row only says that there is more. */
-export function pageAfter<Row>(rows: Row[], limit: number, keyOf: (row: Row) => string): Page<Row> {
-  const items = rows.slice(0, limit)
-  const last = items.at(-1)
-  const hasMore = rows.length > limit && last !== undefined
-  return { items, nextCursor: hasMore ? Buffer.from(keyOf(last), 'utf8').toString('base64url') : null }
+/** Cuts `limit + 1` fetched rows into a page. */
+export function pageAfter<Row>(rows: readonly Row[], limit: number, keyOf: (row: Row) => string): Page<Row> {
+  return page(rows, limit, (row) => [keyOf(row)])
 }
 
-/** The key a cursor stands for: rows come after it. Without a cursor it is before every key. */
+/** The key that rows come after: of the cursor, or the empty one that is before every key. Throws `invalidInput`. */
 export function keyAfter(cursor: string | undefined): string {
-  return cursor === undefined ? '' : Buffer.from(cursor, 'base64url').toString('utf8').replaceAll('\0', '')
+  return cursor === undefined ? '' : String(decodeCursor(cursor, ['text'])[0])
 }

@@ -76,5 +76,5 @@ export function openRoute<Op extends Operation>(
 
 /** A thing there is one of, such as the installation or a collection: creating in it is decided on it. */
 export function installation(type = 'Installation'): Resource {
-  return { type, id: 'installation', attributes: {} }
+  return { type, id: 'installation', attributes: { id: 'installation' } }
 }
