@@ -55,7 +55,11 @@ export async function approveRequest(
   const approvals = await approvalsOf(tx, needs.teams, id)
   if (isSatisfied(assessment.obligations.approval, approvals, assessment.approvalFacts)) {
     await moveRequest(tx, needs, { id, state: 'granted', refusal: null, cause })
-    const approvers = approvals.map((approval) => approval.id)
+    const { excluded } = assessment.approvalFacts
+    const counted = approvals.filter(
+      ({ approver, teams }) => !excluded.has(approver) && teams.some((team) => assessment.approverTeams.includes(team)),
+    )
+    const approvers = counted.map((approval) => approval.id)
     await makeGrant(tx, needs, permit, { requestId: id, asked, assessment, approvers })
   }
   return { kind: 'done', value: await mustLoad(tx, id) }
