@@ -293,6 +293,7 @@ export const enrolIdentity = operation({
   input: EnrolIdentity,
   output: Enrolment,
   status: 201,
+  rate: 'tight',
   problems: [notFound, conflict, ownerless],
 })
 export const redeemEnrolment = operation({
@@ -319,6 +320,7 @@ export const issueToken = operation({
   input: IssueToken,
   output: IssuedToken,
   status: 201,
+  rate: 'tight',
   problems: [notFound, conflict, ownCredentialOnly, ownerless],
 })
 export const listTokens = operation({
