@@ -53,19 +53,19 @@ export type AccessWorld = World & {
   readonly dave: Identity
   /** What the hook of ended grants was told. */
   readonly endedGrants: { grantId: string; reason: string }[]
-  setTeams(teams: TeamsMap): Promise<void>
+  readonly setTeams: (teams: TeamsMap) => Promise<void>
   /** Swaps the policies for the shipped ones as `edit` leaves them. */
-  setPolicies(edit: (shipped: string) => string): Promise<void>
-  setCalendar(calendar: Calendar): void
+  readonly setPolicies: (edit: (shipped: string) => string) => Promise<void>
+  readonly setCalendar: (calendar: Calendar) => void
   /** A further identity of a person. */
-  further(name: string, of: Identity): Promise<Identity>
-  caller(who: Identity, proof?: Caller['proof']): Caller
-  ask(who: Identity, input?: Partial<z.input<typeof RequestAccess>>): Promise<AccessRequest>
-  approve(who: Identity, request: AccessRequest, boundSha256?: string): Promise<AccessRequest>
-  ticket(grantId: string, isSingleUse?: boolean): Promise<Ticket>
+  readonly further: (name: string, of: Identity) => Promise<Identity>
+  readonly caller: (who: Identity, proof?: Caller['proof']) => Caller
+  readonly ask: (who: Identity, input?: Partial<z.input<typeof RequestAccess>>) => Promise<AccessRequest>
+  readonly approve: (who: Identity, request: AccessRequest, boundSha256?: string) => Promise<AccessRequest>
+  readonly ticket: (grantId: string, isSingleUse?: boolean) => Promise<Ticket>
   /** Proves and reserves, as a gateway does. */
-  use(ticket: Ticket, address?: string): Promise<Use>
-  endOf(identity: Identity, reason: 'identity-suspended' | 'identity-retired'): Promise<EndedGrant[]>
+  readonly use: (ticket: Ticket, address?: string) => Promise<Use>
+  readonly endOf: (identity: Identity, reason: 'identity-suspended' | 'identity-retired') => Promise<EndedGrant[]>
 }
 
 export async function accessWorld(

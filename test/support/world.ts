@@ -81,33 +81,41 @@ export type World = {
   readonly endedPurposes: string[]
   readonly retiredTargets: string[]
   /** What the next survey finds; an error is thrown. */
-  survey(found: readonly SeenAccount[] | Error): void
+  readonly survey: (found: readonly SeenAccount[] | Error) => void
   /** In one transaction. */
-  run<T>(write: (tx: Tx) => Promise<T>): Promise<T>
+  readonly run: <T>(write: (tx: Tx) => Promise<T>) => Promise<T>
   /** A permit for `who` on a thing, or on the installation. */
-  permit<A extends string>(
+  readonly permit: <A extends string>(
     action: A,
     who: Pick<Identity, 'id' | 'kind'>,
     on?: EntityRef | Pick<Identity, 'id'>,
-  ): Permit<A>
+  ) => Permit<A>
   /** The first person, by the real enrolment. */
-  founder(): Promise<Identity>
+  readonly founder: () => Promise<Identity>
   /** An active person. */
-  person(name: string, more?: Partial<z.input<typeof RegisterIdentity>>): Promise<Identity>
+  readonly person: (name: string, more?: Partial<z.input<typeof RegisterIdentity>>) => Promise<Identity>
   /** An active workload with an attested owner. */
-  workload(name: string, owner: Identity, more?: Partial<z.input<typeof RegisterIdentity>>): Promise<Identity>
-  agent(name: string, owner: Identity, more?: Partial<z.input<typeof RegisterIdentity>>): Promise<Identity>
-  target(name: string, more?: Partial<z.input<typeof RegisterTarget>>): Promise<Target>
-  account(target: Target, name: string, more?: Partial<z.input<typeof RegisterAccount>>): Promise<AccountDetail>
+  readonly workload: (
+    name: string,
+    owner: Identity,
+    more?: Partial<z.input<typeof RegisterIdentity>>,
+  ) => Promise<Identity>
+  readonly agent: (name: string, owner: Identity, more?: Partial<z.input<typeof RegisterIdentity>>) => Promise<Identity>
+  readonly target: (name: string, more?: Partial<z.input<typeof RegisterTarget>>) => Promise<Target>
+  readonly account: (
+    target: Target,
+    name: string,
+    more?: Partial<z.input<typeof RegisterAccount>>,
+  ) => Promise<AccountDetail>
   /** A purpose of `payments` that `approver` approved. */
-  purpose(
+  readonly purpose: (
     name: string,
     by: { proposer: Identity; approver: Identity; targets: readonly Target[] },
     more?: Partial<z.input<typeof ProposePurpose>>,
-  ): Promise<Purpose>
-  reload(identity: Pick<Identity, 'id'>): Promise<Identity>
+  ) => Promise<Purpose>
+  readonly reload: (identity: Pick<Identity, 'id'>) => Promise<Identity>
   /** Kinds of all causes so far, oldest first. */
-  kinds(): Promise<string[]>
+  readonly kinds: () => Promise<string[]>
 }
 
 export async function world(
