@@ -25,6 +25,8 @@ export type Client = Disposable & {
   ask<Op extends Operation>(operation: Op, given?: Given, signal?: AbortSignal): Promise<z.output<Op['output']>>
   /** The lines of an operation that streams. */
   stream(operation: Operation, given?: Given, signal?: AbortSignal): AsyncGenerator
+  /** The same as text, where the exact bytes matter. */
+  lines(operation: Operation, given?: Given, signal?: AbortSignal): AsyncGenerator<string>
   /** A document that is served as it is, such as `/v1/installation`. */
   document(path: `/v1/${string}`, signal?: AbortSignal): Promise<unknown>
 }
@@ -42,6 +44,9 @@ export function openClient(connection: Connection, pausesMs: readonly number[] =
     const text = await textOfAnswer(answer)
     return text === '' ? undefined : parsed(text)
   }
+  async function* lines(operation: Operation, given: Given = {}, signal?: AbortSignal): AsyncGenerator<string> {
+    yield* linesOfAnswer(await settled(exchange, connection, pausesMs, { operation, given, signal }))
+  }
   return {
     connection,
     call,
@@ -54,10 +59,10 @@ export function openClient(connection: Connection, pausesMs: readonly number[] =
       }
       return read.data
     },
-    async *stream(operation, given = {}, signal) {
-      const answer = await settled(exchange, connection, pausesMs, { operation, given, signal })
-      for await (const line of linesOfAnswer(answer)) yield parsed(line)
+    async *stream(operation, given, signal) {
+      for await (const line of lines(operation, given, signal)) yield parsed(line)
     },
+    lines,
     document: async (path, signal) => {
       const sent = { method: 'GET', path, headers: { accept: 'application/json' }, body: undefined }
       const answer = await exchange.send(sent, signal).catch((error: unknown) => {

@@ -16,9 +16,12 @@ const Context = z.object({
   authority: z.string().max(100_000).optional().describe('PEM'),
   identity: z.string().max(200).optional().describe('name'),
   token: z.string().max(4096).optional(),
+  tokenId: z.string().max(100).optional(),
   expiresAt: z.string().max(64).optional(),
   key: z.string().max(10_000).optional().describe('PEM; the token is bound to it'),
   certificate: z.string().max(100_000).optional().describe('PEM'),
+  ledgerKeys: z.array(z.string().max(1000)).max(50).optional().describe('verifier keys, as first seen'),
+  checkpoint: z.string().max(10_000).optional().describe('the last one that was verified here'),
 })
 export type Context = z.output<typeof Context>
 

@@ -1,0 +1,160 @@
+import type { Command } from 'commander'
+import { hostname, userInfo } from 'node:os'
+import { type IssuedToken, redeemEnrolment, revokeToken, whoami } from '../../identities/contract.ts'
+import { newKeyPair } from '../../kernel/key-pair.ts'
+import { Secret } from '../../kernel/secret.ts'
+import { clientFor, formatOf } from '../calling.ts'
+import { openClient } from '../client.ts'
+import { addressOf, connectionOf, type Connection } from '../connection.ts'
+import { keepContext, readContexts, writeContexts, type Context } from '../contexts.ts'
+import { EXIT, Failure, usage } from '../failure.ts'
+import { tell, type Io } from '../io.ts'
+import { fetchAuthority, parseLink } from '../link.ts'
+import { withCommonOptions } from '../operation-command.ts'
+import { render } from '../output/render.ts'
+import { textOf } from '../values.ts'
+
+/** Who one is to a server: enrolling, proving, forgetting. */
+export function addIdentityCommands(program: Command, io: Io): void {
+  program
+    .command('enrol')
+    .description('Turns a one-time link into a proof of who you are, and keeps it.')
+    .argument('<link>', 'the link, quoted; - reads it from standard input')
+    .option('--name <name>', 'of the founder: the name to be known by')
+    .option('--display-name <text>', 'of the founder: as people write it')
+    .option(
+      '--key',
+      'makes a key that stays on this machine and binds the token to it: a copied token is worth nothing',
+    )
+    .option('--label <text>', 'what the token is for', `${userInfo().username} on ${hostname()}`.slice(0, 100))
+    .option('--context <name>', 'the name under which this server and identity are kept')
+    .action((link: string, options: EnrolOptions) => enrol(io, link, options))
+  program
+    .command('login')
+    .description('Keeps a token that was issued elsewhere.')
+    .requiredOption('--token-file <file>', 'the file that holds it; - for standard input')
+    .option('--address <url>', 'the server, https://host:7300; REEVE_ADDR or the context in use otherwise')
+    .option('--cacert <file>', 'PEM of the CA that the server’s certificate comes from')
+    .option('--context <name>', 'the name under which this server and identity are kept')
+    .action((options: LoginOptions) => login(io, options))
+  program
+    .command('logout')
+    .description('Revokes the token in use and forgets it.')
+    .option('--context <name>', 'which one; the one in use otherwise')
+    .action((options: { context?: string }) => logout(io, options))
+  withCommonOptions(program.command('whoami').description('Says as which identity the caller is known.')).action(
+    async (options: { output?: string; context?: string }) => {
+      using client = clientFor(io, options)
+      await render(io.stdout, formatOf(io, options.output), whoami.output, await client.call(whoami))
+    },
+  )
+}
+
+type EnrolOptions = { name?: string; displayName?: string; key?: boolean; label: string; context?: string }
+type LoginOptions = { tokenFile: string; address?: string; cacert?: string; context?: string }
+
+async function enrol(io: Io, text: string, options: EnrolOptions): Promise<void> {
+  const link = parseLink(text === '-' ? await io.readStdin() : text)
+  const { address, secret, pin } = link
+  // Before the link is used up: the proof it gives must have a place to be kept.
+  writeContexts(io, readContexts(io))
+  if (options.key && address.protocol !== 'https:') throw usage('A key binds a token to TLS, and this link has none.')
+  const authority = pin === undefined || address.protocol === 'http:' ? undefined : await fetchAuthority(address, pin)
+  const pair = options.key ? await newKeyPair() : undefined
+  const bare: Connection = { address, authority, token: undefined, client: undefined, context: undefined }
+  const input = {
+    secret,
+    label: options.label,
+    ...(options.name !== undefined && { name: options.name }),
+    ...(options.displayName !== undefined && { displayName: options.displayName }),
+    ...(pair && { publicKey: pair.publicKey }),
+  }
+  using client = openClient(bare)
+  const issued = await client.ask(redeemEnrolment, { input })
+  const certificate = certificateOf(issued)
+  if (pair && certificate === undefined) {
+    throw new Failure(EXIT.server, 'The server gave a token but did not bind it to the key, so it was not kept.', [
+      'Enrol again with a new link, without --key.',
+    ])
+  }
+  await keep(io, options.context, {
+    address: address.origin,
+    ...(authority !== undefined && { authority }),
+    token: issued.token,
+    tokenId: issued.id,
+    expiresAt: issued.expiresAt.toISOString(),
+    ...(pair && { key: pair.privateKey.reveal(), certificate }),
+  })
+}
+
+function certificateOf(issued: IssuedToken): string | undefined {
+  return 'certificate' in issued && typeof issued.certificate === 'string' ? issued.certificate : undefined
+}
+
+async function login(io: Io, options: LoginOptions): Promise<void> {
+  const token = (await textOf(io, options.tokenFile)).trim()
+  if (!/^[A-Za-z0-9._~+/-]{1,4096}=*$/.test(token)) throw usage('The file holds no token.')
+  const base = options.address === undefined ? connectionOf(io, options.context) : undefined
+  const authority = options.cacert === undefined ? base?.authority : await textOf(io, options.cacert)
+  await keep(io, options.context, {
+    address: (base?.address ?? addressOf(options.address)).origin,
+    ...(authority !== undefined && { authority }),
+    token,
+  })
+}
+
+/** Keeps a context once the server has said whose it is. */
+async function keep(io: Io, name: string | undefined, context: Context): Promise<void> {
+  const { key, certificate } = context
+  const connection: Connection = {
+    address: addressOf(context.address),
+    authority: context.authority,
+    token: new Secret(context.token ?? ''),
+    client: key !== undefined && certificate !== undefined ? { certificate, key: new Secret(key) } : undefined,
+    context: undefined,
+  }
+  using client = openClient(connection)
+  // Kept first under the address: a link is used up by now, and the next call may fail.
+  const { host } = connection.address
+  keepContext(io, name ?? host, context)
+  const me = await client.ask(whoami)
+  const chosen = name ?? `${me.name}@${host}`
+  if (chosen !== host) {
+    const { contexts } = readContexts(io)
+    const others = Object.entries(contexts).filter(([other]) => name !== undefined || other !== host)
+    writeContexts(io, {
+      current: chosen,
+      contexts: { ...Object.fromEntries(others), [chosen]: { ...context, identity: me.name } },
+    })
+  }
+  tell(io, `You are ${me.name} (${me.kind}) at ${context.address}; kept as ${chosen}.`)
+}
+
+async function logout(io: Io, options: { context?: string }): Promise<void> {
+  const { contexts, current } = readContexts(io)
+  const name = options.context ?? current
+  const context = name === undefined ? undefined : contexts[name]
+  if (name === undefined || !context)
+    throw usage('There is nothing to log out of.', 'List contexts with: reeve context list')
+  let isRevoked = false
+  if (context.tokenId !== undefined) {
+    try {
+      using client = openClient(connectionOf({ ...io, env: withoutProofs(io.env) }, name))
+      await client.call(revokeToken, { params: { token: context.tokenId } })
+      isRevoked = true
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error
+    }
+  }
+  const { [name]: _gone, ...others } = contexts
+  writeContexts(io, { contexts: others, ...(current !== undefined && current !== name && { current }) })
+  tell(io, isRevoked ? `The token was revoked and ${name} forgotten.` : `${name} is forgotten here.`)
+  if (!isRevoked) tell(io, `Its token could not be revoked and lives until ${context.expiresAt ?? 'it expires'}.`)
+}
+
+/** What would go over the context that is meant. */
+function withoutProofs(env: Io['env']): Io['env'] {
+  return Object.fromEntries(
+    Object.entries(env).filter(([name]) => !/^REEVE_(?:ADDR|TOKEN|CACERT|CLIENT|CONTEXT$)/.test(name)),
+  )
+}

@@ -1,0 +1,23 @@
+import type { Operation } from '../kernel/operation.ts'
+
+/**
+ * What stands behind the commands that are no calls of a server. Loaded only by the command that needs it: the composition root hands them in, so
+ * that nothing here reaches into the server.
+ */
+export type Parts = {
+  readonly version: string
+  readonly operations: () => Promise<readonly Operation[]>
+  /** Runs the server until `stopping` aborts; disposal is in order, a second signal ends it at once. */
+  readonly start: (given: ServerFlags, stopping: AbortSignal) => Promise<void>
+  /** Brings an external database's schema to this release; returns what it did as sentences. */
+  readonly migrate: (given: ServerFlags) => Promise<readonly string[]>
+  /** The whole configuration, secrets left out. Throws an error with sentences when it is not valid. */
+  readonly config: (given: ServerFlags) => Promise<unknown>
+  readonly verify: (args: readonly string[], print: (text: string) => void) => Promise<0 | 1 | 2>
+}
+
+/** How a server is configured from the command line. */
+export type ServerFlags = {
+  readonly file?: string
+  readonly flags: Readonly<Record<string, string>>
+}
