@@ -8,9 +8,11 @@ create table node (
   started_at      timestamptz not null,
   heartbeat_at    timestamptz not null,
   clock_offset_ms double precision not null,
+  worker_pool     text,
   stopped_at      timestamptz
 );
 comment on table node is 'A row is one running process of Reeve. Not a change to the record, so it has no cause.';
+comment on column node.worker_pool is 'Under which name its jobs are locked; those of a dead node are unlocked.';
 
 create table lease (
   id              uuid primary key,

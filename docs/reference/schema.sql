@@ -540,10 +540,12 @@ create table node (
   started_at timestamp with time zone not null,
   heartbeat_at timestamp with time zone not null,
   clock_offset_ms double precision not null,
+  worker_pool text,
   stopped_at timestamp with time zone,
   constraint node_pkey PRIMARY KEY (id)
 );
 comment on table node is 'A row is one running process of Reeve. Not a change to the record, so it has no cause.';
+comment on column node.worker_pool is 'Under which name its jobs are locked; those of a dead node are unlocked.';
 
 create table privileged_action (
   name text not null,
@@ -817,6 +819,7 @@ CREATE OR REPLACE FUNCTION ledger_extend(per_partition bigint DEFAULT 10000000)
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'public', 'pg_temp'
+ SET lock_timeout TO '2s'
 AS $function$
 declare
   parent text;

@@ -5,6 +5,7 @@ import { Kysely, PostgresDialect, sql } from 'kysely'
 import { Migrator, type Migration } from 'kysely/migration'
 import pg from 'pg'
 import { clientConfig, type Connection } from './db.ts'
+import { installJobs } from './jobs.ts'
 
 /** Where the SQL files are: beside `src` in the tree and in the package alike. */
 const FOLDER = join(import.meta.dirname, '..', '..', 'migrations')
@@ -38,6 +39,7 @@ export async function migrate(owner: Connection, serverRole: string): Promise<Mi
     await db.transaction().execute(async (tx) => {
       await sql.raw(await rightsFor(serverRole)).execute(tx)
     })
+    await installJobs(owner, serverRole)
     const applied = (results ?? [])
       .filter((result) => result.status === 'Success')
       .map((result) => result.migrationName)

@@ -278,6 +278,7 @@ export type NodeTable = {
   startedAt: Date
   heartbeatAt: Date
   clockOffsetMs: number
+  workerPool: string | null
   stoppedAt: Date | null
 }
 
