@@ -164,7 +164,9 @@ begin
 end $$;
 
 -- Partitions by id are made ahead of use: the next one exists when the last one begins to fill.
-create function ledger_extend(per_partition bigint default 10000000) returns integer language plpgsql security definer set search_path = public, pg_temp as $$
+create function ledger_extend(per_partition bigint default 10000000) returns integer language plpgsql security definer
+  -- Whoever waits for this lock makes every writer wait behind it; it is tried again long before it is needed.
+  set search_path = public, pg_temp set lock_timeout = '2s' as $$
 declare
   parent text;
   top    bigint;

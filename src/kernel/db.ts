@@ -41,6 +41,30 @@ export function openDatabase(connection: Connection, options: { max?: number; lo
   return { db, pool, [Symbol.asyncDispose]: () => db.destroy() }
 }
 
+export type OpenSession = AsyncDisposable & { readonly db: Db; readonly broken: AbortSignal }
+
+/**
+ * One direct connection as a database, for what belongs to a session (advisory locks). It is never replaced: when it breaks, `broken`
+ * aborts and every query fails.
+ */
+export async function openSession(connection: Connection): Promise<OpenSession> {
+  const pool = new pg.Pool({ ...clientConfig(connection), max: 1, idleTimeoutMillis: 0 })
+  const broken = new AbortController()
+  pool.on('error', (error) => broken.abort(error))
+  pool.on('remove', () => broken.abort(new Error('the connection ended')))
+  pool.on('connect', (client) => {
+    client.on('error', (error) => broken.abort(error))
+    if (broken.signal.aborted) client.end().catch(() => undefined)
+  })
+  const first = await pool.connect()
+  first.release()
+  const db = new Kysely<Database>({
+    dialect: new PostgresDialect({ pool }),
+    plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true })],
+  })
+  return { db, broken: broken.signal, [Symbol.asyncDispose]: () => db.destroy() }
+}
+
 /** What `pg.Client` takes for a connection; bigints arrive as numbers and never lose digits silently. */
 export function clientConfig(connection: Connection): pg.ClientConfig {
   return {

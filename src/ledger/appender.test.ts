@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import pg from 'pg'
-import { openTestLedger, personNamed, seen } from '../../test/support/ledger.ts'
+import { openTestLedger, personNamed, rawClient, seen } from '../../test/support/ledger.ts'
 import { cuttable } from '../../test/support/cuttable.ts'
 import { freshDatabase, type TestDatabase } from '../../test/support/database.ts'
-import { clientConfig } from '../kernel/db.ts'
 import { unavailable } from '../kernel/problem.ts'
 import { Batch, SEGMENT_MAX_ENTRIES } from './batch.ts'
 import { WAITING_MAX_ENTRIES } from './appender.ts'
@@ -47,9 +45,7 @@ test('an observation with personal fields becomes an entry with its sealed openi
 test('observations survive connections that are cut under them, each of them once', async (t) => {
   const database = await freshDatabase(t)
   const { ledger } = await openTestLedger(t, database)
-  const attacker = new pg.Client(clientConfig(database.owner))
-  await attacker.connect()
-  t.after(() => attacker.end())
+  const attacker = await rawClient(t, database.owner)
 
   const waits: Promise<void>[] = []
   for (let round = 0; round < 20; round++) {
@@ -69,18 +65,16 @@ test('a batch that became durable though its connection broke before the answer 
   const database = await freshDatabase(t)
   const { connection, cut } = await cuttable(t, database.server)
   const { ledger } = await openTestLedger(t, database, { connection })
-  const owner = new pg.Client(clientConfig(database.owner))
-  await owner.connect()
-  t.after(() => owner.end())
+  const [owner, watcher] = [await rawClient(t, database.owner), await rawClient(t, database.owner)]
   const blocked = `select count(*)::int as n from pg_stat_activity where datname = current_database()
                       and wait_event_type = 'Lock' and query like '%ledger_writer%'`
 
   await owner.query('begin')
   await owner.query('select from ledger_writer for update')
   const observed = ledger.observe(seen('once', 1))
-  while ((await owner.query(blocked)).rows[0].n < 1);
+  while ((await watcher.query(blocked)).rows[0].n < 1);
   cut()
-  while ((await owner.query(blocked)).rows[0].n < 2);
+  while ((await watcher.query(blocked)).rows[0].n < 2);
   await owner.query('commit')
   await observed
 

@@ -57,7 +57,12 @@ export type Ledger = {
 }
 
 /** What observing needs; a ledger opened without it records causes only. */
-export type Observing = { readonly appender: Appender; readonly db: Db }
+export type Observing = {
+  readonly appender: Appender
+  readonly db: Db
+  /** Called when a cause was written, before its commit: there will be something to place. */
+  readonly onRecorded?: () => void
+}
 
 export function openLedger(needs: Needs, observing?: Observing): Ledger {
   const record: Ledger['record'] = async (tx, fact) => {
@@ -79,6 +84,7 @@ export function openLedger(needs: Needs, observing?: Observing): Ledger {
       .executeTakeFirstOrThrow()
     const subjectId = fact.subjectId ?? fact.actor.id
     await sealPersonal(tx, needs, { entryId: row.id, subjectId, openings: leaf.openings })
+    observing?.onRecorded?.()
     return row.id
   }
   return {
