@@ -202,6 +202,7 @@ function complete(values: ConfigValues, workingFolder: string, file: string | un
     policies: absolute(values.policies) ?? SHIPPED_POLICIES,
     recordings: absolute(values.recordings) ?? join(home, 'recordings'),
     teams: typeof values.teams === 'string' ? resolve(workingFolder, values.teams) : values.teams,
+    calendar: absolute(values.calendar),
     tls: { ...values.tls, certFile: absolute(values.tls.certFile), keyFile: absolute(values.tls.keyFile) },
     ledger: { ...values.ledger, checkpointFile: absolute(values.ledger.checkpointFile) ?? join(home, 'checkpoint') },
   }

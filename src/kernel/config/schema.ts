@@ -125,6 +125,7 @@ export const ConfigSchema = z
       .union([path, z.record(z.string().min(1).max(63), team)])
       .default({})
       .describe('Teams by name with their members, or the YAML file that holds them.'),
+    calendar: path.optional().describe('YAML file of change windows and freezes; none by default.'),
     log: z
       .strictObject({
         level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').describe('How much is logged.'),

@@ -1,0 +1,171 @@
+/**
+ * The composition root: what there is, wired by hand, started in order and stopped the other way round. Nothing else imports it but the
+ * executable, tests and measurements.
+ */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { operations } from './contracts.ts'
+import { ensureFounderEnrolment } from './identities/identities.ts'
+import type { Config } from './kernel/config.ts'
+import { openAuthority, keepServerCertificate, type Authority } from './kernel/ca.ts'
+import { openHealth, type Health } from './kernel/health.ts'
+import { openApi, type ApiServer } from './kernel/http/server.ts'
+import { openIdempotency } from './kernel/http/idempotency.ts'
+import { openApiDocument } from './kernel/http/openapi.ts'
+import { spkiSha256 } from './kernel/key-pair.ts'
+import { INSTALLATION_PATH, type Installation } from './kernel/installation.ts'
+import type { Log } from './kernel/log.ts'
+import { openMetrics, type Metrics } from './kernel/metrics.ts'
+import { systemRandom } from './kernel/random.ts'
+import { Secret } from './kernel/secret.ts'
+import { openStop, type Stop } from './kernel/stop.ts'
+import { openDomains, type Domains } from './server/domains.ts'
+import { openDoors } from './server/doors.ts'
+import { openGround, type Ground } from './server/ground.ts'
+import { startWork } from './server/work.ts'
+import { VERSION } from './version.ts'
+
+/** A node that serves. Disposing it stops everything in order. */
+export type RunningServer = AsyncDisposable & {
+  readonly api: { readonly port: number; readonly url: string }
+  readonly gateways: readonly { readonly protocol: string; readonly host: string; readonly port: number }[]
+  readonly authority: Authority
+  /** At the first start: the link that makes the founder. */
+  readonly founderLink: string | undefined
+  readonly health: Health
+  /** For tests and measurements of one process. */
+  readonly ground: Ground
+  readonly domains: Domains
+}
+
+/** Starts a node. What had started is stopped again when something after it does not. */
+export async function startServer(config: Config, log: Log, stop: Stop = openStop(log)): Promise<RunningServer> {
+  try {
+    return await start(config, log, stop)
+  } catch (error) {
+    await stop.now('it could not start')
+    throw error
+  }
+}
+
+async function start(config: Config, log: Log, stop: Stop): Promise<RunningServer> {
+  const health = openHealth()
+  const metrics = openMetrics()
+  stop.onBegin(() => health.startDraining())
+  const ground = await openGround(config, log, stop.signal)
+  stop.add('database', ground, 15_000)
+  health.add('clock', () => ground.clock.isNear())
+  const authority = await openAuthority(join(config.home, 'ca'), { clock: ground.clock, random: systemRandom })
+  const domains = await openDomains({ config, ground, log, metrics, stop, authority, version: VERSION })
+  health.add('ends', () => domains.ends.isHealthy())
+  health.add('node', () => domains.node.silenceMs() < NODE_SILENT_MS)
+  if (config.node.roles.includes('worker')) stop.add('work', await startWork({ ...ground, log, ...domains.work }))
+  const certificate = await certificateOf(config, authority, ground, (renewed) => {
+    tls.current = renewed
+    api?.renewTls({ ...renewed, clientCa: authority.certificate })
+  })
+  stop.add('certificate', certificate)
+  const tls = { current: certificate.first }
+  let api: ApiServer | undefined
+  const gateways = config.node.roles.includes('gateway')
+    ? await openDoors({ config, domains, stop, tls: () => ({ ...tls.current, clientCa: authority.certificate }) })
+    : []
+  if (config.node.roles.includes('control')) {
+    api = await openApi(
+      apiOptions({ config, ground, domains, authority, health, metrics, log, tls: tls.current, gateways }),
+    )
+    stop.add('api', api, 30_000)
+  }
+  const link = await founderLink(ground, domains, authority, api)
+  return {
+    api: { port: api?.port ?? 0, url: api?.url ?? '' },
+    gateways,
+    authority,
+    founderLink: link,
+    health,
+    ground,
+    domains,
+    async [Symbol.asyncDispose]() {
+      await stop.now('asked to')
+    },
+  }
+}
+
+type Presented = { readonly key: Secret; readonly cert: string }
+
+/** The certificate that was configured, else one of our own authority's that is renewed in time. */
+async function certificateOf(
+  config: Config,
+  authority: Authority,
+  ground: Ground,
+  onRenewed: (certificate: Presented) => void,
+): Promise<Disposable & { readonly first: Presented }> {
+  const { certFile, keyFile } = config.tls
+  if (!certFile || !keyFile) return keepServerCertificate(authority, namesOf(config), ground.clock, onRenewed)
+  const [cert, key] = await Promise.all([readFile(certFile, 'utf8'), readFile(keyFile, 'utf8')])
+  return { first: { cert, key: new Secret(key) }, [Symbol.dispose]: () => undefined }
+}
+
+/** Two heartbeats and a half. */
+const NODE_SILENT_MS = 7_500
+
+type ApiParts = {
+  readonly config: Config
+  readonly ground: Ground
+  readonly domains: Domains
+  readonly authority: Authority
+  readonly health: Health
+  readonly metrics: Metrics
+  readonly log: Log
+  readonly tls: { readonly key: Secret; readonly cert: string }
+  readonly gateways: readonly { readonly protocol: string; readonly host: string; readonly port: number }[]
+}
+
+function apiOptions(parts: ApiParts): Parameters<typeof openApi>[0] {
+  const { config, ground, domains, authority, health, metrics, log, tls, gateways } = parts
+  const installation: Installation = {
+    version: VERSION,
+    authority: config.api.plaintext ? null : authority.certificate,
+    gateways: gateways.map(({ protocol, port }) => ({ protocol, host: null, port })),
+  }
+  return {
+    host: config.api.host,
+    port: config.api.port,
+    tls: config.api.plaintext ? 'plaintext' : { ...tls, clientCa: authority.certificate },
+    names: namesOf(config),
+    ...domains.api,
+    documents: {
+      '/v1/openapi.json': openApiDocument(operations, VERSION),
+      [INSTALLATION_PATH]: installation,
+    },
+    idempotency: openIdempotency(ground.db, ground),
+    clock: ground.clock,
+    random: systemRandom,
+    log,
+    health,
+    metrics,
+    limits: {
+      bodyBytes: config.limits.bodyBytes,
+      rate: { perSecond: config.limits.requestsPerSecond, burst: config.limits.requestBurst },
+    },
+  }
+}
+
+/** Under which names clients reach this node. */
+function namesOf(config: Config): string[] {
+  const wild = new Set(['0.0.0.0', '::'])
+  const hosts = [config.api.host, config.gateways.postgres.host].filter((host) => !wild.has(host))
+  return [...new Set(['localhost', ...hosts, '127.0.0.1', '::1', ...config.tls.names])]
+}
+
+async function founderLink(
+  ground: Ground,
+  domains: Domains,
+  authority: Authority,
+  api: ApiServer | undefined,
+): Promise<string | undefined> {
+  if (!api) return undefined
+  const made = await ensureFounderEnrolment(ground.db, domains.identities)
+  if (!made) return undefined
+  return `${api.url}/#enrol=${made.secret.reveal()}&ca=${spkiSha256(authority.certificate)}`
+}

@@ -1,0 +1,233 @@
+import { readFile } from 'node:fs/promises'
+import {
+  accessRoutes,
+  emptyCalendar,
+  openEnds,
+  parseCalendar,
+  type AccessNeeds,
+  type Calendar,
+  type Ends,
+} from '../access/access.ts'
+import { catalogRoutes } from '../catalog/catalog.ts'
+import { postgresSurvey } from '../connectors/postgres/survey.ts'
+import {
+  countLeases,
+  credentialRoutes,
+  postgresRoleWriter,
+  runObligations,
+  type CredentialNeeds,
+  type Obligations,
+} from '../credentials/credentials.ts'
+import { gateways } from '../gateways/index.ts'
+import {
+  authenticate,
+  ENTITY_TYPES,
+  identityOpenRoutes,
+  identityRoutes,
+  type IdentityNeeds,
+} from '../identities/identities.ts'
+import type { Authority } from '../kernel/ca.ts'
+import type { Config } from '../kernel/config.ts'
+import type { PolicyValue } from '../kernel/entity.ts'
+import type { Deciders } from '../kernel/http/handle.ts'
+import type { OpenRoute, Route } from '../kernel/http/route.ts'
+import type { Log } from '../kernel/log.ts'
+import type { Metrics } from '../kernel/metrics.ts'
+import { openNode, type RunningNode } from '../kernel/nodes.ts'
+import { systemRandom } from '../kernel/random.ts'
+import type { Stop } from '../kernel/stop.ts'
+import { every } from '../kernel/timer.ts'
+import { openAppender } from '../ledger/appender.ts'
+import { openLedger } from '../ledger/ledger.ts'
+import { openSequencer } from '../ledger/sequencer.ts'
+import { openDecisionPoint } from '../policy/policy.ts'
+import {
+  folderStore,
+  openLiveSessions,
+  sessionRoutes,
+  type LiveNeeds,
+  type LiveSessions,
+} from '../sessions/sessions.ts'
+import type { Ground } from './ground.ts'
+import { openHooks } from './hooks.ts'
+import { loadRules, recordRules } from './policies.ts'
+import type { WorkNeeds } from './work.ts'
+
+/** Every domain, opened, with what the doors and the workers take of them. */
+export type Domains = {
+  readonly node: RunningNode
+  readonly ends: Ends
+  readonly identities: IdentityNeeds
+  readonly access: AccessNeeds
+  readonly credentials: CredentialNeeds
+  readonly sessions: LiveNeeds
+  readonly live: LiveSessions
+  readonly api: Deciders & { readonly routes: readonly Route[]; readonly openRoutes: readonly OpenRoute[] }
+  readonly work: Omit<WorkNeeds, 'db' | 'connection' | 'log'>
+}
+
+export type DomainParts = {
+  readonly config: Config
+  readonly ground: Ground
+  readonly log: Log
+  readonly metrics: Metrics
+  readonly stop: Stop
+  readonly authority: Authority
+  readonly version: string
+}
+
+/** Opens them from the lowest up; each is stopped by `stop` in the reverse order. */
+export async function openDomains(parts: DomainParts): Promise<Domains> {
+  const { config, ground, log, metrics, stop } = parts
+  const { db, connection, clock, seal } = ground
+  const random = systemRandom
+  const node = await openNode({ db, clock, random, log }, { ...config.node, version: parts.version })
+  stop.add('node', node)
+  const ledger = await openTheLedger(parts, node.id)
+
+  const offered = gateways().flatMap(({ protocol, actions }) => actions.map((action) => ({ ...action, protocol })))
+  const rules = await loadRules(config, offered)
+  stop.add('policies', rules.engine)
+  await recordRules(db, ledger, { ...rules, actions: offered })
+  const decisions = openDecisionPoint({ engine: rules.engine, teams: rules.teams, clock, random })
+
+  const hooks = openHooks(clock, ledger)
+  const base = { db, clock, random, seal, ledger, log, teams: rules.teams, nodeId: node.id }
+  const identities = { ...base, onIdentityEnded: hooks.onIdentityEnded }
+  const access: AccessNeeds = {
+    ...base,
+    decisions,
+    calendar: await calendarFrom(config),
+    onGrantEnded: hooks.onGrantEnded,
+  }
+  const credentials: CredentialNeeds = { ...base, writers: [postgresRoleWriter] }
+  const sessions: LiveNeeds = { ...base, store: folderStore(config.recordings) }
+  const live = openLiveSessions(sessions)
+  stop.add('sessions', live, 15_000)
+  const ends = await openEnds({ connection, db, clock, log, onOtherHint: () => void live.recheck() }, stop.signal)
+  stop.add('ends', ends)
+  const obligations = openObligations(parts, credentials)
+  countAll(metrics, { live, ends })
+
+  const routes = [
+    ...identityRoutes(identities),
+    ...catalogRoutes({
+      ...base,
+      protocols: new Map(gateways().map((gateway) => [gateway.protocol, gateway])),
+      survey: postgresSurvey(db, seal),
+      onPurposeEnded: hooks.onPurposeEnded,
+      onTargetRetired: hooks.onTargetRetired,
+    }),
+    ...accessRoutes({ ...base, ...access, ends, certify: certifier(parts.authority, ground) }),
+    ...credentialRoutes({ ...base, wake: obligations.wake }),
+    ...sessionRoutes(sessions),
+  ]
+  return {
+    node,
+    ends,
+    identities,
+    access,
+    credentials,
+    sessions,
+    live,
+    api: { ...deciders(ground, decisions), routes, openRoutes: identityOpenRoutes(identities) },
+    work: { node, ends, access, identities, sessions: live, obligations },
+  }
+}
+
+async function openTheLedger({ config, ground, log, stop }: DomainParts, nodeId: string) {
+  const { db, connection, clock, seal } = ground
+  const needs = { clock, random: systemRandom, seal }
+  const sequencer = config.node.roles.includes('worker')
+    ? openSequencer({
+        ...needs,
+        connection,
+        log,
+        origin: config.ledger.origin,
+        checkpointFile: config.ledger.checkpointFile,
+      })
+    : undefined
+  const appender = await openAppender({
+    connection,
+    nodeId,
+    clock,
+    random: systemRandom,
+    log,
+    onDurable: () => sequencer?.wake(),
+  })
+  // What others still have to say goes before the appender closes, and all of it gets its place before the sequencer does.
+  if (sequencer) stop.add('sequencer', sequencer)
+  stop.add('appender', appender)
+  return openLedger(needs, { appender, db })
+}
+
+/** How often the open obligations are counted for the metrics. */
+const COUNT_MS = 5_000
+
+function openObligations({ config, ground, log, metrics, stop }: DomainParts, needs: CredentialNeeds): Obligations {
+  if (!config.node.roles.includes('worker')) return { wake: () => undefined, done: Promise.resolve() }
+  const ending = new AbortController()
+  const obligations = runObligations(ground.db, needs, ending.signal)
+  const open = metrics.gauge('reeve_leases_open', 'Leases that are not yet proven dead, by state.', ['state'])
+  const timer = every(COUNT_MS, () => {
+    countLeases(ground.db, needs).then(
+      (counts) => {
+        for (const [state, count] of Object.entries(counts)) if (typeof count === 'number') open.set({ state }, count)
+      },
+      (error: unknown) => log.warn({ err: error }, 'leases could not be counted'),
+    )
+  })
+  stop.add('obligations', {
+    async [Symbol.asyncDispose]() {
+      timer[Symbol.dispose]()
+      ending.abort(new Error('this node stops'))
+      await obligations.done
+    },
+  })
+  return obligations
+}
+
+function countAll(metrics: Metrics, { live, ends }: { live: LiveSessions; ends: Ends }): void {
+  metrics.gauge('reeve_sessions_live', 'Sessions that this node brokers now.', [], () => live.counts().live)
+  metrics.gauge('reeve_grants_watched', 'Grants whose end this node listens for.', [], () => ends.size())
+}
+
+function deciders(ground: Ground, decisions: AccessNeeds['decisions']): Deciders {
+  return {
+    authenticate: async ({ bearer }) => (bearer ? authenticate(ground.db, ground.clock, bearer) : undefined),
+    decide: (caller, action, resource, context) => {
+      const reasonGiven = context['reasonGiven'] === true
+      return decisions.permit(
+        ground.db,
+        {
+          subject: { type: ENTITY_TYPES[caller.kind], id: caller.id, proof: caller.proof },
+          action,
+          resource,
+          context: plain(context),
+        },
+        { reasonGiven, ticket: typeof context['ticket'] === 'string' ? context['ticket'] : null },
+      )
+    },
+  }
+}
+
+/** Routes give plain values; anything else is left out, and a policy that needs it denies. */
+function plain(context: Readonly<Record<string, unknown>>): Record<string, PolicyValue> {
+  return Object.fromEntries(
+    Object.entries(context).flatMap(([name, value]) =>
+      typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean' ? [[name, value]] : [],
+    ),
+  )
+}
+
+function certifier(authority: Authority, { clock }: Ground): Parameters<typeof accessRoutes>[0]['certify'] {
+  return async ({ spki, subjectName, expiresAt }) => {
+    const ttlSeconds = Math.max(1, Math.ceil((expiresAt.getTime() - clock.now().getTime()) / 1000))
+    const { cert } = authority.issueClient({ spki, commonName: subjectName, ttlSeconds })
+    return { certificate: cert, authority: authority.certificate }
+  }
+}
+
+async function calendarFrom({ calendar }: Config): Promise<Calendar> {
+  return calendar === undefined ? emptyCalendar : parseCalendar(await readFile(calendar, 'utf8'))
+}

@@ -1,0 +1,85 @@
+import { chmod, mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { sql } from 'kysely'
+import type { Config } from '../kernel/config.ts'
+import { connectionFrom } from '../kernel/connection-url.ts'
+import { openDatabaseClock, type DatabaseClock } from '../kernel/database-clock.ts'
+import { openDatabase, type Connection, type Db } from '../kernel/db.ts'
+import type { Log } from '../kernel/log.ts'
+import { migrate, schemaState } from '../kernel/migrate.ts'
+import { startEmbeddedPostgres } from '../kernel/postgres/embedded.ts'
+import { rootKeyFrom, sealUnder, type Seal } from '../kernel/seal.ts'
+
+/** What everything stands on: the database at this release's schema, its time, and the seal of this installation. */
+export type Ground = AsyncDisposable & {
+  readonly db: Db
+  /** For those who need a connection of their own. */
+  readonly connection: Connection
+  readonly clock: DatabaseClock
+  readonly seal: Seal
+}
+
+/** Sessions, calls and jobs of one node; PostgreSQL's default allows 100 in all, so two nodes fit on one machine. */
+const POOL_SIZE = 20
+
+/** Opens it, starting and migrating the embedded database where none is named. An external one is migrated by `reeve migrate` only (core 18). */
+export async function openGround(config: Config, log: Log, signal: AbortSignal): Promise<Ground> {
+  await using opened = new AsyncDisposableStack()
+  await prepareHome(config.home)
+  const connection = config.database.url
+    ? await external(connectionFrom(config.database.url))
+    : await embedded(config.home, log, opened, signal)
+  const { db } = opened.use(openDatabase(connection, { max: POOL_SIZE, log }))
+  const clock = opened.use(await openDatabaseClock(db, log))
+  const seal = sealUnder(await rootKeyFrom(join(config.home, 'keys', 'root.key'), !(await hasSealedValues(db))))
+  const kept = opened.move()
+  return { db, connection, clock, seal, [Symbol.asyncDispose]: () => kept.disposeAsync() }
+}
+
+/** The home lets the database's own user pass through when Reeve runs as root; what is secret in it has stricter folders. */
+async function prepareHome(home: string): Promise<void> {
+  const made = await mkdir(home, { recursive: true, mode: 0o711 })
+  if (made !== undefined) await chmod(home, 0o711)
+}
+
+async function embedded(
+  home: string,
+  log: Log,
+  opened: AsyncDisposableStack,
+  signal: AbortSignal,
+): Promise<Connection> {
+  const postgres = opened.use(await startEmbeddedPostgres({ folder: join(home, 'postgres'), log }, signal))
+  const server = postgres.connection('server')
+  const { applied } = await migrate(postgres.connection('owner'), server.user)
+  if (applied.length > 0) log.info({ applied }, 'the schema was brought to this release')
+  return server
+}
+
+async function external(connection: Connection): Promise<Connection> {
+  const { found, wanted } = await schemaState(connection)
+  if (found === wanted) return connection
+  throw new Error(
+    found === null
+      ? 'the database has no schema yet: run `reeve migrate` with REEVE_DATABASE_OWNER_URL set'
+      : `the database's schema is ${found} and this release needs ${wanted}: run \`reeve migrate\``,
+  )
+}
+
+/** Brings an external database to this release's schema; `reeve migrate`. */
+export async function migrateExternal(config: Config): Promise<{ applied: readonly string[]; version: string }> {
+  const { url, ownerUrl } = config.database
+  if (!url || !ownerUrl) {
+    throw new Error(
+      'set REEVE_DATABASE_URL (the server’s role) and REEVE_DATABASE_OWNER_URL (the owner’s) to migrate; the embedded database migrates itself',
+    )
+  }
+  return migrate(connectionFrom(ownerUrl), connectionFrom(url).user)
+}
+
+/** A new root key over sealed values would lose them silently. */
+async function hasSealedValues(db: Db): Promise<boolean> {
+  const { rows } = await sql<{ found: boolean }>`
+    select exists (select from ledger_log) or exists (select from subject_key where sealed_key is not null)
+        or exists (select from target where sealed_provisioner is not null) as found`.execute(db)
+  return rows[0]?.found ?? true
+}

@@ -1,0 +1,42 @@
+import { endGrantsOf, type EndNeeds } from '../access/access.ts'
+import type { OnPurposeEnded, OnTargetRetired } from '../catalog/catalog.ts'
+import { endLeasesOf } from '../credentials/credentials.ts'
+import type { OnIdentityEnded } from '../identities/identities.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { enqueue } from '../kernel/jobs.ts'
+import { SYSTEM, type Ledger } from '../ledger/ledger.ts'
+
+/** The job that looks for leases to end; its row's own `next_try_at` is what counts. */
+export const END_LEASES_JOB = 'leases.end'
+
+/** What a change in one domain means for the ones above it, in the same transaction (core 4). */
+export type Hooks = EndNeeds & {
+  readonly onIdentityEnded: OnIdentityEnded
+  readonly onPurposeEnded: OnPurposeEnded
+  readonly onTargetRetired: OnTargetRetired
+}
+
+export function openHooks(clock: Clock, ledger: Ledger): Hooks {
+  const needs: EndNeeds = {
+    clock,
+    ledger,
+    onGrantEnded: [
+      async (tx, ended) => {
+        const count = await endLeasesOf(tx, { clock }, ended)
+        if (count > 0) await enqueue(tx, END_LEASES_JOB, {}, { key: END_LEASES_JOB })
+      },
+    ],
+  }
+  return {
+    ...needs,
+    async onIdentityEnded(tx, { identityId, reason }) {
+      await endGrantsOf(tx, needs, { identityId }, { reason, actor: SYSTEM })
+    },
+    async onPurposeEnded(tx, { purposeId }) {
+      await endGrantsOf(tx, needs, { purposeId }, { reason: 'purpose-ended', actor: SYSTEM })
+    },
+    async onTargetRetired(tx, { targetId }) {
+      await endGrantsOf(tx, needs, { targetId }, { reason: 'target-retired', actor: SYSTEM })
+    },
+  }
+}

@@ -1,0 +1,75 @@
+import { z } from 'zod'
+import { syncActions } from '../catalog/catalog.ts'
+import type { GatewayAction } from '../gateways/gateway.ts'
+import { openTeams, recordTeams, type Teams } from '../identities/identities.ts'
+import type { Config } from '../kernel/config.ts'
+import { transact, type Db } from '../kernel/db.ts'
+import { SYSTEM, type Ledger } from '../ledger/ledger.ts'
+import { policiesLoaded } from '../policy/events.ts'
+import { liveEngine, loadPolicySet, openCedarEngine, type LiveEngine, type PolicySet } from '../policy/policy.ts'
+
+/** An action of a gateway, with the protocol it belongs to. */
+export type OfferedAction = GatewayAction & { readonly protocol: string }
+
+/** What decides: files read at start (core 7), and the actions that the gateways offer. */
+export async function loadRules(
+  config: Config,
+  actions: readonly OfferedAction[],
+): Promise<{ teams: Teams; set: PolicySet; engine: LiveEngine }> {
+  const teams = await openTeams(config.teams)
+  const set = await loadPolicySet(
+    config.policies,
+    actions.map((action) => ({
+      name: action.name,
+      groups: [`privileged.${action.class}`],
+      resources: ['Account', 'Target'],
+    })),
+  )
+  return { teams, set, engine: liveEngine(openCedarEngine(set)) }
+}
+
+/** Enters what changed since the last start: the teams, the policies, the catalog of actions. */
+export async function recordRules(
+  db: Db,
+  ledger: Ledger,
+  rules: { teams: Teams; set: PolicySet; actions: readonly OfferedAction[] },
+): Promise<void> {
+  await transact(db, (tx) => recordTeams(tx, { ledger }, rules.teams))
+  await transact(db, (tx) =>
+    syncActions(
+      tx,
+      ledger,
+      rules.actions.map(({ name, protocol, class: group, tier, summary, obligations }) => ({
+        name,
+        protocol,
+        class: group,
+        tier,
+        summary,
+        obligations: { ...obligations },
+      })),
+    ),
+  )
+  await transact(db, async (tx) => {
+    if ((await lastPolicies(tx)) === rules.set.sha256) return
+    await ledger.record(tx, {
+      event: policiesLoaded,
+      actor: SYSTEM,
+      resource: { type: 'Installation', id: 'installation' },
+      outcome: 'done',
+      facts: { sha256: rules.set.sha256, policies: [...rules.set.policies.keys()].slice(0, 1000) },
+    })
+  })
+}
+
+const Leaf = z.object({ facts: z.object({ sha256: z.string() }) })
+
+async function lastPolicies(db: Db): Promise<string | undefined> {
+  const row = await db
+    .selectFrom('ledgerEntry')
+    .select('leaf')
+    .where('kind', '=', policiesLoaded.kind)
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return row && Leaf.parse(JSON.parse(row.leaf.toString('utf8'))).facts.sha256
+}

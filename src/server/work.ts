@@ -1,0 +1,72 @@
+import { sweepAccess, type EndNeeds, type Ends } from '../access/access.ts'
+import type { Obligations } from '../credentials/credentials.ts'
+import { suspendExpired, type IdentityNeeds } from '../identities/identities.ts'
+import type { Connection, Db } from '../kernel/db.ts'
+import { runJobs } from '../kernel/jobs.ts'
+import type { Log } from '../kernel/log.ts'
+import type { RunningNode } from '../kernel/nodes.ts'
+import { every } from '../kernel/timer.ts'
+import type { LiveSessions } from '../sessions/sessions.ts'
+import { END_LEASES_JOB } from './hooks.ts'
+
+export type WorkNeeds = {
+  readonly db: Db
+  readonly connection: Connection
+  readonly log: Log
+  readonly node: RunningNode
+  readonly ends: Ends
+  readonly access: EndNeeds
+  readonly identities: IdentityNeeds
+  readonly sessions: LiveSessions
+  readonly obligations: Obligations
+}
+
+const ACCESS_MS = 1_000
+const SESSIONS_MS = 5_000
+const IDENTITIES_MS = 60_000
+
+/** What makes true in the rows what time has decided, and what jobs wake. Every worker runs it; rows that one holds are left by the others. */
+export async function startWork(needs: WorkNeeds): Promise<AsyncDisposable> {
+  const { db, log, node, ends, access, identities, sessions, obligations } = needs
+  const jobs = await runJobs({
+    connection: needs.connection,
+    tasks: { [END_LEASES_JOB]: async () => obligations.wake() },
+    log,
+    onPool: (pool) => node.nameWorkerPool(pool),
+  })
+  const timers = [
+    repeat('grants and requests', ACCESS_MS, log, async () => {
+      for (let isMore = true; isMore;) {
+        const swept = await sweepAccess(db, access)
+        for (const ended of swept.ended) ends.announceEnd(ended)
+        isMore = swept.isMore
+      }
+    }),
+    repeat('sessions of dead nodes', SESSIONS_MS, log, async () => void (await sessions.sweep())),
+    repeat('identities past their expiry', IDENTITIES_MS, log, async () => void (await suspendExpired(db, identities))),
+  ]
+  return {
+    async [Symbol.asyncDispose]() {
+      await Promise.all(timers.map((timer) => timer[Symbol.asyncDispose]()))
+      await jobs[Symbol.asyncDispose]()
+    },
+  }
+}
+
+/** Runs `work` every `ms`, never twice at once; a failure is logged and tried again the next time. */
+function repeat(what: string, ms: number, log: Log, work: () => Promise<void>): AsyncDisposable {
+  let running: Promise<void> | undefined
+  const timer = every(ms, () => {
+    running ??= work()
+      .catch((error: unknown) => log.warn({ err: error }, `the sweep of ${what} failed and is tried again`))
+      .finally(() => {
+        running = undefined
+      })
+  })
+  return {
+    async [Symbol.asyncDispose]() {
+      timer[Symbol.dispose]()
+      await running
+    },
+  }
+}
