@@ -111,7 +111,11 @@ export type Closing = {
 }
 
 /** Closes a session's row with its final digest and returns the entry. Undefined when it was closed already: the row count is the decision. */
-export async function closeSession(tx: Tx, needs: Omit<RowNeeds, 'seal'>, closing: Closing): Promise<number | undefined> {
+export async function closeSession(
+  tx: Tx,
+  needs: Omit<RowNeeds, 'seal'>,
+  closing: Closing,
+): Promise<number | undefined> {
   const locked = await tx
     .selectFrom('session')
     .select('id')

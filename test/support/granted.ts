@@ -5,6 +5,8 @@ import { transact, type Db, type Tx } from '../../src/kernel/db.ts'
 import { event } from '../../src/kernel/event.ts'
 import { newId, systemRandom } from '../../src/kernel/random.ts'
 import { systemClock } from '../../src/kernel/clock.ts'
+import type { Seal } from '../../src/kernel/seal.ts'
+import { Secret } from '../../src/kernel/secret.ts'
 import { SYSTEM, type Ledger } from '../../src/ledger/ledger.ts'
 
 export type GrantedOptions = {
@@ -16,6 +18,9 @@ export type GrantedOptions = {
   ttlSeconds?: number
   protocol?: string
   settings?: unknown
+  /** The account is static with this login at the target, sealed by `seal`. */
+  login?: { account: string; password: string }
+  seal?: Seal
 }
 
 /** The rows behind one grant, written directly: what a test starts from when requests and approvals are not its subject. */
@@ -66,7 +71,7 @@ export async function addGrant(db: Db, ledger: Ledger, options: GrantedOptions =
     proofId: newIdentifier(),
   }
   const target = name('orders')
-  const account = 'app'
+  const account = options.login?.account ?? 'app'
   const ticket = randomBytes(32).toString('base64url')
   await transact(db, async (tx) => {
     const cause = await ledger.record(tx, {
@@ -79,9 +84,21 @@ export async function addGrant(db: Db, ledger: Ledger, options: GrantedOptions =
     const all = { ...ids, ...more, cause, subjectName, target, account, ticket, options }
     await addPeople(tx, all)
     await addCatalog(tx, all)
+    await addPurposeTarget(tx, all)
     await addAccess(tx, all)
   })
   return { ...more, subjectId: ids.subjectId, targetId: ids.targetId, target, account, ticket }
+}
+
+/** What was owed when the grant was made: nothing but a recording. */
+const OWED = {
+  approval: [],
+  ttlSeconds: null,
+  uses: null,
+  stepUp: 'none',
+  recording: 'full',
+  reasonRequired: false,
+  tickets: [],
 }
 
 type All = {
@@ -148,7 +165,11 @@ async function addCatalog(tx: Tx, all: All): Promise<void> {
       name: all.account,
       mode: 'static',
       tier: 1,
-      sealedCredential: Buffer.from('not opened here'),
+      sealedCredential:
+        options.seal?.seal(
+          new Secret(options.login?.password ?? 'unused'),
+          `account.sealed_credential:${all.accountId}`,
+        ) ?? Buffer.from('not opened here'),
       cause,
     })
     .execute()
@@ -168,6 +189,10 @@ async function addCatalog(tx: Tx, all: All): Promise<void> {
       cause,
     })
     .execute()
+}
+
+async function addPurposeTarget(tx: Tx, { purposeId, targetId, cause }: All): Promise<void> {
+  await tx.insertInto('purposeTarget').values({ purposeId, targetId, cause }).execute()
 }
 
 async function addAccess(tx: Tx, all: All): Promise<void> {
@@ -197,7 +222,7 @@ async function addAccess(tx: Tx, all: All): Promise<void> {
       ttlSeconds: options.ttlSeconds ?? 3600,
       uses: options.maxUses ?? null,
       connections: options.maxConnections ?? 100,
-      obligations: '{}',
+      obligations: JSON.stringify(OWED),
       policies: '[]',
       approverTeams: [],
       boundSha256: sha256('bound'),
