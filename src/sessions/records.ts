@@ -1,8 +1,9 @@
+import { z } from 'zod'
 import type { Db } from '../kernel/db.ts'
 import { linkTo } from '../kernel/entity.ts'
 import type { Resource } from '../kernel/http/route.ts'
 import { pageAfter, keyAfter, type Page } from '../kernel/page.ts'
-import { notFound } from '../kernel/problem.ts'
+import { invalidInput, notFound } from '../kernel/problem.ts'
 import type { Session, SessionQuery } from './contract.ts'
 
 /** A session as it is shown. Undefined when there is none. */
@@ -22,12 +23,19 @@ export async function listSessions(db: Db, query: SessionQuery): Promise<Page<Se
   let found = shownSessions(db)
     .orderBy('session.id', 'desc')
     .limit(query.limit + 1)
-  if (query.cursor !== undefined) found = found.where('session.id', '<', keyAfter(query.cursor))
+  if (query.cursor !== undefined) found = found.where('session.id', '<', uuidAfter(query.cursor))
   if (query.isLive !== undefined) found = found.where('session.endedAt', query.isLive ? 'is' : 'is not', null)
   if (query.grantId !== undefined) found = found.where('session.grantId', '=', query.grantId)
   if (query.subject !== undefined) found = found.where('subject.name', '=', query.subject)
   if (query.target !== undefined) found = found.where('target.name', '=', query.target)
   return pageAfter(await found.execute(), query.limit, (row) => row.id)
+}
+
+function uuidAfter(cursor: string): string {
+  const parsed = z.uuid().safeParse(keyAfter(cursor))
+  if (parsed.success) return parsed.data
+  const issues = [{ path: 'cursor', message: 'not a cursor of this list' }]
+  throw invalidInput('The cursor is not one of this list; start without one.', { issues })
 }
 
 /** What policies know of a session. */
