@@ -28,7 +28,7 @@ export async function render(out: Output, format: Format, schema: z.core.$ZodTyp
 
 function forPeople(out: Output, format: 'table' | 'wide', schema: z.core.$ZodType, value: unknown): string {
   const rows = rowsOf(value)
-  if (!rows) return isRecord(value) ? details(value) : `${cell(value)}\n`
+  if (!rows) return isRecord(value) ? details(value) : `${printable(cell(value))}\n`
   if (rows.length === 0) return 'nothing\n'
   const names = columnsOf(itemOf(schema), rows, format)
   const columns = names.map((name) => ({ title: words(name), cells: rows.map((row) => cell(row[name])) }))

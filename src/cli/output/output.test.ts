@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { parse } from 'yaml'
+import { z } from 'zod'
+import { pageOf } from '../../kernel/operation.ts'
+import { fit, isSteering, printable, printableJson, widthOf } from './printable.ts'
+import { recordedText } from './recording.ts'
+import { FORMATS, render, type Format } from './render.ts'
+import { table } from './table.ts'
+
+const Thing = z.object({
+  id: z.string(),
+  name: z.string(),
+  ownerTeam: z.string().nullable(),
+  tags: z.array(z.string()),
+  deep: z.object({}),
+})
+const Things = pageOf(Thing)
+const ESC = '\u001b'
+/** Clears the screen, renames the window, writes to the clipboard, hides and reorders text. */
+const HOSTILE = `${ESC}[2J${ESC}]0;owned\u0007${ESC}]52;c;cm0gLXJm\u0007\u009b31m\rroot\u202egnp\u200b\u2028`
+// oxlint-disable-next-line no-control-regex -- what a terminal acts on
+const ACTED_ON = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069]/
+
+async function rendered(format: Format, value: unknown, schema: z.ZodType = Things, columns?: number): Promise<string> {
+  let text = ''
+  const out = { write: (piece: string) => (text += piece), isTTY: columns !== undefined, columns }
+  await render(out, format, schema, value)
+  return text
+}
+
+const page = {
+  items: [
+    { id: 'i-1', name: 'orders', ownerTeam: 'payments', tags: ['a', 'b'], deep: {} },
+    { id: 'i-2', name: 'users', ownerTeam: null, tags: [], deep: {} },
+  ],
+  nextCursor: null,
+}
+
+test('a list is a table of what tells rows apart; wide has every plain field', async () => {
+  assert.equal(
+    await rendered('table', page),
+    'NAME    OWNER TEAM  TAGS\norders  payments    a, b\nusers   -           -\n',
+  )
+  assert.match(await rendered('wide', page), /^NAME +ID +OWNER TEAM +TAGS\norders +i-1 /)
+  assert.equal(await rendered('table', { items: [], nextCursor: null }), 'nothing\n')
+})
+
+test('names come one a line, ready for xargs; JSON and YAML hold the answer as it was', async () => {
+  assert.equal(await rendered('name', page), 'orders\nusers\n')
+  assert.deepEqual(JSON.parse(await rendered('json', page)), page)
+  assert.deepEqual(parse(await rendered('yaml', page)), page)
+})
+
+test('one thing is its fields with their values', async () => {
+  assert.equal(
+    await rendered('table', { name: 'orders', ownerTeam: null, tags: ['a', 'b'], deep: { x: 1 } }, Thing),
+    'name        orders\nowner team  -\ntags        a\n            b\ndeep        {"x":1}\n',
+  )
+})
+
+test('nothing that came from elsewhere steers the terminal, in any form of output', async () => {
+  const row = { id: HOSTILE, name: HOSTILE, ownerTeam: HOSTILE, tags: [HOSTILE], deep: { [HOSTILE]: HOSTILE } }
+  for (const format of FORMATS) {
+    for (const value of [{ items: [row, row], nextCursor: HOSTILE }, row, HOSTILE]) {
+      const text = await rendered(format, value)
+      assert.doesNotMatch(text, ACTED_ON, format)
+    }
+  }
+  const keyed = { items: [{ [HOSTILE]: 'x' }], nextCursor: null }
+  assert.doesNotMatch(await rendered('table', keyed, z.unknown()), ACTED_ON)
+})
+
+test('a cell cannot pretend to be a row of its own', async () => {
+  const text = await rendered('table', { items: [{ name: 'a\nadmin  payments' }], nextCursor: null })
+  assert.equal(text, 'NAME\na\\u000aadmin  payments\n')
+})
+
+test('JSON and YAML say the very value, however hostile it is', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.dictionary(fc.string(), fc.string({ unit: 'binary' })), async (value) => {
+      const hostile = { ...value, hostile: HOSTILE }
+      assert.deepEqual(JSON.parse(await rendered('json', hostile)), hostile)
+      assert.deepEqual(parse(await rendered('yaml', hostile)), hostile)
+      assert.doesNotMatch(await rendered('yaml', hostile), ACTED_ON)
+    }),
+  )
+})
+
+test('printable text has nothing left to spell out and is printed as it is', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      assert.ok(!isSteering(printable(text)))
+      assert.equal(printable(printable(text)), printable(text))
+    }),
+  )
+  assert.equal(printable('naïve 日本 ✓'), 'naïve 日本 ✓')
+  assert.equal(JSON.parse(printableJson({ a: HOSTILE })).a, HOSTILE)
+})
+
+test('wide letters take two columns and marks none', () => {
+  assert.equal(widthOf('日本'), 4)
+  assert.equal(widthOf('e\u0301'), 1)
+  assert.equal(fit('日本語', 5), '日本…')
+  assert.equal(fit('日本語', 4), '日… ')
+})
+
+test('a table is cut to the terminal at its widest column first', () => {
+  const columns = [
+    { title: 'name', cells: ['orders'] },
+    { title: 'purpose', cells: ['x'.repeat(200)] },
+  ]
+  const lines = table(columns, 60).split('\n')
+  assert.ok(lines.every((line) => widthOf(line) <= 60))
+  assert.match(lines[1] ?? '', /^orders  x+…$/)
+})
+
+test('a recording is read by people: offsets, statement, outcome, and no escape of what was typed', () => {
+  const text = recordedText({
+    type: 'operation',
+    n: 3,
+    atMs: 62_003.5,
+    durationMs: 1.25,
+    action: 'postgres.write',
+    label: 'delete',
+    statement: `delete from orders\nwhere note = $1 -- ${HOSTILE}`,
+    outcome: 'refused',
+    error: { code: '42501', message: `ask for it ${ESC}[0m` },
+    rows: 0,
+    sizeBytes: 0,
+    sealedValues: 1,
+  })
+
+  assert.match(
+    text,
+    /^\+00:01:02\.003 {2}#3 postgres\.write {2}refused {2}1\.3 ms, 1 values sealed\n {4}delete from orders\n {4}where/,
+  )
+  assert.match(text, /\n {4}42501: ask for it \\u001b\[0m\n$/)
+  assert.doesNotMatch(text, ACTED_ON)
+})
