@@ -137,6 +137,31 @@ end $$;
 create trigger ledger_entry_enqueue after insert on ledger_entry for each row execute function ledger_enqueue('entry');
 create trigger ledger_segment_enqueue after insert on ledger_segment for each row execute function ledger_enqueue('segment');
 
+-- What has neither a leaf nor a place in the queue goes back into the queue. Looks at the last million of each.
+create function ledger_requeue() returns integer language plpgsql security definer set search_path = public, pg_temp as $$
+declare
+  found integer;
+begin
+  with missing as (
+    insert into ledger_pending (source, id)
+    select 'entry', e.id
+      from ledger_entry e
+     where e.id > (select coalesce(max(id), 0) - 1000000 from ledger_entry)
+       and not exists (select from ledger_leaf l where l.entry_id = e.id)
+       and not exists (select from ledger_pending p where p.source = 'entry' and p.id = e.id)
+     union all
+    select 'segment', s.id
+      from ledger_segment s
+     where s.id > (select coalesce(max(id), 0) - 1000000 from ledger_segment)
+       and not exists (select from ledger_leaf l where l.segment_id = s.id)
+       and not exists (select from ledger_pending p where p.source = 'segment' and p.id = s.id)
+        on conflict do nothing
+    returning id
+  )
+  select count(*) into found from missing;
+  return found;
+end $$;
+
 create function refuse_change() returns trigger language plpgsql as $$
 begin
   raise exception 'rows of % are never changed or removed', tg_table_name using errcode = 'RV001';

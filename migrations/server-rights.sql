@@ -13,4 +13,4 @@ to :server;
 grant delete on ledger_pending, idempotency to :server;
 revoke insert on ledger_pending from :server;
 revoke insert on schema_migration from :server;
-grant execute on function ledger_extend(bigint) to :server;
+grant execute on function ledger_extend(bigint), ledger_requeue() to :server;

@@ -9,11 +9,6 @@ export const ledgerContinued = event(CONTINUATION_KIND, 'The log goes on under a
   previousRoot: shown(z.string().max(44)),
 })
 
-export const subjectErased = event('subject.erased', 'What opened the personal fields of a subject was destroyed.', {
-  subjectId: shown(z.uuid()),
-  openings: shown(z.int().min(0).describe('How many fields open no more.')),
-})
-
 export const personalRevealed = event('ledger.revealed', 'Personal fields of an entry were read.', {
   entryId: shown(z.int().min(1)),
   fields: shown(z.array(z.string().max(63)).max(100)),

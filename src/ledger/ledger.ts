@@ -1,108 +1,14 @@
 /**
  * The ledger's front door. Two kinds of entry, one tree (core 9): *causes* are rows written in the transaction of the change they explain;
- * *observations* (decisions, operations, seals) go through one appender per node that groups commits. Positions come later, from the sequencer.
+ * *observations* (decisions, operations, seals) go through one appender per node that groups commits. Positions come later, from the one
+ * sequencer of the cluster, which signs the tree. Personal fields are commitments in the tree, and their values sealed under a key per
+ * subject; `destroySubjectKey` destroys that key and the tree stays as it was.
  */
-import type { z } from 'zod'
-import type { Clock } from '../kernel/clock.ts'
-import { transact, type Db, type Tx } from '../kernel/db.ts'
-import type { EventKind } from '../kernel/event.ts'
-import type { EntityRef } from '../kernel/permit.ts'
-import type { Random } from '../kernel/random.ts'
-import type { Seal } from '../kernel/seal.ts'
-import type { Appender } from './appender.ts'
-import { hasPersonal, leafOf, leafText } from './leaf.ts'
-import { sealPersonal } from './personal.ts'
-
-export { canonicalText } from './tree/canonical.ts'
-
+export { openAppender, type Appender } from './appender.ts'
 export { destroySubjectKey } from './erasure.ts'
-
-/** Who did it. `system` is Reeve itself: expiry, missed heartbeats, retries. */
-export type Actor = { readonly id: string | null; readonly kind: 'human' | 'machine' | 'workload' | 'agent' | 'system' }
-
-export const SYSTEM: Actor = { id: null, kind: 'system' }
-
-/** How it went. An announced act without a later outcome is ambiguous and shown (rule 5). */
-export type Outcome = 'done' | 'refused' | 'failed' | 'announced' | 'ambiguous'
-
-/** One canonical fact: who, on behalf of whom, what, on what, why, under which decision, with which outcome. */
-export type Fact<Shape extends z.ZodRawShape = z.ZodRawShape> = {
-  readonly event: EventKind<Shape>
-  readonly actor: Actor
-  readonly onBehalfOf?: readonly string[]
-  readonly action?: string
-  readonly resource: EntityRef
-  readonly grantId?: string
-  readonly purpose?: string
-  readonly ticket?: string
-  readonly decision?: { readonly id: string; readonly policyVersion: string }
-  readonly outcome: Outcome
-  /** Whose key seals the personal facts; the actor's own when left out. */
-  readonly subjectId?: string
-  readonly facts: z.output<z.ZodObject<Shape>>
-}
-
-export type Needs = { readonly clock: Clock; readonly random: Random; readonly seal: Seal }
-
-/** Opened once per node and handed to every domain. */
-export type Ledger = {
-  /** Inserts the entry that explains the change this transaction makes and returns its id, to be stored as `cause`. */
-  record<Shape extends z.ZodRawShape>(tx: Tx, fact: Fact<Shape>): Promise<number>
-  /**
-   * Enters what changed nothing here (a decision, an operation, a seal) and resolves when it is durable. Rejects with `unavailable` when
-   * the database cannot keep up or does not answer; the entry may be durable nevertheless. Events with personal fields cost a row and a
-   * commit each, the others share theirs.
-   */
-  observe<Shape extends z.ZodRawShape>(fact: Fact<Shape>): Promise<void>
-}
-
-/** What observing needs; a ledger opened without it records causes only. */
-export type Observing = {
-  readonly appender: Appender
-  readonly db: Db
-  /** Called when a cause was written, before its commit: there will be something to place. */
-  readonly onRecorded?: () => void
-}
-
-export function openLedger(needs: Needs, observing?: Observing): Ledger {
-  const record: Ledger['record'] = async (tx, fact) => {
-    const at = needs.clock.now()
-    const leaf = leafOf(needs.random, fact, at)
-    const row = await tx
-      .insertInto('ledgerEntry')
-      .values({
-        // The trigger replaces it by the transaction's own.
-        xid: '0',
-        at,
-        kind: fact.event.kind,
-        actorId: fact.actor.id,
-        resourceId: isUuid(fact.resource.id) ? fact.resource.id : null,
-        grantId: fact.grantId ?? null,
-        leaf: leaf.bytes,
-      })
-      .returning('id')
-      .executeTakeFirstOrThrow()
-    const subjectId = fact.subjectId ?? fact.actor.id
-    await sealPersonal(tx, needs, { entryId: row.id, subjectId, openings: leaf.openings })
-    observing?.onRecorded?.()
-    return row.id
-  }
-  return {
-    record,
-    observe(fact) {
-      if (!observing) return Promise.reject(new Error('this ledger was opened to record causes only'))
-      const { appender, db } = observing
-      if (hasPersonal(fact.event.facts)) return transact(db, async (tx) => void (await record(tx, fact)))
-      try {
-        const at = needs.clock.now()
-        return appender.append(leafText(needs.random, fact, at).text, at)
-      } catch (error) {
-        return Promise.reject(error)
-      }
-    },
-  }
-}
-
-function isUuid(text: string): boolean {
-  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)
-}
+export { openLedger, SYSTEM, type Actor, type Fact, type Ledger, type Needs, type Outcome } from './entry.ts'
+export { ledgerRoutes } from './routes.ts'
+export { openSequencer, type Sequencer, type Signed } from './sequencer.ts'
+export { settle } from './settle.ts'
+export { openWitnesses } from './witnesses.ts'
+export { canonicalText } from './tree/canonical.ts'

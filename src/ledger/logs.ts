@@ -1,7 +1,7 @@
 import { ed25519Signer } from '../kernel/crypto.ts'
 import type { Db, Tx } from '../kernel/db.ts'
 import { Secret } from '../kernel/secret.ts'
-import type { Needs } from './ledger.ts'
+import type { Needs } from './entry.ts'
 import { openCheckpoint, type Checkpoint } from './tree/checkpoint.ts'
 import { formatVerifierKey, noteSigner, parseVerifierKey, type NoteSigner, type VerifierKey } from './tree/note.ts'
 import type { TileReader } from './tree/proof.ts'
@@ -12,6 +12,7 @@ export type Log = {
   readonly origin: string
   readonly key: VerifierKey
   readonly previousNote: string | null
+  readonly startedAt: Date
 }
 
 export type SigningLog = Log & { readonly signer: NoteSigner }
@@ -22,7 +23,7 @@ const SEED_BYTES = 32
 export async function listLogs(db: Db): Promise<Log[]> {
   const rows = await db
     .selectFrom('ledgerLog')
-    .select(['id', 'origin', 'verifierKey', 'previousNote'])
+    .select(['id', 'origin', 'verifierKey', 'previousNote', 'startedAt'])
     .orderBy('id')
     .execute()
   return rows.map(({ verifierKey, ...log }) => ({ ...log, key: parseVerifierKey(verifierKey) }))
@@ -36,7 +37,8 @@ export async function openLog(db: Db, needs: Needs): Promise<SigningLog | undefi
   const signer = noteSigner(row.origin, ed25519Signer(seed))
   if (formatVerifierKey(signer.key) !== row.verifierKey)
     throw new Error(`the key of the log ${row.origin} is another's`)
-  return { id: row.id, origin: row.origin, key: signer.key, previousNote: row.previousNote, signer }
+  const { id, origin, previousNote, startedAt } = row
+  return { id, origin, key: signer.key, previousNote, startedAt, signer }
 }
 
 /** Makes a log with a key of its own. */
@@ -45,6 +47,7 @@ export async function startLog(
   needs: Needs,
   log: { id: number; origin: string; previousNote: string | null },
 ): Promise<SigningLog> {
+  const startedAt = needs.clock.now()
   const seed = new Secret(needs.random.bytes(SEED_BYTES))
   const signer = noteSigner(log.origin, ed25519Signer(seed))
   await tx
@@ -53,10 +56,10 @@ export async function startLog(
       ...log,
       verifierKey: formatVerifierKey(signer.key),
       sealedKey: needs.seal.seal(seed, placeOfKey(log.id)),
-      startedAt: needs.clock.now(),
+      startedAt,
     })
     .execute()
-  return { ...log, key: signer.key, signer }
+  return { ...log, key: signer.key, startedAt, signer }
 }
 
 /** The last signed checkpoint of a log, verified; undefined while it is empty. */

@@ -6,7 +6,7 @@
 import { transact, type Db, type Tx } from '../kernel/db.ts'
 import type { Log as Logger } from '../kernel/log.ts'
 import { ledgerContinued } from './events.ts'
-import { openLedger, SYSTEM, type Needs } from './ledger.ts'
+import { openLedger, SYSTEM, type Needs } from './entry.ts'
 import { lastCheckpoint, listLogs, openLog, startLog, tilesOf, type Log, type SigningLog } from './logs.ts'
 import { place, type Head } from './placing.ts'
 import { openCheckpoint, parseCheckpoint, type Checkpoint } from './tree/checkpoint.ts'

@@ -6,7 +6,6 @@ import fc from 'fast-check'
 import { freshDatabase, type TestDatabase } from '../../test/support/database.ts'
 import {
   allPlaced,
-  ledgerNeeds,
   openTestLedger,
   openTestSequencer,
   outsideFile,

@@ -8,7 +8,7 @@ import { openSession, transact, type Connection, type Db } from '../kernel/db.ts
 import { reach } from '../kernel/fault.ts'
 import type { Log } from '../kernel/log.ts'
 import { after, sleep } from '../kernel/timer.ts'
-import type { Needs } from './ledger.ts'
+import type { Needs } from './entry.ts'
 import type { SigningLog } from './logs.ts'
 import { readOutside, writeOutside } from './outside.ts'
 import { place, readWaiting, type Head, type Placed } from './placing.ts'
@@ -40,6 +40,7 @@ const POLL_MS = 250
 const WAKE_MS = 50
 /** Checkpoints are kept for ever; under load each covers this much time. */
 const ROUND_EVERY_MS = 100
+const DRAIN_MS = 5_000
 const EXTEND_EVERY_MS = 3_600_000
 /** A partition holds ten million; the next one is made long before. */
 const EXTEND_EVERY_ENTRIES = 1_000_000
@@ -112,8 +113,8 @@ class Loop implements Sequencer {
     const { clock } = this.#options
     let extendAtMs = 0
     let sinceExtended = 0
+    let drainUntilMs = Number.POSITIVE_INFINITY
     for (;;) {
-      over.throwIfAborted()
       if (clock.monotonicMs() >= extendAtMs || sinceExtended >= EXTEND_EVERY_ENTRIES) {
         await this.#extend(db)
         extendAtMs = clock.monotonicMs() + EXTEND_EVERY_MS
@@ -126,7 +127,11 @@ class Loop implements Sequencer {
         sinceExtended += round.entries
         await this.#keep(log, round)
       }
-      await this.#rest(over, round !== undefined)
+      if (this.#stop.signal.aborted) {
+        // What was acknowledged before the stop is signed by whoever was there, if that is quick.
+        drainUntilMs = Math.min(drainUntilMs, clock.monotonicMs() + DRAIN_MS)
+        if (!round || clock.monotonicMs() > drainUntilMs) return
+      } else await this.#rest(over, round !== undefined)
     }
   }
 
@@ -155,7 +160,8 @@ class Loop implements Sequencer {
   }
 
   async #rest(over: AbortSignal, wasBusy: boolean): Promise<void> {
-    if (wasBusy) return sleep(ROUND_EVERY_MS, over)
+    if (wasBusy) return sleep(ROUND_EVERY_MS, over).catch(() => undefined)
+    if (over.aborted) return
     const { promise, resolve } = Promise.withResolvers<void>()
     const stop = () => resolve()
     using _poll = after(POLL_MS, resolve)
