@@ -85,12 +85,14 @@ create table api_token (
   identity_id  uuid not null constraint identity_fkey references identity,
   label        text not null,
   token_sha256 bytea not null constraint token_is_unique unique,
+  key_sha256   bytea,
   created_at   timestamptz not null,
   expires_at   timestamptz not null,
   revoked_at   timestamptz,
   cause        bigint not null constraint cause_fkey references ledger_entry,
   constraint ends_after_start check (expires_at > created_at)
 );
+comment on column api_token.key_sha256 is 'Of the public key it is bound to: it proves nothing without a TLS handshake by that key (RFC 8705 §3).';
 comment on table api_token is 'A row is an opaque bearer token, kept as its hash, that proves an identity to the API until it expires.';
 create index api_token_identity on api_token (identity_id);
 create index api_token_cause on api_token (cause);

@@ -20,11 +20,19 @@ export function bearerSha256(bearer: Secret): Buffer {
   return sha256(bearer.reveal().slice(0, MAX_CHARS))
 }
 
+/** SHA-256 of the key in a client certificate whose chain was verified, as hexadecimal; undefined where none was shown. */
+type ShownKey = string | undefined
+
 /**
  * Who a bearer token proves, or undefined: unknown, expired, revoked, and an identity that may not act look the same from outside. One
- * look-up by hash whatever was shown, so time says nothing about how close a guess came.
+ * look-up by hash whatever was shown, so time says nothing about how close a guess came. A token bound to a key needs it (RFC 8705 §3).
  */
-export async function authenticate(db: Db, clock: Clock, bearer: Secret): Promise<Caller | undefined> {
+export async function authenticate(
+  db: Db,
+  clock: Clock,
+  bearer: Secret,
+  keySha256?: ShownKey,
+): Promise<Caller | undefined> {
   const now = clock.now()
   const found = await db
     .selectFrom('apiToken')
@@ -33,6 +41,7 @@ export async function authenticate(db: Db, clock: Clock, bearer: Secret): Promis
       'apiToken.id as proofId',
       'apiToken.expiresAt',
       'apiToken.revokedAt',
+      'apiToken.keySha256',
       'identity.id',
       'identity.name',
       'identity.kind',
@@ -44,5 +53,7 @@ export async function authenticate(db: Db, clock: Clock, bearer: Secret): Promis
   if (!found || found.revokedAt !== null || found.expiresAt <= now || found.state !== 'active') return undefined
   if (found.identityExpiresAt !== null && found.identityExpiresAt <= now) return undefined
   const { id, name, kind, proofId } = found
-  return { id, name, kind, proof: 'token', proofId }
+  if (found.keySha256 === null) return { id, name, kind, proof: 'token', proofId }
+  if (found.keySha256.toString('hex') !== keySha256) return undefined
+  return { id, name, kind, proof: 'bound-token', proofId }
 }

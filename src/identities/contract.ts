@@ -75,7 +75,15 @@ export type Token = z.output<typeof Token>
 
 /** The one answer that holds a token's value. */
 export const IssuedToken = z
-  .object({ id: Id, identityId: Id, expiresAt: Instant, token: z.string().describe('shown once, kept only as a hash') })
+  .object({
+    id: Id,
+    identityId: Id,
+    expiresAt: Instant,
+    token: z.string().describe('shown once, kept only as a hash'),
+    certificate: shown(z.string())
+      .optional()
+      .describe('PEM, for the key that was given: shows it in the handshake of each call'),
+  })
   .meta({ id: 'IssuedToken' })
 export type IssuedToken = z.output<typeof IssuedToken>
 
@@ -152,6 +160,9 @@ export const RedeemEnrolment = z.strictObject({
   label: shown(z.string().trim().min(1).max(100).default('first token')),
   name: Slug.optional().describe('of the founder: the name to be known by'),
   displayName: DisplayName.optional(),
+  publicKey: shown(z.string().min(1).max(2000))
+    .optional()
+    .describe('P-256, as PEM: the token then works only over TLS with this key'),
 })
 export type RedeemEnrolment = z.output<typeof RedeemEnrolment>
 

@@ -4,6 +4,8 @@ import { transact, type Db, type Tx } from '../kernel/db.ts'
 import { invalid } from '../kernel/invalid.ts'
 import type { Permit } from '../kernel/permit.ts'
 import { nameTaken } from '../kernel/problem.ts'
+import { sha256 } from '../kernel/crypto.ts'
+import { p256KeyFrom } from '../kernel/key-pair.ts'
 import { newId } from '../kernel/random.ts'
 import { Secret } from '../kernel/secret.ts'
 import { translating } from '../kernel/violation.ts'
@@ -180,10 +182,17 @@ export async function redeemEnrolment(tx: Tx, needs: Needs, input: RedeemEnrolme
     id: tokenId,
     identityId: holder.id,
     label: input.label,
+    keySha256: input.publicKey === undefined ? null : keySha256(input.publicKey),
     createdAt: now,
     expiresAt,
     cause,
   })
+}
+
+function keySha256(publicKey: string): Buffer {
+  const spki = p256KeyFrom(publicKey)
+  if (!spki) throw invalid('publicKey', 'send the public half of a P-256 key as PEM')
+  return sha256(spki)
 }
 
 type Holder = Pick<Identity, 'id' | 'name' | 'kind' | 'displayName' | 'state' | 'expiresAt'>

@@ -33,6 +33,6 @@ export {
   type IdentityNeeds,
   type OnIdentityEnded,
 } from './record.ts'
-export { identityOpenRoutes, identityRoutes } from './routes.ts'
+export { identityOpenRoutes, identityRoutes, type CertifyToken } from './routes.ts'
 export { openTeams, parseTeams, recordTeams, TeamsInvalid, type Teams, type TeamsMap } from './teams.ts'
 export { issueToken, listTokens, revokeToken, type Issued } from './tokens.ts'

@@ -19,17 +19,24 @@ import { findToken, issueToken, listTokens, mayKnowTokensOf, revokeToken } from 
 
 type RouteNeeds = IdentityNeeds & { readonly db: Db }
 
+/** Makes the certificate by which a caller shows the key that its token is bound to. */
+export type CertifyToken = (
+  publicKey: string,
+  token: { readonly identityId: string; readonly expiresAt: Date },
+) => string
+
 /** What the API offers of the shared record. */
 export function identityRoutes(needs: RouteNeeds): Route[] {
   return [...readRoutes(needs), ...lifecycleRoutes(needs), ...ownerRoutes(needs), ...credentialRoutes(needs)]
 }
 
 /** What is callable without a token: the way to the first one. */
-export function identityOpenRoutes(needs: RouteNeeds): OpenRoute[] {
+export function identityOpenRoutes(needs: RouteNeeds & { readonly certify: CertifyToken }): OpenRoute[] {
   return [
     openRoute(contract.redeemEnrolment, async ({ input }) => {
       const { token, ...issued } = await transact(needs.db, (tx) => redeemEnrolment(tx, needs, input))
-      return { ...issued, token: token.reveal() }
+      const certificate = input.publicKey === undefined ? undefined : needs.certify(input.publicKey, issued)
+      return { ...issued, token: token.reveal(), ...(certificate !== undefined && { certificate }) }
     }),
   ]
 }

@@ -66,7 +66,15 @@ export function endOf(identity: Pick<Identity, 'id' | 'state' | 'expiresAt'>, no
 export async function storeToken(
   tx: Tx,
   needs: Pick<IdentityNeeds, 'random'>,
-  row: { id: string; identityId: string; label: string; createdAt: Date; expiresAt: Date; cause: number },
+  row: {
+    id: string
+    identityId: string
+    label: string
+    keySha256?: Buffer | null
+    createdAt: Date
+    expiresAt: Date
+    cause: number
+  },
 ): Promise<Issued> {
   const token = makeBearer(needs.random, 'token')
   await tx

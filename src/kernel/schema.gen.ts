@@ -89,6 +89,7 @@ export type ApiTokenTable = {
   identityId: string
   label: string
   tokenSha256: Buffer
+  keySha256: Buffer | null
   createdAt: Date
   expiresAt: Date
   revokedAt: Date | null

@@ -24,6 +24,7 @@ import {
   ENTITY_TYPES,
   identityOpenRoutes,
   identityRoutes,
+  type CertifyToken,
   type IdentityNeeds,
 } from '../identities/identities.ts'
 import type { Authority } from '../kernel/ca.ts'
@@ -31,6 +32,7 @@ import type { Config } from '../kernel/config.ts'
 import type { PolicyValue } from '../kernel/entity.ts'
 import type { Deciders } from '../kernel/http/handle.ts'
 import type { OpenRoute, Route } from '../kernel/http/route.ts'
+import { p256KeyFrom, spkiSha256 } from '../kernel/key-pair.ts'
 import type { Log } from '../kernel/log.ts'
 import type { Metrics } from '../kernel/metrics.ts'
 import { openNode, type RunningNode } from '../kernel/nodes.ts'
@@ -119,7 +121,7 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
       onTargetRetired: hooks.onTargetRetired,
     }),
     ...accessRoutes({ ...base, ...access, ends, certify: certifier(parts.authority, ground) }),
-    ...credentialRoutes({ ...base, wake: obligations.wake }),
+    ...credentialRoutes({ ...base, wake: () => obligations.wake() }),
     ...sessionRoutes(sessions),
   ]
   return {
@@ -130,7 +132,11 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
     credentials,
     sessions,
     live,
-    api: { ...deciders(ground, decisions), routes, openRoutes: identityOpenRoutes(identities) },
+    api: {
+      ...deciders(ground, decisions),
+      routes,
+      openRoutes: identityOpenRoutes({ ...base, ...identities, certify: tokenCertifier(parts.authority, ground) }),
+    },
     work: { node, ends, access, identities, sessions: live, obligations },
   }
 }
@@ -194,7 +200,8 @@ function countAll(metrics: Metrics, { live, ends }: { live: LiveSessions; ends: 
 
 function deciders(ground: Ground, decisions: AccessNeeds['decisions']): Deciders {
   return {
-    authenticate: async ({ bearer }) => (bearer ? authenticate(ground.db, ground.clock, bearer) : undefined),
+    authenticate: async ({ bearer, certificate }) =>
+      bearer && authenticate(ground.db, ground.clock, bearer, certificate && spkiSha256(certificate)),
     decide: (caller, action, resource, context) => {
       const reasonGiven = context['reasonGiven'] === true
       return decisions.permit(
@@ -225,6 +232,15 @@ function certifier(authority: Authority, { clock }: Ground): Parameters<typeof a
     const ttlSeconds = Math.max(1, Math.ceil((expiresAt.getTime() - clock.now().getTime()) / 1000))
     const { cert } = authority.issueClient({ spki, commonName: subjectName, ttlSeconds })
     return { certificate: cert, authority: authority.certificate }
+  }
+}
+
+function tokenCertifier(authority: Authority, { clock }: Ground): CertifyToken {
+  return (publicKey, { identityId, expiresAt }) => {
+    const spki = p256KeyFrom(publicKey)
+    if (!spki) throw new Error('a token was bound to a key that is none')
+    const ttlSeconds = Math.ceil((expiresAt.getTime() - clock.now().getTime()) / 1000)
+    return authority.issueClient({ spki, commonName: identityId, ttlSeconds }).cert
   }
 }
 

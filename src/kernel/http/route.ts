@@ -8,7 +8,7 @@ export type Caller = {
   readonly id: string
   readonly name: string
   readonly kind: 'human' | 'machine' | 'workload' | 'agent'
-  readonly proof: 'token' | 'mtls'
+  readonly proof: 'token' | 'bound-token' | 'mtls'
   /** The token or certificate it came with, so that a caller can end exactly this proof. */
   readonly proofId: string
 }
