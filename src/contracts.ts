@@ -9,6 +9,9 @@ import { identityOperations } from './identities/contract.ts'
 import { identityEvents } from './identities/events.ts'
 import type { EventKind } from './kernel/event.ts'
 import type { Operation } from './kernel/operation.ts'
+import { ledgerOperations } from './ledger/contract.ts'
+import { ledgerContinued, personalRevealed } from './ledger/events.ts'
+import { policyEvents } from './policy/events.ts'
 import { sessionOperations } from './sessions/contract.ts'
 import { sessionEvents } from './sessions/events.ts'
 
@@ -18,12 +21,16 @@ export const operations: readonly Operation[] = [
   ...accessOperations,
   ...credentialOperations,
   ...sessionOperations,
+  ...ledgerOperations,
 ]
 
 export const events: readonly EventKind[] = [
   ...identityEvents,
   ...catalogEvents,
+  ...policyEvents,
   ...accessEvents,
   ...credentialEvents,
   ...sessionEvents,
+  ledgerContinued,
+  personalRevealed,
 ]

@@ -180,6 +180,7 @@ create table api_token (
   identity_id uuid not null,
   label text not null,
   token_sha256 bytea not null,
+  key_sha256 bytea,
   created_at timestamp with time zone not null,
   expires_at timestamp with time zone not null,
   revoked_at timestamp with time zone,
@@ -193,6 +194,7 @@ create table api_token (
 CREATE INDEX api_token_cause ON api_token USING btree (cause);
 CREATE INDEX api_token_identity ON api_token USING btree (identity_id);
 comment on table api_token is 'A row is an opaque bearer token, kept as its hash, that proves an identity to the API until it expires.';
+comment on column api_token.key_sha256 is 'Of the public key it is bound to: it proves nothing without a TLS handshake by that key (RFC 8705 §3).';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON api_token FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON api_token FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON api_token FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -841,6 +843,35 @@ begin
     end loop;
   end loop;
   return made;
+end $function$;
+
+CREATE OR REPLACE FUNCTION ledger_requeue()
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  found integer;
+begin
+  with missing as (
+    insert into ledger_pending (source, id)
+    select 'entry', e.id
+      from ledger_entry e
+     where e.id > (select coalesce(max(id), 0) - 1000000 from ledger_entry)
+       and not exists (select from ledger_leaf l where l.entry_id = e.id)
+       and not exists (select from ledger_pending p where p.source = 'entry' and p.id = e.id)
+     union all
+    select 'segment', s.id
+      from ledger_segment s
+     where s.id > (select coalesce(max(id), 0) - 1000000 from ledger_segment)
+       and not exists (select from ledger_leaf l where l.segment_id = s.id)
+       and not exists (select from ledger_pending p where p.source = 'segment' and p.id = s.id)
+        on conflict do nothing
+    returning id
+  )
+  select count(*) into found from missing;
+  return found;
 end $function$;
 
 CREATE OR REPLACE FUNCTION ledger_stamp()
