@@ -25,7 +25,7 @@ export type Claimed = {
 }
 
 /** Rows that one failure of a target moves at once; the rest stays due and is moved by the next. */
-const MOVED_ROWS = 5_000
+const MOVED_ROWS = 20_000
 
 /** Targets with leases to end now. */
 export async function dueTargets(db: Db, now: Date): Promise<string[]> {

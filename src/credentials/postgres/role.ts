@@ -104,15 +104,22 @@ async function joinGroup(upstream: Upstream, standing: Standing, role: string, g
 /** The session enters as the lease itself, which inherits nothing: where PUBLIC may not connect, it needs the right by name. */
 async function letIn(upstream: Upstream, principal: string, databases: readonly string[]): Promise<void> {
   if (databases.length === 0) return
-  const shut = await upstream.query<{ datname: string }>(
-    'looking at who may connect',
-    `select datname from pg_database where datname = any($1) and not has_database_privilege($2::name, oid, 'connect')`,
-    [databases, principal],
-  )
-  for (const { datname } of shut) {
+  for (const datname of await shutOf(upstream, principal, databases)) {
     await upstream.query(
       `letting it connect to ${datname}`,
       `grant connect on database ${name(datname)} to ${name(principal)}`,
     )
   }
+  // A grant without the right to grant is only a warning to PostgreSQL.
+  const [still] = await shutOf(upstream, principal, databases)
+  if (still !== undefined) throw new LeaseFailure(`the provisioner cannot let it connect to database ${still}`)
+}
+
+async function shutOf(upstream: Upstream, principal: string, databases: readonly string[]): Promise<string[]> {
+  const rows = await upstream.query<{ datname: string }>(
+    'looking at who may connect',
+    `select datname from pg_database where datname = any($1) and not has_database_privilege($2::name, oid, 'connect')`,
+    [databases, principal],
+  )
+  return rows.map((row) => row.datname)
 }

@@ -129,7 +129,7 @@ async function upstreamOf(client: pg.Client, database: string, signal: AbortSign
 const HINTS: ReadonlyMap<string, string> = new Map([
   ['42501', ': the provisioner lacks a right'],
   ['55P03', ': somebody holds a lock'],
-  ['2BP01', ': something still depends on it'],
+  ['2BP01', ': others gave it rights'],
   ['42704', ': something it names does not exist'],
   ['25006', ': the server is read-only, perhaps a standby'],
   ['53300', ': the server has no connection to spare'],

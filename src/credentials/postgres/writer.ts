@@ -8,7 +8,7 @@ import { enter } from './upstream.ts'
 
 /**
  * An ephemeral database role per grant (core 19–21). Whoever holds one can always change its password, since PostgreSQL lets every role
- * do so for itself once it leaves its group by RESET ROLE; so nothing in its end relies on the password.
+ * do so for itself once it leaves its group by SET ROLE NONE; so nothing in its end relies on the password.
  */
 export const postgresRoleWriter: LeaseWriter = {
   kind: 'postgres-role',

@@ -1,18 +1,18 @@
 import pg from 'pg'
-import { clientConfig, transact, type Db } from '../kernel/db.ts'
-import { event, shown } from '../kernel/event.ts'
-import { silentLog } from '../kernel/log.ts'
-import { newId, systemRandom } from '../kernel/random.ts'
-import { sealUnder } from '../kernel/seal.ts'
-import { Secret } from '../kernel/secret.ts'
-import { systemClock, type Clock } from '../kernel/clock.ts'
-import { openLedger, SYSTEM } from '../ledger/ledger.ts'
+import { clientConfig, transact, type Db } from '../../src/kernel/db.ts'
+import { event, shown } from '../../src/kernel/event.ts'
+import { silentLog } from '../../src/kernel/log.ts'
+import { newId, systemRandom } from '../../src/kernel/random.ts'
+import { sealUnder } from '../../src/kernel/seal.ts'
+import { Secret } from '../../src/kernel/secret.ts'
+import { systemClock, type Clock } from '../../src/kernel/clock.ts'
+import { openLedger, SYSTEM } from '../../src/ledger/ledger.ts'
 import { z } from 'zod'
-import type { Cluster } from '../../test/support/cluster.ts'
-import type { CredentialNeeds } from './needs.ts'
-import { postgresRoleWriter } from './postgres/writer.ts'
-import type { LeaseGrant } from './terms.ts'
-import { endLeasesOf } from './end-leases.ts'
+import type { Cluster } from './cluster.ts'
+import type { CredentialNeeds } from '../../src/credentials/needs.ts'
+import { postgresRoleWriter } from '../../src/credentials/postgres/writer.ts'
+import type { LeaseGrant } from '../../src/credentials/terms.ts'
+import { endLeasesOf } from '../../src/credentials/end-leases.ts'
 
 const staged = event('test.staged', 'A test made what it is about.', { what: shown(z.string()) })
 
@@ -49,6 +49,7 @@ export function credentialNeeds(clock: Clock): CredentialNeeds {
 
 export type World = {
   readonly targetId: string
+  readonly personId: string
   /** A live grant on an account of the target; without `actions` of class read. */
   grant(options?: {
     account?: string
@@ -182,6 +183,7 @@ export async function world(
   }
   return {
     targetId,
+    personId,
     async grant({ account = 'app', actions = ['postgres.read'], mode = 'lease', databases = [] } = {}) {
       const accountId = await accountOf(account, mode, databases)
       const [requestId, grantId] = [id(), id()]
