@@ -3,9 +3,9 @@
  * A frame that was written whole can be read whatever happened after it, and no compressor is held in memory for an idle session.
  */
 import { promisify } from 'node:util'
-import { zstdCompress, zstdDecompress } from 'node:zlib'
+import { constants, zstdCompress, zstdDecompress } from 'node:zlib'
 
-/** Larger than any frame the recorder writes: its pending bytes, sealed values in base64, and their line. */
+/** Larger than any frame the recorder writes: a batch and one largest operation, its values in base64. */
 export const FRAME_MAX_BYTES = 32 * 1024 * 1024
 
 /** The bytes are not frames of ours: damaged or written by somebody else. */
@@ -13,11 +13,13 @@ export class FrameBroken extends Error {
   override readonly name = 'FrameBroken'
 }
 
+/** Lines repeat themselves so much that the higher levels cost more than they save. */
+const FASTEST = { [constants.ZSTD_c_compressionLevel]: 1 }
 const compress = promisify(zstdCompress)
 const decompress = promisify(zstdDecompress)
 
 export function packFrame(bytes: Uint8Array): Promise<Buffer> {
-  return compress(bytes)
+  return compress(bytes, { params: FASTEST })
 }
 
 /** The content of one whole frame; throws `FrameBroken`. */

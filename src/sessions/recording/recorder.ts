@@ -9,13 +9,13 @@ import { packFrame } from './frames.ts'
 import type { RecordingSink } from './store.ts'
 import type { OperationRecord } from './tally.ts'
 
-/** A batch is written when it is this large, or at the next tick of `FLUSH_EVERY_MS`. */
+/** A batch, which becomes a frame, is written when it is this large, or at the next tick of `FLUSH_EVERY_MS`. */
 export const BATCH_BYTES = 256 * 1024
 export const FLUSH_EVERY_MS = 250
 /** What one recording may hold that is not written yet: a disk that is this far behind is not keeping up. */
-export const PENDING_MAX_BYTES = 8 * 1024 * 1024
+export const PENDING_MAX_BYTES = 32 * 1024 * 1024
 /** The same for all recordings of a node together. */
-export const PENDING_TOTAL_MAX_BYTES = 128 * 1024 * 1024
+export const PENDING_TOTAL_MAX_BYTES = 256 * 1024 * 1024
 /** Of a longer statement or value the beginning is kept, with its whole length. */
 export const STATEMENT_MAX_LENGTH = 64 * 1024
 export const VALUES_MAX_LENGTH = 256 * 1024
@@ -40,6 +40,16 @@ type Options = {
   readonly onLost: (why: string, cause?: unknown) => void
 }
 
+/** Lines and values that will stand in one frame. */
+class Batch {
+  lines = ''
+  values = ''
+  from = 0
+  to = 0
+  length = 0
+  operations = 0
+}
+
 /** Associated data of a batch of sealed values: it opens only in its session, at its place. */
 export function placeOfValues(sessionId: string, from: number, to: number): string {
   return `recording:${sessionId}:${from}-${to}`
@@ -49,10 +59,10 @@ export class Recorder {
   readonly #options: Options
   readonly #startedAtMs: number
   readonly #digest = runningSha256()
-  #lines = ''
-  #values = ''
-  #valuesFrom = 0
-  #valuesTo = 0
+  /** Whole batches that wait, and the one that fills. */
+  readonly #full: Batch[] = []
+  #batch = new Batch()
+  #last = { action: '', label: '', statement: '', text: ',"action":"","label":"","statement":""' }
   #pendingBytes = 0
   #operations = 0
   #written: WrittenPoint = { bytes: 0, sha256: this.#digest.digestSoFar(), operations: 0 }
@@ -76,20 +86,17 @@ export class Recorder {
 
   /** Whether something was written that no seal covers yet. */
   get hasUnsealed(): boolean {
-    return this.#written.bytes > this.#sealedBytes || this.#lines !== ''
+    return this.#written.bytes > this.#sealedBytes || this.#hasPending
   }
 
   /** Takes one operation. Never throws and never waits. */
   record(n: number, operation: OperationRecord): void {
     if (this.#isLost) return
-    const { statement, error } = operation
+    const { error } = operation
     let line =
       `{"type":"operation","n":${n},"atMs":${operation.startedAt.getTime() - this.#startedAtMs}` +
-      `,"durationMs":${Math.round(operation.durationMs * 1000) / 1000},"action":${JSON.stringify(operation.action)}` +
-      `,"label":${JSON.stringify(operation.label)},"statement":`
-    if (statement.length <= STATEMENT_MAX_LENGTH) line += JSON.stringify(statement)
-    else line += `${JSON.stringify(statement.slice(0, STATEMENT_MAX_LENGTH))},"statementLength":${statement.length}`
-    line += `,"outcome":"${operation.outcome}","rows":${operation.rows},"sizeBytes":${operation.sizeBytes}`
+      `,"durationMs":${Math.round(operation.durationMs * 1000) / 1000}${this.#told(operation)}` +
+      `,"outcome":"${operation.outcome}","rows":${operation.rows},"sizeBytes":${operation.sizeBytes}`
     if (error) {
       // A refusal is our own sentence. What the target says may quote values.
       line += `,"error":${JSON.stringify(operation.outcome === 'refused' ? error : { code: error.code })}`
@@ -118,7 +125,7 @@ export class Recorder {
 
   /** Writes everything that waits and returns how far it came, safe from a crash of the machine. */
   async seal(): Promise<WrittenPoint> {
-    while (this.#lines !== '' && !this.#isLost) await this.flush()
+    while (this.#hasPending && !this.#isLost) await this.flush()
     if (!this.#isLost) {
       await this.#options.sink.sync().catch((error: unknown) => this.#lose('the recording could not be synced', error))
     }
@@ -138,27 +145,52 @@ export class Recorder {
     await this.#options.sink[Symbol.asyncDispose]()
   }
 
+  /** What is done again and again is told in the same words; they are put together once. */
+  #told({ action, label, statement }: OperationRecord): string {
+    const last = this.#last
+    if (last.statement === statement && last.action === action && last.label === label) return last.text
+    const isLong = statement.length > STATEMENT_MAX_LENGTH
+    const kept = isLong ? statement.slice(0, STATEMENT_MAX_LENGTH) : statement
+    const text =
+      `,"action":${JSON.stringify(action)},"label":${JSON.stringify(label)},"statement":${JSON.stringify(kept)}` +
+      (isLong ? `,"statementLength":${statement.length}` : '')
+    this.#last = { action, label, statement, text }
+    return text
+  }
+
   #keepValues(n: number, values: readonly string[], message: string | null): void {
     let length = 0
     for (const value of values) length += value.length
     const kept = length <= VALUES_MAX_LENGTH ? values : values.slice(0, 256).map(shortened)
     const text = `[${n},${JSON.stringify(kept)},${message === null ? 'null' : JSON.stringify(shortened(message))}]`
-    if (this.#values === '') this.#valuesFrom = n
-    this.#values += this.#values === '' ? text : `,${text}`
-    this.#valuesTo = n
+    const batch = this.#batch
+    if (batch.values === '') batch.from = n
+    batch.values += batch.values === '' ? text : `,${text}`
+    batch.to = n
     this.#grow(text.length)
   }
 
   #append(line: string): void {
-    if (this.#lines === '') this.#options.work.dirty.add(this)
-    this.#lines += line
+    const batch = this.#batch
+    if (batch.lines === '') this.#options.work.dirty.add(this)
+    batch.lines += line
+    batch.operations = this.#operations
     this.#grow(line.length)
     if (this.#pendingBytes > PENDING_MAX_BYTES || this.#options.work.bytes > PENDING_TOTAL_MAX_BYTES) {
       this.#lose('recordings are written more slowly than operations come')
-    } else if (this.#pendingBytes >= BATCH_BYTES && !this.#flushing) void this.flush()
+    } else if (batch.length >= BATCH_BYTES) {
+      this.#full.push(batch)
+      this.#batch = new Batch()
+      if (!this.#flushing) void this.flush()
+    }
+  }
+
+  get #hasPending(): boolean {
+    return this.#full.length > 0 || this.#batch.lines !== ''
   }
 
   #grow(length: number): void {
+    this.#batch.length += length
     this.#pendingBytes += length
     this.#options.work.bytes += length
   }
@@ -166,36 +198,35 @@ export class Recorder {
   async #drain(): Promise<void> {
     try {
       do await this.#writeBatch()
-      while (this.#pendingBytes >= BATCH_BYTES && !this.#isLost)
+      while (this.#full.length > 0 && !this.#isLost)
     } catch (error) {
       this.#lose('the recording could not be written', error)
     }
   }
 
   async #writeBatch(): Promise<void> {
-    if (this.#lines === '') return
-    const operations = this.#operations
-    const bytes = Buffer.from(this.#lines + this.#sealedLine(), 'utf8')
-    const pending = this.#pendingBytes
-    this.#lines = ''
-    this.#values = ''
-    this.#options.work.dirty.delete(this)
+    const batch = this.#full.shift() ?? this.#batch
+    if (batch === this.#batch) {
+      this.#batch = new Batch()
+      this.#options.work.dirty.delete(this)
+    }
+    if (batch.lines === '') return
+    const bytes = Buffer.from(batch.lines + this.#sealedLine(batch), 'utf8')
     this.#digest.update(bytes)
     const sha256 = this.#digest.digestSoFar()
     await this.#options.sink.append(await packFrame(bytes))
     // What was taken counts as pending until it is written: a slow disk is seen by its backlog.
     if (!this.#isLost) {
-      this.#pendingBytes -= pending
-      this.#options.work.bytes -= pending
+      this.#pendingBytes -= batch.length
+      this.#options.work.bytes -= batch.length
     }
-    this.#written = { bytes: this.#written.bytes + bytes.length, sha256, operations }
+    this.#written = { bytes: this.#written.bytes + bytes.length, sha256, operations: batch.operations }
   }
 
-  #sealedLine(): string {
+  #sealedLine({ values, from, to }: Batch): string {
     const { seal, sessionId } = this.#options
-    if (this.#values === '' || !seal) return ''
-    const [from, to] = [this.#valuesFrom, this.#valuesTo]
-    const sealed = seal.seal(new Secret(`[${this.#values}]`), placeOfValues(sessionId, from, to))
+    if (values === '' || !seal) return ''
+    const sealed = seal.seal(new Secret(`[${values}]`), placeOfValues(sessionId, from, to))
     return `{"type":"sealed","from":${from},"to":${to},"data":"${sealed.toString('base64')}"}\n`
   }
 
@@ -209,8 +240,8 @@ export class Recorder {
   #forget(): void {
     this.#options.work.bytes -= this.#pendingBytes
     this.#pendingBytes = 0
-    this.#lines = ''
-    this.#values = ''
+    this.#full.length = 0
+    this.#batch = new Batch()
     this.#options.work.dirty.delete(this)
   }
 }
