@@ -26,6 +26,8 @@ export type Claimed = {
 
 /** Rows that one failure of a target moves at once; the rest stays due and is moved by the next. */
 const MOVED_ROWS = 20_000
+/** Moving rows takes time itself; they are not due again before it is done. */
+const MOVED_ROW_MS = 2
 
 /** Targets with leases to end now. */
 export async function dueTargets(db: Db, now: Date): Promise<string[]> {
@@ -170,7 +172,8 @@ export async function recordTargetDown(
       leases: due.length,
     })
     const ids = due.map((row) => row.id)
-    const nextTryAt = secondsAfter(now, pauseMs(needs.random, attempts) / 1000)
+    const longEnoughMs = Math.max(pauseMs(needs.random, attempts), due.length * MOVED_ROW_MS)
+    const nextTryAt = secondsAfter(now, longEnoughMs / 1000)
     await tx
       .updateTable('lease')
       .set((row) => ({

@@ -152,7 +152,10 @@ test('the worker ends leases by itself and stops when it is told to', async () =
 })
 
 test('ten thousand open leases of a target that is down cost one connection and one statement', async () => {
-  const { needs, here } = await setting(postgresRoleWriter, { port: 1 })
+  const stillness = new Date()
+  const clock = { now: () => stillness, monotonicMs: () => 0 }
+  const needs = credentialNeeds(clock)
+  const here = await world(home.db, needs, cluster, { port: 1 })
   const given = await here.grant()
   const count = 10_000
   const now = needs.clock.now()
