@@ -7,8 +7,8 @@ import type { Operation } from '../kernel/operation.ts'
 export type Parts = {
   readonly version: string
   readonly operations: () => Promise<readonly Operation[]>
-  /** Runs the server until `stopping` aborts; disposal is in order, a second signal ends it at once. */
-  readonly start: (given: ServerFlags, stopping: AbortSignal) => Promise<void>
+  /** Serves until a signal: the first one stops in order, a second one at once. */
+  readonly start: (given: ServerFlags) => Promise<void>
   /** Brings an external database's schema to this release; returns what it did as sentences. */
   readonly migrate: (given: ServerFlags) => Promise<readonly string[]>
   /** The whole configuration, secrets left out. Throws an error with sentences when it is not valid. */

@@ -1,10 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, type Server } from 'node:https'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { TLSSocket } from 'node:tls'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { operations } from '../contracts.ts'
+import { processEnvironment } from '../kernel/environment.ts'
 import { openAuthority, type Authority } from '../kernel/ca.ts'
 import { systemClock } from '../kernel/clock.ts'
 import { INSTALLATION_PATH } from '../kernel/installation.ts'
@@ -77,13 +79,14 @@ async function respond(api: FakeApi, gatewayPort: number, request: IncomingMessa
     response.end(JSON.stringify({ version: '9.9.9', authority: api.authority.certificate, gateways }))
     return
   }
-  const socket = request.socket as import('node:tls').TLSSocket
+  const { socket } = request
+  const isProven = socket instanceof TLSSocket && socket.authorized
   const asked: Asked = {
     method: request.method ?? '',
     path,
     headers: request.headers,
     body: text === '' ? undefined : JSON.parse(text),
-    certificate: socket.authorized ? socket.getPeerCertificate().fingerprint256 : undefined,
+    certificate: isProven ? socket.getPeerCertificate().fingerprint256 : undefined,
   }
   api.asked.push(asked)
   const reply = api.answer(asked)
@@ -100,6 +103,8 @@ export type Ran = { readonly code: number; readonly stdout: string; readonly std
 export type Cli = {
   readonly env: Record<string, string | undefined>
   readonly folder: string
+  /** Sees what is written to standard error as it is written. */
+  onStderr: (text: string) => void
   run(...args: string[]): Promise<Ran>
   /** The same with text on standard input. */
   runWith(stdin: string, ...args: string[]): Promise<Ran>
@@ -108,12 +113,17 @@ export type Cli = {
 /** A user with a home folder of their own. */
 export async function cliFor(t: Context, env: Record<string, string> = {}, parts: Partial<Parts> = {}): Promise<Cli> {
   const folder = await folderOf(t)
-  const whole = { REEVE_CONTEXTS: join(folder, 'contexts'), PATH: process.env.PATH, HOME: folder, ...env }
+  const whole = { REEVE_CONTEXTS: join(folder, 'contexts'), PATH: processEnvironment()['PATH'], HOME: folder, ...env }
   const runWith = async (stdin: string, ...args: string[]) => {
     const written = { stdout: '', stderr: '' }
     const io: Io = {
       stdout: { write: (text) => (written.stdout += text) },
-      stderr: { write: (text) => (written.stderr += text) },
+      stderr: {
+        write: (text) => {
+          written.stderr += text
+          cli.onStderr(text)
+        },
+      },
       readStdin: async () => stdin,
       env: whole,
       workingFolder: folder,
@@ -121,7 +131,14 @@ export async function cliFor(t: Context, env: Record<string, string> = {}, parts
     const code = await runCli(args, io, { ...PARTS, ...parts })
     return { code, ...written }
   }
-  return { env: whole, folder, run: (...args) => runWith('', ...args), runWith }
+  const cli: Cli = {
+    env: whole,
+    folder,
+    onStderr: () => undefined,
+    run: (...args) => runWith('', ...args),
+    runWith,
+  }
+  return cli
 }
 
 const PARTS: Parts = {

@@ -13,7 +13,8 @@ import { EXIT, Failure, usage } from '../failure.ts'
 import { tell, type Io } from '../io.ts'
 import { operationCommand } from '../operation-command.ts'
 import type { Parts } from '../parts.ts'
-import { printableLines } from '../output/printable.ts'
+import { Receipt } from '../../ledger/contract.ts'
+import { printable, printableLines } from '../output/printable.ts'
 import { render } from '../output/render.ts'
 import { shapeOf } from '../shape.ts'
 import { nounCommand } from './operations.ts'
@@ -85,8 +86,14 @@ function addProve(ledger: Command, io: Io, proving: Operation): void {
   const command = operationCommand(io, shapeOf(proving), async ({ given, options }) => {
     using client = clientFor(io, options)
     const answer = await client.call(proving, given)
-    if (typeof answer === 'string') io.stdout.write(printableLines(answer))
-    else await render(io.stdout, formatOf(io, options.output), proving.output, answer)
+    const receipt = Receipt.safeParse(answer)
+    const format = formatOf(io, options.output)
+    if (format !== 'table' || !receipt.success) return render(io.stdout, format, proving.output, answer)
+    const { origin, index, size, leaf, proof } = receipt.data
+    tell(io, printable(`Entry ${index} of ${size} in ${origin}:`))
+    tell(io, printable(leaf))
+    // The proof is what one keeps, so it stands alone on standard output.
+    io.stdout.write(printableLines(proof))
   })
   ledger.addCommand(command.copyInheritedSettings(ledger))
 }

@@ -12,8 +12,7 @@ import { z } from 'zod'
 export function addServerCommands(program: Command, io: Io, parts: Parts): void {
   configured(program.command('start').description('Runs the server until it is told to stop.')).action(
     async (options: ConfigOptions) => {
-      using stopping = untilStopped(io)
-      await parts.start(flagsOf(options), stopping.signal)
+      await parts.start(flagsOf(options))
     },
   )
   configured(
@@ -80,22 +79,5 @@ async function serverVersion(io: Io, options: { context?: string }): Promise<str
     if (!(error instanceof Failure)) throw error
     tell(io, error.message)
     return undefined
-  }
-}
-
-/** The first signal asks for an ordered stop, a second one does not wait for it. */
-function untilStopped(io: Io): Disposable & { readonly signal: AbortSignal } {
-  const controller = new AbortController()
-  const stop = (signal: NodeJS.Signals) => {
-    if (controller.signal.aborted) process.exit(1)
-    tell(io, `${signal}: stopping; once more to stop at once.`)
-    controller.abort(new Error(`stopped by ${signal}`))
-  }
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop)
-  return {
-    signal: controller.signal,
-    [Symbol.dispose]: () => {
-      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.off(signal, stop)
-    },
   }
 }

@@ -35,10 +35,10 @@ function forPeople(out: Output, format: 'table' | 'wide', schema: z.core.$ZodTyp
   return table(columns, format === 'table' && out.isTTY ? out.columns : undefined)
 }
 
-/** The rows of a page, or undefined for what is no page. */
+/** The rows of a page or of a whole list, or undefined for what is neither. */
 export function rowsOf(value: unknown): Record<string, unknown>[] | undefined {
-  if (!isRecord(value) || !Array.isArray(value['items']) || !('nextCursor' in value)) return undefined
-  return value['items'].filter(isRecord)
+  const items = isRecord(value) ? value['items'] : undefined
+  return Array.isArray(items) ? items.filter(isRecord) : undefined
 }
 
 function itemOf(schema: z.core.$ZodType): z.core.$ZodType {

@@ -8,7 +8,10 @@ const NARROWEST = 12
 
 /** Columns under their titles. With `width` the widest are cut until a line fits; whatever is in a cell stays in its line. */
 export function table(columns: readonly Column[], width?: number): string {
-  const safe = columns.map(({ title, cells }) => ({ title: printable(title).toUpperCase(), cells: cells.map(printable) }))
+  const safe = columns.map(({ title, cells }) => ({
+    title: printable(title).toUpperCase(),
+    cells: cells.map(printable),
+  }))
   const widths = safe.map(({ title, cells }) => Math.max(...[title, ...cells].map(widthOf)))
   if (width !== undefined) narrow(widths, width)
   const rows = Math.max(0, ...safe.map(({ cells }) => cells.length))

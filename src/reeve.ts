@@ -1,0 +1,70 @@
+/**
+ * The program. Each command loads what it needs and no more: asking for the version reads no schema, and a client starts no server code.
+ */
+import { processEnvironment } from './kernel/environment.ts'
+import { processIo, tell, type Io } from './cli/io.ts'
+import type { Parts, ServerFlags } from './cli/parts.ts'
+import type { Config } from './kernel/config.ts'
+
+/** Runs one command line and gives its exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  endWithLauncher()
+  const io = processIo(processEnvironment())
+  const [{ runCli }, { VERSION }] = await Promise.all([import('./cli/main.ts'), import('./version.ts')])
+  return runCli(args, io, partsOf(io, VERSION))
+}
+
+function partsOf(io: Io, version: string): Parts {
+  return {
+    version,
+    operations: async () => (await import('./contracts.ts')).operations,
+    start: (given) => start(io, given),
+    migrate: async (given) => {
+      const { migrateExternal } = await import('./server/ground.ts')
+      const { applied, version: schema } = await migrateExternal(await configOf(io, given))
+      return [...applied.map((name) => `${name} is applied.`), `The schema is at ${schema}.`]
+    },
+    // Once through JSON, where a secret says only that it is one.
+    config: async (given) => JSON.parse(JSON.stringify(await configOf(io, given))),
+    verify: async (args, print) => (await import('../verifier/verify.ts')).main(args, print),
+  }
+}
+
+async function configOf(io: Io, { file, flags }: ServerFlags): Promise<Config> {
+  const { loadConfig } = await import('./kernel/config.ts')
+  const { env, workingFolder } = io
+  return loadConfig({ env, workingFolder, flags, ...(file !== undefined && { file }) })
+}
+
+/** Serves until a signal; the process ends with the ordered stop. */
+async function start(io: Io, given: ServerFlags): Promise<void> {
+  const config = await configOf(io, given)
+  const [{ startServer }, { openLog }, { openStop, stopOnSignals }] = await Promise.all([
+    import('./server.ts'),
+    import('./kernel/log.ts'),
+    import('./kernel/stop.ts'),
+  ])
+  const log = openLog(config.log.level)
+  const stop = openStop(log)
+  stopOnSignals(stop, process, log)
+  const { api, gateways, founderLink } = await startServer(config, log, stop)
+  if (api.url !== '') tell(io, `Reeve ${config.node.name} answers at ${api.url}`)
+  for (const { protocol, host, port } of gateways) tell(io, `The ${protocol} gateway listens at ${host}:${port}`)
+  if (founderLink !== undefined) {
+    tell(io, 'Nobody is known here yet. Whoever uses this link within 15 minutes becomes the founder:')
+    tell(io, `\n  reeve enrol --name <you> '${founderLink}'\n`)
+  }
+  await stop.over
+}
+
+/**
+ * Under a Node that was too old, `bin/launch.js` started this process and holds a channel to it. When that end closes, whoever started us is
+ * gone, however it went: a server stops, a command that runs is told.
+ */
+function endWithLauncher(): void {
+  if (process.channel === undefined || process.channel === null) return
+  process.on('disconnect', () => process.kill(process.pid, 'SIGTERM'))
+  process.channel.unref()
+}
+
+if (import.meta.main) process.exitCode = await main(process.argv.slice(2))
