@@ -154,7 +154,7 @@ export const revealEntry = operation({
   function: 'governance',
   resource: 'Ledger',
   params: z.object({ entry: EntryId }),
-  input: z.object({ reason: z.string().min(1).max(1000) }),
+  input: z.strictObject({ reason: personal(z.string().trim().min(3).max(500)).describe('why, in a sentence') }),
   output: z.object({ fields: z.array(Revealed).max(100) }),
   problems: [notFound],
 })
