@@ -26,6 +26,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   cli: ['kernel', 'contracts', ...LOWER.slice(1)],
   contracts: [...LOWER],
   server: [...LOWER, 'gateways', 'connectors', 'one connector', 'contracts'],
+  // What `reeve` starts: the command line, the server and the verifier side by side.
+  program: ['kernel', 'server', 'cli', 'contracts', 'verifier'],
   verifier: [],
 }
 
@@ -62,7 +64,7 @@ function folderOf(path: string): string {
   const [top, first = '', second] = path.split('/')
   if (top === 'verifier') return 'verifier'
   if (top !== 'src') return 'outside'
-  if (second === undefined) return first === 'contracts.ts' ? 'contracts' : 'server'
+  if (second === undefined) return { 'contracts.ts': 'contracts', 'reeve.ts': 'program' }[first] ?? 'server'
   const isInner = path.split('/').length > 3
   if (first === 'gateways' && isInner) return 'one gateway'
   if (first === 'connectors' && isInner) return 'one connector'
@@ -96,7 +98,7 @@ function judge(path: string, from: string, { to, names }: Import): string[] {
   if (into === from && unitOf(path) === unitOf(target)) return why
   if (into === from) return [...why, 'siblings do not know each other']
   if (!(MAY_IMPORT[from] ?? []).includes(into)) return [...why, `${from} may not import ${into}`]
-  if (into === 'kernel' || into === 'contracts' || into.startsWith('one ')) return why
+  if (from === 'program' || into === 'kernel' || into === 'contracts' || into.startsWith('one ')) return why
   const file = target.split('/').slice(2).join('/')
   if (!doorsOf(from, into).includes(file)) why.push(`across folders only ${doorsOf(from, into).join(' or ')}`)
   return why
@@ -222,6 +224,16 @@ const PLANTED: Readonly<Record<string, readonly [path: string, text: string, exp
     'src/cli/x.ts',
     `import { a } from '../access/access.ts'`,
     /only contract.ts/,
+  ],
+  'the program knows no domain': [
+    'src/reeve.ts',
+    `import { a } from './access/access.ts'`,
+    /program may not import access/,
+  ],
+  'nobody stands on the program': [
+    'src/server/x.ts',
+    `import { a } from '../reeve.ts'`,
+    /server may not import program/,
   ],
   'the verifier imports nothing of the rest': [
     'verifier/x.ts',

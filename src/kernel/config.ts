@@ -10,9 +10,6 @@ import { CONFIG_KEYS, type ConfigKey } from './config/keys.ts'
 import { nearest } from './config/nearest.ts'
 import { ConfigSchema, type ConfigValues } from './config/schema.ts'
 
-export { isLoopback, NODE_ROLES } from './config/schema.ts'
-export { processEnvironment } from './environment.ts'
-
 /** What was configured, whole and frozen: paths are absolute and the folders that depend on `home` are filled in. */
 export type Config = Readonly<
   Omit<ConfigValues, 'policies' | 'recordings' | 'ledger'> & {

@@ -4,7 +4,7 @@ const SEQUENCE = 0x30
 const SET = 0x31
 
 /** A tag, a definite length in the shortest form, the content. */
-export function tlv(tag: number, content: Uint8Array): Buffer {
+function tlv(tag: number, content: Uint8Array): Buffer {
   return Buffer.concat([Buffer.of(tag), length(content.length), content])
 }
 

@@ -1,9 +1,9 @@
 import { after } from './timer.ts'
 
 /** A named thing that must hold for this node to take traffic. */
-export type HealthCheck = () => boolean | Promise<boolean>
+type HealthCheck = () => boolean | Promise<boolean>
 
-export type Readiness = { readonly isReady: boolean; readonly checks: Readonly<Record<string, 'ok' | 'failing'>> }
+type Readiness = { readonly isReady: boolean; readonly checks: Readonly<Record<string, 'ok' | 'failing'>> }
 
 export type Health = {
   /** Adds a check until disposed. A check that throws fails. */

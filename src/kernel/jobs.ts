@@ -12,7 +12,7 @@ import { silentLog } from './log.ts'
 import { sleep } from './timer.ts'
 
 /** What a job does. Safe to run twice and at once; `payload` says where to look, never what to do. */
-export type JobTask = (payload: unknown, signal: AbortSignal) => Promise<void>
+type JobTask = (payload: unknown, signal: AbortSignal) => Promise<void>
 
 export type JobOptions = {
   /** Several with one key that have not begun become one. */

@@ -12,7 +12,7 @@ export function nearest(word: string, known: readonly string[]): string | undefi
 }
 
 /** Damerau's distance with adjacent swaps: inserted, removed, changed and swapped letters each count one. */
-export function editDistance(a: string, b: string): number {
+function editDistance(a: string, b: string): number {
   let before: number[] = []
   let above = Array.from({ length: b.length + 1 }, (_, column) => column)
   for (let row = 1; row <= a.length; row += 1) {

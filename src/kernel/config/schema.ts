@@ -12,7 +12,7 @@ const secret = z
   .transform((value) => new Secret(value))
   .meta({ classification: 'secret' })
 
-export const NODE_ROLES = ['control', 'gateway', 'worker'] as const
+const NODE_ROLES = ['control', 'gateway', 'worker'] as const
 
 const Api = z.strictObject({
   host: host.default('127.0.0.1').describe('Address the API listens on.'),

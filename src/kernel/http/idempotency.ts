@@ -10,7 +10,7 @@ import { keyInProgress, keyReused } from './problems.ts'
 export type KeptAnswer = { readonly status: number; readonly body: string }
 
 /** Which write it is: the same key, by the same caller, for the same bytes. */
-export type KeyedRequest = { readonly callerId: string; readonly key: string; readonly requestSha256: Buffer }
+type KeyedRequest = { readonly callerId: string; readonly key: string; readonly requestSha256: Buffer }
 
 /** Answers a repeated write with the first one's answer (the IETF draft on Idempotency-Key), for a day. */
 export type Idempotency = {

@@ -25,7 +25,7 @@ export function checkOrigin(headers: IncomingHttpHeaders, names: ReadonlySet<str
 }
 
 /** The name in a `Host` header, without port and brackets; `undefined` when it is not one. RFC 9110 §7.2 */
-export function hostName(host: string): string | undefined {
+function hostName(host: string): string | undefined {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([a-zA-Z0-9._-]+))(?::\d{1,5})?$/.exec(host)
   return (match?.[1] ?? match?.[2])?.toLowerCase().replace(/\.$/, '')
 }
