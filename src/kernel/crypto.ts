@@ -8,6 +8,7 @@ import {
   sign,
   timingSafeEqual,
   verify,
+  X509Certificate,
 } from 'node:crypto'
 import type { Secret } from './secret.ts'
 
@@ -113,4 +114,19 @@ export function readPublicKey(pem: string): { spki: Buffer; algorithm: 'p-256' |
   } catch {
     return undefined
   }
+}
+
+const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
+
+/** Whether a certificate was issued by this authority (PEM) for clients and holds now. That its key was shown is what TLS proves. */
+export function isClientCertificateOf(authority: string, certificate: X509Certificate, now: Date): boolean {
+  const issuer = new X509Certificate(authority)
+  return (
+    certificate.checkIssued(issuer) &&
+    certificate.verify(issuer.publicKey) &&
+    certificate.validFromDate <= now &&
+    now < certificate.validToDate &&
+    !certificate.ca &&
+    (certificate.keyUsage ?? []).includes(CLIENT_AUTH)
+  )
 }

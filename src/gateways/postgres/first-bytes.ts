@@ -16,6 +16,11 @@ export type Arrived =
 const TLS_YES = Buffer.from('S')
 const NO = Buffer.from('N')
 
+/** The other side went away, or never spoke the protocol: nobody is left to answer, and nothing is wrong here. */
+export class PeerGone extends Error {
+  override readonly name = 'PeerGone'
+}
+
 /** Answers requests for encryption and reads the first real packet. Throws a `WireError`, or the error of the socket. */
 export async function arrive(raw: Socket, context: SecureContext, signal: AbortSignal): Promise<Arrived> {
   let socket = raw
@@ -64,7 +69,7 @@ export async function read(socket: Socket, signal: AbortSignal): Promise<Buffer>
     const chunk: unknown = socket.read()
     if (Buffer.isBuffer(chunk) && chunk.length > 0) return chunk
     await happens(socket, 'readable', signal)
-    if (socket.readableEnded) throw new Error('the client closed the connection')
+    if (socket.readableEnded) throw new PeerGone('the client closed the connection')
   }
 }
 
@@ -77,9 +82,17 @@ async function encrypt(raw: Socket, context: SecureContext, isDirect: boolean, s
     rejectUnauthorized: false,
     ALPNProtocols: ['postgresql'],
   })
-  await happens(tls, 'secure', signal)
-  if (isDirect && tls.alpnProtocol !== 'postgresql') throw violation('direct TLS needs the ALPN protocol "postgresql"')
-  return tls
+  try {
+    await happens(tls, 'secure', signal)
+    // Other protocols inside TLS are kept out by ALPN, as the server does (ProcessSSLStartup); there is no one to explain it to.
+    if (isDirect && tls.alpnProtocol !== 'postgresql') throw new PeerGone('direct TLS without the ALPN protocol')
+    return tls
+  } catch (error) {
+    // Half a handshake: nothing readable can be said over it.
+    tls.destroy()
+    raw.destroy()
+    throw signal.aborted ? error : new PeerGone('the TLS handshake failed', { cause: error })
+  }
 }
 
 /** Waits for one event; the end of the socket, an error and the signal reject. */
@@ -94,8 +107,8 @@ function happens(socket: Socket, event: string, signal: AbortSignal): Promise<vo
       then()
     }
     const onEvent = () => settle(resolve)
-    const onError = (error: Error) => settle(() => reject(error))
-    const onClose = () => settle(() => reject(new Error('the client closed the connection')))
+    const onError = (error: Error) => settle(() => reject(new PeerGone('the connection broke', { cause: error })))
+    const onClose = () => settle(() => reject(new PeerGone('the client closed the connection')))
     const onAbort = () => settle(() => reject(signal.reason))
     if (signal.aborted) return reject(signal.reason)
     socket.once(event, onEvent)

@@ -1,21 +1,24 @@
 import type { LiveSession } from '../gateway.ts'
 import { actionFor } from './actions.ts'
+import { Names } from './names.ts'
 import type { Refusals, RefusalReport } from './refusals.ts'
 import type { Analyser, Analysis } from './sql/analyse.ts'
 import { UnreadableSql } from './sql/class.ts'
-import { subjectOf, type Trace } from './trace.ts'
+import { subjectOf, type Subject, type Trace } from './trace.ts'
 import { readBind, readClose, readExecute, readParse, readQuery } from './wire/decode.ts'
 import { parse, query } from './wire/encode.ts'
 import type { FrameTypes } from './wire/walk.ts'
-import { sqlState, WireError } from './wire/wire-error.ts'
-
-/** A client that keeps more named statements or portals than this is refused. */
-const MOST_NAMES = 10_000
+import { sqlState } from './wire/wire-error.ts'
 
 /** Everything after the login: statements are decided on, the rest is counted. */
 export const sessionClientFrames: FrameTypes = { wanted: 'QPBECFXScf', counted: 'DHd' }
 
-type Portal = { readonly analysis: Analysis; readonly values: readonly string[] }
+type Portal = {
+  readonly analysis: Analysis
+  readonly values: readonly string[]
+  /** How many boundaries had been sent when it was bound. */
+  readonly unit: number
+}
 
 export type GateNeeds = {
   readonly analyser: Analyser
@@ -29,8 +32,10 @@ export type GateNeeds = {
 /** Decides on each frame that the client sends before any of it reaches the server. */
 export class Gate {
   readonly #needs: GateNeeds
-  readonly #statements = new Map<string, Analysis>()
-  readonly #portals = new Map<string, Portal>()
+  readonly #statements = new Names<Analysis>('prepared statements')
+  readonly #portals = new Names<Portal>('portals')
+  /** Portals bound before this many boundaries had been sent are gone. */
+  #portalsSince = 0
 
   constructor(needs: GateNeeds) {
     this.#needs = needs
@@ -67,67 +72,91 @@ export class Gate {
     }
   }
 
+  /** ReadyForQuery outside a transaction: every portal that was bound before is closed. */
+  transactionOver(): void {
+    this.#portalsSince = this.#needs.trace.boundariesAnswered
+    this.#portals.purge((portal) => portal.unit < this.#portalsSince)
+  }
+
   #query(sql: string): Buffer | undefined {
+    const { trace, refusals } = this.#needs
     const analysis = this.#analyse(sql)
     if ('code' in analysis) {
-      this.#needs.trace.query(unreadable, true)
-      return query(this.#needs.refusals.failing(analysis))
+      trace.query(UNREADABLE, true)
+      return query(refusals.failing(analysis))
     }
     const { action, refusal } = this.#decide(analysis)
-    this.#needs.trace.query(subjectOf(analysis, action), refusal !== undefined)
-    return refusal && query(this.#needs.refusals.failing(refusal))
+    trace.query(subjectOf(analysis, action), refusal !== undefined)
+    if (refusal) return query(refusals.failing(refusal))
+    this.#forgetNamed(analysis)
+    return undefined
   }
 
   #parse(bytes: Buffer, start: number, end: number): Buffer | undefined {
     const { statement, sql } = readParse(bytes, start, end)
     const analysis = this.#analyse(sql)
-    if ('code' in analysis) return this.#failParse(statement, unreadable, analysis)
+    if ('code' in analysis) return this.#failParse(statement, UNREADABLE, analysis)
     const { action, refusal } = this.#decide(analysis)
     if (refusal) return this.#failParse(statement, subjectOf(analysis, action), refusal)
-    if (this.#statements.size >= MOST_NAMES && !this.#statements.has(statement)) throw tooMany('prepared statements')
-    this.#statements.set(statement, analysis)
+    const { trace } = this.#needs
+    if (!trace.isSkipping) trace.change('parse', this.#statements.set(statement, analysis))
     return undefined
   }
 
   #bind(bytes: Buffer, start: number, end: number): Buffer | undefined {
+    const { trace } = this.#needs
+    if (trace.isSkipping) return undefined
     const bind = readBind(bytes, start, end)
     const analysis = this.#statements.get(bind.statement)
-    // The server says that there is no such statement.
-    if (!analysis) return undefined
+    if (!analysis) return this.#failParse('', unknown('BIND'), noStatement(bind.statement))
     const { action, refusal } = this.#decide(analysis)
     if (refusal) return this.#failParse('', subjectOf(analysis, action), refusal)
-    if (this.#portals.size >= MOST_NAMES && !this.#portals.has(bind.portal)) throw tooMany('portals')
-    this.#portals.set(bind.portal, { analysis, values: analysis.isSensitive ? [] : shown(bind) })
+    const values = analysis.isSensitive ? NOTHING : shown(bind)
+    trace.change('bind', this.#portals.set(bind.portal, { analysis, values, unit: trace.boundariesSent }))
     return undefined
   }
 
   #execute(name: string): Buffer | undefined {
+    const { trace } = this.#needs
     const portal = this.#portals.get(name)
-    if (!portal) {
-      this.#needs.trace.execute(undefined, false)
-      return undefined
+    if (!portal || portal.unit < this.#portalsSince) {
+      if (trace.isSkipping) return undefined
+      return this.#failParse('', unknown('EXECUTE'), noPortal(name))
     }
     const { action, refusal } = this.#decide(portal.analysis)
     const subject = subjectOf(portal.analysis, action, portal.values)
     if (refusal) return this.#failParse('', subject, refusal)
-    this.#needs.trace.execute(subject, false)
+    trace.execute(subject, false)
+    this.#forgetNamed(portal.analysis)
     return undefined
   }
 
   #close({ kind, name }: { kind: 'S' | 'P'; name: string }): void {
-    if (kind === 'S') this.#statements.delete(name)
-    else this.#portals.delete(name)
+    const { trace } = this.#needs
+    if (!trace.isSkipping) trace.change('close', (kind === 'S' ? this.#statements : this.#portals).delete(name))
+  }
+
+  /**
+   * PREPARE and DECLARE in SQL put something else behind a name that messages use: it is used through SQL from then on, where it was
+   * decided on and is seen.
+   */
+  #forgetNamed({ statements }: Analysis): void {
+    for (const { names } of statements) {
+      if (names) (names.kind === 'statement' ? this.#statements : this.#portals).delete(names.name)
+    }
   }
 
   /** In a pipeline a failing Parse makes the server skip to the Sync, as the refused message's own failure would. */
-  #failParse(statement: string, subject: ReturnType<typeof subjectOf>, report: RefusalReport): Buffer {
-    this.#statements.delete(statement)
-    this.#needs.trace.execute(subject, true)
-    return parse(statement, this.#needs.refusals.failing(report))
+  #failParse(statement: string, subject: Subject, report: RefusalReport): Buffer {
+    const { trace, refusals } = this.#needs
+    // The server drops the unnamed statement before it reads the one that fails.
+    if (statement === '' && !trace.isSkipping) this.#statements.delete('')
+    trace.execute(subject, true)
+    return parse(statement, refusals.failing(report))
   }
 
   #refuseCall(): Buffer {
-    this.#needs.trace.query({ ...unreadable, label: 'FunctionCall' }, true)
+    this.#needs.trace.query(unknown('FUNCTION CALL'), true)
     return query(
       this.#needs.refusals.failing(
         report(sqlState.featureNotSupported, 'Function calls by number are not brokered; send the call as SQL.'),
@@ -145,12 +174,12 @@ export class Gate {
   }
 
   /** The action that the recording names: the highest that the statement needs. */
-  #decide(analysis: Analysis): { action: string; refusal: RefusalReport | undefined } {
+  #decide(analysis: Analysis): Decided {
     const { live, serverMajor } = this.#needs
     let action = 'postgres.session'
     const needs = analysis.assumesMajor > serverMajor ? [...analysis.needs, 'write' as const] : analysis.needs
     for (const need of needs) {
-      if (need === 'forbidden') return { action: 'postgres.forbidden', refusal: never }
+      if (need === 'forbidden') return { action: 'postgres.forbidden', refusal: NEVER }
       const needed = actionFor(need)
       if (needed === undefined) continue
       action = needed
@@ -161,25 +190,47 @@ export class Gate {
   }
 }
 
-const unreadable = { action: 'postgres.unreadable', label: 'unreadable', statement: '', sealed: [] } as const
+type Decided = { readonly action: string; readonly refusal: RefusalReport | undefined }
 
-const never: RefusalReport = {
+const NOTHING: readonly string[] = []
+const UNREADABLE = unknown('UNREADABLE')
+
+const NEVER: RefusalReport = {
   code: sqlState.insufficientPrivilege,
   message:
     'This is never brokered, whatever was granted: it would outlive the session or change how statements are read.',
   hint: 'Leave out PREPARE TRANSACTION and settings of client_encoding and standard_conforming_strings.',
 }
 
+/** Something that was not run because nothing could be decided about it. */
+function unknown(label: string): Subject {
+  return { action: 'postgres.unreadable', label, statement: '', sealed: [] }
+}
+
 function report(code: string, message: string): RefusalReport {
   return { code, message }
 }
 
-function tooMany(what: string): WireError {
-  return new WireError(sqlState.programLimitExceeded, `This session keeps more than ${MOST_NAMES} ${what}.`)
+/** As the server words it, or would: a name that SQL made is used through SQL. */
+function noStatement(name: string): RefusalReport {
+  return {
+    code: '26000',
+    message: name === '' ? 'unnamed prepared statement does not exist' : `prepared statement "${name}" does not exist`,
+    hint: 'A statement that PREPARE made is run by EXECUTE.',
+  }
+}
+
+function noPortal(name: string): RefusalReport {
+  return {
+    code: '34000',
+    message: `portal "${name}" does not exist`,
+    hint: 'A cursor that DECLARE made is read by FETCH.',
+  }
 }
 
 /** Parameters as the recording keeps them: text as text, binary in hexadecimal. */
-function shown(bind: ReturnType<typeof readBind>): string[] {
+function shown(bind: ReturnType<typeof readBind>): readonly string[] {
+  if (bind.values.length === 0) return NOTHING
   return bind.values.map((value, index) => {
     if (value === null) return 'NULL'
     const format = bind.parameterFormats.length === 1 ? bind.parameterFormats[0] : bind.parameterFormats[index]

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
-import { sha256 } from '../../kernel/crypto.ts'
+import type { Clock } from '../../kernel/clock.ts'
+import { isClientCertificateOf, sha256 } from '../../kernel/crypto.ts'
 import { Secret } from '../../kernel/secret.ts'
 import type { Proof } from '../gateway.ts'
 import { read } from './first-bytes.ts'
@@ -12,19 +13,27 @@ const HEADER_BYTES = 5
 const PASSWORD = 112
 const MOST_PASSWORD_BYTES = 1024
 
+/** Who is believed. `allowsPlaintext` exists for measuring only. */
+export type Trust = { readonly clientCa: string; readonly clock: Clock; readonly allowsPlaintext: boolean }
+type Shown = { readonly socket: Socket; readonly isEncrypted: boolean }
+
 /**
  * What the caller shows: the key of a client certificate of ours, else a ticket in the place of the password. A ticket is asked for inside
  * TLS only (core 24): it is a bearer secret, and whoever reads it on the way could use it.
  */
-export async function proofOf(socket: Socket, isEncrypted: boolean, signal: AbortSignal): Promise<Proof> {
+export async function proofOf({ socket, isEncrypted }: Shown, trust: Trust, signal: AbortSignal): Promise<Proof> {
+  if (!isEncrypted && trust.allowsPlaintext) return { kind: 'ticket', secret: await ticketOf(socket, signal) }
   if (!isEncrypted) {
     throw new WireError(
       sqlState.invalidAuthorization,
       'This gateway is reached over TLS only: connect with sslmode=verify-full and sslrootcert set to the installation’s certificate.',
     )
   }
-  const key = socket instanceof TLSSocket && socket.authorized ? socket.getPeerX509Certificate()?.publicKey : undefined
-  if (key) return { kind: 'key', spkiSha256: sha256(key.export({ type: 'spki', format: 'der' })) }
+  const certificate = socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined
+  if (certificate && isClientCertificateOf(trust.clientCa, certificate, trust.clock.now())) {
+    const spki = certificate.publicKey.export({ type: 'spki', format: 'der' })
+    return { kind: 'key', spkiSha256: sha256(spki) }
+  }
   return { kind: 'ticket', secret: await ticketOf(socket, signal) }
 }
 

@@ -29,10 +29,15 @@ export class Refusals {
   failing(report: RefusalReport): string {
     this.#count += 1
     const marker = `${this.#nonce}-${this.#count}.`
-    // What the server skipped after another error is never answered.
+    // What was skipped behind another error is never answered; `forget` comes only when nothing is awaited.
     if (this.#pending.size >= MOST_PENDING) this.#pending.clear()
     this.#pending.set(marker, report)
     return `select '${marker}'::pg_catalog.int4`
+  }
+
+  /** Nothing is awaited any more: what the server did not answer it never will. */
+  forget(): void {
+    if (this.#pending.size > 0) this.#pending.clear()
   }
 
   /** Our ErrorResponse, where `message` is the server's complaint about a marker. */

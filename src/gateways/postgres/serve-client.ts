@@ -1,11 +1,13 @@
 import type { Socket } from 'node:net'
 import type { SecureContext } from 'node:tls'
 import { after } from '../../kernel/timer.ts'
-import { Refused, type Admission, type Ending, type Plane, type Proof } from '../gateway.ts'
+import { Refused, type Admission, type Ending, type LiveSession, type Plane } from '../gateway.ts'
 import type { CancelEntry, CancelKeys } from './cancel-keys.ts'
-import { arrive, type Arrived } from './first-bytes.ts'
-import { proofOf, ticketOf } from './prove.ts'
-import { PostgresSession, ReadMemory } from './session.ts'
+import { FAULT } from './endings.ts'
+import { arrive, PeerGone, type Arrived } from './first-bytes.ts'
+import { proofOf, type Trust } from './prove.ts'
+import { ReadMemory } from './read-memory.ts'
+import { PostgresSession } from './session.ts'
 import { PostgresSettings, upstreamOf } from './settings.ts'
 import type { Analyser } from './sql/analyse.ts'
 import { cancelUpstream, connectUpstream } from './wire/connect.ts'
@@ -14,8 +16,8 @@ import { settleStartup, type StartupRequest } from './wire/startup.ts'
 import { UpstreamError, type Upstream } from './wire/upstream.ts'
 import { sqlState, WireError } from './wire/wire-error.ts'
 
-/** A session that can be told to end; `over` resolves when it has. */
-export type Live = { end(ending: Ending): void; readonly over: Promise<unknown> }
+/** A session that can be told to end. */
+export type Live = Pick<PostgresSession, 'end' | 'drain' | 'checkIdle'>
 
 export type ClientParts = {
   readonly plane: Plane
@@ -23,94 +25,84 @@ export type ClientParts = {
   readonly cancelKeys: CancelKeys
   readonly live: Set<Live>
   readonly context: SecureContext
-  readonly allowsPlaintext: boolean
+  readonly trust: Trust
   readonly socket: Socket
-  readonly onAdmitted: () => void
+  /** Called once the caller is known. */
+  readonly onKnown: () => void
+  /** Fires with an `Ending` when the gateway stops. */
   readonly stopping: AbortSignal
 }
 
 /** PostgreSQL's own authentication_timeout is a minute; a ticket or a certificate needs no person. */
 const ARRIVE_MS = 15_000
+/** A lease may have to be made at a slow target. */
 const ADMIT_MS = 30_000
 const UPSTREAM_MS = 10_000
 const CANCEL_MS = 5_000
+/** A client that does not close gets no more time than it takes to read one sentence. */
+const GOODBYE_MS = 1_000
 
 /** Serves one connection from its first byte to its last. Never rejects. */
 export async function serveClient(parts: ClientParts): Promise<void> {
   const { socket: raw, plane } = parts
   const gone = new AbortController()
+  const onGone = () => gone.abort(new PeerGone('the client is gone'))
   let socket = raw
-  raw.on('error', () => gone.abort(new Error('the client is gone')))
-  raw.on('close', () => gone.abort(new Error('the client is gone')))
-  const late = new AbortController()
-  const signal = AbortSignal.any([gone.signal, late.signal, parts.stopping])
-  let isArriving = true
-  const admitted = () => {
-    if (isArriving) parts.onAdmitted()
-    isArriving = false
-  }
+  raw.on('error', onGone)
+  raw.on('close', onGone)
   try {
-    let arrived: Arrived
-    {
-      using _deadline = after(ARRIVE_MS, () =>
-        late.abort(new WireError(sqlState.protocolViolation, 'The login took too long.')),
-      )
-      arrived = await arrive(raw, parts.context, signal)
-      socket = arrived.socket
-      socket.on('error', () => gone.abort(new Error('the client is gone')))
-      if (arrived.kind === 'cancel') {
-        parts.cancelKeys.cancel(arrived.processId, arrived.key)
-        socket.end()
-        return
-      }
+    const signal = AbortSignal.any([gone.signal, parts.stopping])
+    const late = new AbortController()
+    using _deadline = after(ARRIVE_MS, () =>
+      late.abort(new WireError(sqlState.protocolViolation, 'The login took too long.')),
+    )
+    const arriving = AbortSignal.any([signal, late.signal])
+    const arrived = await arrive(raw, parts.context, arriving)
+    socket = arrived.socket
+    socket.on('error', onGone)
+    if (arrived.kind === 'cancel') {
+      parts.cancelKeys.cancel(arrived.processId, arrived.key)
+      socket.destroySoon()
+      return
     }
-    await serveStartup(parts, arrived, signal, admitted)
+    const request = settleStartup(arrived.packet)
+    if (request.negotiation) socket.write(request.negotiation)
+    const proof = await proofOf(arrived, parts.trust, arriving)
+    _deadline[Symbol.dispose]()
+    await serveKnown(parts, { ...arrived, request, proof }, signal)
   } catch (error) {
     sayGoodbye(socket, error, plane, gone.signal)
-  } finally {
-    admitted()
   }
 }
 
-async function serveStartup(
-  parts: ClientParts,
-  arrived: Arrived & { kind: 'startup' },
-  signal: AbortSignal,
-  admitted: () => void,
-): Promise<void> {
+type Proven = Arrived & { readonly kind: 'startup' } & {
+  readonly request: StartupRequest
+  readonly proof: Awaited<ReturnType<typeof proofOf>>
+}
+
+async function serveKnown(parts: ClientParts, proven: Proven, signal: AbortSignal): Promise<void> {
   const { plane } = parts
-  const { socket, isEncrypted } = arrived
+  const { socket, request, proof } = proven
   const late = new AbortController()
   using _deadline = after(ADMIT_MS, () =>
-    late.abort(new WireError(sqlState.cannotConnectNow, 'The login took too long.')),
+    late.abort(new WireError(sqlState.cannotConnectNow, 'The target did not become ready in time.')),
   )
   const arriving = AbortSignal.any([signal, late.signal])
-  const request = settleStartup(arrived.packet)
-  if (request.negotiation) socket.write(request.negotiation)
-  const proof: Proof =
-    !isEncrypted && parts.allowsPlaintext
-      ? { kind: 'ticket', secret: await ticketOf(socket, arriving) }
-      : await proofOf(socket, isEncrypted, arriving)
-  const clientAddress = socket.remoteAddress ?? parts.socket.remoteAddress ?? 'unknown'
+  const clientAddress = parts.socket.remoteAddress ?? socket.remoteAddress ?? 'unknown'
   await using admission = await plane.admit(
     { proof, target: request.target, account: request.account, clientAddress },
     arriving,
   )
-  if (admission.account.databases.length > 0 && !admission.account.databases.includes(request.database)) {
-    throw new WireError(
-      sqlState.invalidDatabase,
-      `The account ${admission.account.name} of ${admission.target.name} works in: ${admission.account.databases.join(', ')}.`,
-    )
-  }
-  const memory = new ReadMemory()
+  parts.onKnown()
+  refuseDatabase(admission, request.database)
   const settings = PostgresSettings.parse(admission.target.settings)
-  const upstream = await connect(admission, request, settings, memory, AbortSignal.any([arriving, admission.ended]))
-  admitted()
-  await runSession(parts, { ...arrived, request, admission, settings, upstream, memory })
+  const memory = new ReadMemory()
+  const upstream = await connect(admission, request, { settings, memory }, AbortSignal.any([arriving, admission.ended]))
+  _deadline[Symbol.dispose]()
+  await runSession(parts, { ...proven, admission, settings, upstream, memory })
 }
 
-type Connected = Arrived & { kind: 'startup' } & {
-  readonly request: StartupRequest
+type Connected = Proven & {
   readonly admission: Admission
   readonly settings: ReturnType<typeof PostgresSettings.parse>
   readonly upstream: Upstream
@@ -118,71 +110,90 @@ type Connected = Arrived & { kind: 'startup' } & {
 }
 
 async function runSession(parts: ClientParts, connected: Connected): Promise<void> {
-  const { plane, analyser, cancelKeys, live: sessions } = parts
-  const { socket, isEncrypted, request, admission, settings, upstream, memory } = connected
-  const cancel = () => cancelBehind(plane, settings, upstream)
+  const { plane, cancelKeys, live: sessions } = parts
+  const { socket, request, admission, settings, upstream } = connected
+  const cancel = cancelBehind(plane, settings, upstream)
   using key = cancelKeys.issue(request.version, cancel)
+  let live: LiveSession | undefined
   try {
-    const live = await admission.begin()
-    const session = new PostgresSession(
-      {
-        client: socket,
-        isClientEncrypted: isEncrypted,
-        upstream,
-        live,
-        ended: admission.ended,
-        analyser,
-        limits: settings.session,
-        clock: plane.clock,
-        random: plane.random,
-        cancel,
-      },
-      memory,
-    )
-    socket.write(welcome(upstream, key))
-    const over = session.run()
-    const entry = { end: (ending: Ending) => session.end(ending), over }
-    sessions.add(entry)
-    await over
-    sessions.delete(entry)
-  } finally {
-    upstream.socket.destroy()
+    live = await admission.begin()
+    const session = sessionOf(parts, connected, { live, cancel })
+    sessions.add(session)
+    try {
+      socket.write(welcome(upstream, key))
+      const over = session.run()
+      if (parts.stopping.aborted) session.drain(parts.stopping.reason)
+      await over
+    } finally {
+      sessions.delete(session)
+    }
+  } catch (error) {
+    upstream.abort()
+    await live?.close(FAULT)
+    throw error
   }
+}
+
+function sessionOf(
+  { plane, analyser }: ClientParts,
+  { socket, isEncrypted, upstream, admission, settings, memory }: Connected,
+  { live, cancel }: { live: LiveSession; cancel: () => void },
+): PostgresSession {
+  const { clock, random, log } = plane
+  const { ended } = admission
+  return new PostgresSession(
+    {
+      client: socket,
+      isClientEncrypted: isEncrypted,
+      upstream,
+      live,
+      ended,
+      analyser,
+      limits: settings.session,
+      clock,
+      random,
+      log,
+      cancel,
+    },
+    memory,
+  )
+}
+
+function refuseDatabase({ account, target }: Admission, database: string): void {
+  if (account.databases.length === 0 || account.databases.includes(database)) return
+  throw new WireError(
+    sqlState.invalidDatabase,
+    `The account ${account.name} of ${target.name} works in: ${account.databases.join(', ')}.`,
+  )
 }
 
 async function connect(
   admission: Admission,
   request: StartupRequest,
-  settings: Connected['settings'],
-  memory: ReadMemory,
+  { settings, memory }: Pick<Connected, 'settings' | 'memory'>,
   signal: AbortSignal,
 ): Promise<Upstream> {
   const { user, password } = admission.upstream
   const parameters = new Map(request.settings)
   if (!parameters.has('application_name')) parameters.set('application_name', `reeve ${admission.grant.id}`)
+  const options = {
+    ...upstreamOf(settings),
+    user,
+    password,
+    database: request.database,
+    parameters,
+    version: request.version,
+    deadlineMs: UPSTREAM_MS,
+    leastIterations: settings.scramIterations,
+    readBuffer: () => memory.next(),
+  }
   try {
-    return await connectUpstream(
-      {
-        ...upstreamOf(settings),
-        user,
-        password,
-        database: request.database,
-        parameters,
-        version: request.version,
-        deadlineMs: UPSTREAM_MS,
-        leastIterations: settings.scramIterations,
-        readBuffer: () => memory.next(),
-      },
-      signal,
-    )
+    return await connectUpstream(options, signal)
   } catch (error) {
     if (!(error instanceof UpstreamError)) throw error
     const said = error.code === undefined ? '' : ` It answered ${error.code}.`
-    throw new Refused(
-      'target-down',
-      `The target ${admission.target.name} could not be reached: ${error.message}${said}`,
-      { cause: error },
-    )
+    const sentence = `The target ${admission.target.name} could not be reached: ${error.message}${said}`
+    throw new Refused('target-down', sentence, { cause: error })
   }
 }
 
@@ -192,12 +203,20 @@ function welcome(upstream: Upstream, key: CancelEntry): Buffer {
   return Buffer.concat([authenticationOk(), ...statuses, backendKeyData(key.processId, key.key), readyForQuery('I')])
 }
 
-function cancelBehind(plane: Plane, settings: Connected['settings'], upstream: Upstream): void {
-  if (!upstream.cancelKey) return
-  const asked = { ...upstreamOf(settings), deadlineMs: CANCEL_MS }
-  cancelUpstream(asked, upstream.cancelKey, new AbortController().signal).catch((error: unknown) => {
-    plane.log.warn({ err: error }, 'a cancel request did not reach the target')
-  })
+/** Cancels what one upstream connection runs; while one request is under way, more of them are the same. */
+function cancelBehind(plane: Plane, settings: Connected['settings'], upstream: Upstream): () => void {
+  const { cancelKey } = upstream
+  let isUnderWay = false
+  return () => {
+    if (!cancelKey || isUnderWay) return
+    isUnderWay = true
+    cancelUpstream({ ...upstreamOf(settings), deadlineMs: CANCEL_MS }, cancelKey, new AbortController().signal)
+      .catch((error: unknown) => plane.log.warn({ err: error }, 'a cancel request did not reach the target'))
+      .finally(() => {
+        isUnderWay = false
+      })
+      .catch(() => undefined)
+  }
 }
 
 const REFUSED_CODES: Readonly<Record<Refused['code'], string>> = {
@@ -211,13 +230,12 @@ const REFUSED_CODES: Readonly<Record<Refused['code'], string>> = {
 }
 
 function sayGoodbye(socket: Socket, error: unknown, plane: Plane, gone: AbortSignal): void {
-  if (gone.aborted) {
+  if (gone.aborted || error instanceof PeerGone || socket.destroyed) {
     socket.destroy()
     return
   }
   socket.end(errorResponse({ severity: 'FATAL', ...reportOf(error, plane) }))
-  // A client that does not close gets no more time than it takes to read one sentence.
-  after(1_000, () => socket.destroy())
+  after(GOODBYE_MS, () => socket.destroy())
 }
 
 function reportOf(error: unknown, plane: Plane): { code: string; message: string; hint?: string | undefined } {
@@ -226,9 +244,12 @@ function reportOf(error: unknown, plane: Plane): { code: string; message: string
     if (error.cause !== undefined) plane.log.warn({ err: error.cause }, error.message)
     return { code: REFUSED_CODES[error.code], message: error.message }
   }
-  if (typeof error === 'object' && error !== null && 'sentence' in error) {
-    return { code: sqlState.adminShutdown, message: String(error.sentence) }
-  }
+  if (isEnding(error)) return { code: sqlState.adminShutdown, message: error.sentence }
   plane.log.error({ err: error }, 'a connection to the PostgreSQL gateway failed')
-  return { code: 'XX000', message: 'The gateway could not go on; its log says why.' }
+  return { code: 'XX000', message: FAULT.sentence }
+}
+
+/** What signals of the plane carry as their reason. */
+function isEnding(value: unknown): value is Ending {
+  return typeof value === 'object' && value !== null && 'sentence' in value && typeof value.sentence === 'string'
 }

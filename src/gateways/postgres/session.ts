@@ -1,27 +1,45 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '../../kernel/clock.ts'
+import type { Log } from '../../kernel/log.ts'
 import type { Random } from '../../kernel/random.ts'
-import { after, every } from '../../kernel/timer.ts'
+import { after } from '../../kernel/timer.ts'
 import type { Ending, LiveSession } from '../gateway.ts'
+import {
+  CLIENT_CLOSED,
+  CLIENT_LOST,
+  endingOf,
+  FAULT,
+  lastWord,
+  PARSER_UNSAFE,
+  SERVER_PROTOCOL,
+  TARGET_CLOSED,
+} from './endings.ts'
 import { Gate, sessionClientFrames } from './gate.ts'
+import type { ReadMemory } from './read-memory.ts'
 import { Refusals } from './refusals.ts'
 import type { SessionLimits } from './settings.ts'
 import type { Analyser } from './sql/analyse.ts'
 import { Trace } from './trace.ts'
 import { readCommandRows, readParameterStatus, readReadyStatus, readReport } from './wire/decode.ts'
-import { errorResponse } from './wire/encode.ts'
+import { terminate, type TransactionStatus } from './wire/encode.ts'
 import type { Upstream } from './wire/upstream.ts'
 import { FrameWalker, type FrameTypes } from './wire/walk.ts'
 import { sqlState, WireError } from './wire/wire-error.ts'
 
 /** CopyBoth and login messages have no place after the login, so they are in neither list. */
-const sessionServerFrames: FrameTypes = { wanted: 'CESZNAIsG', counted: 'DTdctnH123V' }
+const sessionServerFrames: FrameTypes = { wanted: 'CESZAIsG123', counted: 'DTdctnHNV' }
 
-/** How long an ended session may take to reach the end of the message it is in, and the client to read our last word. */
+/** How long an ended session may take to reach the end of the message it is in, and a peer to read our last word. */
 const BOUNDARY_MS = 250
 const FAREWELL_MS = 1_000
-/** How often idle time and limits are looked at. */
-const LIMITS_MS = 1_000
+/**
+ * Answers owed at once. Above it nothing more is read from the client until half of them came; the server holds back fewer answers than
+ * that (8 KiB of five bytes each), so it never waits for the client while the client waits for it.
+ */
+const MOST_AWAITED = 16_384
+
+const DATA_ROW = 68
+const COPY_DATA = 100
 
 export type SessionParts = {
   readonly client: Socket
@@ -34,27 +52,9 @@ export type SessionParts = {
   readonly limits: SessionLimits
   readonly clock: Clock
   readonly random: Random
+  readonly log: Log
   /** Asks the server to stop what runs. */
   readonly cancel: () => void
-}
-
-/** The memory that the server's bytes are read into, handed over when a write could not finish at once (core 26). */
-export class ReadMemory {
-  static readonly sizeBytes = 64 * 1024
-  #buffer = Buffer.allocUnsafeSlow(ReadMemory.sizeBytes)
-  #isHandedOver = false
-
-  handOver(): void {
-    this.#isHandedOver = true
-  }
-
-  next(): Buffer {
-    if (this.#isHandedOver) {
-      this.#buffer = Buffer.allocUnsafeSlow(ReadMemory.sizeBytes)
-      this.#isHandedOver = false
-    }
-    return this.#buffer
-  }
 }
 
 /** Forwards one connection both ways, deciding and recording, until one side or the grant ends. */
@@ -63,12 +63,19 @@ export class PostgresSession {
   readonly #memory: ReadMemory
   readonly #refusals: Refusals
   readonly #trace: Trace
+  readonly #gate: Gate
   readonly #fromClient: FrameWalker
   readonly #fromServer: FrameWalker
-  readonly #mayListen: boolean
   readonly #over: PromiseWithResolvers<Ending> = Promise.withResolvers()
   #ending: Ending | undefined
   #isAtFarewell = false
+  /** Something may only be said, or cut, when the walk over a chunk is done. */
+  #isWalking = false
+  #isTerminating = false
+  #isHeldBack = false
+  #serverSaidWhy = false
+  #drainingFor: Ending | undefined
+  #status: TransactionStatus = 'I'
   #activeAtMs: number
   #rowsAtStart = 0
 
@@ -77,7 +84,6 @@ export class PostgresSession {
     this.#memory = memory
     this.#activeAtMs = parts.clock.monotonicMs()
     this.#refusals = new Refusals(parts.random)
-    this.#mayListen = parts.live.refusal('postgres.listen') === undefined
     this.#fromServer = new FrameWalker(sessionServerFrames, {
       frame: (type, bytes, start, end) => this.#serverFrame(type, bytes, start, end),
       forward: (bytes, start, end) => this.#toClient(bytes, start, end),
@@ -86,18 +92,21 @@ export class PostgresSession {
       now: () => parts.clock.now(),
       monotonicMs: () => parts.clock.monotonicMs(),
       serverBytes: () => this.#serverBytes(),
+      serverRows: () => this.#fromServer.frames[DATA_ROW] ?? 0,
       record: (operation) => parts.live.record(operation),
     })
-    const gate = new Gate({
+    this.#gate = new Gate({
       analyser: parts.analyser,
       live: parts.live,
       refusals: this.#refusals,
       trace: this.#trace,
       serverMajor: Number.parseInt(parts.upstream.parameters.get('server_version') ?? '0', 10),
-      onTerminate: () => this.end({ reason: 'client-closed', sentence: 'The client closed the session.' }),
+      onTerminate: () => {
+        this.#isTerminating = true
+      },
     })
     this.#fromClient = new FrameWalker(sessionClientFrames, {
-      frame: (type, bytes, start, end) => gate.frame(type, bytes, start, end),
+      frame: (type, bytes, start, end) => (this.#isTerminating ? DROPPED : this.#gate.frame(type, bytes, start, end)),
       forward: (bytes, start, end) => void parts.upstream.socket.write(bytes.subarray(start, end)),
     })
   }
@@ -105,21 +114,25 @@ export class PostgresSession {
   /** Resolves when the session is over, with why. Never rejects. */
   async run(): Promise<Ending> {
     const { client, upstream, ended, live } = this.#parts
-    using _limits = every(LIMITS_MS, () => this.#checkLimits())
     client.on('data', (chunk: Buffer) => this.#onClientData(chunk))
-    client.on('drain', () => upstream.socket.resume())
-    client.on('error', () => this.end(CLIENT_LOST))
-    client.on('close', () => this.end(CLIENT_LOST))
-    upstream.socket.on('drain', () => client.resume())
+    client.on('drain', () => this.#onClientDrain())
+    client.on('error', () => this.#onClientGone())
+    client.on('end', () => this.#onClientGone())
+    client.on('close', () => this.#onClientGone())
+    upstream.socket.on('drain', () => this.#takeMore())
     upstream.socket.on('error', () => this.#onServerGone())
     upstream.socket.on('close', () => this.#onServerGone())
     const onEnded = () => this.end(endingOf(ended))
     const onLost = () => this.end(endingOf(live.lost))
     ended.addEventListener('abort', onEnded, { once: true })
     live.lost.addEventListener('abort', onLost, { once: true })
-    if (ended.aborted) onEnded()
     upstream.start((bytes, length) => this.#onServerData(bytes, length))
     client.resume()
+    // What happened before anybody listened.
+    if (ended.aborted) onEnded()
+    if (live.lost.aborted) onLost()
+    if (client.destroyed) this.#onClientGone()
+    if (upstream.socket.destroyed) this.#onServerGone()
     const ending = await this.#over.promise
     ended.removeEventListener('abort', onEnded)
     live.lost.removeEventListener('abort', onLost)
@@ -133,52 +146,104 @@ export class PostgresSession {
     if (this.#ending) return
     this.#ending = ending
     this.#parts.client.pause()
+    if (!this.#isWalking) this.#wind(ending)
+  }
+
+  /** Ends when nothing runs and no transaction is open: now, or at the next moment that this is so. */
+  drain(ending: Ending): void {
+    this.#drainingFor = ending
+    if (this.#status === 'I' && this.#trace.isIdle) this.end(ending)
+  }
+
+  /** Looks at what no message shows: time without any. */
+  checkIdle(nowMs: number): void {
+    const { limits, client } = this.#parts
+    const isWaiting = this.#trace.isIdle || this.#isHeldBack || client.writableNeedDrain
+    if (isWaiting && nowMs - this.#activeAtMs > limits.idleSeconds * 1000) {
+      this.end({ reason: 'idle', sentence: `The session was idle for ${limits.idleSeconds} seconds.` })
+    }
+  }
+
+  #wind(ending: Ending): void {
     if (!this.#trace.isIdle) this.#parts.cancel()
-    if (ending === CLIENT_LOST || this.#fromServer.owedBytes === 0 || ending.reason === 'client-closed')
-      this.#farewell()
-    else after(BOUNDARY_MS, () => this.#farewell())
+    const isMidMessage = this.#fromServer.owedBytes > 0
+    if (!isMidMessage || ending === CLIENT_LOST || ending === CLIENT_CLOSED) return this.#farewell(ending)
+    this.#parts.upstream.socket.resume()
+    after(BOUNDARY_MS, () => this.#farewell(ending))
   }
 
   #onClientData(chunk: Buffer): void {
-    if (this.#ending) return
+    if (this.#ending || this.#isTerminating) return
     this.#activeAtMs = this.#parts.clock.monotonicMs()
-    try {
-      this.#fromClient.push(chunk)
-    } catch (error) {
-      this.#broken(error, 'client')
-      return
-    }
-    if (this.#parts.upstream.socket.writableNeedDrain) this.#parts.client.pause()
+    this.#walk(this.#fromClient, chunk, chunk.length, 'client')
+    if (this.#trace.size > MOST_AWAITED) this.#isHeldBack = true
+    if (this.#isHeldBack || this.#parts.upstream.socket.writableNeedDrain) this.#parts.client.pause()
+    if (this.#isTerminating && this.#trace.isIdle) this.end(CLIENT_CLOSED)
   }
 
   #onServerData(bytes: Buffer, length: number): boolean {
-    if (this.#isAtFarewell) return false
-    try {
-      if (this.#ending) {
-        this.#fromServer.finishFrame(bytes, length)
-        if (this.#fromServer.owedBytes === 0) this.#farewell()
-      } else this.#fromServer.push(bytes, length)
-    } catch (error) {
-      this.#broken(error, 'server')
-      return false
-    }
+    if (this.#isAtFarewell) return true
     const { client, isClientEncrypted } = this.#parts
+    if (this.#ending) {
+      this.#fromServer.finishFrame(bytes, length)
+      if (this.#fromServer.owedBytes === 0) this.#farewell(this.#ending)
+    } else {
+      this.#activeAtMs = this.#parts.clock.monotonicMs()
+      this.#walk(this.#fromServer, bytes, length, 'server')
+      this.#checkLimits()
+      if (this.#isHeldBack && this.#trace.size <= MOST_AWAITED / 2) {
+        this.#isHeldBack = false
+        this.#takeMore()
+      }
+      if (this.#isTerminating && this.#trace.isIdle) this.end(CLIENT_CLOSED)
+    }
     if (!isClientEncrypted && client.writableLength > 0) this.#memory.handOver()
-    return !client.writableNeedDrain
+    return client.destroyed || !client.writableNeedDrain
+  }
+
+  #walk(walker: FrameWalker, bytes: Buffer, length: number, side: 'client' | 'server'): void {
+    this.#isWalking = true
+    try {
+      walker.push(bytes, length)
+    } catch (error) {
+      this.end(this.#brokenBy(error, side))
+    }
+    this.#isWalking = false
+    if (this.#ending) this.#wind(this.#ending)
   }
 
   #toClient(bytes: Buffer, start: number, end: number): void {
     const { client, isClientEncrypted } = this.#parts
+    if (client.destroyed) return
     const part = bytes.subarray(start, end)
     // TLS finishes a write later, when the memory holds other bytes.
     client.write(isClientEncrypted ? Buffer.from(part) : part)
+  }
+
+  #takeMore(): void {
+    const { client, upstream } = this.#parts
+    if (!this.#ending && !this.#isHeldBack && !upstream.socket.writableNeedDrain) client.resume()
+  }
+
+  #onClientDrain(): void {
+    this.#activeAtMs = this.#parts.clock.monotonicMs()
+    this.#parts.upstream.socket.resume()
   }
 
   #serverFrame(type: number, bytes: Buffer, start: number, end: number): Buffer | undefined {
     switch (type) {
       case 67: // C
         this.#trace.completed(readCommandRows(bytes, start, end) ?? 0)
-        this.#rowsAtStart = this.#fromServer.frames[68] ?? 0
+        this.#rowsAtStart = this.#fromServer.frames[DATA_ROW] ?? 0
+        return undefined
+      case 49: // 1
+        this.#trace.changed('parse')
+        return undefined
+      case 50: // 2
+        this.#trace.changed('bind')
+        return undefined
+      case 51: // 3
+        this.#trace.changed('close')
         return undefined
       case 73: // I
       case 115: // s
@@ -187,9 +252,7 @@ export class PostgresSession {
       case 69: // E
         return this.#serverError(bytes, start, end)
       case 90: // Z
-        readReadyStatus(bytes, start, end)
-        this.#rowsAtStart = this.#fromServer.frames[68] ?? 0
-        this.#trace.ready()
+        this.#ready(readReadyStatus(bytes, start, end))
         return undefined
       case 71: // G
         this.#trace.copyIn()
@@ -198,103 +261,100 @@ export class PostgresSession {
         this.#checkParameter(readParameterStatus(bytes, start, end))
         return undefined
       case 65: // A: a channel crosses grants (core 25)
-        return this.#mayListen ? undefined : Buffer.alloc(0)
+        return this.#parts.live.refusal('postgres.listen') === undefined ? undefined : DROPPED
       default:
         return undefined
     }
   }
 
+  #ready(status: TransactionStatus): void {
+    this.#rowsAtStart = this.#fromServer.frames[DATA_ROW] ?? 0
+    this.#trace.ready()
+    this.#status = status
+    if (status === 'I') this.#gate.transactionOver()
+    if (!this.#trace.isIdle) return
+    this.#refusals.forget()
+    if (this.#drainingFor && status === 'I') this.end(this.#drainingFor)
+  }
+
   #serverError(bytes: Buffer, start: number, end: number): Buffer | undefined {
     const { code, message, severity } = readReport(bytes, start, end)
-    const ours = this.#refusals.substitute(message)
-    if (ours) {
-      this.#trace.failed({ code: ours.report.code, message: ours.report.message })
-      return ours.frame
+    if (severity === 'FATAL' || severity === 'PANIC') {
+      // The server ends the session and says why; closing follows, and whatever ran is cut.
+      this.#serverSaidWhy = true
+      return undefined
     }
-    this.#trace.failed({ code, message })
-    // The server ends the session by itself; what it says goes through, and closing follows.
-    return severity === 'FATAL' && this.#ending ? Buffer.alloc(0) : undefined
+    const ours = this.#refusals.substitute(message)
+    this.#trace.failed(ours ? { code: ours.report.code, message: ours.report.message } : { code, message })
+    return ours?.frame
   }
 
   /** Core 22: what the parser takes for granted must stay so. */
   #checkParameter({ name, value }: { name: string; value: string }): void {
     const isWrong =
       (name === 'standard_conforming_strings' && value !== 'on') || (name === 'client_encoding' && value !== 'UTF8')
-    if (isWrong) {
-      this.end({
-        reason: 'parser-unsafe',
-        sentence: `The server reports ${name} = ${value}, under which statements would be read differently here and there.`,
-      })
-    }
+    if (isWrong) this.end(PARSER_UNSAFE)
   }
 
   #checkLimits(): void {
-    const { limits, clock } = this.#parts
-    const idleMs = clock.monotonicMs() - this.#activeAtMs
-    if (this.#trace.isIdle && idleMs > limits.idleSeconds * 1000) {
-      this.end({ reason: 'idle', sentence: `The session was idle for ${limits.idleSeconds} seconds.` })
+    const { rowsPerStatement, bytesPerSession } = this.#parts.limits
+    if ((this.#fromServer.frames[DATA_ROW] ?? 0) - this.#rowsAtStart > rowsPerStatement) {
+      this.end({ reason: 'row-limit', sentence: `A statement returned more than ${rowsPerStatement} rows.` })
     }
-    if ((this.#fromServer.frames[68] ?? 0) - this.#rowsAtStart > limits.rowsPerStatement) {
-      this.end({ reason: 'row-limit', sentence: `A statement returned more than ${limits.rowsPerStatement} rows.` })
-    }
-    if (this.#serverBytes() > limits.bytesPerSession) {
-      this.end({ reason: 'byte-limit', sentence: `The session returned more than ${limits.bytesPerSession} bytes.` })
+    if (this.#serverBytes() > bytesPerSession) {
+      this.end({ reason: 'byte-limit', sentence: `The session returned more than ${bytesPerSession} bytes.` })
     }
   }
 
   #serverBytes(): number {
     const { payloadBytes } = this.#fromServer
-    return (payloadBytes[68] ?? 0) + (payloadBytes[100] ?? 0)
+    return (payloadBytes[DATA_ROW] ?? 0) + (payloadBytes[COPY_DATA] ?? 0)
   }
 
-  #broken(error: unknown, side: 'client' | 'server'): void {
-    const isTheirs = error instanceof WireError
-    this.end({
-      reason: isTheirs ? `${side}-protocol` : 'gateway-fault',
-      sentence:
-        isTheirs && side === 'client' ? error.message : 'The session cannot go on: a message could not be read.',
-    })
+  #brokenBy(error: unknown, side: 'client' | 'server'): Ending {
+    if (error instanceof WireError) {
+      if (side === 'server') return SERVER_PROTOCOL
+      const isLimit = error.code === sqlState.programLimitExceeded
+      return { reason: isLimit ? 'client-limit' : 'client-protocol', sentence: error.message }
+    }
+    this.#parts.log.error({ err: error, session: this.#parts.live.id }, 'a session failed in the gateway')
+    return FAULT
+  }
+
+  /** After Terminate the server finishes what it was told; without it nobody waits for the answers, so what runs is cancelled. */
+  #onClientGone(): void {
+    if (!this.#isTerminating) this.end(CLIENT_LOST)
   }
 
   #onServerGone(): void {
-    this.end({ reason: 'target-closed', sentence: 'The target closed the connection.' })
-    this.#farewell()
+    this.end(this.#isTerminating ? CLIENT_CLOSED : TARGET_CLOSED)
+    this.#farewell(this.#ending ?? TARGET_CLOSED)
   }
 
-  #farewell(): void {
+  #farewell(ending: Ending): void {
     if (this.#isAtFarewell) return
     this.#isAtFarewell = true
-    const { client, upstream } = this.#parts
-    const ending = this.#ending ?? CLIENT_LOST
-    upstream.socket.destroy()
-    if (ending === CLIENT_LOST || ending.reason === 'client-closed') client.destroySoon()
-    else {
-      if (!client.destroyed && this.#fromServer.owedBytes === 0) client.write(lastWord(ending))
-      client.end()
-      after(FAREWELL_MS, () => client.destroy())
-    }
+    this.#leaveServer(ending)
+    const { client } = this.#parts
+    const isGone = ending === CLIENT_LOST || ending === CLIENT_CLOSED
+    const isSaid = ending === TARGET_CLOSED && this.#serverSaidWhy
+    if (!isGone && !isSaid && !client.destroyed && this.#fromServer.owedBytes === 0) client.write(lastWord(ending))
+    client.end()
+    after(FAREWELL_MS, () => client.destroy())
     this.#over.resolve(ending)
   }
-}
 
-const CLIENT_LOST: Ending = { reason: 'client-lost', sentence: 'The client is gone.' }
-
-const CODES: Readonly<Record<string, string>> = {
-  'client-protocol': sqlState.protocolViolation,
-  'row-limit': sqlState.programLimitExceeded,
-  'byte-limit': sqlState.programLimitExceeded,
-  idle: '57P05',
-  'target-closed': '08006',
-}
-
-function lastWord({ reason, sentence }: Ending): Buffer {
-  return errorResponse({ severity: 'FATAL', code: CODES[reason] ?? sqlState.adminShutdown, message: sentence })
-}
-
-function endingOf(signal: AbortSignal): Ending {
-  const reason: unknown = signal.reason
-  if (typeof reason === 'object' && reason !== null && 'reason' in reason && 'sentence' in reason) {
-    return { reason: String(reason.reason), sentence: String(reason.sentence) }
+  /** Politely where nothing is under way; else what was sent and is not yet read must not run any more. */
+  #leaveServer(ending: Ending): void {
+    const { upstream } = this.#parts
+    const { socket } = upstream
+    const isQuiet = this.#trace.isIdle && socket.writableLength === 0 && this.#fromClient.owedBytes === 0
+    if (!isQuiet) return upstream.abort()
+    if (ending !== CLIENT_CLOSED) socket.write(terminate())
+    socket.end()
+    socket.resume()
+    after(FAREWELL_MS, () => socket.destroy())
   }
-  return { reason: 'ended', sentence: 'The grant ended.' }
 }
+
+const DROPPED = Buffer.alloc(0)

@@ -13,6 +13,10 @@ export function upstreamOf(settings: z.output<typeof PostgresSettings>): {
   const { host, port, tls } = settings
   return {
     address: host.startsWith('/') ? { socketPath: `${host}/.s.PGSQL.${port}` } : { host, port },
-    tls: { mode: tls.mode, ...(tls.ca !== undefined && { ca: tls.ca }) },
+    tls: {
+      mode: tls.mode,
+      ...(tls.ca !== undefined && { ca: tls.ca }),
+      ...(tls.serverName !== undefined && { serverName: tls.serverName }),
+    },
   }
 }

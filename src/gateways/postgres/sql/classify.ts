@@ -17,6 +17,8 @@ export type Statement = {
   readonly tables: readonly string[]
   /** On a server older than this, words of the statement may mean somebody's own functions: take it for `write` there. */
   readonly assumesMajor: number
+  /** PREPARE and DECLARE name something that messages of the protocol can use as well. */
+  readonly names: { readonly kind: 'statement' | 'portal'; readonly name: string } | undefined
 }
 
 type Findings = {
@@ -52,7 +54,14 @@ export function classifyStatement(statement: TreeObject): Statement {
     needs,
     tables: [...findings.tables].filter((name) => !findings.commonTables.has(name)).slice(0, MOST_TABLES),
     assumesMajor: findings.assumesMajor,
+    names: namedBy(statement),
   }
+}
+
+function namedBy({ PrepareStmt, DeclareCursorStmt }: TreeObject): Statement['names'] {
+  if (isTreeObject(PrepareStmt)) return { kind: 'statement', name: String(PrepareStmt.name) }
+  if (isTreeObject(DeclareCursorStmt)) return { kind: 'portal', name: String(DeclareCursorStmt.portalname) }
+  return undefined
 }
 
 function settleNeeds(found: ReadonlySet<StatementClass>): [StatementClass, ...StatementClass[]] {

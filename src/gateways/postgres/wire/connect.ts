@@ -100,7 +100,7 @@ async function startSession(options: UpstreamOptions, transport: Transport, rand
   inbox.settle()
   socket.pause()
   const start: Upstream['start'] = (sink) => inbox.start(socket, sink)
-  return { socket, parameters, cancelKey, version, isEncrypted: transport.isEncrypted, start }
+  return { socket, parameters, cancelKey, version, isEncrypted: transport.isEncrypted, abort: transport.abort, start }
 }
 
 /** Proves who we are, and insists on the server's proof where the mechanism has one. */

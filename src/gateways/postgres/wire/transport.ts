@@ -13,7 +13,11 @@ export type Transport = {
   readonly isEncrypted: boolean
   /** The certificate's chain was checked against a root we chose. */
   readonly isVerified: boolean
+  readonly abort: () => void
 }
+
+/** A peer that vanished without a word is noticed after this and a few probes. */
+const KEEP_ALIVE_MS = 30_000
 
 type Encryption = 'none' | 'if-offered' | 'required'
 type Wanted = Pick<UpstreamOptions, 'address' | 'tls' | 'readBuffer'>
@@ -27,12 +31,13 @@ export async function openTransport(wanted: Wanted, encryption: Encryption, sign
   signal.addEventListener('abort', onAbort, { once: true })
   try {
     socket.setNoDelay(true)
+    socket.setKeepAlive(true, KEEP_ALIVE_MS)
     await settled(socket, 'connect', unreachable)
-    if (encryption === 'none') return plain(socket, inbox, wanted.readBuffer !== undefined)
+    if (encryption === 'none') return plain(socket, inbox, wanted)
     const isDirect = wanted.tls.negotiation === 'direct' && encryption === 'required'
     if (!isDirect && (await askForTls(socket)) === 'N') {
       if (encryption === 'required') throw new UpstreamError('tls', 'The server does not offer TLS.')
-      return plain(socket, inbox, false)
+      return plain(socket, inbox, { address: wanted.address })
     }
     return await encrypt(socket, inbox, wanted, isDirect)
   } catch (error) {
@@ -56,9 +61,22 @@ function netOptions({ address, readBuffer }: Wanted, encryption: Encryption, inb
   }
 }
 
-function plain(socket: Socket, inbox: Inbox, hasReadBuffer: boolean): Transport {
-  attach(socket, inbox, !hasReadBuffer)
-  return { socket, inbox, certificate: undefined, isEncrypted: false, isVerified: false }
+function plain(
+  socket: Socket,
+  inbox: Inbox,
+  { address, readBuffer }: Pick<Wanted, 'address' | 'readBuffer'>,
+): Transport {
+  attach(socket, inbox, readBuffer === undefined)
+  const abort = aborter(socket, address)
+  return { socket, inbox, certificate: undefined, isEncrypted: false, isVerified: false, abort }
+}
+
+/** A reset makes the server's system forget what the server has not read; a Unix socket has no such thing. */
+function aborter(raw: Socket, address: Address): () => void {
+  return () => {
+    if ('socketPath' in address || raw.destroyed) raw.destroy()
+    else raw.resetAndDestroy()
+  }
 }
 
 function attach(socket: Socket, inbox: Inbox, readsEvents: boolean): void {
@@ -87,7 +105,7 @@ async function askForTls(socket: Socket): Promise<'S' | 'N'> {
 }
 
 async function encrypt(raw: Socket, inbox: Inbox, { address, tls }: Wanted, isDirect: boolean): Promise<Transport> {
-  const host = 'host' in address ? address.host : ''
+  const host = tls.serverName ?? ('host' in address ? address.host : '')
   const isVerified = tls.mode === 'verify-ca' || tls.mode === 'verify-full' || tls.ca !== undefined
   const socket = connectTls({
     socket: raw,
@@ -106,7 +124,8 @@ async function encrypt(raw: Socket, inbox: Inbox, { address, tls }: Wanted, isDi
   if (isDirect && socket.alpnProtocol !== 'postgresql')
     throw new UpstreamError('tls', 'The server does not speak PostgreSQL over direct TLS.')
   attach(socket, inbox, true)
-  return { socket, inbox, certificate: certificateOf(socket), isEncrypted: true, isVerified }
+  const abort = aborter(raw, address)
+  return { socket, inbox, certificate: certificateOf(socket), isEncrypted: true, isVerified, abort }
 }
 
 function certificateOf(socket: TLSSocket): Buffer | undefined {

@@ -16,6 +16,8 @@ export type TlsChoice = {
   readonly ca?: string
   readonly cert?: string
   readonly key?: Secret
+  /** The name in the server's certificate, where it is not the host's. */
+  readonly serverName?: string
 }
 
 export type UpstreamOptions = {
@@ -46,6 +48,8 @@ export type Upstream = {
   readonly cancelKey: { readonly processId: number; readonly key: Buffer } | undefined
   readonly version: number
   readonly isEncrypted: boolean
+  /** Drops the connection at once: what was sent and not yet read by the server is lost, where the system can do that (a TCP reset). */
+  abort(): void
   /** Nothing is read until this is called; what came behind ReadyForQuery is delivered first. */
   start(sink: Sink): void
 }
