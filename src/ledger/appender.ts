@@ -6,6 +6,7 @@
 import pg from 'pg'
 import type { Clock } from '../kernel/clock.ts'
 import { clientConfig, type Connection } from '../kernel/db.ts'
+import { reach } from '../kernel/fault.ts'
 import type { Log } from '../kernel/log.ts'
 import { unavailable } from '../kernel/problem.ts'
 import { newId, type Random } from '../kernel/random.ts'
@@ -194,7 +195,9 @@ class Writer {
       try {
         const client = this.#client ?? (await this.connect())
         const values = [this.#batch, this.#id, batch.at, this.#options.nodeId, batch.size, batch.bodies]
+        await reach('appender.before-write')
         await client.query({ name: 'append', text: APPEND, values })
+        await reach('appender.written')
         batch.resolve()
         return true
       } catch (error) {
