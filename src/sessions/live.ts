@@ -2,10 +2,13 @@
  * The sessions of this process, and those that a dead process left behind. A session's row is opened in the transaction that starts its use
  * and closed in one that carries the recording's digest; a close that fails is tried until it succeeds, by this node or, after its death, by another.
  */
+import { sha256 } from '../kernel/crypto.ts'
 import { transact, type Db } from '../kernel/db.ts'
 import type { Log } from '../kernel/log.ts'
 import { secondsAfter } from '../kernel/clock.ts'
 import { every } from '../kernel/timer.ts'
+import { SYSTEM, type Fact } from '../ledger/ledger.ts'
+import { sessionSealed } from './contract.ts'
 import { orphanDigest } from './orphan.ts'
 import { FLUSH_EVERY_MS, PendingWork } from './recording/recorder.ts'
 import type { RecordingStore } from './recording/store.ts'
@@ -20,7 +23,7 @@ export type LiveSessions = AsyncDisposable & {
   run(opened: OpenedSession): Promise<RunningSession>
   /** Seals the recording and closes the row; `also` joins that transaction. Resolves when committed, or when it will be tried again. */
   close(session: RunningSession, reason: string, also?: AlsoInClose): Promise<void>
-  /** Looks which sessions of this node somebody asked to end: after a hint, after every reconnection, and every few seconds. */
+  /** Looks which sessions of this node somebody asked to end: after a hint, after every reconnection, and every second. Never rejects. */
   recheck(): Promise<void>
   /** Enters a seal of every recording that went on. */
   sealAll(): Promise<void>
@@ -84,7 +87,12 @@ class Live implements LiveSessions {
 
   async recheck(): Promise<void> {
     if (this.#running.size === 0) return
-    for (const id of await stopsAsked(this.#needs.db, this.#needs.nodeId)) this.#running.get(id)?.stop()
+    try {
+      for (const id of await stopsAsked(this.#needs.db, this.#needs.nodeId)) this.#running.get(id)?.stop()
+    } catch (error) {
+      // Called on hints, where nobody waits for it; the next look is a second away.
+      this.#needs.log.warn({ err: error }, 'it could not be read which sessions are asked to end')
+    }
   }
 
   async sealAll(): Promise<void> {
@@ -132,7 +140,6 @@ class Live implements LiveSessions {
   async #catchUp(): Promise<void> {
     await this.#retryClosings()
     await this.recheck()
-    await this.sweep()
   }
 
   async #retryClosings(): Promise<void> {
@@ -143,15 +150,39 @@ class Live implements LiveSessions {
     const unclosed = this.#unclosed.get(id)
     if (!unclosed) return
     const { closing, also } = unclosed
-    await transact(this.#needs.db, async (tx) => {
-      const cause = await closeSession(tx, this.#needs, closing)
-      await also?.(tx, cause)
+    const cause = await transact(this.#needs.db, async (tx) => {
+      const entry = await closeSession(tx, this.#needs, closing)
+      await also?.(tx, entry)
+      return entry
     })
+    // Another node took this one for dead and closed the session: what was recorded since is sealed too.
+    if (cause === undefined) await this.#needs.ledger.observe(sealOf(closing))
     this.#unclosed.delete(id)
   }
 
   #inBackground(work: Promise<unknown>, sentence: string): void {
     work.catch((error: unknown) => this.#needs.log.warn({ err: error }, sentence))
+  }
+}
+
+function sealOf({
+  id,
+  grantId,
+  recordingBytes,
+  recordingSha256,
+  operations,
+}: Closing): Fact<typeof sessionSealed.facts.shape> {
+  return {
+    event: sessionSealed,
+    actor: SYSTEM,
+    resource: { type: 'Session', id },
+    grantId,
+    outcome: 'done',
+    facts: {
+      recordingBytes,
+      recordingSha256: recordingSha256?.toString('hex') ?? sha256('').toString('hex'),
+      operations,
+    },
   }
 }
 

@@ -178,6 +178,26 @@ test('sessions of a dead node are closed with what it left, those of a live one 
   assert.equal((await verify(w.needs, orphan.session.id)).verdict, 'intact')
 })
 
+test('a node that was only taken for dead seals what it recorded after its sessions were closed for it', async (t) => {
+  const w = await sessionWorld(t)
+  const other = openLiveSessions({ ...w.needs, nodeId: await addNode(w.db) })
+  const { session } = await w.begin()
+  session.record(operation())
+  await w.live.sealAll()
+  const longAgo = new Date(Date.now() - 16_000)
+  await w.db.updateTable('node').set({ heartbeatAt: longAgo }).where('id', '=', w.needs.nodeId).execute()
+  assert.equal(await other.sweep(), 1)
+  await other[Symbol.asyncDispose]()
+
+  session.record(operation())
+  await w.live.close(session, 'closed')
+
+  assert.equal((await findSession(w.db, session.id)).endReason, 'node-lost')
+  assert.equal(w.live.counts().unclosed, 0)
+  const found = await verify(w.needs, session.id)
+  assert.deepEqual([found.verdict, found.operations], ['intact', 2])
+})
+
 test('a close that the database refuses is kept and tried again', async (t) => {
   const w = await sessionWorld(t)
   const { session } = await w.begin()
