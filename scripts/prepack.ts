@@ -1,0 +1,16 @@
+/**
+ * Makes what a package needs and a clone does not: JavaScript, since Node strips no types below node_modules (core 27). `dist/` mirrors the
+ * tree, so that code finds its data (migrations, policies, package.json) at the same places in both.
+ */
+import { execFileSync } from 'node:child_process'
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+const root = join(import.meta.dirname, '..')
+const dist = join(root, 'dist')
+
+rmSync(dist, { recursive: true, force: true })
+execFileSync(join(root, 'node_modules', '.bin', 'tsc'), ['-p', join(root, 'tsconfig.build.json')], { stdio: 'inherit' })
+for (const folder of ['migrations', 'policies']) cpSync(join(root, folder), join(dist, folder), { recursive: true })
+const { name, version, type } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+writeFileSync(join(dist, 'package.json'), `${JSON.stringify({ name, version, type }, undefined, 2)}\n`)
