@@ -11,7 +11,7 @@ import { openAuthority, keepServerCertificate, type Authority } from './kernel/c
 import { openHealth, type Health } from './kernel/health.ts'
 import { openApi, type ApiServer } from './kernel/http/server.ts'
 import { openIdempotency } from './kernel/http/idempotency.ts'
-import { openApiDocument } from './kernel/http/openapi.ts'
+import { apiDocuments } from './kernel/http/openapi.ts'
 import { spkiSha256 } from './kernel/key-pair.ts'
 import { INSTALLATION_PATH, type Installation } from './kernel/installation.ts'
 import type { Log } from './kernel/log.ts'
@@ -135,7 +135,7 @@ function apiOptions(parts: ApiParts): Parameters<typeof openApi>[0] {
     names: namesOf(config),
     ...domains.api,
     documents: {
-      '/v1/openapi.json': openApiDocument(operations, VERSION),
+      ...apiDocuments(operations, VERSION),
       [INSTALLATION_PATH]: installation,
     },
     idempotency: openIdempotency(ground.db, ground),

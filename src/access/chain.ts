@@ -31,7 +31,7 @@ export async function chainOf(db: Db, caller: Caller, input: RequestAccess): Pro
     }
     return { requester, subject, onBehalfOf: requester, triggeredBy, proof: 'token' }
   }
-  const proof = caller.proof === 'mtls' ? 'mtls' : 'token'
+  const { proof } = caller
   if (input.onBehalfOf === undefined) return { requester, subject: requester, onBehalfOf: null, triggeredBy, proof }
   const onBehalfOf = await findIdentity(db, input.onBehalfOf)
   if (requester.kind !== 'agent' || onBehalfOf.kind !== 'human' || requester.sponsorId !== onBehalfOf.id) {

@@ -39,9 +39,15 @@ import { openNode, type RunningNode } from '../kernel/nodes.ts'
 import { systemRandom } from '../kernel/random.ts'
 import type { Stop } from '../kernel/stop.ts'
 import { every } from '../kernel/timer.ts'
-import { openAppender } from '../ledger/appender.ts'
-import { openLedger } from '../ledger/ledger.ts'
-import { openSequencer } from '../ledger/sequencer.ts'
+import {
+  ledgerRoutes,
+  openAppender,
+  openLedger,
+  openSequencer,
+  openWitnesses,
+  settle,
+  type Sequencer,
+} from '../ledger/ledger.ts'
 import { openDecisionPoint } from '../policy/policy.ts'
 import {
   folderStore,
@@ -123,6 +129,7 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
     ...accessRoutes({ ...base, ...access, ends, certify: certifier(parts.authority, ground) }),
     ...credentialRoutes({ ...base, wake: () => obligations.wake() }),
     ...sessionRoutes(sessions),
+    ...ledgerRoutes(base),
   ]
   return {
     node,
@@ -141,18 +148,12 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
   }
 }
 
-async function openTheLedger({ config, ground, log, stop }: DomainParts, nodeId: string) {
+async function openTheLedger(parts: DomainParts, nodeId: string) {
+  const { config, ground, log, stop } = parts
   const { db, connection, clock, seal } = ground
   const needs = { clock, random: systemRandom, seal }
-  const sequencer = config.node.roles.includes('worker')
-    ? openSequencer({
-        ...needs,
-        connection,
-        log,
-        origin: config.ledger.origin,
-        checkpointFile: config.ledger.checkpointFile,
-      })
-    : undefined
+  await settle(db, log)
+  const sequencer = config.node.roles.includes('worker') ? openSigning(parts) : undefined
   const appender = await openAppender({
     connection,
     nodeId,
@@ -161,10 +162,34 @@ async function openTheLedger({ config, ground, log, stop }: DomainParts, nodeId:
     log,
     onDurable: () => sequencer?.wake(),
   })
-  // What others still have to say goes before the appender closes, and all of it gets its place before the sequencer does.
-  if (sequencer) stop.add('sequencer', sequencer)
+  // What others still have to say goes before the appender closes.
   stop.add('appender', appender)
   return openLedger(needs, { appender, db })
+}
+
+/** The sequencer, and the witnesses that cosign what it signs. */
+function openSigning({ config, ground, log, metrics, stop }: DomainParts): Sequencer {
+  const { db, connection, clock, seal } = ground
+  const losses = metrics.counter('reeve_ledger_witness_losses', 'Checkpoints that a witness did not cosign.', [
+    'witness',
+  ])
+  const witnesses = openWitnesses(
+    { db, clock, log, onWitnessLoss: (witness) => losses.inc({ witness }) },
+    config.ledger.witnesses,
+  )
+  stop.add('witnesses', witnesses)
+  const sequencer = openSequencer({
+    clock,
+    random: systemRandom,
+    seal,
+    connection,
+    log,
+    origin: config.ledger.origin,
+    checkpointFile: config.ledger.checkpointFile,
+    onSigned: (signed) => witnesses.offer(signed),
+  })
+  stop.add('sequencer', sequencer)
+  return sequencer
 }
 
 /** How often the open obligations are counted for the metrics. */

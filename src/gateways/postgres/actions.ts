@@ -7,9 +7,9 @@ export const postgresActions: readonly GatewayAction[] = [
   action('write', 'change', 1, 'Changes rows, takes locks, calls functions of unknown effect.', {}),
   action('listen', 'change', 2, 'Listens on and notifies channels, which cross grants (core 25).', {}),
   action('schema', 'change', 1, 'Creates, changes and drops objects; runs code nobody can see into.', {}),
-  action('privilege', 'admin', 0, 'Changes roles, memberships, ownership and rights.', { reason: 'required' }),
-  action('superuser', 'admin', 0, 'Changes the cluster itself.', { reason: 'required' }),
-  action('program', 'admin', 0, 'Runs programs and reads files on the server’s machine.', { reason: 'required' }),
+  action('privilege', 'admin', 0, 'Changes roles, memberships, ownership and rights.', { reason: '' }),
+  action('superuser', 'admin', 0, 'Changes the cluster itself.', { reason: '' }),
+  action('program', 'admin', 0, 'Runs programs and reads files on the server’s machine.', { reason: '' }),
 ]
 
 /** The actions that classes need. Classes that every session may use, and what is never granted, have none. */
