@@ -126,7 +126,7 @@ export class Gate {
     const { action, refusal } = this.#decide(portal.analysis)
     const subject = subjectOf(portal.analysis, action, portal.values)
     if (refusal) return this.#failParse('', subject, refusal)
-    trace.execute(subject, false)
+    trace.execute(subject)
     this.#forgetNamed(portal.analysis)
     return undefined
   }
@@ -151,7 +151,7 @@ export class Gate {
     const { trace, refusals } = this.#needs
     // The server drops the unnamed statement before it reads the one that fails.
     if (statement === '' && !trace.isSkipping) this.#statements.delete('')
-    trace.execute(subject, true)
+    trace.refuse(subject)
     return parse(statement, refusals.failing(report))
   }
 

@@ -98,9 +98,16 @@ export class Trace {
     this.#push('query', subject, isRefused)
   }
 
-  execute(subject: Subject, isRefused: boolean): void {
-    if (this.#isSkipping) this.#skipped(subject, isRefused)
-    else this.#push('execute', subject, isRefused)
+  execute(subject: Subject): void {
+    if (this.#isSkipping) this.#skipped(subject, false)
+    else this.#push('execute', subject, false)
+  }
+
+  /** A message of the extended protocol went on as one that fails: what follows is skipped for certain. */
+  refuse(subject: Subject): void {
+    if (this.#isSkipping) return this.#skipped(subject, true)
+    this.#push('execute', subject, true)
+    this.#isSkipping = true
   }
 
   sync(): void {
@@ -169,15 +176,15 @@ export class Trace {
 
   #skipToSync(error: OperationError): void {
     const undone: { undo: Undo; isFirst: boolean }[] = []
-    let hasFailed = false
+    let isFirst = true
+    // Where a Parse or a Bind failed, the operation it was for comes next.
+    let why = error
     let head = this.#awaited[this.#at]
     for (; head && head.kind !== 'sync'; head = this.#awaited[this.#at]) {
-      const { undo } = head
-      const isFirst = !hasFailed
-      hasFailed = true
-      if (undo) undone.push({ undo, isFirst })
-      // A refusal is recorded as ours, whichever error stopped it.
-      head.error = isFirst || head.isRefused ? error : SKIPPED
+      if (head.undo) undone.push({ undo: head.undo, isFirst })
+      isFirst = false
+      head.error = head.isRefused ? error : why
+      if (head.subject) why = SKIPPED
       this.#finish(head, 'failed')
     }
     for (const { undo, isFirst } of undone.toReversed()) undo(isFirst)
