@@ -90,13 +90,13 @@ test('no interleaving of approve, deny, withdraw, revoke, expire, use and releas
   )
 })
 
-/** One that waits for two approvals and carries one use; one that waits and carries three, two at once; one that is granted at once. */
+/** Two that wait for two approvals, for one use and for three; one that is granted at once, for one connection at a time. */
 async function begin(world: AccessWorld, people: readonly Identity[]): Promise<Run> {
   const { dave, ask } = world
   const requests = [
     await ask(dave, { purpose: 'long', uses: 1, connections: 3, ttlSeconds: 120 }),
     await ask(dave, { purpose: 'long', uses: 3, connections: 2, ttlSeconds: 300 }),
-    await ask(dave, { purpose: 'long', actions: ['postgres.read'], uses: 2, connections: 2, ttlSeconds: 200 }),
+    await ask(dave, { purpose: 'long', actions: ['postgres.read'], uses: 3, connections: 1, ttlSeconds: 200 }),
   ]
   const grantId = requests[2]?.grantId ?? ''
   return {
