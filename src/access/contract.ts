@@ -206,6 +206,7 @@ export const issueTicket = operation({
   input: z.strictObject({ isSingleUse: shown(z.boolean()).default(false) }),
   output: IssuedTicket,
   status: 201,
+  rate: 'tight',
   problems: [notFound, grantOver],
 })
 export const issueKey = operation({
