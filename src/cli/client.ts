@@ -32,7 +32,7 @@ export type Client = Disposable & {
 }
 
 /** Pauses before each further try: a node that restarts is back by then, and a person still waits. */
-export const RETRY_PAUSES_MS = [100, 400, 1000, 2000]
+const RETRY_PAUSES_MS = [100, 400, 1000, 2000]
 /** A server that wants a longer pause than this is not waited for. */
 const LONGEST_PAUSE_SECONDS = 5
 

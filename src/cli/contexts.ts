@@ -35,7 +35,7 @@ const FILE = 'contexts.json'
 const NONE: Contexts = { contexts: {} }
 
 /** `REEVE_CONTEXTS`, else the user's own folder of configuration. */
-export function contextsFolder({ env }: Pick<Io, 'env'>): string {
+function contextsFolder({ env }: Pick<Io, 'env'>): string {
   const given = env['REEVE_CONTEXTS']
   if (given !== undefined && given !== '') return given
   const base = env['XDG_CONFIG_HOME']

@@ -27,7 +27,7 @@ export async function runCli(args: readonly string[], io: Io, parts: Parts): Pro
 }
 
 /** The whole tree of commands; operations come last, so that a command by hand keeps its name. */
-export async function programOf(io: Io, parts: Parts, exit: (code: number) => void): Promise<Command> {
+async function programOf(io: Io, parts: Parts, exit: (code: number) => void): Promise<Command> {
   const program = new Command('reeve')
     .description('Privileged access on one record: request it, use it, end it, prove it.')
     .version(parts.version, '--version', 'prints the version of this program')

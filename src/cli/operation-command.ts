@@ -8,7 +8,7 @@ import type { CommandShape, Field } from './shape.ts'
 /** What was typed for one operation. */
 export type Typed = { readonly given: Given; readonly options: CommonOptions }
 
-export type CommonOptions = {
+type CommonOptions = {
   readonly output?: string
   readonly context?: string
   readonly all?: boolean

@@ -37,7 +37,9 @@ export function problemOf(status: number, text: string, command: string): ApiPro
   const { type, title, detail, requestId, facts } = body.data ?? { type: '', title: '', facts: {} }
   const slug = type.split('/').at(-1) ?? ''
   const sentence = detail ?? (title === '' ? `The server answered ${status} and said no more.` : `${title}.`)
-  const advice = [...adviceFor(slug, status, facts, command), ...(requestId ? [`The request was ${requestId}.`] : [])]
+  // What the sentence says already is not said again.
+  const more = adviceFor(slug, status, facts, command).filter((line) => !sentence.includes(line))
+  const advice = [...more, ...(requestId ? [`The request was ${requestId}.`] : [])]
   return new ApiProblem({ slug, status, facts, sentence, advice })
 }
 

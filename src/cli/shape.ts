@@ -7,7 +7,7 @@ import { classificationOf } from '../kernel/event.ts'
 import type { Operation } from '../kernel/operation.ts'
 
 /** How the text of an option becomes a value. `secret` kinds are named by a file, since arguments are seen by everybody on a machine. */
-export type FieldKind =
+type FieldKind =
   | 'text'
   | 'number'
   | 'duration'

@@ -98,7 +98,7 @@ async function respond(api: FakeApi, gatewayPort: number, request: IncomingMessa
   response.end(reply.body === undefined ? '' : JSON.stringify(reply.body))
 }
 
-export type Ran = { readonly code: number; readonly stdout: string; readonly stderr: string }
+type Ran = { readonly code: number; readonly stdout: string; readonly stderr: string }
 
 export type Cli = {
   readonly env: Record<string, string | undefined>

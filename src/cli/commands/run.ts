@@ -48,7 +48,7 @@ export function addRunCommands(program: Command, io: Io, exit: (code: number) =>
     .argument('[psqlArgs...]', 'arguments of psql, behind --')
     .option('--account <name>', 'as whom; the target’s only account where there is one')
     .option('--for <purpose>', 'an approved purpose that covers it; the only one where there is one')
-  withTerms(psql).passThroughOptions()
+  withTerms(psql)
   psql.action(async (target: string, args: string[], options: Options) => {
     const actions = actionsOf(options)
     const { account, purpose } = await choices(io, target, options, actions)

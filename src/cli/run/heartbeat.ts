@@ -6,7 +6,7 @@ import { tell, type Io } from '../io.ts'
 import { ApiProblem } from '../problems.ts'
 
 /** A third of what the server waits, so that one lost beat ends nothing. */
-export const BEAT_MS = 5000
+const BEAT_MS = 5000
 
 /** Beats until disposed. `isOver` says whether the grant ended first, which is also told on stderr, once. */
 export function keepAlive(
