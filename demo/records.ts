@@ -45,7 +45,7 @@ export async function proveLedger({ evidence, cast }: Stage, folder: string): Pr
   evidence.prove(
     'the export verifies offline, against the key and a checkpoint kept earlier',
     report.ok,
-    `${report.entries} entries in ${ms(startedAt)}`,
+    report.findings[0]?.message ?? `${report.logs[0]?.entries ?? 0} entries in ${ms(startedAt)}`,
   )
   for (const unchecked of report.notChecked) evidence.tell(`not checked: ${unchecked}`)
   const forged = lines.map(forge)
