@@ -10,7 +10,12 @@ import type { Config } from './kernel/config.ts'
 export async function main(args: readonly string[]): Promise<number> {
   endWithLauncher()
   const io = processIo(processEnvironment())
-  const [{ runCli }, { VERSION }] = await Promise.all([import('./cli/main.ts'), import('./version.ts')])
+  const { VERSION } = await import('./version.ts')
+  if (args.length === 1 && args[0] === '--version') {
+    io.stdout.write(`${VERSION}\n`)
+    return 0
+  }
+  const { runCli } = await import('./cli/main.ts')
   return runCli(args, io, partsOf(io, VERSION))
 }
 
