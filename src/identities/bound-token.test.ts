@@ -2,13 +2,14 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { test } from 'node:test'
 import { world } from '../../test/support/world.ts'
-import { newKeyPair, p256KeyFrom } from '../kernel/key-pair.ts'
+import { readPublicKey } from '../kernel/crypto.ts'
+import { newKeyPair } from '../kernel/key-pair.ts'
 import { RedeemEnrolment } from './contract.ts'
 import { authenticate, ensureFounderEnrolment, redeemEnrolment } from './identities.ts'
 
 const hash = (publicKey: string) =>
   createHash('sha256')
-    .update(p256KeyFrom(publicKey) ?? '')
+    .update(readPublicKey(publicKey)?.spki ?? '')
     .digest('hex')
 
 test('a token that is bound to a key proves nothing without that key (RFC 8705 §3)', async (t) => {

@@ -4,8 +4,7 @@ import { transact, type Db, type Tx } from '../kernel/db.ts'
 import { invalid } from '../kernel/invalid.ts'
 import type { Permit } from '../kernel/permit.ts'
 import { nameTaken } from '../kernel/problem.ts'
-import { sha256 } from '../kernel/crypto.ts'
-import { p256KeyFrom } from '../kernel/key-pair.ts'
+import { readPublicKey, sha256 } from '../kernel/crypto.ts'
 import { newId } from '../kernel/random.ts'
 import { Secret } from '../kernel/secret.ts'
 import { translating } from '../kernel/violation.ts'
@@ -190,9 +189,9 @@ export async function redeemEnrolment(tx: Tx, needs: Needs, input: RedeemEnrolme
 }
 
 function keySha256(publicKey: string): Buffer {
-  const spki = p256KeyFrom(publicKey)
-  if (!spki) throw invalid('publicKey', 'send the public half of a P-256 key as PEM')
-  return sha256(spki)
+  const key = readPublicKey(publicKey)
+  if (key?.algorithm !== 'p-256') throw invalid('publicKey', 'send the public half of a P-256 key as PEM')
+  return sha256(key.spki)
 }
 
 type Holder = Pick<Identity, 'id' | 'name' | 'kind' | 'displayName' | 'state' | 'expiresAt'>

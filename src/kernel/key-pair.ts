@@ -1,4 +1,4 @@
-import { createHash, createPublicKey, generateKeyPair, X509Certificate } from 'node:crypto'
+import { createHash, generateKeyPair, X509Certificate } from 'node:crypto'
 import { promisify } from 'node:util'
 import { Secret } from './secret.ts'
 
@@ -20,17 +20,6 @@ export async function newKeyPair(): Promise<KeyPair> {
     publicKeyEncoding: { type: 'spki', format: 'pem' },
   })
   return { privateKey: new Secret(privateKey), publicKey }
-}
-
-/** The SubjectPublicKeyInfo in DER of a P-256 public key in PEM; undefined for anything else. */
-export function p256KeyFrom(pem: string): Buffer | undefined {
-  try {
-    const key = createPublicKey(pem)
-    if (key.asymmetricKeyDetails?.namedCurve !== 'prime256v1') return undefined
-    return key.export({ type: 'spki', format: 'der' })
-  } catch {
-    return undefined
-  }
 }
 
 /** SHA-256 of the certificate's SubjectPublicKeyInfo as lower-case hex: what a pin names (RFC 7469 §2.4). Throws for what is no certificate. */

@@ -29,10 +29,11 @@ import {
 } from '../identities/identities.ts'
 import type { Authority } from '../kernel/ca.ts'
 import type { Config } from '../kernel/config.ts'
+import { readPublicKey } from '../kernel/crypto.ts'
 import type { PolicyValue } from '../kernel/entity.ts'
 import type { Deciders } from '../kernel/http/handle.ts'
 import type { OpenRoute, Route } from '../kernel/http/route.ts'
-import { p256KeyFrom, spkiSha256 } from '../kernel/key-pair.ts'
+import { spkiSha256 } from '../kernel/key-pair.ts'
 import type { Log } from '../kernel/log.ts'
 import type { Metrics } from '../kernel/metrics.ts'
 import { openNode, type RunningNode } from '../kernel/nodes.ts'
@@ -164,7 +165,7 @@ async function openTheLedger(parts: DomainParts, nodeId: string) {
   })
   // What others still have to say goes before the appender closes.
   stop.add('appender', appender)
-  return openLedger(needs, { appender, db })
+  return openLedger(needs, { appender, db, onRecorded: () => sequencer?.wake() })
 }
 
 /** The sequencer, and the witnesses that cosign what it signs. */
@@ -262,7 +263,7 @@ function certifier(authority: Authority, { clock }: Ground): Parameters<typeof a
 
 function tokenCertifier(authority: Authority, { clock }: Ground): CertifyToken {
   return (publicKey, { identityId, expiresAt }) => {
-    const spki = p256KeyFrom(publicKey)
+    const spki = readPublicKey(publicKey)?.spki
     if (!spki) throw new Error('a token was bound to a key that is none')
     const ttlSeconds = Math.ceil((expiresAt.getTime() - clock.now().getTime()) / 1000)
     return authority.issueClient({ spki, commonName: identityId, ttlSeconds }).cert
