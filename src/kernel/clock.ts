@@ -15,14 +15,6 @@ export const systemClock: Clock = {
   monotonicMs: () => performance.now(),
 }
 
-/** A clock that runs `offsetMs()` ahead of this machine's. */
-export function offsetClock(offsetMs: () => number): Clock {
-  return {
-    now: () => new Date(Date.now() + offsetMs()),
-    monotonicMs: () => performance.now(),
-  }
-}
-
 /** The instant `seconds` after `from`. */
 export function secondsAfter(from: Date, seconds: number): Date {
   return new Date(from.getTime() + seconds * 1000)
