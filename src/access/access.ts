@@ -19,6 +19,6 @@ export { proveGrant, type GrantFacts, type Proven, type Proving, type Shown, typ
 export { listGrants, listRequests, loadGrant, loadRequest, loadRequestDetail } from './read.ts'
 export { previewAccess, requestAccess } from './request.ts'
 export { grantResource, requestResource } from './resources.ts'
-export { sweepAccess, type Swept } from './sweep.ts'
+export { sweepAccess, sweepUses, type Swept } from './sweep.ts'
 export { issueKey, issueTicket, type Issued } from './ticket.ts'
-export { abandonUses, beginUse, closeUse, releaseUse, useGrant, type Use } from './use.ts'
+export { beginUse, closeUse, releaseUse, useGrant, type Use } from './use.ts'

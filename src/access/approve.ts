@@ -18,6 +18,7 @@ import {
   selfApproval,
   type AccessRequest,
 } from './contract.ts'
+import { reachAccess } from './fault-points.ts'
 import { makeGrant } from './grant.ts'
 import type { AccessNeeds, Outcome } from './needs.ts'
 import { holdStill, mustLoad } from './request.ts'
@@ -52,6 +53,7 @@ export async function approveRequest(
     facts: { boundSha256: input.boundSha256, comment: input.comment ?? null },
   })
   await speak(tx, needs, { request, approverId: approver, verdict: 'approve', comment: input.comment, cause })
+  await reachAccess('access.approval-stored')
   const approvals = await approvalsOf(tx, needs.teams, id)
   if (isSatisfied(assessment.obligations.approval, approvals, assessment.approvalFacts)) {
     await moveRequest(tx, needs, { id, state: 'granted', refusal: null, cause })

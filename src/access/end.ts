@@ -5,6 +5,7 @@ import { notFound } from '../kernel/problem.ts'
 import { actorOf } from '../identities/identities.ts'
 import { SYSTEM, type Actor } from '../ledger/ledger.ts'
 import { grantEnded, grantOver, type EndReason, type Grant } from './contract.ts'
+import { reachAccess } from './fault-points.ts'
 import type { EndNeeds } from './needs.ts'
 import { loadGrant } from './read.ts'
 
@@ -66,6 +67,7 @@ export async function endGrant(tx: Tx, needs: EndNeeds, end: End): Promise<Ended
   if (ended.numUpdatedRows !== 1n) throw new Error(`the grant ${live.id} ended twice under one lock`)
   for (const react of needs.onGrantEnded) await react(tx, { grantId: live.id, reason, cause })
   await sql`select pg_notify(${END_CHANNEL}, ${live.id})`.execute(tx)
+  await reachAccess('access.grant-ended')
   return { id: live.id, reason, endedAt }
 }
 

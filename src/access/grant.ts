@@ -8,6 +8,7 @@ import type { Asked, Assessment } from './assess.ts'
 import { aboutOf } from './bound.ts'
 import { grantMade, type Heartbeat } from './contract.ts'
 import { over } from './end.ts'
+import { reachAccess } from './fault-points.ts'
 import type { AccessNeeds } from './needs.ts'
 import { loadGrant } from './read.ts'
 
@@ -76,6 +77,7 @@ export async function makeGrant(tx: Tx, needs: AccessNeeds, permit: Permit, maki
     })
     .execute()
   if (asked.isKeptAlive) await tx.insertInto('grantHeartbeat').values({ grantId: id, at: startsAt }).execute()
+  await reachAccess('access.grant-made')
   return id
 }
 

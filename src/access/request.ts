@@ -20,6 +20,7 @@ import {
   type Preview,
   type RequestAccess,
 } from './contract.ts'
+import { reachAccess } from './fault-points.ts'
 import { makeGrant } from './grant.ts'
 import type { AccessNeeds, Outcome } from './needs.ts'
 import { loadRequest } from './read.ts'
@@ -70,6 +71,7 @@ export async function requestAccess(
     },
   })
   await insertRequest(tx, needs, { id, asked, assessment, cause })
+  await reachAccess('access.request-stored')
   if (assessment.isFree) await makeGrant(tx, needs, permit, { requestId: id, asked, assessment, approvers: [] })
   return { kind: 'done', value: await mustLoad(tx, id) }
 }

@@ -1,12 +1,14 @@
 import { sql } from 'kysely'
 import { secondsAfter } from '../kernel/clock.ts'
 import { transact, type Db, type Tx } from '../kernel/db.ts'
+import { NODE_DEAD_AFTER_SECONDS } from '../kernel/nodes.ts'
 import { SYSTEM } from '../ledger/ledger.ts'
 import { moveRequest } from './approve.ts'
 import { accessExpired, type EndReason } from './contract.ts'
 import { endGrant, type EndedGrant } from './end.ts'
 import { HEARTBEAT_LATE_SECONDS } from './grant.ts'
 import type { EndNeeds } from './needs.ts'
+import { abandonUses } from './use.ts'
 
 /** One transaction holds its locks for this many rows at most; what is left waits for the next call. */
 const BATCH = 100
@@ -28,6 +30,23 @@ export async function sweepAccess(db: Db, needs: EndNeeds): Promise<Swept> {
   const silent = await transact(db, (tx) => endAll(tx, needs, 'heartbeat-missed', stoppedBeating(tx, needs)))
   const isMore = [expiredRequests, expired.length, silent.length].some((count) => count === BATCH)
   return { expiredRequests, ended: [...expired, ...silent], isMore }
+}
+
+/** Gives back or closes what dead nodes and stopped ones still hold of grants. Announce what is returned. */
+export async function sweepUses(db: Db, needs: EndNeeds, nodeId: string): Promise<EndedGrant[]> {
+  const deadSince = secondsAfter(needs.clock.now(), -NODE_DEAD_AFTER_SECONDS)
+  const dead = await db
+    .selectFrom('grantUse')
+    .innerJoin('node', 'node.id', 'grantUse.nodeId')
+    .select('node.id')
+    .distinct()
+    .where('grantUse.state', 'in', ['reserved', 'live'])
+    .where('node.id', '!=', nodeId)
+    .where((where) => where.or([where('node.heartbeatAt', '<', deadSince), where('node.stoppedAt', 'is not', null)]))
+    .execute()
+  const ended: EndedGrant[] = []
+  for (const { id } of dead) ended.push(...(await transact(db, (tx) => abandonUses(tx, needs, id))))
+  return ended
 }
 
 async function expireRequests(tx: Tx, needs: EndNeeds): Promise<number> {

@@ -8,6 +8,7 @@ import { Secret } from '../kernel/secret.ts'
 import { actOf } from '../identities/identities.ts'
 import { keyIssued, ticketIssued, type Grant } from './contract.ts'
 import { over } from './end.ts'
+import { reachAccess } from './fault-points.ts'
 import type { AccessNeeds } from './needs.ts'
 import { loadGrant } from './read.ts'
 
@@ -122,4 +123,5 @@ async function insertProof(
       cause,
     })
     .execute()
+  await reachAccess('access.proof-issued')
 }

@@ -5,7 +5,6 @@ import { accessWorld, granted, refusalOf, settled, type AccessWorld } from '../.
 import { readPublicKey, sha256 } from '../kernel/crypto.ts'
 import { Secret } from '../kernel/secret.ts'
 import {
-  abandonUses,
   beatGrant,
   beginUse,
   closeUse,
@@ -15,6 +14,7 @@ import {
   proveGrant,
   releaseUse,
   sweepAccess,
+  sweepUses,
   useGrant,
 } from './access.ts'
 
@@ -215,14 +215,33 @@ test('the sweep ends what ran out and expires what nobody decided, once', async 
   assert.deepEqual((await kinds()).slice(-2), ['access.expired', 'grant.ended'])
 })
 
-test('the uses of a dead node are given back or closed', async (t) => {
-  const { ticket, use, grantId, run, access, db } = await reading(t, { uses: 2, connections: 2 })
+async function openUses(db: AccessWorld['db']): Promise<string[]> {
+  const rows = await db.selectFrom('grantUse').select('id').where('state', 'in', ['reserved', 'live']).execute()
+  return rows.map((row) => row.id).sort()
+}
+
+test('the uses of a dead node are given back or closed, and those of a live one stay', async (t) => {
+  const { ticket, use, grantId, run, access, db, clock } = await reading(t, { uses: 2, connections: 2 })
   const shown = await ticket(grantId)
   const [reserved, live] = [await use(shown), await use(shown)]
   await run((tx) => beginUse(tx, access, { useId: live.id }))
-  const node = await db.selectFrom('grantUse').select('nodeId').executeTakeFirstOrThrow()
+  const { nodeId } = await db.selectFrom('grantUse').select('nodeId').executeTakeFirstOrThrow()
+  const startedAt = clock.now()
+  const node = {
+    id: nodeId,
+    name: 'dead',
+    version: '0',
+    roles: [],
+    startedAt,
+    heartbeatAt: startedAt,
+    clockOffsetMs: 0,
+  }
+  await run((tx) => tx.insertInto('node').values(node).execute())
+  await sweepUses(db, access, randomUUID())
+  assert.deepEqual(await openUses(db), [reserved.id, live.id].sort())
 
-  await run((tx) => abandonUses(tx, access, node.nodeId))
+  clock.advance(16)
+  await sweepUses(db, access, randomUUID())
 
   const states = await db.selectFrom('grantUse').select(['id', 'state']).execute()
   assert.deepEqual(

@@ -6,6 +6,7 @@ import { placeOf } from './address.ts'
 import { grantUseBegun, grantUseClosed, grantUsed, grantUseRefused, grantUseReleased, useRefused } from './contract.ts'
 import { decideUse } from './decide-use.ts'
 import { endGrant, type EndedGrant } from './end.ts'
+import { reachAccess } from './fault-points.ts'
 import type { AccessNeeds, EndNeeds, Outcome } from './needs.ts'
 import { refusalOfGrant, refusalOfProof, type GrantFacts, type UseRefusal } from './proof.ts'
 
@@ -76,6 +77,7 @@ export async function useGrant(tx: Tx, needs: AccessNeeds, using: Using): Promis
       cause,
     })
     .execute()
+  await reachAccess('access.use-reserved')
   return { kind: 'done', value: { id, grantId: grant.id, expiresAt: grant.expiresAt } }
 }
 
@@ -133,6 +135,7 @@ export async function beginUse(tx: Tx, needs: Pick<EndNeeds, 'clock' | 'ledger'>
   if (!live) return false
   const cause = moving.cause ?? (await recordUse(tx, needs, use, grantUseBegun))
   await tx.updateTable('grantUse').set({ state: 'live', begunAt: now, cause }).where('id', '=', use.id).execute()
+  await reachAccess('access.use-begun')
   return true
 }
 
@@ -162,6 +165,7 @@ export async function releaseUse(tx: Tx, needs: Pick<EndNeeds, 'clock' | 'ledger
       .where('id', '=', use.grantId)
       .execute()
   }
+  await reachAccess('access.use-released')
   return true
 }
 
@@ -183,9 +187,13 @@ export async function closeUse(tx: Tx, needs: EndNeeds, moving: Moving): Promise
     .set({ state: 'closed', closedAt: needs.clock.now(), cause })
     .where('id', '=', use.id)
     .execute()
+  await reachAccess('access.use-closed')
   const isUsedUp = grant.maxUses !== null && grant.uses >= grant.maxUses && (await openUses(tx, grant.id)) === 0
   return isUsedUp ? endGrant(tx, needs, { grantId: grant.id, reason: 'used-up' }) : undefined
 }
+
+/** One transaction holds its locks for this many uses at most; what is left waits for the next call. */
+const ABANDONED_AT_ONCE = 200
 
 /** The uses a node holds, for whoever cleans up after it died: reserved ones are given back, live ones closed. */
 export async function abandonUses(tx: Tx, needs: EndNeeds, nodeId: string): Promise<EndedGrant[]> {
@@ -196,6 +204,7 @@ export async function abandonUses(tx: Tx, needs: EndNeeds, nodeId: string): Prom
     .where('state', 'in', ['reserved', 'live'])
     .orderBy('grantId')
     .orderBy('id')
+    .limit(ABANDONED_AT_ONCE)
     .execute()
   const ended: EndedGrant[] = []
   for (const use of uses) {

@@ -5,6 +5,7 @@ import type { Secret } from '../kernel/secret.ts'
 import { openSession, type OpenedSession, type RunningSession } from '../sessions/sessions.ts'
 import type { ClassTable } from './class-table.ts'
 import { endingOf } from './endings.ts'
+import { reachGateway } from './fault-points.ts'
 import { Refused, type Admission, type Ending, type LiveSession } from './gateway.ts'
 import type { HostNeeds } from './host.ts'
 import type { ReservedUse } from './reserved-use.ts'
@@ -68,8 +69,10 @@ export class HeldAdmission implements Admission {
       this.#reserved.use.mayHaveOpened = true
       throw error
     }
+    await reachGateway('gateway.session-opened')
     const session = await this.#needs.live.run(opened)
     this.#session = session
+    await reachGateway('gateway.session-running')
     session.stopped.addEventListener('abort', () => this.#end(STOPPED), { once: true })
     if (session.lost.aborted) {
       await this.#close(NOT_RECORDED)
@@ -115,6 +118,7 @@ export class HeldAdmission implements Admission {
     await live.close(session, ending.reason, async (tx, cause) => {
       usedUp = await closeUse(tx, access, { useId: this.#reserved.use.id, ...(cause !== undefined && { cause }) })
     })
+    await reachGateway('gateway.session-closed')
     if (usedUp) ends.announceEnd(usedUp)
   }
 }

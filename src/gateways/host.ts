@@ -25,6 +25,7 @@ import { HeldAdmission } from './admission.ts'
 import { Arrivals } from './arrivals.ts'
 import { ClassTable } from './class-table.ts'
 import { endingOf } from './endings.ts'
+import { reachGateway } from './fault-points.ts'
 import { Refused, type Admission, type Asked, type Plane } from './gateway.ts'
 import { ReservedUse } from './reserved-use.ts'
 
@@ -79,14 +80,17 @@ async function reserve(needs: HostNeeds, reserving: Reserving, signal: AbortSign
   await using held = new AsyncDisposableStack()
   const watching = { expiresAt: grant.expiresAt, onControlLoss: target.onControlLoss }
   const subscription = held.use(needs.ends.subscribe(grant.id, watching))
+  await reachGateway('gateway.subscribed')
   const epoch = needs.access.decisions.epoch()
   const taken = await transact(needs.db, (tx) =>
     useGrant(tx, needs.access, { facts, address: clientAddress, nodeId: needs.nodeId }),
   )
   if (taken.kind === 'refused') throw refusedUse(taken.problem)
   const use = held.use(new ReservedUse(needs, taken.value.id, grant.id))
+  await reachGateway('gateway.use-reserved')
   const table = tableFor(needs, reserving, { epoch, expiresAt: taken.value.expiresAt })
   const lease = await leaseOf(needs, facts, subscription, signal)
+  await reachGateway('gateway.lease-ready')
   // Whoever went away meanwhile takes nothing along.
   signal.throwIfAborted()
   if (subscription.ended.aborted) throw new Refused('over', endingOf(subscription.ending()).sentence)

@@ -1,5 +1,6 @@
 import { CamelCasePlugin, Kysely, PostgresDialect, type Transaction } from 'kysely'
 import pg from 'pg'
+import { reach } from './fault.ts'
 import type { Log } from './log.ts'
 import type { Database } from './schema.gen.ts'
 import type { Secret } from './secret.ts'
@@ -85,7 +86,9 @@ export async function transact<T>(db: Db, write: (tx: Tx) => Promise<T>): Promis
   for (let attempt = 1; ; attempt += 1) {
     try {
       // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- this is the one place that makes a Tx
-      return await db.transaction().execute((transaction) => write(transaction as Tx))
+      const written = await db.transaction().execute((transaction) => write(transaction as Tx))
+      await reach('kernel.committed')
+      return written
     } catch (error) {
       if (attempt >= RETRIES || !RETRYABLE.has(sqlState(error) ?? '')) throw error
     }

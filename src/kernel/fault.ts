@@ -4,6 +4,9 @@
  */
 type Hook = (label: string) => void | Promise<void>
 
+/** The kernel's own: a transaction is committed and nobody knows of it yet. */
+export const KERNEL_FAULT_POINTS = ['kernel.committed'] as const
+
 let hook: Hook | undefined
 
 /** Says that the process stands between two steps. */

@@ -21,8 +21,11 @@ type Needs = {
   readonly log: Log
 }
 
-/** Five missed ones make a node dead after 15 s (core 16). */
+/** Five missed ones make a node dead (core 16). */
 const BEAT_MS = 3_000
+
+/** Architecture: a dead node's work is taken over within 15 s. */
+export const NODE_DEAD_AFTER_SECONDS = 15
 
 /** Registers this process, says every three seconds that it lives, and frees the jobs of nodes that no longer do. */
 export async function openNode(

@@ -6,11 +6,11 @@
 import pg from 'pg'
 import type { Clock } from '../kernel/clock.ts'
 import { clientConfig, type Connection } from '../kernel/db.ts'
-import { reach } from '../kernel/fault.ts'
 import type { Log } from '../kernel/log.ts'
 import { unavailable } from '../kernel/problem.ts'
 import { newId, type Random } from '../kernel/random.ts'
 import { after, afterThisTurn, sleep } from '../kernel/timer.ts'
+import { reachLedger } from './fault-points.ts'
 import { Batch } from './batch.ts'
 
 export type Appender = AsyncDisposable & {
@@ -195,9 +195,9 @@ class Writer {
       try {
         const client = this.#client ?? (await this.connect())
         const values = [this.#batch, this.#id, batch.at, this.#options.nodeId, batch.size, batch.bodies]
-        await reach('appender.before-write')
+        await reachLedger('appender.before-write')
         await client.query({ name: 'append', text: APPEND, values })
-        await reach('appender.written')
+        await reachLedger('appender.written')
         batch.resolve()
         return true
       } catch (error) {

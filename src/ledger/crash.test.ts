@@ -5,26 +5,16 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { freshDatabase, type TestDatabase } from '../../test/support/database.ts'
 import { allPlaced, openTestSequencer, outsideFile, verified } from '../../test/support/ledger.ts'
+import { LEDGER_FAULT_POINTS } from './fault-points.ts'
 
 const NODE = join(import.meta.dirname, '../../test/support/ledger-crash.ts')
-
-const POINTS = [
-  'ledger.recorded',
-  'appender.before-write',
-  'appender.written',
-  'sequencer.leaves-written',
-  'sequencer.tiles-written',
-  'sequencer.before-commit',
-  'sequencer.committed',
-  'sequencer.kept',
-]
 
 test('a node killed between any two steps loses nothing acknowledged and places nothing twice', async (t) => {
   const database = await freshDatabase(t)
   const checkpointFile = outsideFile(t)
   const acknowledged = new Set<string>()
 
-  for (const [at, label] of POINTS.entries()) {
+  for (const [at, label] of LEDGER_FAULT_POINTS.entries()) {
     const times = label.startsWith('sequencer') ? 2 : 20
     for (const fact of await killedNode(database, { checkpointFile, label, times, first: (at + 1) * 1_000_000 })) {
       acknowledged.add(fact)

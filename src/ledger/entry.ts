@@ -2,10 +2,10 @@ import type { z } from 'zod'
 import type { Clock } from '../kernel/clock.ts'
 import { transact, type Db, type Tx } from '../kernel/db.ts'
 import type { EventKind } from '../kernel/event.ts'
-import { reach } from '../kernel/fault.ts'
 import type { EntityRef } from '../kernel/permit.ts'
 import type { Random } from '../kernel/random.ts'
 import type { Seal } from '../kernel/seal.ts'
+import { reachLedger } from './fault-points.ts'
 import type { Appender } from './appender.ts'
 import { hasPersonal, leafOf, leafText } from './leaf.ts'
 import { sealPersonal } from './personal.ts'
@@ -77,7 +77,7 @@ export function openLedger(needs: Needs, observing?: Observing): Ledger {
       .executeTakeFirstOrThrow()
     const subjectId = fact.subjectId ?? fact.actor.id
     await sealPersonal(tx, needs, { entryId: row.id, subjectId, openings: leaf.openings })
-    await reach('ledger.recorded')
+    await reachLedger('ledger.recorded')
     observing?.onRecorded?.()
     return row.id
   }

@@ -2,8 +2,8 @@
 import { sql } from 'kysely'
 import type { Clock } from '../kernel/clock.ts'
 import type { Tx } from '../kernel/db.ts'
-import { reach } from '../kernel/fault.ts'
 import { afterThisTurn } from '../kernel/timer.ts'
+import { reachLedger } from './fault-points.ts'
 import type { SigningLog } from './logs.ts'
 import { appendLeaves, openFrontier, type Frontier } from './tree/append.ts'
 import { signCheckpoint } from './tree/checkpoint.ts'
@@ -65,12 +65,12 @@ export async function place(
   const { size, root, tiles } = await grow(frontier, head.root, waiting)
   const note = signCheckpoint({ origin: log.origin, size, root, extensions: [] }, [log.signer])
   await writeLeaves(tx, log.id, head.size, waiting)
-  await reach('sequencer.leaves-written')
+  await reachLedger('sequencer.leaves-written')
   await writeTiles(tx, log.id, tiles)
-  await reach('sequencer.tiles-written')
+  await reachLedger('sequencer.tiles-written')
   await tx.insertInto('ledgerCheckpoint').values({ logId: log.id, size, note, at: clock.now() }).execute()
   await removePending(tx, waiting)
-  await reach('sequencer.before-commit')
+  await reachLedger('sequencer.before-commit')
   return { size, root, note, entries: waiting.length }
 }
 

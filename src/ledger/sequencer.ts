@@ -5,9 +5,9 @@
  */
 import { sql } from 'kysely'
 import { openSession, transact, type Connection, type Db } from '../kernel/db.ts'
-import { reach } from '../kernel/fault.ts'
 import type { Log } from '../kernel/log.ts'
 import { after, sleep } from '../kernel/timer.ts'
+import { reachLedger } from './fault-points.ts'
 import type { Needs } from './entry.ts'
 import type { SigningLog } from './logs.ts'
 import { readOutside, writeOutside } from './outside.ts'
@@ -144,9 +144,9 @@ class Loop implements Sequencer {
   }
 
   async #keep(log: SigningLog, signed: { size: number; note: string }): Promise<void> {
-    await reach('sequencer.committed')
+    await reachLedger('sequencer.committed')
     await writeOutside(this.#options.checkpointFile, signed.note)
-    await reach('sequencer.kept')
+    await reachLedger('sequencer.kept')
     this.#options.onSigned?.({ log, size: signed.size, note: signed.note })
   }
 

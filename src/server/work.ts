@@ -1,4 +1,4 @@
-import { sweepAccess, type EndNeeds, type Ends } from '../access/access.ts'
+import { sweepAccess, sweepUses, type EndNeeds, type Ends } from '../access/access.ts'
 import type { Obligations } from '../credentials/credentials.ts'
 import { suspendExpired, type IdentityNeeds } from '../identities/identities.ts'
 import type { Connection, Db } from '../kernel/db.ts'
@@ -42,7 +42,10 @@ export async function startWork(needs: WorkNeeds): Promise<AsyncDisposable> {
         isMore = swept.isMore
       }
     }),
-    repeat('sessions of dead nodes', SESSIONS_MS, log, async () => void (await sessions.sweep())),
+    repeat('sessions and uses of dead nodes', SESSIONS_MS, log, async () => {
+      await sessions.sweep()
+      for (const ended of await sweepUses(db, access, node.id)) ends.announceEnd(ended)
+    }),
     repeat('identities past their expiry', IDENTITIES_MS, log, async () => void (await suspendExpired(db, identities))),
   ]
   return {

@@ -5,10 +5,12 @@
 import { sha256 } from '../kernel/crypto.ts'
 import { transact, type Db } from '../kernel/db.ts'
 import type { Log } from '../kernel/log.ts'
+import { NODE_DEAD_AFTER_SECONDS } from '../kernel/nodes.ts'
 import { secondsAfter } from '../kernel/clock.ts'
 import { every } from '../kernel/timer.ts'
 import { SYSTEM, type Fact } from '../ledger/ledger.ts'
 import { sessionSealed } from './contract.ts'
+import { reachSession } from './fault-points.ts'
 import { orphanDigest } from './orphan.ts'
 import { FLUSH_EVERY_MS, PendingWork } from './recording/recorder.ts'
 import type { RecordingStore } from './recording/store.ts'
@@ -35,8 +37,6 @@ export type LiveSessions = AsyncDisposable & {
 const SEAL_EVERY_MS = 60_000
 /** Stops arrive by push; this is for the push that did not arrive. Closings that failed are tried at the same pace. */
 const RECHECK_EVERY_MS = 1_000
-/** Architecture: a dead node's work is taken over within 15 s. */
-export const NODE_DEAD_AFTER_SECONDS = 15
 /** One sweep closes at most so many, so that a big node's death does not hold one transaction after another for minutes. */
 const SWEEP_LIMIT = 500
 
@@ -80,6 +80,7 @@ class Live implements LiveSessions {
     })
     const closing = await session.finish(reason, clock.now(), grantEndedAt)
     this.#unclosed.set(session.id, { closing, also })
+    await reachSession('session.finished')
     await this.#tryClose(closing.id).catch((error: unknown) => {
       this.#needs.log.warn({ err: error, session: session.id }, 'a session could not be closed yet')
     })

@@ -5,6 +5,7 @@ import type { Seal } from '../kernel/seal.ts'
 import { Secret } from '../kernel/secret.ts'
 import { SYSTEM, type Actor, type Ledger } from '../ledger/ledger.ts'
 import { sessionEnded, sessionOpened, type RecordingHeader } from './contract.ts'
+import { reachSession } from './fault-points.ts'
 import { recordingName } from './recording/store.ts'
 import { standingOf, type Standing } from './standing.ts'
 
@@ -79,6 +80,7 @@ export async function openSession(tx: Tx, needs: RowNeeds, opening: Opening): Pr
       cause,
     })
     .execute()
+  await reachSession('session.opened')
   const { gateway, clientAddress } = opening
   const mode = standing.recording === 'full' ? 'full' : 'meta'
   const kept = { gateway, mode, clientAddress, subject, onBehalfOf, target, account, grant } as const
@@ -157,6 +159,7 @@ export async function closeSession(
     })
     .where('id', '=', closing.id)
     .execute()
+  await reachSession('session.closed')
   return cause
 }
 

@@ -3,6 +3,7 @@ import { sealUnder } from '../kernel/seal.ts'
 import type { Log } from '../kernel/log.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { operationRefused, recorderLost, sessionSealed, type EndLine } from './contract.ts'
+import { reachSession } from './fault-points.ts'
 import { Recorder, type PendingWork, type WrittenPoint } from './recording/recorder.ts'
 import type { RecordingStore } from './recording/store.ts'
 import { Tally, type OperationRecord } from './recording/tally.ts'
@@ -78,6 +79,7 @@ export class RunningSession {
       })
       this.#recorder.line(recording.header)
       await this.#recorder.flush()
+      await reachSession('session.header-written')
     } catch (error) {
       this.#lose('the recording could not be made', error)
     }

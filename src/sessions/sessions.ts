@@ -5,7 +5,7 @@
  *
  * The trade: up to 250 ms of operations are lost with a killed process, and none with a session that ended or was sealed.
  */
-export { openLiveSessions, NODE_DEAD_AFTER_SECONDS, type LiveNeeds, type LiveSessions } from './live.ts'
+export { openLiveSessions, type LiveNeeds, type LiveSessions } from './live.ts'
 export { follow, play, reveal, verify, type PlayNeeds } from './play.ts'
 export { folderStore, type RecordingSink, type RecordingStore } from './recording/store.ts'
 export type { OperationRecord } from './recording/tally.ts'
