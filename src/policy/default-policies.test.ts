@@ -247,9 +247,9 @@ auditors stop nothing | auditor | grant.revoke | grant | | no
 anyone asks | pipeline | access.request | prod | | yes anyone-asks
 anyone registers a purpose | ann | purpose.propose | installation | | yes anyone-asks
 the ownerless do not ask | pipeline ownerless | access.request | prod | | no forbid-ownerless-workload
-the subject uses its grant | ann | grant.use | grant | | yes own-grants-are-used-by-their-subject
+the subject uses its grant | ann | ticket.issue | grant | | yes own-grants-are-used-by-their-subject
 nobody else uses it | dora | ticket.issue | grant | | no
-not even the founder | founder | grant.use | grant | | no
+not even the founder | founder | ticket.issue | grant | | no
 the requester withdraws | dora | access.withdraw | request by dora | | yes requester-withdraws
 the owner team approves | dora | access.approve | request | | yes approver-decides
 others do not | admin | access.approve | request | | no
