@@ -45,6 +45,6 @@ export function grantIn(request: AccessRequest): string {
   if (state === 'granted' && grantId !== null) return grantId
   if (state === 'denied') throw new Failure(EXIT.denied, `Request ${id} was denied.${why}`)
   if (state === 'pending')
-    throw new Failure(EXIT.pending, `Request ${id} waits for approval.`, [`Look at it: reeve access show ${id}`])
+    throw new Failure(EXIT.pending, `Request ${id} waits for approval.`, [`Look at it: reeve access read ${id}`])
   throw new Failure(EXIT.over, `Request ${id} is over (${state}).${why}`, ['Ask again.'])
 }
