@@ -17,6 +17,8 @@ export type GrantedOptions = {
   maxConnections?: number
   ttlSeconds?: number
   protocol?: string
+  /** Of the target; production unless told. */
+  environment?: 'production' | 'staging'
   settings?: unknown
   /** The account is static with this login at the target, sealed by `seal`. */
   login?: { account: string; password: string }
@@ -147,7 +149,7 @@ async function addCatalog(tx: Tx, all: All): Promise<void> {
       id: all.targetId,
       name: all.target,
       protocol: options.protocol ?? 'postgres',
-      environment: 'production',
+      environment: options.environment ?? 'production',
       sensitivity: 1,
       businessService: 'billing',
       ownerTeam: 'payments',

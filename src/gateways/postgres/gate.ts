@@ -11,7 +11,7 @@ import type { FrameTypes } from './wire/walk.ts'
 import { sqlState } from './wire/wire-error.ts'
 
 /** Everything after the login: statements are decided on, the rest is counted. */
-export const sessionClientFrames: FrameTypes = { wanted: 'QPBECFXScf', counted: 'DHd' }
+export const sessionClientFrames: FrameTypes = { wanted: 'QPBECDFXScf', counted: 'Hd' }
 
 type Portal = {
   readonly analysis: Analysis
@@ -54,6 +54,9 @@ export class Gate {
         return this.#execute(readExecute(bytes, start, end).portal)
       case 67: // C
         this.#close(readClose(bytes, start, end))
+        return undefined
+      case 68: // D: changes nothing, but may be what fails
+        this.#needs.trace.change('describe')
         return undefined
       case 83: // S
         this.#needs.trace.sync()

@@ -27,7 +27,7 @@ import { FrameWalker, type FrameTypes } from './wire/walk.ts'
 import { sqlState, WireError } from './wire/wire-error.ts'
 
 /** CopyBoth and login messages have no place after the login, so they are in neither list. */
-const sessionServerFrames: FrameTypes = { wanted: 'CESZAIsG123', counted: 'DTdctnHNV' }
+const sessionServerFrames: FrameTypes = { wanted: 'CESZAIsG123Tn', counted: 'DdctHNV' }
 
 /** How long an ended session may take to reach the end of the message it is in, and a peer to read our last word. */
 const BOUNDARY_MS = 250
@@ -244,6 +244,12 @@ export class PostgresSession {
         return undefined
       case 51: // 3
         this.#trace.changed('close')
+        return undefined
+      case 84: // T
+        this.#trace.described()
+        return undefined
+      case 110: // n
+        this.#trace.changed('describe')
         return undefined
       case 73: // I
       case 115: // s

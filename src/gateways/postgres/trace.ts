@@ -14,7 +14,7 @@ export type Subject = {
 export type Undo = (hasFailed: boolean) => void
 
 /** Messages that the server answers one by one, besides those that run something. */
-export type Change = 'parse' | 'bind' | 'close'
+export type Change = 'parse' | 'bind' | 'close' | 'describe'
 
 /** Something the server still owes an answer to, in the order sent. */
 type Awaited = {
@@ -87,7 +87,7 @@ export class Trace {
     return this.#boundariesAnswered
   }
 
-  change(kind: Change, undo: Undo): void {
+  change(kind: Change, undo?: Undo): void {
     if (!this.#isSkipping) this.#push(kind, undefined, false, undo)
   }
 
@@ -127,10 +127,15 @@ export class Trace {
     if (head) head.isCopyingIn = true
   }
 
-  /** ParseComplete, BindComplete, CloseComplete. */
+  /** ParseComplete, BindComplete, CloseComplete, NoData. */
   changed(kind: Change): void {
     if (this.#awaited[this.#at]?.kind !== kind) throw outOfStep()
     this.#shift()
+  }
+
+  /** RowDescription, which a simple query gets as well. */
+  described(): void {
+    if (this.#awaited[this.#at]?.kind !== 'query') this.changed('describe')
   }
 
   /** CommandComplete. */
