@@ -241,8 +241,8 @@ recordings are not for everybody | ann | session.play | session | | no
 nor for the owner team | dora | session.play | session | | no
 nor for administrators | admin | ledger.export | ledger | | no
 auditors export the ledger | auditor | ledger.export | ledger | | yes evidence-is-read-by-its-keepers
+security opens the values of a recording | guard | session.reveal | session | | yes security-reveals-values
 security follows a session | guard | session.follow | session | | yes evidence-is-read-by-its-keepers
-the founder reads the ledger | founder | ledger.read | ledger | | yes evidence-is-read-by-its-keepers
 auditors stop nothing | auditor | grant.revoke | grant | | no
 anyone asks | pipeline | access.request | prod | | yes anyone-asks
 anyone registers a purpose | ann | purpose.propose | installation | | yes anyone-asks

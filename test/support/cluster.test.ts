@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { test } from 'node:test'
 import pg from 'pg'
 import { clientConfig, type Connection } from '../../src/kernel/db.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import { startCluster } from './cluster.ts'
+import { issuedServer } from './issued.ts'
 
 const POSTGRES_15 = '/usr/lib/postgresql/15/bin'
 
@@ -25,16 +24,11 @@ test('a throw-away cluster answers over TCP to its password only, restarts in pl
   assert.ok(!existsSync(dirname(cluster.logFile)))
 })
 
-test('a throw-away cluster speaks TLS 1.3 where it is given a certificate', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'reeve-test-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
-  const [keyFile, certFile] = [join(folder, 'key'), join(folder, 'cert')]
-  const request = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost'.split(' ')
-  execFileSync('openssl', [...request, '-keyout', keyFile, '-out', certFile], { stdio: 'ignore' })
-  const cert = readFileSync(certFile, 'utf8')
-  await using cluster = await startCluster({ tls: { key: readFileSync(keyFile, 'utf8'), cert } })
+test('a throw-away cluster speaks TLS 1.3 where it is given a certificate', async () => {
+  const { key, cert, ca } = await issuedServer('localhost')
+  await using cluster = await startCluster({ tls: { key, cert } })
 
-  const ssl = { ca: cert, servername: 'localhost' }
+  const ssl = { ca, servername: 'localhost' }
   const seen = await ask(
     { ...cluster.connection(), ssl },
     'select ssl, version from pg_stat_ssl where pid = pg_backend_pid()',

@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after, before, test, type TestContext } from 'node:test'
 import pg from 'pg'
+import { issuedClient, issuedServer } from '../../../../test/support/issued.ts'
 import { startCluster, type Cluster } from '../../../../test/support/cluster.ts'
 import { scramVerifier } from '../../../kernel/crypto.ts'
 import { clientConfig } from '../../../kernel/db.ts'
@@ -20,21 +18,9 @@ import { UpstreamError, type TlsChoice, type Upstream, type UpstreamFault, type 
 const debian = '/usr/lib/postgresql/15/bin'
 const never = new AbortController().signal
 
-type Pem = { key: string; cert: string }
-
-function makeCertificate(name: string, algorithm = '-newkey ec -pkeyopt ec_paramgen_curve:P-256'): Pem {
-  const folder = mkdtempSync(join(tmpdir(), 'reeve-cert-'))
-  const [key, cert] = [join(folder, 'key'), join(folder, 'cert')]
-  const request = `req -x509 ${algorithm} -nodes -days 1 -subj /CN=${name} -addext subjectAltName=DNS:${name}`
-  execFileSync('openssl', [...request.split(' '), '-keyout', key, '-out', cert], { stdio: 'ignore' })
-  const made = { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') }
-  rmSync(folder, { recursive: true })
-  return made
-}
-
-const server = makeCertificate('localhost')
-const somebody = makeCertificate('localhost')
-const client = makeCertificate('by_cert')
+const server = await issuedServer('localhost')
+const somebody = await issuedServer('localhost')
+const client = await issuedClient('by_cert')
 const cheap = new Secret('a random secret of 256 bits, in real life')
 let secure: Cluster
 let plain: Cluster
@@ -49,7 +35,7 @@ before(async () => {
     'host all tls_only,plain_only 127.0.0.1/32 reject',
     'host all all 127.0.0.1/32 scram-sha-256',
   ]
-  secure = await startCluster({ tls: { ...server, ca: client.cert }, hba })
+  secure = await startCluster({ tls: { key: server.key, cert: server.cert, ca: client.ca }, hba })
   plain = await startCluster(existsSync(debian) ? { binFolder: debian } : {})
   const admin = new pg.Client(clientConfig(secure.connection()))
   await admin.connect()
@@ -127,9 +113,9 @@ test('every mode of TLS ends as libpq has it, on a server with TLS', async (t) =
     [{ mode: 'allow' }, false],
     [{ mode: 'prefer' }, true],
     [{ mode: 'require' }, true],
-    [{ mode: 'verify-ca', ca: server.cert }, true],
-    [{ mode: 'verify-full', ca: server.cert }, true],
-    [{ mode: 'verify-full', ca: server.cert, negotiation: 'direct' }, true],
+    [{ mode: 'verify-ca', ca: server.ca }, true],
+    [{ mode: 'verify-full', ca: server.ca }, true],
+    [{ mode: 'verify-full', ca: server.ca, negotiation: 'direct' }, true],
     [{ mode: 'require', negotiation: 'direct' }, true],
   ]
 
@@ -159,17 +145,17 @@ test('allow and prefer go the other way when the server wants it', async (t) => 
 
 test('somebody else’s certificate, or one for another name, is refused by the verifying modes', async (t) => {
   for (const mode of ['verify-ca', 'verify-full', 'require'] as const) {
-    const impostor = options(secure, { tls: { mode, ca: somebody.cert } })
+    const impostor = options(secure, { tls: { mode, ca: somebody.ca } })
     assert.deepEqual(await fault(connectUpstream(impostor, never)), ['tls', undefined], mode)
   }
   const byAddress = { host: '127.0.0.1', port: secure.port }
-  const misnamed = options(secure, { address: byAddress, tls: { mode: 'verify-full', ca: server.cert } })
+  const misnamed = options(secure, { address: byAddress, tls: { mode: 'verify-full', ca: server.ca } })
   assert.deepEqual(await fault(connectUpstream(misnamed, never)), ['tls', undefined])
-  await open(t, secure, { address: byAddress, tls: { mode: 'verify-ca', ca: server.cert } })
+  await open(t, secure, { address: byAddress, tls: { mode: 'verify-ca', ca: server.ca } })
 })
 
 test('a client certificate logs in without a password', async (t) => {
-  const tls = { mode: 'verify-full', ca: server.cert, cert: client.cert, key: new Secret(client.key) } as const
+  const tls = { mode: 'verify-full', ca: server.ca, cert: client.cert, key: new Secret(client.key) } as const
 
   const upstream = await connectUpstream(
     {
@@ -199,7 +185,7 @@ test('md5 is refused, and the password is sent in the clear only over verified T
   assert.deepEqual(await fault(connectUpstream(options(secure, as('by_clear')), never)), ['auth', undefined])
   const unverified = options(secure, { ...as('by_clear'), tls: { mode: 'require' } })
   assert.deepEqual(await fault(connectUpstream(unverified, never)), ['auth', undefined])
-  await open(t, secure, { ...as('by_clear'), tls: { mode: 'verify-full', ca: server.cert } })
+  await open(t, secure, { ...as('by_clear'), tls: { mode: 'verify-full', ca: server.ca } })
 })
 
 test('a verifier of our making logs in; one iteration is accepted only where that is expected', async (t) => {
