@@ -4,12 +4,10 @@ import { stringify } from 'yaml'
 import { TEAMS } from './people.ts'
 
 /** The configuration of the demo's installation: who is in which team, and when changes may be made. */
-export function writeConfig(folder: string): string {
+export function writeConfig(folder: string, more: Readonly<Record<string, unknown>> = {}): string {
   const file = join(folder, 'reeve.yaml')
-  writeFileSync(
-    file,
-    stringify({ teams: TEAMS, calendar: writeCalendar(folder), api: { port: 0 }, gateways: { postgres: { port: 0 } } }),
-  )
+  const ports = { api: { port: 0 }, gateways: { postgres: { port: 0 } } }
+  writeFileSync(file, stringify({ teams: TEAMS, calendar: writeCalendar(folder), ...ports, ...more }))
   return file
 }
 

@@ -17,14 +17,14 @@ export type Production = AsyncDisposable & {
 const ORDERS = 200_000
 
 /** Starts it with TLS, history and data. The provisioner may make roles and hand on three group roles, and nothing else. */
-export async function startProduction(folder: string): Promise<Production> {
+export async function startProduction(folder: string, orders = ORDERS): Promise<Production> {
   const needs = { clock: systemClock, random: systemRandom }
   const authority = await openAuthority(join(folder, 'production-ca'), needs)
   const { key, cert } = authority.issueServer(['127.0.0.1', 'localhost'])
   const cluster = await startCluster({ tls: { key: key.reveal(), cert } })
   const password = systemRandom.bytes(18).toString('base64url')
   await inDatabase(cluster, 'postgres', `create database shop`)
-  await inDatabase(cluster, 'shop', history(password))
+  await inDatabase(cluster, 'shop', history(password, orders))
   return {
     cluster,
     authority: authority.certificate,
@@ -57,7 +57,7 @@ async function inDatabase(cluster: Cluster, database: string, sql: string): Prom
   }
 }
 
-function history(provisionerPassword: string): string {
+function history(provisionerPassword: string, orders: number): string {
   const password = () => new Secret(systemRandom.bytes(12).toString('base64url')).reveal()
   return `
     create role shop_reader nologin;
@@ -76,7 +76,7 @@ function history(provisionerPassword: string): string {
     create table shop.orders (id bigint primary key, customer text not null, amount numeric(10,2) not null, placed_at timestamptz not null);
     insert into shop.orders
       select n, 'customer-' || n % 5000, (n % 9000) / 100.0, timestamptz '2026-01-01' + n * interval '1 minute'
-        from generate_series(1, ${ORDERS}) n;
+        from generate_series(1, ${orders}) n;
     grant usage on schema shop to shop_reader;
     grant select on all tables in schema shop to shop_reader;
     alter default privileges in schema shop grant select on tables to shop_reader;

@@ -11,6 +11,7 @@ import {
 import type { Stage } from './acts.ts'
 import { refused } from './acts.ts'
 import { ms } from './evidence.ts'
+import type { Production } from './production.ts'
 
 const DAY_MS = 86_400_000
 
@@ -18,23 +19,7 @@ const DAY_MS = 86_400_000
 export async function registerShop(stage: Stage): Promise<void> {
   const { evidence, production, cast } = stage
   evidence.step('Production is registered, and what stands there is looked at')
-  await cast.ada.ask(registerTarget, {
-    input: {
-      name: 'shop-db',
-      protocol: 'postgres',
-      environment: 'production',
-      sensitivity: 1,
-      businessService: 'shop',
-      ownerTeam: 'shop',
-      settings: {
-        host: production.cluster.host,
-        port: production.cluster.port,
-        database: 'shop',
-        tls: { mode: 'verify-full', ca: production.authority },
-      },
-      provisioner: production.provisioner,
-    },
-  })
+  await cast.ada.ask(registerTarget, { input: shopTarget(production) })
   const startedAt = performance.now()
   const seen = await cast.ada.ask(surveyTarget, { params: { target: 'shop-db' } })
   const { items } = await cast.ada.ask(listAccounts, { params: { target: 'shop-db' }, query: { limit: 200 } })
@@ -44,36 +29,61 @@ export async function registerShop(stage: Stage): Promise<void> {
     seen.unclaimed === items.length,
     `${seen.seen} read in ${ms(startedAt)}`,
   )
-  await cast.bob.ask(registerAccount, {
-    params: { target: 'shop-db' },
-    input: {
-      name: 'app',
-      mode: 'lease',
-      databases: ['shop'],
-      roles: {
-        'postgres.read': 'shop_reader',
-        'postgres.write': 'shop_writer',
-        'postgres.schema': 'shop_owner',
-        'postgres.privilege': 'shop_owner',
-      },
-    },
-  })
+  await cast.bob.ask(registerAccount, { params: { target: 'shop-db' }, input: SHOP_ACCOUNT })
   evidence.tell('The account app maps reading, writing, schema and privilege to the group roles that bound them.')
-  await purpose(stage, 'shop-releases', 'Changes the schema when a release needs it.', [
-    'postgres.read',
-    'postgres.write',
-    'postgres.schema',
-  ])
-  await purpose(stage, 'shop-operations', 'Keeps the shop’s database working.', [
-    'postgres.read',
-    'postgres.write',
-    'postgres.privilege',
-  ])
+  for (const input of shopPurposes()) await purpose(stage, input)
 }
 
-async function purpose({ evidence, cast }: Stage, name: string, statement: string, actions: string[]): Promise<void> {
+/** Production, as the catalog knows it. */
+export function shopTarget({ cluster, authority, provisioner }: Production) {
+  const tls = { mode: 'verify-full', ca: authority }
+  return {
+    name: 'shop-db',
+    protocol: 'postgres',
+    environment: 'production',
+    sensitivity: 1,
+    businessService: 'shop',
+    ownerTeam: 'shop',
+    settings: { host: cluster.host, port: cluster.port, database: 'shop', tls },
+    provisioner,
+  }
+}
+
+/** The account people and pipelines act as: a role of its own per grant, bounded by the group roles. */
+export const SHOP_ACCOUNT = {
+  name: 'app',
+  mode: 'lease',
+  databases: ['shop'],
+  roles: {
+    'postgres.read': 'shop_reader',
+    'postgres.write': 'shop_writer',
+    'postgres.schema': 'shop_owner',
+    'postgres.privilege': 'shop_owner',
+  },
+}
+
+/** What the shop's people and pipelines may ever want there. */
+export function shopPurposes() {
   const expiresAt = new Date(Date.now() + 90 * DAY_MS).toISOString()
-  const input = { name, statement, ownerTeam: 'shop', targets: ['shop-db'], actions, expiresAt }
+  const common = { ownerTeam: 'shop', targets: ['shop-db'], expiresAt }
+  return [
+    {
+      ...common,
+      name: 'shop-releases',
+      statement: 'Changes the schema when a release needs it.',
+      actions: ['postgres.read', 'postgres.write', 'postgres.schema'],
+    },
+    {
+      ...common,
+      name: 'shop-operations',
+      statement: 'Keeps the shop’s database working.',
+      actions: ['postgres.read', 'postgres.write', 'postgres.privilege'],
+    },
+  ]
+}
+
+async function purpose({ evidence, cast }: Stage, input: ReturnType<typeof shopPurposes>[number]): Promise<void> {
+  const { name } = input
   await cast.bob.ask(proposePurpose, { input })
   const own = await refused(() => cast.bob.ask(approvePurpose, { params: { purpose: name } }))
   const approved = await cast.carol.ask(approvePurpose, { params: { purpose: name } })

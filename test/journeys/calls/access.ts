@@ -1,0 +1,69 @@
+import { newKeyPair } from '../../../src/kernel/key-pair.ts'
+import type { Client } from '../../../src/cli/client.ts'
+import type { Asked, Row, Rows } from './call.ts'
+import { READ, type Stage } from './stage.ts'
+
+const WHY = { reason: 'because the test says so' }
+
+export function accessRows(stage: Stage): Rows {
+  const { cast, mallory, drone } = stage
+  const { bob, carol, erin } = cast
+  const ofGrant = async (by: Client, input?: unknown, more?: Record<string, unknown>): Promise<Asked> => ({
+    by,
+    given: { params: { grant: await stage.granted(more) }, input },
+  })
+  /** What Bob does with his own grant, and nobody else. */
+  const own = (input?: () => unknown, more?: Record<string, unknown>): Row => ({
+    done: async () => ofGrant(bob, await input?.(), more),
+    refused: async () => ofGrant(carol, await input?.(), more),
+    as: 'not-permitted',
+  })
+  const decided = async (by: Client, comment?: string): Promise<Asked> => {
+    const { id, boundSha256 } = await stage.pending()
+    return { by, given: { params: { request: id }, input: comment === undefined ? { boundSha256 } : { comment } } }
+  }
+  const list = { done: () => ({ by: bob }), refused: () => ({ by: drone }), as: 'not-permitted' }
+  return {
+    'access.request': {
+      done: () => ({ by: bob, given: { input: READ } }),
+      refused: () => ({ by: drone, given: { input: READ } }),
+      as: 'not-permitted',
+    },
+    'access.preview': {
+      done: () => ({ by: drone, given: { input: READ } }),
+      refused: () => ({ by: drone, given: { input: { ...READ, account: 'unknown' } } }),
+      as: 'not-found',
+    },
+    'access.list': {
+      done: async () => {
+        await stage.pending()
+        return { by: bob, given: { query: { view: 'inbox' } } }
+      },
+      refused: () => ({ by: drone }),
+      as: 'not-permitted',
+    },
+    'access.read': {
+      done: async () => ({ by: bob, given: { params: { request: (await stage.pending()).id } } }),
+      refused: async () => ({ by: drone, given: { params: { request: (await stage.pending()).id } } }),
+      as: 'not-permitted',
+    },
+    'access.approve': { done: () => decided(bob), refused: () => decided(carol), as: 'not-permitted' },
+    'access.deny': {
+      done: () => decided(bob, 'not today'),
+      refused: () => decided(mallory, 'not today'),
+      as: 'not-permitted',
+    },
+    'access.withdraw': {
+      done: async () => ({ by: carol, given: { params: { request: (await stage.pending()).id } } }),
+      refused: async () => ({ by: mallory, given: { params: { request: (await stage.pending()).id } } }),
+      as: 'not-permitted',
+    },
+    'grant.list': list,
+    'grant.read': { done: () => ofGrant(carol), refused: () => ofGrant(drone), as: 'not-permitted' },
+    'grant.revoke': { done: () => ofGrant(erin, WHY), refused: () => ofGrant(mallory, WHY), as: 'not-permitted' },
+    'grant.done': own(),
+    'grant.heartbeat': own(undefined, { isKeptAlive: true }),
+    'ticket.issue': own(() => ({})),
+    'key.issue': own(async () => ({ publicKey: (await newKeyPair()).publicKey })),
+  }
+}

@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { z } from 'zod'
+import type { Given } from '../../src/cli/client.ts'
+import { operations } from '../../src/contracts.ts'
+import type { Operation } from '../../src/kernel/operation.ts'
+import { readActions } from '../../src/policy/policy-set.ts'
+import { gateways } from '../../src/gateways/index.ts'
+import { cleaningOfFile, founded, installation } from '../support/installation.ts'
+import { call, type Answer, type Rows } from './calls/call.ts'
+import { accessRows } from './calls/access.ts'
+import { catalogRows } from './calls/catalog.ts'
+import { evidenceRows } from './calls/evidence.ts'
+import { identityRows } from './calls/identities.ts'
+import { stageOn, type Stage } from './calls/stage.ts'
+
+let stage: Stage
+let rows: Rows
+let document: Document
+const cleaning = cleaningOfFile()
+
+const Response = z.object({ content: z.record(z.string(), z.object({ schema: z.unknown() })).optional() })
+const Document = z.object({
+  openapi: z.literal('3.1.0'),
+  paths: z.record(
+    z.string(),
+    z.record(z.string(), z.object({ operationId: z.string(), responses: z.record(z.string(), Response) })),
+  ),
+})
+type Document = z.output<typeof Document>
+
+before(async () => {
+  const [found, young] = await Promise.all([installation(cleaning), founded(cleaning)])
+  stage = await stageOn(found, young)
+  rows = { ...identityRows(stage), ...catalogRows(stage), ...accessRows(stage), ...evidenceRows(stage) }
+  document = Document.parse(await stage.nobody.document('/v1/openapi.json'))
+})
+
+after(() => cleaning.now())
+
+test('no operation is missing here, and nothing is here that is none', () => {
+  assert.deepEqual(Object.keys(rows).toSorted(), operations.map(({ id }) => id).toSorted())
+})
+
+for (const operation of operations) {
+  test(`${operation.id} is done for who may, and the answer is what the document says`, async () => {
+    const row = rows[operation.id]
+    assert.ok(row)
+
+    const answer = await call(operation, await row.done())
+    await row.undo?.()
+
+    assert.equal(answer.status, operation.status, answer.text)
+    holdsTo(operation, answer)
+    assert.ok(documented(operation).responses[answer.status]?.content?.[answer.type], 'the document lists the answer')
+  })
+
+  test(`${operation.id} is refused to who may not, with a problem that the document lists`, async () => {
+    const row = rows[operation.id]
+    assert.ok(row)
+
+    const answer = await call(operation, await row.refused())
+
+    assert.deepEqual([slugOf(answer), answer.type], [row.as, 'application/problem+json'], answer.text)
+    assert.ok([401, 403, 404].includes(answer.status))
+    const listed = JSON.stringify(documented(operation).responses[answer.status]?.content?.[answer.type]?.schema)
+    assert.ok(listed.includes(`Problem.${row.as}"`), `${listed} lists ${row.as}`)
+  })
+}
+
+test('without a token, or with one that is none, nothing answers but enrolment: the same 401 for all, whatever is asked about', async () => {
+  for (const operation of operations.filter(({ caller }) => caller === 'identity')) {
+    const given = placeholdersOf(operation)
+    const bare = await call(operation, { by: stage.nobody, given })
+    const wrong = await call(operation, { by: stage.gone, given })
+
+    for (const answer of [bare, wrong])
+      assert.deepEqual([answer.status, slugOf(answer)], [401, 'unauthenticated'], operation.id)
+  }
+})
+
+test('what a caller may ask is decided before its input is said to exist: the drone learns nothing of the catalog', async () => {
+  for (const operation of operations.filter(({ id, method }) => method === 'GET' && !OWN.has(id))) {
+    const answer = await call(operation, { by: stage.drone, given: placeholdersOf(operation) })
+
+    assert.ok([403, 404].includes(answer.status), `${operation.id} answers ${answer.status}`)
+  }
+})
+
+/** What everybody reads of themselves. */
+const OWN = new Set<string>(['identity.whoami'])
+
+test('each operation has an action that policies know, and each action an operation or a gateway', async () => {
+  const shipped = new Map(
+    (await readActions(join(import.meta.dirname, '../../policies/actions.json'))).map((action) => [
+      action.name,
+      action,
+    ]),
+  )
+  const decided = operations.filter(({ caller }) => caller === 'identity')
+  const offered = new Set(gateways().flatMap(({ actions }) => actions.map(({ name }) => name)))
+
+  for (const { id, resource } of decided)
+    assert.ok(shipped.get(id)?.resources.includes(resource), `${id} on ${resource}`)
+  const known = new Set([...decided.map(({ id }) => id), ...offered])
+  assert.deepEqual(
+    [...shipped.keys()].filter((name) => !known.has(name)),
+    [],
+  )
+})
+
+test('each operation names the function that decides over it, and the document says so', () => {
+  for (const operation of operations) {
+    assert.ok(['iam', 'pam', 'nhi', 'governance'].includes(operation.function), operation.id)
+    assert.equal(documented(operation).operationId, operation.id)
+  }
+})
+
+function documented(operation: Operation) {
+  const found = document.paths[operation.path.replaceAll(/:(\w+)/g, '{$1}')]?.[operation.method.toLowerCase()]
+  assert.ok(found, `the document has ${operation.id}`)
+  return found
+}
+
+/** Read by its schema and written again it is the same: nothing is missing, and nothing is there that the contract does not name. */
+function holdsTo(operation: Operation, { type, text }: Answer): void {
+  const isStream = operation.answer === 'stream'
+  assert.equal(type, isStream ? 'application/x-ndjson' : 'application/json')
+  const lines = isStream ? text.split('\n').filter((line) => line !== '') : [text]
+  assert.ok(lines.length > 0)
+  for (const line of lines) {
+    const value: unknown = JSON.parse(line)
+    assert.deepEqual(z.encode(operation.output, z.decode(operation.output, value)), value)
+  }
+}
+
+function slugOf({ text }: Answer): string {
+  const { type } = z.object({ type: z.string(), title: z.string(), requestId: z.string() }).parse(JSON.parse(text))
+  return type.split('/').at(-1) ?? ''
+}
+
+/** Something for each parameter, so that the path is one of the operation's; entries are numbered. */
+function placeholdersOf({ params, method }: Operation): Given {
+  const value = (name: string) => (name === 'entry' ? '1' : '00000000-0000-7000-8000-000000000000')
+  return {
+    params: Object.fromEntries(Object.keys(params.shape).map((name) => [name, value(name)])),
+    ...(method !== 'GET' && { input: {} }),
+  }
+}
