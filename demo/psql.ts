@@ -51,7 +51,8 @@ async function run(command: string, args: readonly string[], env: Record<string,
     const [code] = await once(child, 'close')
     return { code: Number(code), out, err }
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    const code: unknown = error instanceof Error && 'code' in error ? error.code : undefined
+    if (code === 'ENOENT' || code === 'EACCES') return undefined
     throw error
   }
 }
