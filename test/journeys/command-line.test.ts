@@ -1,22 +1,19 @@
 import assert from 'node:assert/strict'
-import { execFile, spawn, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, before, test, type TestContext } from 'node:test'
 import pg from 'pg'
 import { clientConfig } from '../../src/kernel/db.ts'
-import { sleep } from '../../src/kernel/timer.ts'
 import { startCluster, type Cluster } from '../support/cluster.ts'
+import { eventually } from '../support/eventually.ts'
+import { needs, PROGRAM, reeve, startReeve, type Background, type Ran } from '../support/program.ts'
 
-const PROGRAM = join(import.meta.dirname, '..', '..', 'bin', 'reeve.js')
 const PROVISIONER = 'provisioner-of-the-journey'
-const hasPsql = (process.env.PATH ?? '').split(delimiter).some((place) => existsSync(join(place, 'psql')))
-const NEEDS_PSQL = hasPsql ? {} : { skip: 'there is no psql on the PATH' }
-
-type Ran = { readonly code: number; readonly stdout: string; readonly stderr: string }
+const NEEDS_PSQL = needs('psql')
 
 let folder = ''
 let cluster: Cluster
@@ -78,12 +75,7 @@ function environment(who: string): NodeJS.ProcessEnv {
 
 /** The words of `line`, then `more` as they are. */
 function as(who: string, line: string, ...more: string[]): Promise<Ran> {
-  const args = [...line.split(' '), ...more]
-  return new Promise((resolve) => {
-    execFile(process.execPath, [PROGRAM, ...args], { cwd: folder, env: environment(who) }, (error, stdout, stderr) => {
-      resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, stdout, stderr })
-    })
-  })
+  return reeve({ folder, env: environment(who) }, [...line.split(' '), ...more])
 }
 
 async function done(who: string, line: string, ...more: string[]): Promise<unknown> {
@@ -151,16 +143,9 @@ test('a workload proves itself by its key, and its copied token proves nothing',
   const { contexts, current } = JSON.parse(readFileSync(join(folder, 'pipeline', 'contexts.json'), 'utf8'))
   const { address, authority, token } = contexts[current]
   writeFileSync(join(folder, 'ca.pem'), authority)
-  const stolen = await new Promise<number>((resolve) => {
-    const env = {
-      ...environment('thief'),
-      REEVE_ADDR: address,
-      REEVE_TOKEN: token,
-      REEVE_CACERT: join(folder, 'ca.pem'),
-    }
-    execFile(process.execPath, [PROGRAM, 'whoami'], { env }, (error) => resolve(Number(error?.code ?? 0)))
-  })
-  assert.equal(stolen, 3)
+  const proof = { REEVE_ADDR: address, REEVE_TOKEN: token, REEVE_CACERT: join(folder, 'ca.pem') }
+  const stolen = await reeve({ folder, env: { ...environment('thief'), ...proof } }, ['whoami'])
+  assert.equal(stolen.code, 3)
 })
 
 test('what the grant does not cover is refused with what to request, and psql says so', NEEDS_PSQL, async () => {
@@ -263,43 +248,6 @@ test('a receipt stands alone on standard output', async () => {
   assert.match(stderr, /Entry \d+ of \d+/)
 })
 
-type Background = {
-  readonly exit: Promise<number>
-  said(pattern: RegExp): Promise<void>
-  stdout(): string
-  stderr(): string
-  kill(signal: NodeJS.Signals): void
-}
-
 function background(t: TestContext, who: string, line: string, ...more: string[]): Background {
-  const child = spawn(process.execPath, [PROGRAM, ...line.split(' '), ...more], { cwd: folder, env: environment(who) })
-  t.after(() => child.kill('SIGKILL'))
-  const written = { stdout: '', stderr: '' }
-  child.stdout.on('data', (chunk: Buffer) => (written.stdout += chunk.toString()))
-  child.stderr.on('data', (chunk: Buffer) => (written.stderr += chunk.toString()))
-  // `close`, not `exit`: what it wrote has arrived then.
-  const exit = once(child, 'close').then(([code]: (number | null)[]) => code ?? -1)
-  return {
-    exit,
-    said: async (pattern) => {
-      while (!pattern.test(written.stderr)) {
-        await Promise.race([once(child.stderr, 'data'), exit.then(() => assert.fail(written.stderr))])
-      }
-    },
-    stdout: () => written.stdout,
-    stderr: () => written.stderr,
-    kill: (signal) => child.kill(signal),
-  }
-}
-
-const LONGEST_WAIT_MS = 60_000
-
-async function eventually<T>(look: () => Promise<T | undefined>): Promise<T> {
-  const until = performance.now() + LONGEST_WAIT_MS
-  for (;;) {
-    const found = await look()
-    if (found !== undefined) return found
-    assert.ok(performance.now() < until, 'it never came to that')
-    await sleep(100)
-  }
+  return startReeve(t, { folder, env: environment(who) }, [...line.split(' '), ...more])
 }
