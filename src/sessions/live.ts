@@ -4,10 +4,11 @@
  */
 import { sha256 } from '../kernel/crypto.ts'
 import { transact, type Db } from '../kernel/db.ts'
+import { Lanes } from '../kernel/lanes.ts'
 import type { Log } from '../kernel/log.ts'
 import { NODE_DEAD_AFTER_SECONDS } from '../kernel/nodes.ts'
 import { secondsAfter } from '../kernel/clock.ts'
-import { every } from '../kernel/timer.ts'
+import { every, nextTurn } from '../kernel/timer.ts'
 import { SYSTEM, type Fact } from '../ledger/ledger.ts'
 import { sessionSealed } from './contract.ts'
 import { reachSession } from './fault-points.ts'
@@ -40,6 +41,12 @@ const RECHECK_EVERY_MS = 1_000
 /** One sweep closes at most so many, so that a big node's death does not hold one transaction after another for minutes. */
 const SWEEP_LIMIT = 500
 
+/**
+ * When a grant with a hundred connections ends, or a thousand grants at once, cutting them comes first: the bookkeeping of an ended session
+ * waits its turn, so that it holds up neither sockets that still have to close nor the connections of the pool.
+ */
+const CLOSINGS_AT_ONCE = 6
+
 type Unclosed = { readonly closing: Closing; readonly also: AlsoInClose | undefined }
 
 export function openLiveSessions(needs: LiveNeeds): LiveSessions {
@@ -51,6 +58,7 @@ class Live implements LiveSessions {
   readonly #work = new PendingWork()
   readonly #running = new Map<string, RunningSession>()
   readonly #unclosed = new Map<string, Unclosed>()
+  readonly #closings = new Lanes(CLOSINGS_AT_ONCE)
   readonly #timers: Disposable[]
 
   constructor(needs: LiveNeeds) {
@@ -73,16 +81,25 @@ class Live implements LiveSessions {
 
   async close(session: RunningSession, reason: string, also?: AlsoInClose): Promise<void> {
     if (!this.#running.delete(session.id)) return
+    const endedAt = this.#needs.clock.now()
+    await nextTurn()
+    await this.#closings.run(() => this.#closeBooks(session, { reason, endedAt, also }))
+  }
+
+  async #closeBooks(
+    session: RunningSession,
+    { reason, endedAt, also }: { reason: string; endedAt: Date; also: AlsoInClose | undefined },
+  ): Promise<void> {
     const { db, clock } = this.#needs
     const grantEndedAt = await endOfGrant(db, session.grantId, clock.now()).catch((error: unknown) => {
       this.#needs.log.warn({ err: error, session: session.id }, 'late operations could not be looked for')
       return undefined
     })
-    const closing = await session.finish(reason, clock.now(), grantEndedAt)
-    this.#unclosed.set(session.id, { closing, also })
+    const closing = await session.finish(reason, endedAt, grantEndedAt)
     await reachSession('session.finished')
-    await this.#tryClose(closing.id).catch((error: unknown) => {
+    await this.#tryClose({ closing, also }).catch((error: unknown) => {
       this.#needs.log.warn({ err: error, session: session.id }, 'a session could not be closed yet')
+      this.#unclosed.set(session.id, { closing, also })
     })
   }
 
@@ -144,13 +161,13 @@ class Live implements LiveSessions {
   }
 
   async #retryClosings(): Promise<void> {
-    for (const id of this.#unclosed.keys()) await this.#tryClose(id)
+    for (const [id, unclosed] of this.#unclosed) {
+      await this.#tryClose(unclosed)
+      this.#unclosed.delete(id)
+    }
   }
 
-  async #tryClose(id: string): Promise<void> {
-    const unclosed = this.#unclosed.get(id)
-    if (!unclosed) return
-    const { closing, also } = unclosed
+  async #tryClose({ closing, also }: Unclosed): Promise<void> {
     const cause = await transact(this.#needs.db, async (tx) => {
       const entry = await closeSession(tx, this.#needs, closing)
       await also?.(tx, entry)
@@ -158,7 +175,6 @@ class Live implements LiveSessions {
     })
     // Another node took this one for dead and closed the session: what was recorded since is sealed too.
     if (cause === undefined) await this.#needs.ledger.observe(sealOf(closing))
-    this.#unclosed.delete(id)
   }
 
   #inBackground(work: Promise<unknown>, sentence: string): void {
