@@ -49,7 +49,8 @@ export function startReeve(
   const exit = once(child, 'close').then(([code]: (number | null)[]) => code ?? -1)
   const until = async (stream: 'stdout' | 'stderr', pattern: RegExp) => {
     while (!pattern.test(written[stream])) {
-      await Promise.race([once(child[stream], 'data'), exit.then(() => assert.fail(written.stderr))])
+      const over = exit.then(() => assert.match(written[stream], pattern, written.stderr))
+      await Promise.race([once(child[stream], 'data'), over])
     }
   }
   return {
