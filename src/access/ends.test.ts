@@ -4,10 +4,11 @@ import { once } from 'node:events'
 import { test, type TestContext } from 'node:test'
 import { sql, type KyselyPlugin } from 'kysely'
 import { accessWorld, granted, type AccessWorld } from '../../test/support/access-world.ts'
+import { cuttable } from '../../test/support/cuttable.ts'
 import { addGrant } from '../../test/support/granted.ts'
 import { systemClock } from '../kernel/clock.ts'
 import { silentLog } from '../kernel/log.ts'
-import { endGrant, endGrantsOf, openEnds, type Ends, type Subscription } from './access.ts'
+import { CONTROL_LOST_MS, endGrant, endGrantsOf, openEnds, type Ends, type Subscription } from './access.ts'
 
 const WATCHING = { onControlLoss: 'end' } as const
 
@@ -159,6 +160,39 @@ test('an end that was committed while the stream was broken is found when it is 
   )
 
   assert.equal((await ending(watched))?.reason, 'identity-suspended')
+})
+
+test('fifteen silent seconds end what may not go on without control, and nothing else', async (t) => {
+  t.mock.timers.enable({ apis: ['setInterval'] })
+  const world = await accessWorld(t)
+  const { db, database, clock } = world
+  const { connection, shut, reopen } = await cuttable(t, database.server)
+  await using ends = await openEnds({ connection, db, clock, log: silentLog }, new AbortController().signal)
+  const reading = { actions: ['postgres.read'] }
+  const grantId = granted(await world.ask(world.dave, reading))
+  const expiresAt = inAnHour(world)
+  const ended = ends.subscribe(grantId, { expiresAt, onControlLoss: 'end' })
+  const going = ends.subscribe(grantId, { expiresAt, onControlLoss: 'continue' })
+  const silentFor = (ms: number) => {
+    clock.advance(ms / 1000)
+    t.mock.timers.tick(1_000)
+  }
+
+  shut()
+  silentFor(CONTROL_LOST_MS - 1)
+  assert.equal(ended.ending(), undefined)
+  silentFor(1)
+
+  assert.equal(ended.ending()?.reason, 'control-lost')
+  assert.equal(going.ended.aborted, false)
+  const [late, lateGoing] = [
+    ends.subscribe(grantId, { expiresAt, onControlLoss: 'end' }),
+    ends.subscribe(grantId, { expiresAt, onControlLoss: 'continue' }),
+  ]
+  assert.equal(late.ending()?.reason, 'control-lost')
+  await world.run((tx) => endGrant(tx, world.access, { grantId, reason: 'revoked' }))
+  reopen()
+  for (const each of [going, lateGoing]) assert.equal((await ending(each))?.reason, 'revoked')
 })
 
 test('a node that stops listening for good ends what it watches as control lost', async (t) => {

@@ -9,11 +9,20 @@ import type { Connection } from '../../src/kernel/db.ts'
 export async function cuttable(
   t: Pick<TestContext, 'after'>,
   connection: Connection,
-): Promise<{ connection: Connection; cut: () => void }> {
+): Promise<{ connection: Connection; cut: () => void; shut: () => void; reopen: () => void }> {
   const folder = mkdtempSync(join(tmpdir(), 'reeve-cut-'))
   const clients = new Set<Socket>()
   const servers = new Set<Socket>()
+  let isShut = false
+  const cut = () => {
+    for (const client of clients) client.destroy()
+    clients.clear()
+  }
   const proxy = createServer((client) => {
+    if (isShut) {
+      client.destroy()
+      return
+    }
     const address = connection.host.startsWith('/')
       ? { path: join(connection.host, `.s.PGSQL.${connection.port}`) }
       : { host: connection.host, port: connection.port }
@@ -34,9 +43,14 @@ export async function cuttable(
   })
   return {
     connection: { ...connection, host: folder, port: 5432 },
-    cut() {
-      for (const client of clients) client.destroy()
-      clients.clear()
+    cut,
+    /** Cuts, and lets nobody connect again until it is reopened. */
+    shut() {
+      isShut = true
+      cut()
+    },
+    reopen() {
+      isShut = false
     },
   }
 }
