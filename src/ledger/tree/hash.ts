@@ -16,8 +16,10 @@ export const EMPTY_ROOT: Buffer = sha256('')
 const leafInput = Buffer.alloc(1 + ENTRY_MAX_BYTES)
 const nodeInput = Buffer.alloc(1 + 2 * HASH_BYTES, 1)
 
-/** The hash of an entry's exact bytes; throws when they are more than a bundle can carry. */
+/** The hash of an entry's exact bytes; throws when they are more than a bundle can carry, or no bytes. */
 export function leafHash(entry: Uint8Array): Buffer {
+  // A text would be taken for a row of numbers, and its hash signed.
+  if (!(entry instanceof Uint8Array)) throw new TypeError('An entry is bytes.')
   if (entry.length > ENTRY_MAX_BYTES) throw new InvalidProof(`An entry has at most ${ENTRY_MAX_BYTES} bytes.`)
   leafInput.set(entry, 1)
   return fromDigest(sha256Latin1(leafInput.subarray(0, 1 + entry.length)))

@@ -13,6 +13,11 @@ import type { Tile } from './tile.ts'
 
 const sizes = fc.oneof(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 250, max: 1100 }))
 
+test('what is no bytes has no leaf hash', () => {
+  const text: unknown = JSON.parse('"123"')
+  assert.throws(() => Reflect.apply(leafHash, undefined, [text]), TypeError)
+})
+
 test('the root of the empty tree is the hash of nothing', async () => {
   assert.equal(EMPTY_ROOT.toString('hex'), 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855')
   assert.deepEqual(frontierRoot(EMPTY_FRONTIER), EMPTY_ROOT)
