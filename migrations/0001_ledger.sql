@@ -171,10 +171,11 @@ create trigger ledger_entry_is_kept before truncate on ledger_entry for each sta
 create trigger ledger_segment_is_immutable before update or delete on ledger_segment for each row execute function refuse_change();
 create trigger ledger_segment_is_kept before truncate on ledger_segment for each statement execute function refuse_change();
 
--- Rule 4: a row's cause is an entry of the very transaction that writes the row.
+-- Rule 4: a row's cause is an entry of the very transaction that writes the row. Its schema is named, since a session's temporary
+-- tables are looked at before any other: one called ledger_entry would let every change through.
 create function require_cause() returns trigger language plpgsql as $$
 begin
-  if not exists (select from ledger_entry e where e.id = new.cause and e.xid = pg_current_xact_id()) then
+  if not exists (select from public.ledger_entry e where e.id = new.cause and e.xid = pg_current_xact_id()) then
     raise exception 'a change of % needs an entry of its own transaction as its cause', tg_table_name using errcode = 'RV002';
   end if;
   return new;
@@ -214,3 +215,6 @@ begin
   return made;
 end $$;
 select ledger_extend();
+
+-- What runs with the owner's rights is for whom it is given to; a trigger needs no right to run.
+revoke execute on function ledger_enqueue(), ledger_requeue(), ledger_extend(bigint) from public;

@@ -96,7 +96,7 @@ select hold_cause('request_approval');
 -- Core 6, the part a row can see: code also knows owners, sponsors and further identities.
 create function approver_is_another() returns trigger language plpgsql as $$
 begin
-  if exists (select from access_request r where r.id = new.request_id
+  if exists (select from public.access_request r where r.id = new.request_id
              and new.approver_id in (r.requester_id, r.subject_id, r.on_behalf_of_id, r.triggered_by_id)) then
     raise exception 'nobody decides on their own request' using errcode = 'RV007';
   end if;

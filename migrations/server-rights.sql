@@ -12,5 +12,5 @@ grant update on
 to :server;
 grant delete on ledger_pending, idempotency to :server;
 revoke insert on ledger_pending from :server;
-revoke insert on schema_migration from :server;
+revoke insert on schema_migration, schema_migration_lock, schema_checksum from :server;
 grant execute on function ledger_extend(bigint), ledger_requeue() to :server;

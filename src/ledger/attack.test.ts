@@ -86,6 +86,38 @@ test('a change without an entry of its own transaction is refused, and no transa
   assert.deepEqual((await owner.query('select id from held')).rows, [{ id: 1 }])
 })
 
+test('a temporary table cannot stand in for the ledger before the triggers', async (t) => {
+  const { database } = await filled(t)
+  const attacker = await rawClient(t, database.server)
+  const owner = await rawClient(t, database.owner)
+  const server = pg.escapeIdentifier(database.server.user)
+  await owner.query(`create table held (id integer primary key, cause bigint not null references ledger_entry)`)
+  await owner.query(`select hold_cause('held')`)
+  await owner.query(`grant select, insert, update on held to ${server}`)
+
+  await attacker.query(
+    `create temporary table ledger_entry as select id, pg_current_xact_id() as xid from ledger_entry`,
+  )
+  await attacker.query('begin')
+  await attacker.query('update ledger_entry set xid = pg_current_xact_id()')
+
+  await assert.rejects(attacker.query('insert into held select 1, min(id) from public.ledger_entry'), { code: 'RV002' })
+})
+
+test('the server’s role fills the queue by no function of the owner, and says of no migration that it ran', async (t) => {
+  const { database } = await filled(t)
+  const attacker = await rawClient(t, database.server)
+
+  await attacker.query('create temporary table bait (id bigint)')
+  for (const attack of [
+    `create trigger fill after insert on bait for each row execute function ledger_enqueue('entry')`,
+    `insert into schema_checksum (name, sha256) values ('0099_forged', 'x')`,
+  ]) {
+    await assert.rejects(attacker.query(attack), { code: '42501' }, attack)
+  }
+  assert.equal((await attacker.query('select ledger_extend() as made')).rows[0]?.made, 0)
+})
+
 test('an entry that the owner of the database edited is named by the verifier', async (t) => {
   const { database } = await filled(t)
 
