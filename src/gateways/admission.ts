@@ -2,6 +2,7 @@ import { beginUse, closeUse, type GrantFacts, type Subscription } from '../acces
 import type { EndedGrant } from '../access/access.ts'
 import { transact } from '../kernel/db.ts'
 import type { Secret } from '../kernel/secret.ts'
+import { sleep } from '../kernel/timer.ts'
 import { openSession, type OpenedSession, type RunningSession } from '../sessions/sessions.ts'
 import type { ClassTable } from './class-table.ts'
 import { endingOf } from './endings.ts'
@@ -114,6 +115,8 @@ export class HeldAdmission implements Admission {
 
   async #closeOnce(session: RunningSession, ending: Ending): Promise<void> {
     const { access, ends, live } = this.#needs
+    // Nobody waits for a use of a grant that is over, and other connections of it are still to be cut.
+    if (this.#reserved.subscription.ended.aborted) await sleep(CUT_FIRST_MS)
     let usedUp: EndedGrant | undefined
     await live.close(session, ending.reason, async (tx, cause) => {
       usedUp = await closeUse(tx, access, { useId: this.#reserved.use.id, ...(cause !== undefined && { cause }) })
@@ -123,6 +126,8 @@ export class HeldAdmission implements Admission {
   }
 }
 
+/** Cutting a hundred connections takes a few milliseconds; what is written about them comes after. */
+const CUT_FIRST_MS = 25
 const STOPPED: Ending = { reason: 'stopped', sentence: 'An operator ended this session.' }
 const NOT_RECORDED: Ending = {
   reason: 'recorder-lost',

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import type { Clock } from '../../kernel/clock.ts'
 import type { Log } from '../../kernel/log.ts'
 import type { Random } from '../../kernel/random.ts'
-import { after } from '../../kernel/timer.ts'
+import { after, afterThisTurn } from '../../kernel/timer.ts'
 import type { Ending, LiveSession } from '../gateway.ts'
 import {
   CLIENT_CLOSED,
@@ -340,13 +340,13 @@ export class PostgresSession {
   #farewell(ending: Ending): void {
     if (this.#isAtFarewell) return
     this.#isAtFarewell = true
-    this.#leaveServer(ending)
     const { client } = this.#parts
     const isGone = ending === CLIENT_LOST || ending === CLIENT_CLOSED
     const isSaid = ending === TARGET_CLOSED && this.#serverSaidWhy
     if (!isGone && !isSaid && !client.destroyed && this.#fromServer.owedBytes === 0) client.write(lastWord(ending))
     client.end()
     after(FAREWELL_MS, () => client.destroy())
+    this.#leaveServer(ending)
     this.#over.resolve(ending)
   }
 
@@ -356,10 +356,13 @@ export class PostgresSession {
     const { socket } = upstream
     const isQuiet = this.#trace.isIdle && socket.writableLength === 0 && this.#fromClient.owedBytes === 0
     if (!isQuiet) return upstream.abort()
-    if (ending !== CLIENT_CLOSED) socket.write(terminate())
-    socket.end()
-    socket.resume()
-    after(FAREWELL_MS, () => socket.destroy())
+    // Nothing reaches the server any more, so its goodbye can wait until all the clients of a grant have been cut.
+    afterThisTurn(() => {
+      if (ending !== CLIENT_CLOSED) socket.write(terminate())
+      socket.end()
+      socket.resume()
+      after(FAREWELL_MS, () => socket.destroy())
+    })
   }
 }
 
