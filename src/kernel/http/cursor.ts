@@ -1,12 +1,13 @@
 import { sql, type Expression, type SqlBool } from 'kysely'
 import { z } from 'zod'
 import { invalidInput } from '../problem.ts'
+import { isStorable } from './strict-json.ts'
 
 /** What a list is ordered by, as values of its last row; the last value must make the order total (an id). */
 export type CursorValue = string | number | Date
 
 const Parts = z
-  .array(z.union([z.string().max(120), z.number(), z.strictObject({ at: z.iso.datetime() })]))
+  .array(z.union([z.string().max(120).refine(isStorable), z.int(), z.strictObject({ at: z.iso.datetime() })]))
   .min(1)
   .max(4)
 

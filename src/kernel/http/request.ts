@@ -5,7 +5,7 @@ import type { Operation } from '../operation.ts'
 import { invalidInput } from '../problem.ts'
 import { Secret } from '../secret.ts'
 import { malformedRequest, unsupportedMediaType } from './problems.ts'
-import { JsonRefused, parseStrictJson } from './strict-json.ts'
+import { isStorable, JsonRefused, parseStrictJson } from './strict-json.ts'
 import { validated } from './validate.ts'
 
 /** What a caller shows to prove an identity. */
@@ -60,8 +60,8 @@ export function readInput(
   request: FastifyRequest,
 ): { params: Record<string, unknown>; query: Record<string, unknown>; input: unknown } {
   return {
-    params: validated(operation.params, request.params, 'path'),
-    query: validated(operation.query, queryOf(request), 'query'),
+    params: validated(operation.params, storable(request.params), 'path'),
+    query: validated(operation.query, storable(queryOf(request)), 'query'),
     input: inputOf(operation, request),
   }
 }
@@ -92,6 +92,14 @@ function parsedBody(bytes: Buffer): unknown {
     if (!(error instanceof JsonRefused)) throw error
     throw invalidInput(`The body cannot be taken: ${error.message}.`, { issues: [] }, { cause: error })
   }
+}
+
+function storable(values: unknown): unknown {
+  const texts = Object.values(values ?? {})
+  if (texts.some((text) => typeof text === 'string' && !isStorable(text))) {
+    throw invalidInput('The path or the query holds a NUL.', { issues: [] })
+  }
+  return values
 }
 
 function queryOf(request: FastifyRequest): Record<string, string> {

@@ -149,6 +149,7 @@ test('prototype keys, keys given twice, broken text and deep nesting are refused
   assert.equal(Reflect.get({}, 'isAdmin'), undefined)
   assert.equal((await items.call('GET', '/v1/items/a?__proto__=1', { headers: asAlice })).status, 400)
   assert.equal((await items.call('GET', '/v1/items/a?limit=1&limit=2', { headers: asAlice })).status, 400)
+  assert.equal((await items.call('GET', '/v1/items/a%00b', { headers: asAlice })).status, 400)
 })
 
 test('a body beyond the limit is refused, said or streamed', async () => {
@@ -294,10 +295,14 @@ test('a cursor of another list is refused', async () => {
   const cursor = encodeCursor([new Date(AT), 'id-1'])
 
   assert.deepEqual(decodeCursor(cursor, ['instant', 'text']), [new Date(AT), 'id-1'])
+  assert.throws(() => decodeCursor(encodeCursor([1.5]), ['number']), { slug: 'invalid-input' })
+  assert.throws(() => decodeCursor(encodeCursor([2 ** 70]), ['number']), { slug: 'invalid-input' })
   for (const wrong of [
     '',
     'x',
     cursor.slice(0, -3),
+    encodeCursor([new Date(AT), 'id\u0000']),
+    encodeCursor([new Date(AT), 'id\ud800']),
     encodeCursor(['id-1']),
     encodeCursor([1, 'id-1']),
     Buffer.from('{"__proto__":1}').toString('base64url'),

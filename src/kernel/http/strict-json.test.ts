@@ -41,6 +41,20 @@ test('a key that stands twice in one object is found wherever it stands', () => 
   )
 })
 
+test('a text that neither a database nor UTF-8 can hold is refused wherever it stands', () => {
+  for (const text of [
+    '"\\u0000"',
+    '"a\\ud800"',
+    '"\\udc00\\ud800"',
+    '{"a":["\\u0000"]}',
+    '{"\\ud800":1}',
+    '{"\\u0000":1}',
+  ]) {
+    assert.throws(() => parseStrictJson(Buffer.from(text)), JsonRefused, text)
+  }
+  assert.equal(parseStrictJson(Buffer.from('"\\ud83d\\ude00 \\\\u0000"')), '😀 \\u0000')
+})
+
 test('bytes of any kind are either refused or read', () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {

@@ -10,8 +10,8 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const POISONED = new Set(['__proto__', 'constructor', 'prototype'])
 
 /**
- * RFC 8259 with its interoperability advice (RFC 7493 §2.3) held: UTF-8 only, no key twice in an object (two readers would see two values),
- * no prototype keys, bounded depth.
+ * RFC 8259 with its interoperability advice (RFC 7493 §2.1 and §2.3) held: UTF-8 only, no lone surrogates, no key twice in an object (two
+ * readers would see two values), no prototype keys, bounded depth.
  */
 export function parseStrictJson(bytes: Uint8Array): unknown {
   let text: string
@@ -24,6 +24,11 @@ export function parseStrictJson(bytes: Uint8Array): unknown {
   }
   inspectKeys(text)
   return value
+}
+
+/** Whether a text can be hashed and stored as it is: well-formed Unicode, and no NUL, which PostgreSQL has no text for. */
+export function isStorable(text: string): boolean {
+  return text.isWellFormed() && !text.includes('\0')
 }
 
 /** Walks text that `JSON.parse` took, so the grammar needs no second check. */
@@ -44,7 +49,12 @@ function inspectKeys(text: string): void {
     } else if (letter === '"') {
       const end = endOfString(text, at)
       const keys = open.at(-1)
-      if (isKeyNext && keys) addKey(keys, text.slice(at, end))
+      const quoted = text.slice(at, end)
+      // Only an escape can spell what the bytes may not hold.
+      if (quoted.includes('\\u') && !isStorable(unquoted(quoted))) {
+        throw new JsonRefused('the body has a text with a NUL or half a character')
+      }
+      if (isKeyNext && keys) addKey(keys, quoted)
       isKeyNext = false
       at = end - 1
     }
@@ -52,11 +62,16 @@ function inspectKeys(text: string): void {
 }
 
 function addKey(keys: Set<string>, quoted: string): void {
-  const key: unknown = JSON.parse(quoted)
-  if (typeof key !== 'string') throw new JsonRefused('a key is not a string')
+  const key = unquoted(quoted)
   if (POISONED.has(key)) throw new JsonRefused('the body has a key that reaches for a prototype')
   if (keys.has(key)) throw new JsonRefused('the body has a key twice')
   keys.add(key)
+}
+
+function unquoted(quoted: string): string {
+  const text: unknown = JSON.parse(quoted)
+  if (typeof text !== 'string') throw new JsonRefused('a string is none')
+  return text
 }
 
 function endOfString(text: string, start: number): number {
