@@ -1,6 +1,7 @@
 import type { LiveSession } from '../gateway.ts'
 import { actionFor } from './actions.ts'
-import { Names } from './names.ts'
+import { isCutByServer, Names } from './names.ts'
+import { ReplacedNames } from './replaced-names.ts'
 import type { Refusals, RefusalReport } from './refusals.ts'
 import type { Analyser, Analysis } from './sql/analyse.ts'
 import { UnreadableSql } from './sql/class.ts'
@@ -34,11 +35,13 @@ export class Gate {
   readonly #needs: GateNeeds
   readonly #statements = new Names<Analysis>('prepared statements')
   readonly #portals = new Names<Portal>('portals')
+  readonly #replaced: ReplacedNames
   /** Portals bound before this many boundaries had been sent are gone. */
   #portalsSince = 0
 
   constructor(needs: GateNeeds) {
     this.#needs = needs
+    this.#replaced = new ReplacedNames(needs.trace)
   }
 
   /** As `FrameHandler.frame`: undefined lets it pass, a buffer goes in its place. */
@@ -53,8 +56,7 @@ export class Gate {
       case 69: // E
         return this.#execute(readExecute(bytes, start, end).portal)
       case 67: // C
-        this.#close(readClose(bytes, start, end))
-        return undefined
+        return this.#close(readClose(bytes, start, end))
       case 68: // D: changes nothing, but may be what fails
         this.#needs.trace.change('describe')
         return undefined
@@ -97,12 +99,15 @@ export class Gate {
 
   #parse(bytes: Buffer, start: number, end: number): Buffer | undefined {
     const { statement, sql } = readParse(bytes, start, end)
+    if (isCutByServer(statement)) return this.#failParse(statement, unknown('PARSE'), TOO_LONG)
     const analysis = this.#analyse(sql)
     if ('code' in analysis) return this.#failParse(statement, UNREADABLE, analysis)
     const { action, refusal } = this.#decide(analysis)
     if (refusal) return this.#failParse(statement, subjectOf(analysis, action), refusal)
     const { trace } = this.#needs
-    if (!trace.isSkipping) trace.change('parse', this.#statements.set(statement, analysis))
+    if (trace.isSkipping) return undefined
+    this.#replaced.note(statement, this.#statements.get(statement) !== undefined)
+    trace.change('parse', this.#statements.set(statement, analysis))
     return undefined
   }
 
@@ -110,8 +115,10 @@ export class Gate {
     const { trace } = this.#needs
     if (trace.isSkipping) return undefined
     const bind = readBind(bytes, start, end)
+    if (isCutByServer(bind.portal)) return this.#failParse('', unknown('BIND'), TOO_LONG)
     const analysis = this.#statements.get(bind.statement)
     if (!analysis) return this.#failParse('', unknown('BIND'), noStatement(bind.statement))
+    if (!this.#replaced.isKnown(bind.statement)) return this.#failParse('', unknown('BIND'), TOO_SOON)
     const { action, refusal } = this.#decide(analysis)
     if (refusal) return this.#failParse('', subjectOf(analysis, action), refusal)
     const values = analysis.isSensitive ? NOTHING : shown(bind)
@@ -134,9 +141,13 @@ export class Gate {
     return undefined
   }
 
-  #close({ kind, name }: { kind: 'S' | 'P'; name: string }): void {
+  #close({ kind, name }: { kind: 'S' | 'P'; name: string }): Buffer | undefined {
     const { trace } = this.#needs
-    if (!trace.isSkipping) trace.change('close', (kind === 'S' ? this.#statements : this.#portals).delete(name))
+    if (trace.isSkipping) return undefined
+    if (isCutByServer(name)) return this.#failParse('', unknown('CLOSE'), TOO_LONG)
+    if (kind === 'S') this.#replaced.note(name, this.#statements.get(name) !== undefined)
+    trace.change('close', (kind === 'S' ? this.#statements : this.#portals).delete(name))
+    return undefined
   }
 
   /**
@@ -145,6 +156,7 @@ export class Gate {
    */
   #forgetNamed({ statements }: Analysis): void {
     for (const { names } of statements) {
+      if (names?.kind === 'statement') this.#replaced.note(names.name, true)
       if (names) (names.kind === 'statement' ? this.#statements : this.#portals).delete(names.name)
     }
   }
@@ -153,7 +165,10 @@ export class Gate {
   #failParse(statement: string, subject: Subject, report: RefusalReport): Buffer {
     const { trace, refusals } = this.#needs
     // The server drops the unnamed statement before it reads the one that fails.
-    if (statement === '' && !trace.isSkipping) this.#statements.delete('')
+    if (statement === '' && !trace.isSkipping) {
+      this.#replaced.note('', this.#statements.get('') !== undefined)
+      this.#statements.delete('')
+    }
     trace.refuse(subject)
     return parse(statement, refusals.failing(report))
   }
@@ -203,6 +218,16 @@ const NEVER: RefusalReport = {
   message:
     'This is never brokered, whatever was granted: it would outlive the session or change how statements are read.',
   hint: 'Leave out PREPARE TRANSACTION and settings of client_encoding and standard_conforming_strings.',
+}
+
+const TOO_LONG: RefusalReport = {
+  code: '42622',
+  message: 'Names of prepared statements and portals have at most 63 bytes, and 15 characters where not all are ASCII.',
+}
+
+const TOO_SOON: RefusalReport = {
+  code: sqlState.featureNotSupported,
+  message: 'This name stood for another statement. Wait for the answer to the new one before it is run.',
 }
 
 /** Something that was not run because nothing could be decided about it. */

@@ -4,6 +4,18 @@ import { sqlState, WireError } from './wire/wire-error.ts'
 /** A client that keeps more named statements or portals than this is refused. */
 const MOST_NAMES = 10_000
 
+const MOST_NAME_BYTES = 63
+const MOST_CHARACTER_BYTES = 4
+
+/**
+ * The server cuts names to 63 bytes of its own encoding (NAMEDATALEN), so that two longer ones may be one to it. Only names that it cuts
+ * in no encoding are let through.
+ */
+export function isCutByServer(name: string): boolean {
+  const isAscii = Buffer.byteLength(name) === name.length
+  return name.length * (isAscii ? 1 : MOST_CHARACTER_BYTES) > MOST_NAME_BYTES
+}
+
 /**
  * What the server knows by name, followed ahead of its answers: a change counts from when it is sent, and is taken back when the server
  * did not make it. Were it otherwise, a statement could run under the name, and the record, of another.

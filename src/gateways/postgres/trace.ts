@@ -27,6 +27,8 @@ type Awaited = {
   error: OperationError | undefined
   rows: number
   isCopyingIn: boolean
+  /** A simple query got one of the messages that come ahead of its ReadyForQuery. */
+  isAnswered: boolean
 }
 
 type OperationError = { readonly code: string; readonly message: string }
@@ -54,6 +56,8 @@ export class Trace {
   readonly #awaited: Awaited[] = []
   #at = 0
   #isSkipping = false
+  /** A COPY failed, and only the server knows whether it read the Sync behind it as part of the copy. */
+  #isUncertain = false
   #seenBytes = 0
   #seenRows = 0
   #boundariesSent = 0
@@ -74,6 +78,7 @@ export class Trace {
 
   /** The server skips what the client sends, until its next Sync. */
   get isSkipping(): boolean {
+    this.#mustKnow()
     return this.#isSkipping
   }
 
@@ -88,10 +93,12 @@ export class Trace {
   }
 
   change(kind: Change, undo?: Undo): void {
+    this.#mustKnow()
     if (!this.#isSkipping) this.#push(kind, undefined, false, undo)
   }
 
   query(subject: Subject, isRefused: boolean): void {
+    this.#mustKnow()
     // The server skips a simple query too: only a Sync ends the skipping.
     if (this.#isSkipping) return this.#skipped(subject, isRefused)
     this.#boundariesSent += 1
@@ -99,12 +106,14 @@ export class Trace {
   }
 
   execute(subject: Subject): void {
+    this.#mustKnow()
     if (this.#isSkipping) this.#skipped(subject, false)
     else this.#push('execute', subject, false)
   }
 
   /** A message of the extended protocol went on as one that fails: what follows is skipped for certain. */
   refuse(subject: Subject): void {
+    this.#mustKnow()
     if (this.#isSkipping) return this.#skipped(subject, true)
     this.#push('execute', subject, true)
     this.#isSkipping = true
@@ -112,6 +121,7 @@ export class Trace {
 
   sync(): void {
     this.#isSkipping = false
+    this.#isUncertain = false
     this.#boundariesSent += 1
     this.#push('sync', undefined, false)
   }
@@ -141,8 +151,10 @@ export class Trace {
   /** CommandComplete. */
   completed(rows: number): void {
     const head = this.#awaited[this.#at]
-    if (head?.kind === 'query') head.rows += rows
-    else if (head?.kind === 'execute') {
+    if (head?.kind === 'query') {
+      head.rows += rows
+      head.isAnswered = true
+    } else if (head?.kind === 'execute') {
       head.rows += rows
       this.#finish(head, 'done')
     } else throw outOfStep()
@@ -152,23 +164,31 @@ export class Trace {
   settled(): void {
     const head = this.#awaited[this.#at]
     if (head?.kind === 'execute') this.#finish(head, 'done')
-    else if (head?.kind !== 'query') throw outOfStep()
+    else if (head?.kind === 'query') head.isAnswered = true
+    else throw outOfStep()
   }
 
   /** ErrorResponse of a session that goes on. */
   failed(error: OperationError): void {
     const head = this.#awaited[this.#at]
-    if (head?.kind === 'query') head.error = error
-    else if (head?.kind === 'sync') this.#failedAtSync(head, error)
+    if (head?.kind === 'query') {
+      head.error = error
+      head.isAnswered = true
+    } else if (head?.kind === 'sync') this.#failedAtSync(head, error)
     else this.#skipToSync(error)
   }
 
   /** ReadyForQuery. */
   ready(): void {
     const head = this.#awaited[this.#at]
-    // The Sync behind a COPY that failed before it was read (see `#dropIgnoredSyncs`).
-    if (!head) return
+    // The Sync behind a COPY that failed before it was read (see `#dropIgnoredSyncs`): it counted, so nothing is skipped.
+    if (!head) {
+      this.#isSkipping = false
+      this.#isUncertain = false
+      return
+    }
     this.#boundariesAnswered += 1
+    if (head.kind === 'query' && !head.isAnswered) throw outOfStep()
     if (head.kind === 'query') this.#finish(head, head.error ? 'failed' : 'done')
     else if (head.kind === 'sync') this.#shift()
     else throw outOfStep()
@@ -187,6 +207,8 @@ export class Trace {
     let head = this.#awaited[this.#at]
     for (; head && head.kind !== 'sync'; head = this.#awaited[this.#at]) {
       if (head.undo) undone.push({ undo: head.undo, isFirst })
+      // Skipped, so it is never answered.
+      if (head.kind === 'query') this.#boundariesAnswered += 1
       isFirst = false
       head.error = head.isRefused ? error : why
       if (head.subject) why = SKIPPED
@@ -194,6 +216,7 @@ export class Trace {
     }
     for (const { undo, isFirst } of undone.toReversed()) undo(isFirst)
     this.#isSkipping = head === undefined
+    if (head) this.#isUncertain = false
   }
 
   /** The commit of an implicit transaction failed, or a message that is not followed here: nothing is skipped. */
@@ -219,6 +242,7 @@ export class Trace {
       error: undefined,
       rows: 0,
       isCopyingIn: false,
+      isAnswered: false,
     })
   }
 
@@ -235,9 +259,11 @@ export class Trace {
   }
 
   #finish(head: Awaited, outcome: RecordedOperation['outcome']): void {
-    if (head.isCopyingIn && head.kind === 'execute') this.#dropIgnoredSyncs()
+    const isFollowed = !head.isCopyingIn || outcome === 'cut' || this.#followCopy(head, outcome)
     this.#shift()
     this.#record(head, outcome)
+    // What is left was perhaps run and perhaps skipped: it is recorded as cut.
+    if (!isFollowed) throw syncInCopy()
   }
 
   #record(done: Awaited, outcome: RecordedOperation['outcome']): void {
@@ -264,14 +290,46 @@ export class Trace {
     this.#needs.record(done.error ? { ...operation, error: done.error } : operation)
   }
 
-  /** During COPY the server ignores Sync (CopyGetData), and the client sends another one behind the end of its data. */
-  #dropIgnoredSyncs(): void {
+  /** False where what was sent behind a COPY cannot be told apart: which of it the server took for part of the copy. */
+  #followCopy(head: Awaited, outcome: RecordedOperation['outcome']): boolean {
+    if (head.kind === 'query') return !this.#hasSyncInQuery(head)
+    return this.#dropIgnoredSyncs(outcome === 'failed')
+  }
+
+  /**
+   * During COPY the server ignores Sync (CopyGetData), and the client sends another one behind the end of its data. One that failed may
+   * have failed before it read anything, and then its Sync counts: no harm as long as nothing but Syncs was sent.
+   */
+  #dropIgnoredSyncs(hasFailed: boolean): boolean {
     const from = this.#at + 1
     let end = this.#awaited.findIndex((each, index) => index >= from && each.kind === 'copy-end')
     if (end < 0) end = this.#awaited.length
-    const kept = this.#awaited.slice(from, end).filter((each) => each.kind !== 'sync')
-    this.#boundariesAnswered += end - from - kept.length
-    this.#awaited.splice(from, end + 1 - from, ...kept)
+    const inCopy = this.#awaited.slice(from, end)
+    const kept = inCopy.filter((each) => each.kind !== 'sync')
+    if (kept.length === inCopy.length) return true
+    if (kept.length > 0) return false
+    this.#boundariesAnswered += inCopy.length
+    this.#awaited.splice(from, end + 1 - from)
+    this.#isUncertain = hasFailed
+    return true
+  }
+
+  /** A COPY of a simple query needs no Sync; one that may have been ignored would be awaited for ever. */
+  #hasSyncInQuery(head: Awaited): boolean {
+    let isSynced = false
+    let hasEnd = false
+    for (let at = this.#at + 1; at < this.#awaited.length; at++) {
+      const kind = this.#awaited[at]?.kind
+      if (kind !== 'sync' && kind !== 'copy-end') break
+      if (kind === 'copy-end' && isSynced) return true
+      if (kind === 'sync') isSynced = true
+      else hasEnd = true
+    }
+    return isSynced && !hasEnd && head.error !== undefined
+  }
+
+  #mustKnow(): void {
+    if (this.#isUncertain) throw syncInCopy()
   }
 }
 
@@ -279,7 +337,21 @@ const SKIPPED: OperationError = { code: '25P02', message: 'Skipped: an earlier m
 const SYNC: Subject = { action: 'postgres.session', label: 'SYNC', statement: '', sealed: [] }
 
 function awaited(kind: Awaited['kind'], subject: Subject, isRefused: boolean): Omit<Awaited, 'startedAt'> {
-  return { kind, subject, startedMs: 0, isRefused, undo: undefined, error: undefined, rows: 0, isCopyingIn: false }
+  return {
+    kind,
+    subject,
+    startedMs: 0,
+    isRefused,
+    undo: undefined,
+    error: undefined,
+    rows: 0,
+    isCopyingIn: false,
+    isAnswered: false,
+  }
+}
+
+function syncInCopy() {
+  return violation('what was sent behind the Sync of a COPY that failed cannot be followed')
 }
 
 function outOfStep() {
