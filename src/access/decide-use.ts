@@ -63,6 +63,8 @@ export async function decideUse(tx: Tx, needs: AccessNeeds, facts: GrantFacts): 
         { ...obligations, approval: gatesToMeet(obligations, then) },
         {
           ...evidenceOf(asked),
+          // The session is recorded as the grant says, however strong the policies have become.
+          recording: grant.recording,
           approvals: await approvalsOf(tx, needs.teams, grant.requestId),
           approvalFacts: {
             ownerOfTarget: target.ownerTeam,

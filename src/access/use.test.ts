@@ -253,3 +253,14 @@ test('the uses of a dead node are given back or closed, and those of a live one 
   )
   assert.equal((await loadGrant(db, grantId))?.uses, 1)
 })
+
+test('a grant that is recorded less than the policies now ask for carries no further use', async (t) => {
+  const world = await accessWorld(t, { policies: (text) => text.replaceAll('@record("full")', '@record("meta")') })
+  const grantId = granted(await world.ask(world.dave, READING))
+  const shown = await world.ticket(grantId)
+  assert.equal(await refusalOf(world.use(shown)), 'nothing')
+
+  await world.setPolicies((text) => text)
+
+  assert.equal(await refusalOf(world.use(shown)), 'use-refused not-now')
+})
