@@ -42,7 +42,7 @@ export type Proven =
 /** One answer for every proof that leads to nothing here: nobody learns whether a target, an account or a ticket exists. */
 const UNKNOWN: UseRefusal = {
   code: 'unknown',
-  sentence: 'This proof opens nothing here. Ask for a new one: reeve request --help says how.',
+  sentence: 'This proof opens nothing here. Ask for a new one: reeve run --help says how.',
 }
 
 /**

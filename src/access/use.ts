@@ -282,5 +282,8 @@ async function refuse(
 }
 
 function tooMany(max: number): UseRefusal {
-  return { code: 'too-many', sentence: `The grant allows ${max} connection(s) at once, and all are open.` }
+  return {
+    code: 'too-many',
+    sentence: `The grant allows ${max} connection(s) at once, and all are open. Close one, or ask for more: --connections.`,
+  }
 }

@@ -63,7 +63,7 @@ function adviceFor(slug: string, status: number, facts: Record<string, unknown>,
       return ['A link works once and not for long. Ask whoever sent it for a new one.']
     case 'not-found':
     case 'no-such-route':
-      return [`See what there is: reeve ${command.split(' ')[0] ?? ''} list`]
+      return [`See what there is: reeve ${listOf(facts['type']) ?? `${command.split(' ')[0] ?? ''} list`}`]
     case 'unknown-host':
       return ['Use a name or address that the server’s tls.names has.']
     default:
@@ -73,6 +73,25 @@ function adviceFor(slug: string, status: number, facts: Record<string, unknown>,
   const waitSeconds = facts['retryAfterSeconds']
   if (typeof waitSeconds === 'number') return [`Try again in ${waitSeconds} s.`]
   return status >= 500 ? ['Try again; the server’s log says what happened.'] : []
+}
+
+/** The list that has what was not found; a command may have named several things. */
+function listOf(type: unknown): string | undefined {
+  switch (type) {
+    case 'Identity':
+    case 'Target':
+    case 'Purpose':
+    case 'Grant':
+    case 'Session':
+    case 'Lease':
+      return `${type.toLowerCase()} list`
+    case 'AccessRequest':
+      return 'access list'
+    case 'Account':
+      return 'account list <target>'
+    default:
+      return undefined
+  }
 }
 
 function issuesOf(value: unknown): string[] {

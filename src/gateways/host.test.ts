@@ -244,7 +244,7 @@ test('a new version of the policies is asked before the next operation', async (
   const admission = await w.plane.admit(asking(granted), NEVER)
   const session = await admission.begin()
   assert.equal(session.refusal('toy.read'), undefined)
-  assert.match(session.refusal('toy.write') ?? '', /not toy\.write.*reeve access request .*--actions toy\.write/)
+  assert.match(session.refusal('toy.write') ?? '', /not toy\.write.*reeve access request .*--action toy\.write/)
 
   // The same policies over one action more: another version, that permits the same.
   const more: GatewayAction = { name: 'toy.more', class: 'read', tier: 2, summary: '', obligations: {} }

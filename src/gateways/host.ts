@@ -129,7 +129,7 @@ function tableFor(
 function uncovered({ grant, target, account }: GrantFacts, action: string): string {
   return (
     `The grant covers ${grant.actions.join(', ')} and not ${action}. Request it: ` +
-    `reeve access request --target ${target.name} --account ${account.name} --actions ${action} --purpose ${grant.purpose}`
+    `reeve access request --target ${target.name} --account ${account.name} --action ${action} --purpose ${grant.purpose}`
   )
 }
 

@@ -60,7 +60,7 @@ export function isPossible(
   if (missing.length === 0) return { possible: true }
   const excluded = [...facts.excluded].sort()
   const tied = excluded.length > 0 ? ` Tied to the request and not counted: ${excluded.join(', ')}.` : ''
-  return { possible: false, reason: `Nobody can approve this; there would have to be ${missing.join(', or ')}.${tied}` }
+  return { possible: false, reason: `Nobody can approve this; there would have to be ${missing.join('; or ')}.${tied}` }
 }
 
 function total(way: readonly Lack[]): number {
@@ -70,7 +70,7 @@ function total(way: readonly Lack[]): number {
 function nameGroup(group: ApprovalGroup, facts: ApprovalFacts): string {
   if (group.kind === 'team') return group.team
   const team = teamOf(group, facts)
-  return team === null ? `${printGroup(group)}, which no team is,` : `${printGroup(group)}, the team ${team}`
+  return team === null ? `${printGroup(group)}, which no team is` : `${printGroup(group)}, the team ${team}`
 }
 
 function teamOf(group: ApprovalGroup, facts: ApprovalFacts): string | null {

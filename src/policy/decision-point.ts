@@ -1,6 +1,6 @@
 import type { Clock } from '../kernel/clock.ts'
 import type { Db } from '../kernel/db.ts'
-import type { Entity, PolicyValue } from '../kernel/entity.ts'
+import { linked, type Entity, type PolicyValue } from '../kernel/entity.ts'
 import type { Resource } from '../kernel/http/route.ts'
 import type { EntityRef, Permit } from '../kernel/permit.ts'
 import { notPermitted } from '../kernel/problem.ts'
@@ -64,7 +64,7 @@ export function openDecisionPoint(needs: DecisionNeeds): DecisionPoint {
     },
     async permit(db, asked, evidence = {}) {
       const decision = await point.decide(db, asked)
-      const outcome = permitFrom(decision, { ...noEvidence, ...evidence })
+      const outcome = permitFrom(decision, { ...noEvidence, approvalFacts: factsOf(asked.resource), ...evidence })
       if (outcome.kind === 'permit') return outcome.permit
       const reasons = outcome.kind === 'owed' ? outcome.owed : outcome.reasons
       throw notPermitted(`You may not do ${asked.action} here. ${reasons.join(' ')}`, {
@@ -76,6 +76,14 @@ export function openDecisionPoint(needs: DecisionNeeds): DecisionPoint {
     epoch: () => needs.engine.current().set.sha256,
   }
   return point
+}
+
+/** Whose approval would count for an operation on this. */
+function factsOf({ type, attributes }: Resource): Evidence['approvalFacts'] {
+  const { ownerTeam } = attributes
+  const team = (typeof ownerTeam === 'object' && linked(ownerTeam)?.id) || null
+  const isIdentity = type === 'Identity'
+  return { ...noEvidence.approvalFacts, ...(isIdentity ? { ownerOfSubject: team } : { ownerOfTarget: team }) }
 }
 
 /** What holds when nobody says otherwise. */

@@ -91,7 +91,7 @@ export function outstanding(obligations: Obligations, evidence: Evidence): strin
   const owed: string[] = []
   if (!isSatisfied(obligations.approval, evidence.approvals, evidence.approvalFacts)) {
     const ways = missingApprovals(obligations.approval, evidence.approvals, evidence.approvalFacts)
-    owed.push(`Approval is needed: ${ways.join(', or ')}.`)
+    owed.push(`Approval is needed: ${ways.join('; or ')}.`)
   }
   if (STEP_UPS.indexOf(evidence.stepUp) < STEP_UPS.indexOf(obligations.stepUp)) {
     owed.push(`A fresh ${obligations.stepUp} proof of the person is needed.`)

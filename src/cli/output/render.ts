@@ -51,6 +51,13 @@ const MOST_COLUMNS = 8
 /** Said by something else in the row, or of no use to a person who looks at many. */
 const MINOR = /(?:Sha256|Id|By|Version|Seconds)$|^(?:version|cause|createdAt|search|description|displayName|evidence)$/
 
+/** What somebody looks at a list for: whether it waits, lives or is over, and why. */
+const VITAL = /^(?:state|expiresAt|endedAt|endReason)$/
+
+function isVital(name: string): boolean {
+  return VITAL.test(name)
+}
+
 function columnsOf(
   item: z.core.$ZodType,
   rows: readonly Record<string, unknown>[],
@@ -64,7 +71,9 @@ function columnsOf(
   if (format === 'wide') return ordered
   const major = ordered.filter((name) => name === lead || (name !== 'id' && !MINOR.test(name)))
   // A column in which no row has anything says nothing.
-  return major.filter((name) => rows.some((row) => cell(row[name]) !== '-')).slice(0, MOST_COLUMNS)
+  const said = major.filter((name) => rows.some((row) => cell(row[name]) !== '-'))
+  const others = said.filter((name) => !isVital(name)).slice(0, MOST_COLUMNS - said.filter(isVital).length)
+  return said.filter((name) => isVital(name) || others.includes(name))
 }
 
 function isFlat(value: unknown): boolean {

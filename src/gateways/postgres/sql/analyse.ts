@@ -84,8 +84,16 @@ function tooLong({ statementBytes }: AnalyserLimits): UnreadableSql {
   )
 }
 
+/**
+ * pg_dump narrows itself by this before it reads (PostgreSQL 15.8 and later, CVE-2024-7348), and asks the catalog whether the server knows the
+ * setting. A name that comes from a row is never brokered; these very words set this very setting, or nothing.
+ */
+const PG_DUMP_ASKS =
+  /^SELECT set_config\(name, '(?:view|view, foreign-table)', false\) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'$/
+const SAID_PLAINLY = `SELECT set_config('restrict_nonsystem_relation_kind', 'view', false) FROM pg_settings`
+
 function judge(parser: Parser, sql: string): Verdict {
-  const statements = parser.parse(sql).map(classifyStatement)
+  const statements = parser.parse(PG_DUMP_ASKS.test(sql) ? SAID_PLAINLY : sql).map(classifyStatement)
   const needs = [...new Set(statements.flatMap((statement) => statement.needs))].sort((a, b) => rankOf(a) - rankOf(b))
   return {
     statements,
