@@ -35,6 +35,10 @@ const INT8 = 20
 export function openDatabase(connection: Connection, options: { max?: number; log: Log }): OpenDatabase {
   const pool = new pg.Pool({ ...clientConfig(connection), max: options.max ?? 10, idleTimeoutMillis: 60_000 })
   pool.on('error', (error) => options.log.warn({ err: error }, 'an idle database connection broke'))
+  // One that breaks while it is lent out says so to its query, and again here, where an error nobody hears would end the process.
+  pool.on('connect', (client) => {
+    client.on('error', (error) => options.log.debug({ err: error }, 'a database connection broke'))
+  })
   const db = new Kysely<Database>({
     dialect: new PostgresDialect({ pool }),
     plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true })],
