@@ -127,7 +127,7 @@ async function startNode(options: Options, stack: AsyncDisposableStack): Promise
     session: { idleSeconds: 3600, rowsPerStatement: 1e9, bytesPerSession: 1e12 },
   }
   child.send({ open: { settings, login: { account: LOGIN.user, password: LOGIN.password } } })
-  const [{ ready }] = (await once(child, 'message')) as [{ ready: NodeReady }]
+  const { ready } = await answerOf<{ ready: NodeReady }>(child)
   return { cluster, ready, child }
 }
 
@@ -148,6 +148,18 @@ async function fill(cluster: Cluster, copyMegabytes: number): Promise<void> {
   await owner.end()
 }
 
+async function answerOf<T>(child: ChildProcess): Promise<T> {
+  const over = new AbortController()
+  try {
+    return await Promise.race([
+      once(child, 'message', { signal: over.signal }).then(([answer]) => answer as T),
+      once(child, 'exit', { signal: over.signal }).then(() => Promise.reject(new Error('the gateway is gone'))),
+    ])
+  } finally {
+    over.abort()
+  }
+}
+
 function pathsOf({ cluster, ready, child }: Node, bouncer: PgBouncer | undefined): Path[] {
   const none = async () => 0
   const direct: Path = { name: 'direct', port: cluster.port, ...LOGIN, cpuMicros: none }
@@ -158,8 +170,7 @@ function pathsOf({ cluster, ready, child }: Node, bouncer: PgBouncer | undefined
     password: ready.ticket,
     async cpuMicros() {
       child.send({ ask: 'cpu' })
-      const [answer] = (await once(child, 'message')) as [{ cpuMicros: number }]
-      return answer.cpuMicros
+      return (await answerOf<{ cpuMicros: number }>(child)).cpuMicros
     },
   }
   if (!bouncer) return [direct, gateway]

@@ -29,7 +29,8 @@ export const statementRules: Readonly<Record<string, Rule>> = {
   DeleteStmt: changedTable,
   MergeStmt: changedTable,
   TruncateStmt: 'write',
-  LockStmt: 'write',
+  // Every SELECT takes the weakest lock, mode 1 (lockdefs.h), and keeps it as long.
+  LockStmt: ({ mode }) => (mode === 1 ? 'read' : 'write'),
   LockingClause: 'write',
   // What it runs was prepared earlier, perhaps out of sight.
   ExecuteStmt: 'write',
