@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import pg from 'pg'
 import { freshDatabase } from '../../test/support/database.ts'
 import { clientConfig } from './db.ts'
-import { migrate, schemaState } from './migrate.ts'
+import { migrate, refuseOwner, schemaState } from './migrate.ts'
 
 test('migrating again changes nothing', async (t) => {
   const { owner, server } = await freshDatabase(t)
@@ -43,6 +43,13 @@ test('the role the server runs as owns nothing and cannot remove or rewrite an e
   ]) {
     await assert.rejects(run(server, attack), { code: '42501' }, attack)
   }
+})
+
+test('a node does not run as the owner of the schema or as a superuser', async (t) => {
+  const { owner, server } = await freshDatabase(t)
+
+  await assert.rejects(refuseOwner(owner), /owns Reeve's tables or is a superuser/)
+  await refuseOwner(server)
 })
 
 async function run(connection: Parameters<typeof clientConfig>[0], statement: string): Promise<void> {

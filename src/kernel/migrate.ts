@@ -69,6 +69,29 @@ export async function schemaState(connection: Connection): Promise<{ found: stri
   }
 }
 
+/**
+ * Core 10: the role a node runs as owns no table, so that nothing it is tricked into can rewrite the ledger. Throws for a superuser, and for
+ * a role that owns the schema or may become who does.
+ */
+export async function refuseOwner(connection: Connection): Promise<void> {
+  const client = new pg.Client(clientConfig(connection))
+  await client.connect()
+  try {
+    const { rows } = await client.query<{ is_strong: boolean }>(
+      `select r.rolsuper or exists (select from pg_class c where c.oid = to_regclass('public.ledger_entry')
+          and pg_has_role(r.oid, c.relowner, 'member')) as is_strong
+         from pg_roles r where r.rolname = current_user`,
+    )
+    if (rows[0]?.is_strong !== false) {
+      throw new Error(
+        `the role ${connection.user} of REEVE_DATABASE_URL owns Reeve's tables or is a superuser: name a role of its own there, and the owner in REEVE_DATABASE_OWNER_URL`,
+      )
+    }
+  } finally {
+    await client.end()
+  }
+}
+
 async function sqlFiles(): Promise<SqlFile[]> {
   const names = (await readdir(FOLDER)).filter((name) => /^\d{4}_[a-z-]+\.sql$/.test(name)).sort()
   return Promise.all(

@@ -6,7 +6,7 @@ import { connectionFrom } from '../kernel/connection-url.ts'
 import { openDatabaseClock, type DatabaseClock } from '../kernel/database-clock.ts'
 import { openDatabase, type Connection, type Db } from '../kernel/db.ts'
 import type { Log } from '../kernel/log.ts'
-import { migrate, schemaState } from '../kernel/migrate.ts'
+import { migrate, refuseOwner, schemaState } from '../kernel/migrate.ts'
 import { startEmbeddedPostgres } from '../kernel/postgres/embedded.ts'
 import { rootKeyFrom, sealUnder, type Seal } from '../kernel/seal.ts'
 
@@ -57,6 +57,7 @@ async function embedded(
 
 async function external(connection: Connection): Promise<Connection> {
   const { found, wanted } = await schemaState(connection)
+  await refuseOwner(connection)
   if (found === wanted) return connection
   throw new Error(
     found === null
