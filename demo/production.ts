@@ -17,11 +17,14 @@ export type Production = AsyncDisposable & {
 const ORDERS = 200_000
 
 /** Starts it with TLS, history and data. The provisioner may make roles and hand on three group roles, and nothing else. */
-export async function startProduction(folder: string, orders = ORDERS): Promise<Production> {
+export async function startProduction(
+  folder: string,
+  { orders = ORDERS, binFolder }: { readonly orders?: number; readonly binFolder?: string } = {},
+): Promise<Production> {
   const needs = { clock: systemClock, random: systemRandom }
   const authority = await openAuthority(join(folder, 'production-ca'), needs)
   const { key, cert } = authority.issueServer(['127.0.0.1', 'localhost'])
-  const cluster = await startCluster({ tls: { key: key.reveal(), cert } })
+  const cluster = await startCluster({ tls: { key: key.reveal(), cert }, ...(binFolder !== undefined && { binFolder }) })
   const password = systemRandom.bytes(18).toString('base64url')
   await inDatabase(cluster, 'postgres', `create database shop`)
   await inDatabase(cluster, 'shop', history(password, orders))

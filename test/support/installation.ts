@@ -69,10 +69,10 @@ export async function founded(t: Cleaning): Promise<Site & { readonly ada: Clien
 /** A site with everybody in the demo enrolled and its production registered. */
 export async function installation(
   t: Cleaning,
-  options: { readonly orders?: number; readonly config?: Readonly<Record<string, unknown>> } = {},
+  options: { readonly orders?: number; readonly binFolder?: string } = {},
 ): Promise<Installation> {
-  const made = await site(t, options.config)
-  const production = await startProduction(made.folder, options.orders ?? 100)
+  const made = await site(t)
+  const production = await startProduction(made.folder, { orders: 100, ...options })
   t.after(() => production[Symbol.asyncDispose]())
   const cast = await enrolCast(made.server)
   await cast.ada.ask(registerTarget, { input: shopTarget(production) })
