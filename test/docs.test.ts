@@ -3,6 +3,7 @@ import { existsSync, globSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { z } from 'zod'
+import { hasTest } from './support/named-tests.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 const pages = globSync('**/*.md', {
@@ -72,14 +73,8 @@ function rulesOf(markdown: string): { readonly rule: string; readonly links: Lin
     .map((text) => ({ rule: text.split('\n', 1)[0] ?? '', links: linksOf('docs/architecture.md', text) }))
 }
 
-/** Whether the file has a test of this name, in any kind of quotes. */
-function hasTest({ text, to }: Link): boolean {
-  const path = join(ROOT, 'docs', to)
-  if (!to.endsWith('.test.ts') || !existsSync(path)) return false
-  const source = readFileSync(path, 'utf8')
-  return ["'", '"', '`'].some(
-    (quote) => source.includes(`test(${quote}${text}${quote}`) || source.includes(`(\n    ${quote}${text}${quote}`),
-  )
+function isTest({ text, to }: Link): boolean {
+  return hasTest(join('docs', to), text)
 }
 
 test('every rule names tests that exist, by their names', () => {
@@ -91,7 +86,7 @@ test('every rule names tests that exist, by their names', () => {
     [],
   )
   assert.deepEqual(
-    rules.flatMap(({ links }) => links.filter((link) => !hasTest(link)).map(({ text }) => text)),
+    rules.flatMap(({ links }) => links.filter((link) => !isTest(link)).map(({ text }) => text)),
     [],
   )
 })
@@ -99,8 +94,8 @@ test('every rule names tests that exist, by their names', () => {
 test('a rule that cites a test under another name is found', () => {
   const link = { page: 'docs/architecture.md', to: '../test/docs.test.ts' }
 
-  assert.ok(hasTest({ ...link, text: 'a rule that cites a test under another name is found' }))
-  assert.ok(!hasTest({ ...link, text: 'a rule that cites a test' }))
+  assert.ok(isTest({ ...link, text: 'a rule that cites a test under another name is found' }))
+  assert.ok(!isTest({ ...link, text: 'a rule that cites a test' }))
 })
 
 test('every folder of the source stands in the code map', () => {
