@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { beatGrant, finishGrant, readGrant, revokeGrant } from '../../src/access/contract.ts'
+import { listSessions } from '../../src/sessions/contract.ts'
+import { eventually } from '../support/eventually.ts'
+import { closers } from '../support/lease-world.ts'
+import { found, type Plant } from './plant.ts'
+import type { FaultNode } from './node.ts'
+import { connect, failureOf, leaseStates, readingGrant, ticketFor } from './story.ts'
+
+const HOUR_MS = 3_600_000
+
+let plant: Plant
+let alpha: FaultNode
+let beta: FaultNode
+const closing = closers()
+
+before(async () => {
+  const founded = await found(closing)
+  plant = founded.plant
+  alpha = founded.first
+  beta = await plant.start()
+})
+after(() => closing.close())
+
+test('a grant that ends on one node cuts its session on another, which says why', async () => {
+  const grant = await readingGrant(plant, alpha)
+  const client = await connect(alpha, await ticketFor(plant, beta, grant))
+  const query = failureOf(client.query('select pg_sleep(60)'))
+
+  using carol = plant.as('carol', beta)
+  await carol.ask(revokeGrant, { params: { grant }, input: { reason: 'it is enough' } })
+
+  assert.match(await query, /revoked/)
+  await eventually(async () => ((await leaseStates(plant, beta, grant))[0] === 'dead' ? true : undefined))
+})
+
+test('a jump of a node’s clock ends no grant and revives none', async () => {
+  const living = await readingGrant(plant, alpha, { ttlSeconds: 900 })
+  const client = await connect(alpha, await ticketFor(plant, alpha, living))
+  const over = await readingGrant(plant, alpha)
+  const ticket = await ticketFor(plant, alpha, over)
+  using bob = plant.as('bob', beta)
+  await bob.ask(finishGrant, { params: { grant: over } })
+
+  for (const shiftMs of [2 * HOUR_MS, -2 * HOUR_MS]) {
+    await alpha.order({ shiftMs })
+    // Its sweep looks for expired grants each second; the row says what it found.
+    await client.query('select pg_sleep(3)')
+    const { endedAt } = await bob.ask(readGrant, { params: { grant: living } })
+    assert.equal(endedAt, null)
+    assert.match(await failureOf(connect(alpha, ticket)), /The grant ended at/)
+  }
+  await alpha.order({ shiftMs: 0 })
+
+  assert.deepEqual((await client.query('select 1 as one')).rows, [{ one: 1 }])
+  await client.end()
+  await bob.ask(finishGrant, { params: { grant: living } })
+})
+
+test('a grant and an unused ticket run out though the clock of their node was set back', async () => {
+  const grant = await readingGrant(plant, alpha, { ttlSeconds: 60 })
+  const ticket = await ticketFor(plant, alpha, grant)
+  const strict = await readingGrant(plant, alpha, { account: 'dba' })
+  const unused = await ticketFor(plant, alpha, strict)
+  const client = await connect(alpha, ticket)
+  await alpha.order({ shiftMs: -HOUR_MS })
+
+  const said = await failureOf(client.query('select pg_sleep(100)'))
+
+  assert.match(said, /time of this grant is over/)
+  assert.match(await failureOf(connect(alpha, ticket)), /ran out|ended/)
+  assert.match(
+    await failureOf(connect(alpha, unused, 'postgres', 'dba@orders')),
+    /^The ticket had to be used before \S+ Request again/,
+  )
+  await alpha.order({ shiftMs: 0 })
+})
+
+test('a grant whose command stops saying that it lives ends, and its session says so', async () => {
+  const grant = await readingGrant(plant, alpha, { isKeptAlive: true })
+  const client = await connect(alpha, await ticketFor(plant, alpha, grant))
+  using bob = plant.as('bob', beta)
+  await bob.ask(beatGrant, { params: { grant } })
+
+  const said = await failureOf(client.query('select pg_sleep(60)'))
+
+  assert.match(said, /stopped saying that it lives/)
+  assert.equal((await bob.ask(readGrant, { params: { grant } })).endReason, 'heartbeat-missed')
+})
+
+test('of a killed node another closes the sessions and gives back the uses', async () => {
+  const grant = await readingGrant(plant, alpha, { connections: 1 })
+  const client = await connect(alpha, await ticketFor(plant, alpha, grant))
+  const cut = new Promise((resolve) => client.once('end', resolve))
+  const further = await ticketFor(plant, beta, grant)
+  assert.match(await failureOf(connect(beta, further)), /1 connection/)
+
+  await alpha.kill('SIGKILL')
+  await cut
+
+  using ada = plant.as('ada', beta)
+  const session = await eventually(async () => {
+    const { items } = await ada.ask(listSessions, { query: { grantId: grant } })
+    return items.find(({ endedAt }) => endedAt !== null)
+  })
+  assert.equal(session.endReason, 'node-lost')
+  const second = await eventually(() => connect(beta, further).catch(() => undefined))
+  assert.deepEqual((await second.query('select 1 as one')).rows, [{ one: 1 }])
+  await second.end()
+  using bob = plant.as('bob', beta)
+  await bob.ask(finishGrant, { params: { grant } })
+})
