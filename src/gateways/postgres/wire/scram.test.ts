@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
 import { test } from 'node:test'
 import { equalBytes, hmacSha256, pbkdf2Sha256, scramVerifier, sha256 } from '../../../kernel/crypto.ts'
 import { systemRandom } from '../../../kernel/random.ts'
