@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { attack, bind, changes, execute, HALF, round, unnamed } from '../../../test/support/gateway-attack.ts'
+import { asAdmin, attack, bind, changes, execute, HALF, round, unnamed } from '../../../test/support/gateway-attack.ts'
 import { spoken, told, until } from '../../../test/support/gateway.ts'
 import * as encode from './wire/encode.ts'
 
@@ -127,4 +127,37 @@ attack('a name that was replaced is used again once the answer has come', async 
 
   assert.deepEqual(await balances(), [0])
   assert.deepEqual(told(seen?.operations ?? []), ['UPDATE done', 'SELECT done'])
+})
+
+const OFF = "'select set_config(''standard_conforming_strings'', ''off'', false)'"
+const CALL = `select query_to_xml(${OFF}, true, false, '')`
+/** Two strings to whoever reads it with standard_conforming_strings on; else a string and a command. */
+const TWO_FACED = "select '\\', '; create table lease.hidden (); --'"
+
+attack(
+  'code that changes how statements are read is not overtaken by one that is then read otherwise',
+  async (world) => {
+    const { bed, cluster } = world
+    const H = encode.frame('H')
+    const pipelines = [
+      [encode.query(CALL), encode.query(TWO_FACED)],
+      [...unnamed(CALL), encode.sync(), ...unnamed("select '\\'"), encode.query(TWO_FACED)],
+      [...unnamed(CALL), H, encode.parse('', TWO_FACED), bind('', ''), execute(''), encode.sync()],
+      [encode.parse('f', CALL), encode.sync(), bind('', 'f'), execute(''), encode.sync(), encode.query(TWO_FACED)],
+    ]
+    for (const pipeline of pipelines) {
+      const raw = await bed.raw(changes)
+      raw.send(...pipeline, encode.terminate())
+      await until(() => raw.isClosed)
+      assert.deepEqual(await asAdmin(cluster, "select relname from pg_class where relname = 'hidden'"), [])
+    }
+  },
+)
+
+attack('a backslash behind a function is fine once the function has answered', async ({ bed }) => {
+  const raw = await bed.raw(changes)
+
+  await round(raw, encode.query('select pg_advisory_lock(1)'))
+
+  assert.equal(await round(raw, encode.query("select '\\'")), 'T D C Z')
 })

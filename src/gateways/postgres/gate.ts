@@ -36,6 +36,8 @@ export class Gate {
   readonly #statements = new Names<Analysis>('prepared statements')
   readonly #portals = new Names<Portal>('portals')
   readonly #replaced: ReplacedNames
+  /** So many boundaries had been sent when something ran code that nobody here sees. */
+  #unseenSince = -1
   /** Portals bound before this many boundaries had been sent are gone. */
   #portalsSince = 0
 
@@ -183,6 +185,9 @@ export class Gate {
   }
 
   #analyse(sql: string): Analysis | RefusalReport {
+    // Had that code turned standard_conforming_strings off, the server would read this text otherwise than we do (core 22). It says so
+    // before its ReadyForQuery, and that ends the session.
+    if (this.#needs.trace.boundariesAnswered <= this.#unseenSince && sql.includes('\\')) return NOT_YET
     try {
       return this.#needs.analyser.analyse(sql)
     } catch (error) {
@@ -204,6 +209,7 @@ export class Gate {
       const sentence = live.refusal(needed)
       if (sentence !== undefined) return { action, refusal: report(sqlState.insufficientPrivilege, sentence) }
     }
+    if (analysis.statements.some(({ runsUnseen }) => runsUnseen)) this.#unseenSince = this.#needs.trace.boundariesSent
     return { action, refusal: undefined }
   }
 }
@@ -223,6 +229,13 @@ const NEVER: RefusalReport = {
 const TOO_LONG: RefusalReport = {
   code: '42622',
   message: 'Names of prepared statements and portals have at most 63 bytes, and 15 characters where not all are ASCII.',
+}
+
+const NOT_YET: RefusalReport = {
+  code: sqlState.featureNotSupported,
+  message:
+    'A statement with a backslash waits for the answer to the function, block or procedure that was sent before.',
+  hint: 'Send values as parameters, or do not pipeline.',
 }
 
 const TOO_SOON: RefusalReport = {

@@ -17,6 +17,8 @@ export type Statement = {
   readonly tables: readonly string[]
   /** On a server older than this, words of the statement may mean somebody's own functions: take it for `write` there. */
   readonly assumesMajor: number
+  /** Runs code that is not in it: a function that is not known, a block, what was prepared. That code may change settings. */
+  readonly runsUnseen: boolean
   /** PREPARE and DECLARE name something that messages of the protocol can use as well. */
   readonly names: { readonly kind: 'statement' | 'portal'; readonly name: string } | undefined
 }
@@ -26,6 +28,7 @@ type Findings = {
   readonly tables: Set<string>
   readonly commonTables: Set<string>
   assumesMajor: number
+  runsUnseen: boolean
 }
 
 /** Bound of one walk; a megabyte of SQL has fewer. */
@@ -34,7 +37,13 @@ const MOST_TABLES = 64
 
 /** Classifies one parsed statement: the rule of its node joined with that of every node inside it. */
 export function classifyStatement(statement: TreeObject): Statement {
-  const findings: Findings = { needs: new Set(), tables: new Set(), commonTables: new Set(), assumesMajor: 0 }
+  const findings: Findings = {
+    needs: new Set(),
+    tables: new Set(),
+    commonTables: new Set(),
+    assumesMajor: 0,
+    runsUnseen: false,
+  }
   // A list, not recursion: the depth of the tree is the client's choice.
   const pending: unknown[] = [statement]
   for (let visited = 0; pending.length > 0; visited++) {
@@ -54,6 +63,7 @@ export function classifyStatement(statement: TreeObject): Statement {
     needs,
     tables: [...findings.tables].filter((name) => !findings.commonTables.has(name)).slice(0, MOST_TABLES),
     assumesMajor: findings.assumesMajor,
+    runsUnseen: findings.runsUnseen,
     names: namedBy(statement),
   }
 }
@@ -78,6 +88,8 @@ function visit(findings: Findings, key: string, value: unknown): void {
   else visitField(findings, key, value)
 }
 
+const unseen = new Set(['CallStmt', 'DoStmt', 'ExecuteStmt'])
+
 function visitNode(findings: Findings, type: string, node: TreeObject): void {
   if (Object.hasOwn(statementRules, type)) {
     const rule = statementRules[type]
@@ -85,6 +97,7 @@ function visitNode(findings: Findings, type: string, node: TreeObject): void {
   } else if (Object.hasOwn(newerNodes, type))
     findings.assumesMajor = Math.max(findings.assumesMajor, newerNodes[type] ?? 0)
   else if (!plainNodes.has(type)) findings.needs.add('superuser')
+  if (unseen.has(type)) findings.runsUnseen = true
   if (type === 'FuncCall') visitCall(findings, node)
   else if (type === 'RangeVar') visitTable(findings, node)
   else if (type === 'CommonTableExpr') findings.commonTables.add(String(node.ctename))
@@ -109,7 +122,9 @@ function visitCall(findings: Findings, call: TreeObject): void {
   }
   const verdict = classifyFunction(path)
   findings.assumesMajor = Math.max(findings.assumesMajor, verdict.sinceMajor)
-  if (verdict.class !== 'read') findings.needs.add(verdict.class)
+  if (verdict.class === 'read') return
+  findings.needs.add(verdict.class)
+  findings.runsUnseen = true
 }
 
 /** A setting whose name only the server will know could be one of the pinned ones (core 22). */
@@ -128,12 +143,16 @@ function visitTable(findings: Findings, table: TreeObject): void {
 /** An operator of another schema is somebody's function. */
 function visitOperator(findings: Findings, name: unknown): void {
   const path = names(name)
-  if (path.length > 1 && path[0] !== 'pg_catalog') findings.needs.add('write')
+  if (path.length <= 1 || path[0] === 'pg_catalog') return
+  findings.needs.add('write')
+  findings.runsUnseen = true
 }
 
 function visitSample(findings: Findings, method: unknown): void {
   const name = names(method).join('.')
-  if (!/^(pg_catalog\.)?(system|bernoulli)$/.test(name)) findings.needs.add('write')
+  if (/^(pg_catalog\.)?(system|bernoulli)$/.test(name)) return
+  findings.needs.add('write')
+  findings.runsUnseen = true
 }
 
 function names(list: unknown): string[] {
