@@ -15,7 +15,7 @@ import {
   TARGET_CLOSED,
 } from './endings.ts'
 import { Gate, sessionClientFrames } from './gate.ts'
-import type { ReadMemory } from './read-memory.ts'
+import { ReadMemory } from './read-memory.ts'
 import { Refusals } from './refusals.ts'
 import type { SessionLimits } from './settings.ts'
 import type { Analyser } from './sql/analyse.ts'
@@ -37,6 +37,14 @@ const FAREWELL_MS = 1_000
  * that (8 KiB of five bytes each), so it never waits for the client while the client waits for it.
  */
 const MOST_AWAITED = 16_384
+
+/**
+ * What may wait to be sent before the other side is no longer read. A multiple of what is read at once: a stream says that it is full at one
+ * such piece, even where the system took it at once, and reading would stop and start for each.
+ */
+const MOST_UNSENT_BYTES = 4 * ReadMemory.sizeBytes
+/** Copying less than this is cheaper than other memory. */
+const LITTLE_BYTES = 8 * 1024
 
 const DATA_ROW = 68
 const COPY_DATA = 100
@@ -67,6 +75,7 @@ export class PostgresSession {
   readonly #fromClient: FrameWalker
   readonly #fromServer: FrameWalker
   readonly #over: PromiseWithResolvers<Ending> = Promise.withResolvers()
+  readonly #onWritten: () => void
   #ending: Ending | undefined
   #isAtFarewell = false
   /** Something may only be said, or cut, when the walk over a chunk is done. */
@@ -83,6 +92,9 @@ export class PostgresSession {
     this.#parts = parts
     this.#memory = memory
     this.#activeAtMs = parts.clock.monotonicMs()
+    this.#onWritten = () => {
+      if (parts.client.writableLength === 0) memory.takeBack()
+    }
     this.#refusals = new Refusals(parts.random)
     this.#fromServer = new FrameWalker(sessionServerFrames, {
       frame: (type, bytes, start, end) => this.#serverFrame(type, bytes, start, end),
@@ -158,7 +170,7 @@ export class PostgresSession {
   /** Looks at what no message shows: time without any. */
   checkIdle(nowMs: number): void {
     const { limits, client } = this.#parts
-    const isWaiting = this.#trace.isIdle || this.#isHeldBack || client.writableNeedDrain
+    const isWaiting = this.#trace.isIdle || this.#isHeldBack || client.writableLength > 0
     if (isWaiting && nowMs - this.#activeAtMs > limits.idleSeconds * 1000) {
       this.end({ reason: 'idle', sentence: `The session was idle for ${limits.idleSeconds} seconds.` })
     }
@@ -177,13 +189,13 @@ export class PostgresSession {
     this.#activeAtMs = this.#parts.clock.monotonicMs()
     this.#walk(this.#fromClient, chunk, chunk.length, 'client')
     if (this.#trace.size > MOST_AWAITED) this.#isHeldBack = true
-    if (this.#isHeldBack || this.#parts.upstream.socket.writableNeedDrain) this.#parts.client.pause()
+    if (this.#isHeldBack || this.#isTargetBehind) this.#parts.client.pause()
     if (this.#isTerminating && this.#trace.isIdle) this.end(CLIENT_CLOSED)
   }
 
   #onServerData(bytes: Buffer, length: number): boolean {
     if (this.#isAtFarewell) return true
-    const { client, isClientEncrypted } = this.#parts
+    const { client } = this.#parts
     if (this.#ending) {
       this.#fromServer.finishFrame(bytes, length)
       if (this.#fromServer.owedBytes === 0) this.#farewell(this.#ending)
@@ -197,8 +209,7 @@ export class PostgresSession {
       }
       if (this.#isTerminating && this.#trace.isIdle) this.end(CLIENT_CLOSED)
     }
-    if (!isClientEncrypted && client.writableLength > 0) this.#memory.handOver()
-    return client.destroyed || !client.writableNeedDrain
+    return client.destroyed || client.writableLength < MOST_UNSENT_BYTES
   }
 
   #walk(walker: FrameWalker, bytes: Buffer, length: number, side: 'client' | 'server'): void {
@@ -216,13 +227,23 @@ export class PostgresSession {
     const { client, isClientEncrypted } = this.#parts
     if (client.destroyed) return
     const part = bytes.subarray(start, end)
-    // TLS finishes a write later, when the memory holds other bytes.
-    client.write(isClientEncrypted ? Buffer.from(part) : part)
+    // TLS takes the bytes before `write` returns, unless an earlier write is under way; TCP may need them until the write is done.
+    const isKept = !isClientEncrypted || client.writableLength > 0
+    if (isClientEncrypted && isKept && part.length < LITTLE_BYTES) {
+      client.write(Buffer.from(part), this.#onWritten)
+      return
+    }
+    client.write(part, this.#onWritten)
+    if (isKept && client.writableLength > 0) this.#memory.lend()
+  }
+
+  get #isTargetBehind(): boolean {
+    return this.#parts.upstream.socket.writableLength >= MOST_UNSENT_BYTES
   }
 
   #takeMore(): void {
-    const { client, upstream } = this.#parts
-    if (!this.#ending && !this.#isHeldBack && !upstream.socket.writableNeedDrain) client.resume()
+    const { client } = this.#parts
+    if (!this.#ending && !this.#isHeldBack && !this.#isTargetBehind) client.resume()
   }
 
   #onClientDrain(): void {
