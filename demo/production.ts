@@ -24,7 +24,10 @@ export async function startProduction(
   const needs = { clock: systemClock, random: systemRandom }
   const authority = await openAuthority(join(folder, 'production-ca'), needs)
   const { key, cert } = authority.issueServer(['127.0.0.1', 'localhost'])
-  const cluster = await startCluster({ tls: { key: key.reveal(), cert }, ...(binFolder !== undefined && { binFolder }) })
+  const cluster = await startCluster({
+    tls: { key: key.reveal(), cert },
+    ...(binFolder !== undefined && { binFolder }),
+  })
   const password = systemRandom.bytes(18).toString('base64url')
   await inDatabase(cluster, 'postgres', `create database shop`)
   await inDatabase(cluster, 'shop', history(password, orders))

@@ -13,7 +13,7 @@ export class Stop extends Error {
   }
 }
 
-export type FoundEntry = { origin: string; index: number; sha256: string; data: string }
+type FoundEntry = { origin: string; index: number; sha256: string; data: string }
 export type Report = {
   ok: boolean
   findings: Finding[]

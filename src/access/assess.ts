@@ -1,6 +1,6 @@
 import type { Db } from '../kernel/db.ts'
-import type { Account, Purpose, Target } from '../catalog/contract.ts'
-import { accountResource, loadAction, rolesOf } from '../catalog/catalog.ts'
+import type { Account, ActionEntry, Purpose, Target } from '../catalog/contract.ts'
+import { accountResource, loadActions, rolesOf } from '../catalog/catalog.ts'
 import { subjectRef } from '../identities/identities.ts'
 import {
   isSatisfied,
@@ -68,7 +68,10 @@ export async function assess(db: Db, needs: AccessNeeds, asked: Asked): Promise<
   const { target, account, chain } = asked
   const roles = await rolesOf(db, account.id)
   const purposeGaps = gapsOf(asked, needs.clock.now())
-  const { decisions, unknown } = await decideAll(db, needs, asked, purposeGaps.length === 0)
+  const { decisions, unknown } = await decideActions(db, needs, asked, {
+    channel: 'api',
+    covers: purposeGaps.length === 0,
+  })
   const isPermitted = unknown.length === 0 && decisions.every((decision) => decision.decision)
   const obligations = joinObligations(decisions.map((decision) => decision.obligations))
   const policies = distinctPolicies(decisions)
@@ -121,7 +124,7 @@ export function evidenceOf(asked: Pick<Asked, 'reason' | 'ticket'>): Evidence {
 }
 
 /** What policies are told of the situation. */
-export function contextOf(
+function contextOf(
   needs: Pick<AccessNeeds, 'clock' | 'calendar'>,
   asked: Pick<Asked, 'chain' | 'target' | 'purpose' | 'reason' | 'ticket'>,
   more: { readonly channel: string; readonly covers: boolean },
@@ -155,35 +158,35 @@ export function gapsOf(asked: Pick<Asked, 'purpose' | 'target' | 'account' | 'ac
   return gaps
 }
 
-async function decideAll(db: Db, needs: AccessNeeds, asked: Asked, covers: boolean) {
+/** A decision for each action that the catalog has for the target, and a sentence for each other one. */
+export async function decideActions(
+  db: Db,
+  needs: AccessNeeds,
+  asked: Pick<Asked, 'chain' | 'target' | 'account' | 'purpose' | 'actions' | 'reason' | 'ticket'>,
+  via: { readonly channel: 'api' | 'gateway'; readonly covers: boolean },
+): Promise<{ readonly decisions: readonly Decision[]; readonly unknown: readonly string[] }> {
   const { chain, target, account } = asked
-  const context = contextOf(needs, asked, { channel: 'api', covers })
-  const unknown: string[] = []
-  const decisions: Decision[] = []
-  for (const name of asked.actions) {
-    const floor = await floorOf(db, name, target.protocol)
-    if (!floor) unknown.push(`The catalog has no action ${name} for ${target.protocol}.`)
-    else {
-      decisions.push(
-        await needs.decisions.decide(db, {
-          subject: { ...subjectRef(chain.subject), proof: chain.proof },
-          onBehalfOf: chain.onBehalfOf ? [{ ...subjectRef(chain.onBehalfOf), proof: 'token' }] : [],
-          action: name,
-          resource: accountResource(account, target),
-          context,
-          floor,
-        }),
-      )
-    }
-  }
+  const entries = await loadActions(db, asked.actions)
+  const known = asked.actions.flatMap((name) => {
+    const entry = entries.find((each) => each.name === name && each.protocol === target.protocol)
+    return entry ? [{ name, floor: floorOf(entry) }] : []
+  })
+  const unknown = asked.actions
+    .filter((name) => !known.some((each) => each.name === name))
+    .map((name) => `The catalog has no action ${name} for ${target.protocol}.`)
+  const decisions = await needs.decisions.decideEach(db, {
+    subject: { ...subjectRef(chain.subject), proof: chain.proof },
+    onBehalfOf: chain.onBehalfOf ? [{ ...subjectRef(chain.onBehalfOf), proof: 'token' }] : [],
+    actions: known,
+    resource: accountResource(account, target),
+    context: contextOf(needs, asked, via),
+  })
   return { decisions, unknown }
 }
 
-/** What the catalog asks for an action whatever the policies say; undefined when it has no such action there. */
-export async function floorOf(db: Db, name: string, protocol: string): Promise<Obligations | undefined> {
-  const action = await loadAction(db, name)
-  if (!action || action.protocol !== protocol) return undefined
-  const { annotations, faults } = readAnnotations(action.obligations, 'permit')
+/** What the catalog asks for an action whatever the policies say. */
+function floorOf({ name, obligations }: { name: string; obligations: ActionEntry['obligations'] }): Obligations {
+  const { annotations, faults } = readAnnotations(obligations, 'permit')
   const [fault] = faults
   // A floor that can't be read is not a floor of nothing.
   if (fault)

@@ -5,7 +5,7 @@ import { Slug } from '../kernel/ids.ts'
 import { Instant } from '../kernel/instant.ts'
 
 /** What windows and freezes are about. */
-export type Place = { readonly target: string; readonly environment: string }
+type Place = { readonly target: string; readonly environment: string }
 
 /** When changes may and may not be made: read from a file at start, as teams and policies are. All times are UTC. */
 export type Calendar = {

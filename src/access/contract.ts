@@ -94,7 +94,7 @@ export const readRequest = operation({
   problems: [notFound],
 })
 /** An approval names the hash of what its author saw. */
-export const DecideRequest = z.strictObject({ boundSha256: Sha256Hex, comment: Reason.optional() })
+const DecideRequest = z.strictObject({ boundSha256: Sha256Hex, comment: Reason.optional() })
 export const approveRequest = operation({
   id: 'access.approve',
   method: 'POST',

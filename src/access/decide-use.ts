@@ -1,10 +1,10 @@
 import { secondsAfter } from '../kernel/clock.ts'
 import type { Tx } from '../kernel/db.ts'
-import { accountResource, findPurpose } from '../catalog/catalog.ts'
-import { subjectRef, type Proof } from '../identities/identities.ts'
-import { joinObligations, outstanding, printApproval, type Decision, type Obligations } from '../policy/policy.ts'
+import { findPurpose } from '../catalog/catalog.ts'
+import { type Proof } from '../identities/identities.ts'
+import { joinObligations, outstanding, printApproval, type Obligations } from '../policy/policy.ts'
 import { approvalsOf } from './approvers.ts'
-import { contextOf, evidenceOf, floorOf, gapsOf, type Asked } from './assess.ts'
+import { decideActions, evidenceOf, gapsOf } from './assess.ts'
 import { knownIdentity, tiedTo, type Chain } from './chain.ts'
 import { Owed } from './contract.ts'
 import type { AccessNeeds } from './needs.ts'
@@ -49,8 +49,8 @@ export async function decideUse(tx: Tx, needs: AccessNeeds, facts: GrantFacts): 
   }
   const gaps = gapsOf(asked, needs.clock.now())
   if (gaps.length > 0) return { reasons: gaps }
-  const decisions = await decideActions(tx, needs, asked)
-  if (!decisions) return { reasons: ['The catalog has an action of this grant no more.'] }
+  const { decisions, unknown } = await decideActions(tx, needs, asked, { channel: 'gateway', covers: true })
+  if (unknown.length > 0) return { reasons: ['The catalog has an action of this grant no more.'] }
   const denied = decisions.filter((decision) => !decision.decision)
   if (denied.length > 0) return { reasons: denied.flatMap((decision) => decision.reasons) }
   const obligations = joinObligations(decisions.map((decision) => decision.obligations))
@@ -76,31 +76,6 @@ export async function decideUse(tx: Tx, needs: AccessNeeds, facts: GrantFacts): 
     ],
     ...(first && { decision: { id: first.id, policyVersion: first.policyVersion } }),
   }
-}
-
-async function decideActions(
-  tx: Tx,
-  needs: AccessNeeds,
-  asked: Pick<Asked, 'chain' | 'target' | 'account' | 'purpose' | 'actions' | 'reason' | 'ticket'>,
-): Promise<Decision[] | undefined> {
-  const { chain, target, account } = asked
-  const context = contextOf(needs, asked, { channel: 'gateway', covers: true })
-  const decisions: Decision[] = []
-  for (const action of asked.actions) {
-    const floor = await floorOf(tx, action, target.protocol)
-    if (!floor) return undefined
-    decisions.push(
-      await needs.decisions.decide(tx, {
-        subject: { ...subjectRef(chain.subject), proof: chain.proof },
-        onBehalfOf: chain.onBehalfOf ? [{ ...subjectRef(chain.onBehalfOf), proof: 'token' }] : [],
-        action,
-        resource: accountResource(account, target),
-        context,
-        floor,
-      }),
-    )
-  }
-  return decisions
 }
 
 /**

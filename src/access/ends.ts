@@ -20,7 +20,7 @@ export const CONTROL_LOST_MS = 15_000
 const LOOK_BATCH = 1_000
 const LOOK_AGAIN_MS = 100
 
-export type Watching = {
+type Watching = {
   readonly expiresAt: Date
   /** The target's. `continue` is a declared exception (rule 2). */
   readonly onControlLoss: 'end' | 'continue'

@@ -9,7 +9,7 @@ import type { Calendar } from './calendar.ts'
 import type { EndReason } from './contract.ts'
 
 /** Called in the transaction that ends a grant: whoever stands higher marks what hangs on it (leases). */
-export type OnGrantEnded = (
+type OnGrantEnded = (
   tx: Tx,
   ended: { readonly grantId: string; readonly reason: EndReason; readonly cause: number },
 ) => Promise<void>

@@ -11,7 +11,7 @@ import type { Grant, USE_REFUSALS } from './contract.ts'
 import { loadGrant } from './read.ts'
 
 /** What a caller shows at a gateway. */
-export type Shown =
+type Shown =
   | { readonly kind: 'ticket'; readonly secret: Secret }
   | { readonly kind: 'key'; readonly spkiSha256: Buffer }
 

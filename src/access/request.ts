@@ -26,7 +26,7 @@ import type { AccessNeeds, Outcome } from './needs.ts'
 import { loadRequest } from './read.ts'
 
 /** A working day: who has not decided by then has gone home. */
-export const PENDING_SECONDS = 8 * 3600
+const PENDING_SECONDS = 8 * 3600
 
 type Making = { readonly caller: Caller; readonly input: RequestAccess }
 

@@ -17,7 +17,7 @@ import { grantResource, requestResource } from './resources.ts'
 import { issueKey, issueTicket } from './ticket.ts'
 
 /** Signs a certificate for a public key under the installation's own authority. */
-export type Certify = (asked: {
+type Certify = (asked: {
   readonly spki: Buffer
   readonly subjectName: string
   readonly grantId: string

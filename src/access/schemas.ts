@@ -4,9 +4,9 @@ import { shown } from '../kernel/event.ts'
 import { Id, Slug } from '../kernel/ids.ts'
 import { Instant } from '../kernel/instant.ts'
 
-export const REQUEST_STATES = ['pending', 'granted', 'denied', 'expired', 'withdrawn', 'void'] as const
+const REQUEST_STATES = ['pending', 'granted', 'denied', 'expired', 'withdrawn', 'void'] as const
 /** Why a grant's row ended. */
-export const END_REASONS = [
+const END_REASONS = [
   'done',
   'expired',
   'revoked',
@@ -27,7 +27,7 @@ const Count = shown(z.int().min(0))
 export const RequestState = shown(z.enum(REQUEST_STATES))
 export const EndReason = shown(z.enum(END_REASONS))
 export type EndReason = z.output<typeof EndReason>
-export const AccountName = shown(z.string().min(1).max(63))
+const AccountName = shown(z.string().min(1).max(63))
 export const ActionName = shown(
   z
     .string()
@@ -45,7 +45,7 @@ const Ticket = shown(z.string().trim().min(1).max(64))
 const Task = shown(z.string().trim().min(1).max(200))
 
 /** 30 days: a longer grant is a standing right by another name. */
-export const TTL_MAX_SECONDS = 30 * 86_400
+const TTL_MAX_SECONDS = 30 * 86_400
 const TtlSeconds = shown(z.int().min(1).max(TTL_MAX_SECONDS))
 const Uses = shown(z.int().min(1).max(1_000_000))
 /** A client that reconnects opens the next connection before it closes the last, and desktop clients keep a few. */

@@ -8,9 +8,10 @@ import { ActionEntry } from './schemas.ts'
 
 const COLUMNS = ['name', 'protocol', 'class', 'tier', 'summary', 'obligations'] as const
 
-export async function loadAction(db: Db, name: string): Promise<ActionEntry | undefined> {
-  const row = await db.selectFrom('privilegedAction').select(COLUMNS).where('name', '=', name).executeTakeFirst()
-  return row && ActionEntry.parse(row)
+/** Those of the names that the catalog has. */
+export async function loadActions(db: Db, names: readonly string[]): Promise<ActionEntry[]> {
+  const rows = await db.selectFrom('privilegedAction').select(COLUMNS).where('name', 'in', names).execute()
+  return rows.map((row) => ActionEntry.parse(row))
 }
 
 export async function listActions(db: Db, query: { cursor?: string | undefined; limit: number }) {

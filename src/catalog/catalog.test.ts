@@ -14,7 +14,7 @@ import {
   listAccounts,
   listTargets,
   loadAccount,
-  loadAction,
+  loadActions,
   proposePurpose,
   purposeCovers,
   recordSeen,
@@ -80,7 +80,7 @@ test('the catalog takes what gateways bring, once, and enters what changed', asy
   assert.deepEqual(await sync([stricter]), [first.name])
   assert.deepEqual(await sync([{ ...stricter, obligations: { ttl: '5m', record: 'full' } }]), [])
 
-  assert.deepEqual(await loadAction(w.db, first.name), stricter)
+  assert.deepEqual(await loadActions(w.db, [first.name, 'no.such-action']), [stricter])
   assert.equal((await w.kinds()).filter((kind) => kind === 'action.catalogued').length, 2)
 })
 

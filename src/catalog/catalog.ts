@@ -5,13 +5,12 @@
  * API. Actions come from the gateways at start. A purpose counts once a person who neither proposed it nor is tied to who did approves it.
  */
 export { claimAccount, registerAccount } from './accounts.ts'
-export { listActions, loadAction, syncActions } from './actions.ts'
-export { accountResource, purposeResource, targetResource } from './entities.ts'
+export { loadActions, syncActions } from './actions.ts'
+export { accountResource } from './entities.ts'
 export { catalogEvents } from './events.ts'
-export { findPurpose, listPurposes, loadPurpose, loadPurposeByName, purposeCovers } from './purpose-records.ts'
+export { findPurpose, purposeCovers } from './purpose-records.ts'
 export { approvePurpose, endPurpose, proposePurpose } from './purposes.ts'
 export {
-  findAccount,
   findTarget,
   listAccounts,
   listTargets,
@@ -27,5 +26,5 @@ export {
   type Survey,
 } from './records.ts'
 export { catalogRoutes } from './routes.ts'
-export { recordSeen, surveyTarget, type Surveyed } from './survey.ts'
+export { recordSeen, surveyTarget } from './survey.ts'
 export { registerTarget, retireTarget, updateTarget } from './targets.ts'

@@ -26,11 +26,11 @@ function purposes(db: Db) {
     ])
 }
 
-export function loadPurpose(db: Db, id: string): Promise<Purpose | undefined> {
+function loadPurpose(db: Db, id: string): Promise<Purpose | undefined> {
   return purposes(db).where('id', '=', id).executeTakeFirst()
 }
 
-export function loadPurposeByName(db: Db, name: string): Promise<Purpose | undefined> {
+function loadPurposeByName(db: Db, name: string): Promise<Purpose | undefined> {
   return purposes(db).where('name', '=', name).executeTakeFirst()
 }
 

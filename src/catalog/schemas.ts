@@ -6,7 +6,7 @@ import { PageQuery } from '../kernel/operation.ts'
 import { problem } from '../kernel/problem.ts'
 import { Environment, Tier } from '../identities/contract.ts'
 
-export const ActionName = shown(
+const ActionName = shown(
   z
     .string()
     .max(128)

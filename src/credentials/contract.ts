@@ -5,13 +5,13 @@ import { Instant } from '../kernel/instant.ts'
 import { operation, PageQuery, pageOf, type Operation } from '../kernel/operation.ts'
 import { conflict, notFound, problem } from '../kernel/problem.ts'
 
-export { PostgresSettings, TLS_MODES } from './postgres/settings.ts'
+export { PostgresSettings } from './postgres/settings.ts'
 
-export const LEASE_STATES = ['announced', 'issued', 'ending', 'dead'] as const
-export const REVOCABILITIES = ['immediate', 'next-login', 'expires-only', 'none'] as const
-export const ESCALATIONS = ['none', 'owner', 'security'] as const
+const LEASE_STATES = ['announced', 'issued', 'ending', 'dead'] as const
+const REVOCABILITIES = ['immediate', 'next-login', 'expires-only', 'none'] as const
+const ESCALATIONS = ['none', 'owner', 'security'] as const
 
-export const LeaseState = shown(z.enum(LEASE_STATES))
+const LeaseState = shown(z.enum(LEASE_STATES))
 /** How fast a credential stops working once it is ended at the target. */
 export const Revocability = shown(z.enum(REVOCABILITIES))
 /** Who should know that a lease does not end: the longer it is open, the louder. */

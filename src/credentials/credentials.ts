@@ -11,14 +11,12 @@
  * lease that was announced and never issued is ended like any other, and the target itself fences making against ending.
  */
 export { endLeasesOf } from './end-leases.ts'
-export { LEASE_FAULT_POINTS } from './fault-points.ts'
+
 export { leaseFor, type IssuedLease } from './lease-for.ts'
 export type { CredentialNeeds } from './needs.ts'
 export { runObligations, settleObligations, type Obligations } from './obligations.ts'
 export { enter as enterPostgres } from './postgres/upstream.ts'
 export { postgresRoleWriter } from './postgres/writer.ts'
-export { countLeases, leaseResource, listLeases, readLease, retryLease, type LeaseCounts } from './reads.ts'
+export { countLeases } from './reads.ts'
 export { credentialRoutes } from './routes.ts'
 export { siteOf } from './site.ts'
-export type { LeaseGrant } from './terms.ts'
-export type { LeaseWriter } from './writer.ts'

@@ -4,7 +4,7 @@ import type { Lease } from './contract.ts'
 /** A claimed lease is left alone this long; a killed worker's claim runs out by itself. Longer than an ordinary end takes. */
 export const CLAIM_MS = 60_000
 /** There is no last attempt, only a slowest pace. */
-export const SLOWEST_MS = 300_000
+const SLOWEST_MS = 300_000
 const FIRST_MS = 1_000
 /** Of the pause, so that what failed together does not come back together. */
 const JITTER = 0.2

@@ -45,7 +45,7 @@ export type TestClient = AsyncDisposable & {
   readonly over: Promise<string>
 }
 
-export type StoryGrant = {
+type StoryGrant = {
   readonly id: string
   readonly target: string
   readonly account: string
@@ -66,7 +66,7 @@ export type StoryWorld = {
   verdict(sessionId: string): Promise<string>
 }
 
-export type Stage = {
+type Stage = {
   readonly testbed: Testbed
   readonly world: StoryWorld
   readonly open: OpenGateway

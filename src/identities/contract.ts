@@ -5,8 +5,8 @@ import { Instant } from '../kernel/instant.ts'
 import { operation, PageQuery, pageOf, type Operation } from '../kernel/operation.ts'
 import { conflict, invalidInput, nameTaken, notFound, problem } from '../kernel/problem.ts'
 
-export const IDENTITY_KINDS = ['human', 'machine', 'workload', 'agent'] as const
-export const PROFILES = [
+const IDENTITY_KINDS = ['human', 'machine', 'workload', 'agent'] as const
+const PROFILES = [
   'person',
   'service',
   'pipeline',
@@ -17,8 +17,8 @@ export const PROFILES = [
   'remediation-bot',
 ] as const
 export const ENVIRONMENTS = ['production', 'staging', 'test', 'development'] as const
-export const IDENTITY_STATES = ['discovered', 'registered', 'active', 'suspended', 'retired'] as const
-export const OWNER_STATES = ['none', 'suggested', 'attested', 'lost'] as const
+const IDENTITY_STATES = ['discovered', 'registered', 'active', 'suspended', 'retired'] as const
+const OWNER_STATES = ['none', 'suggested', 'attested', 'lost'] as const
 
 export const IdentityKind = shown(z.enum(IDENTITY_KINDS))
 export const Profile = shown(z.enum(PROFILES))
@@ -130,7 +130,7 @@ export const AssignOwner = z.strictObject({
 export type AssignOwner = z.output<typeof AssignOwner>
 
 /** 90 days: what a bearer secret may live at most. */
-export const TOKEN_MAX_SECONDS = 90 * 86_400
+const TOKEN_MAX_SECONDS = 90 * 86_400
 export const IssueToken = z.strictObject({
   label: shown(z.string().trim().min(1).max(100)),
   ttlSeconds: shown(

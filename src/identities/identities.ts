@@ -8,7 +8,7 @@
  */
 export { actOf, actorOf, ENTITY_TYPES, subjectRef } from './act.ts'
 export { authenticate } from './bearer.ts'
-export { ensureFounderEnrolment, enrolIdentity, redeemEnrolment, type EnrolmentLink } from './enrolment.ts'
+export { ensureFounderEnrolment, enrolIdentity, redeemEnrolment } from './enrolment.ts'
 export { identityResource, principalEntities, type Proof } from './entities.ts'
 export { identityEvents } from './events.ts'
 export { eraseIdentity } from './erase.ts'
@@ -28,11 +28,10 @@ export {
   listIdentities,
   loadIdentity,
   loadIdentityByName,
-  lockIdentity,
   tiedPeople,
   type IdentityNeeds,
   type OnIdentityEnded,
 } from './record.ts'
 export { identityOpenRoutes, identityRoutes, type CertifyToken } from './routes.ts'
 export { openTeams, parseTeams, recordTeams, TeamsInvalid, type Teams, type TeamsMap } from './teams.ts'
-export { issueToken, listTokens, revokeToken, type Issued } from './tokens.ts'
+export { issueToken, listTokens, revokeToken } from './tokens.ts'

@@ -12,7 +12,7 @@ import { every } from './timer.ts'
 import { makeCertificate, p256Spki, type CertificateUse } from './x509.ts'
 
 export type ServerCertificate = { readonly key: Secret; readonly cert: string; readonly expiresAt: Date }
-export type ClientCertificate = { readonly cert: string; readonly expiresAt: Date }
+type ClientCertificate = { readonly cert: string; readonly expiresAt: Date }
 
 export type Authority = {
   /** PEM of the CA, for clients to trust. */

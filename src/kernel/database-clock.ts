@@ -5,7 +5,7 @@ import type { Log } from './log.ts'
 import { every } from './timer.ts'
 
 /** Core 14: a node whose machine is further off than this is not ready. */
-export const WORST_OFFSET_MS = 2_000
+const WORST_OFFSET_MS = 2_000
 const MEASURE_EVERY_MS = 10_000
 /** How soon a jump of the machine's clock, or a pause of the machine, leads to a new measurement. */
 const LOOK_EVERY_MS = 1_000

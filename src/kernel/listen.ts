@@ -5,7 +5,7 @@ import type { Log } from './log.ts'
 import { every, sleep } from './timer.ts'
 
 /** A notification is a hint to look at the row, never the news itself (core 15). */
-export type Hint = { readonly channel: string; readonly payload: string }
+type Hint = { readonly channel: string; readonly payload: string }
 
 export type Listener = AsyncDisposable & {
   /** Whether what the database says arrives: false from the first missed heartbeat on, true after the next full look. */

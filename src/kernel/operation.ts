@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { ProblemKind } from './problem.ts'
 
 /** Which of the four functions holds the decision right over an operation. */
-export type DecidingFunction = 'iam' | 'pam' | 'nhi' | 'governance'
+type DecidingFunction = 'iam' | 'pam' | 'nhi' | 'governance'
 
 /**
  * An operation as a value: router, OpenAPI document, problem catalogue, CLI and the actions that policies know derive from the list.
@@ -87,7 +87,7 @@ export function operation<
 }
 
 /** How many rows a page holds at most. */
-export const PAGE_LIMIT = 200
+const PAGE_LIMIT = 200
 
 /** The query of every list: a cursor from the page before, and a size. */
 export const PageQuery = z.object({

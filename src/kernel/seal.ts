@@ -11,7 +11,7 @@ export type Seal = {
 }
 
 /** A sealed value that does not open: the wrong root key, a row that was tampered with, or a value moved from another row. */
-export class SealBroken extends Error {
+class SealBroken extends Error {
   override readonly name = 'SealBroken'
 }
 

@@ -15,7 +15,7 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
 }
 
 /** Node's timers hold 31 bits; a longer wait is cut there and the caller looks again. */
-export const LONGEST_TIMER_MS = 2_147_483_647
+const LONGEST_TIMER_MS = 2_147_483_647
 
 /** Calls `run` once after `ms` unless disposed. Does not keep the process alive. */
 export function after(ms: number, run: () => void): Disposable {

@@ -38,9 +38,9 @@ export type AppenderOptions = {
 const WRITERS = 2
 /** What may wait: over a second's worth at the rate this is made for, and memory that any node has. */
 export const WAITING_MAX_ENTRIES = 65_536
-export const WAITING_MAX_BYTES = 64 * 1024 * 1024
+const WAITING_MAX_BYTES = 64 * 1024 * 1024
 /** A caller holds a connection of its own meanwhile; beyond this it had better be told. */
-export const DEADLINE_MS = 10_000
+const DEADLINE_MS = 10_000
 const FIRST_PAUSE_MS = 20
 const LONGEST_PAUSE_MS = 1_000
 

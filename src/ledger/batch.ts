@@ -2,7 +2,7 @@ import { ENTRY_MAX_BYTES } from './tree/hash.ts'
 
 /** What one row of `ledger_segment` holds at most: the sequencer hashes it in one piece, and a bundle of 8 MiB is read at once. */
 export const SEGMENT_MAX_ENTRIES = 4096
-export const SEGMENT_MAX_BYTES = 8 * 1024 * 1024
+const SEGMENT_MAX_BYTES = 8 * 1024 * 1024
 
 /** Where a batch begins; it doubles as it fills. */
 const FIRST_BYTES = 64 * 1024

@@ -6,8 +6,6 @@ import { Instant } from '../kernel/instant.ts'
 import { operation, pageOf, PageQuery } from '../kernel/operation.ts'
 import { notFound, problem } from '../kernel/problem.ts'
 
-export { ledgerContinued, personalRevealed } from './events.ts'
-
 const EntryId = z.coerce.number().int().min(1).max(Number.MAX_SAFE_INTEGER)
 const Note = shown(z.string().max(262_144).describe('a signed note (C2SP tlog-checkpoint)'))
 const Origin = shown(z.string().max(300).describe('name of the log'))

@@ -16,7 +16,7 @@ export type Actor = { readonly id: string | null; readonly kind: 'human' | 'mach
 export const SYSTEM: Actor = { id: null, kind: 'system' }
 
 /** How it went. An announced act without a later outcome is ambiguous and shown (rule 5). */
-export type Outcome = 'done' | 'refused' | 'failed' | 'announced' | 'ambiguous'
+type Outcome = 'done' | 'refused' | 'failed' | 'announced' | 'ambiguous'
 
 /** One canonical fact: who, on behalf of whom, what, on what, why, under which decision, with which outcome. */
 export type Fact<Shape extends z.ZodRawShape = z.ZodRawShape> = {

@@ -4,11 +4,11 @@
  * sequencer of the cluster, which signs the tree. Personal fields are commitments in the tree, and their values sealed under a key per
  * subject; `destroySubjectKey` destroys that key and the tree stays as it was.
  */
-export { openAppender, type Appender } from './appender.ts'
+export { openAppender } from './appender.ts'
 export { destroySubjectKey } from './erasure.ts'
-export { openLedger, SYSTEM, type Actor, type Fact, type Ledger, type Needs, type Outcome } from './entry.ts'
+export { openLedger, SYSTEM, type Actor, type Fact, type Ledger } from './entry.ts'
 export { ledgerRoutes } from './routes.ts'
-export { openSequencer, type Sequencer, type Signed } from './sequencer.ts'
+export { openSequencer, type Sequencer } from './sequencer.ts'
 export { settle } from './settle.ts'
 export { openWitnesses } from './witnesses.ts'
 export { canonicalText } from './tree/canonical.ts'

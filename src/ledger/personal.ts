@@ -41,7 +41,7 @@ export function placeOf(entryId: number, field: string): string {
 }
 
 /** The key of a subject, or undefined when it was destroyed. */
-export async function subjectKey(tx: Tx, needs: Needs, subjectId: string): Promise<Secret<Buffer> | undefined> {
+async function subjectKey(tx: Tx, needs: Needs, subjectId: string): Promise<Secret<Buffer> | undefined> {
   const place = `subject_key:${subjectId}`
   const fresh = new Secret(needs.random.bytes(KEY_BYTES))
   await tx

@@ -19,14 +19,14 @@ export type Placed = Head & { readonly note: string; readonly entries: number }
 export type Waiting = { readonly source: 'entry' | 'segment'; readonly id: number; readonly leaves: readonly Buffer[] }
 
 /** A round takes this much at most, so that a backlog neither fills the memory nor holds one transaction for long. */
-export const ROUND_MAX_ENTRIES = 2_000
+const ROUND_MAX_ENTRIES = 2_000
 const ROUND_MAX_SEGMENTS = 128
 const ROUND_MAX_BYTES = 16 * 1024 * 1024
 /** Hashed without a break; about a millisecond, since the node's own traffic waits meanwhile. */
 const LEAVES_IN_ONE_TURN = 256
 
 /** Thrown when the stored tree is not the one that was signed: it is never signed again. */
-export class TreeChanged extends Error {
+class TreeChanged extends Error {
   override readonly name = 'TreeChanged'
 }
 

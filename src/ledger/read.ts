@@ -80,7 +80,7 @@ function sizeIn(note: string, origin: string): number {
 type Run = { firstPosition: number; size: number; leaf: Buffer | null; bodies: Buffer | null }
 
 /** The leaves from `first` up to `end`, each with its hash as the tree has it. A row that somebody removed is missing here, as it should. */
-export async function* leavesOf(db: Db, log: Log, end: number, first = 0): AsyncGenerator<ExportLeaf> {
+async function* leavesOf(db: Db, log: Log, end: number, first = 0): AsyncGenerator<ExportLeaf> {
   const hashOf = hashReader(db, log)
   for (let from = first; from < end;) {
     const runs = await readRuns(db, log, from, end)

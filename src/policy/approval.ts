@@ -20,7 +20,7 @@ type Alternative = ReadonlyMap<string, Need>
 type Lack = { readonly group: ApprovalGroup; readonly lacking: number }
 
 /** A gate of more alternatives than this is not one a person can read; it stays shut. */
-export const MAX_ALTERNATIVES = 256
+const MAX_ALTERNATIVES = 256
 
 /** Whether the approvals open every expression. Never throws; a gate too wide to examine is shut. */
 export function isSatisfied(

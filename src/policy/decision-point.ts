@@ -11,7 +11,7 @@ import type { LiveEngine } from './live-engine.ts'
 import { noEvidence, type Evidence, type Obligations } from './obligations.ts'
 
 /** A question as an enforcement point asks it: identities by id, the resource with its facts. */
-export type Asked<A extends string> = {
+type Asked<A extends string> = {
   readonly subject: EntityRef & { readonly proof: Proof }
   /** The other links of the chain; their proof is what the chain's verifier says of them. */
   readonly onBehalfOf?: readonly (EntityRef & { readonly proof: Proof })[]
@@ -21,9 +21,16 @@ export type Asked<A extends string> = {
   readonly floor?: Obligations
 }
 
+/** Several actions of one subject on one resource. */
+type AskedEach = Omit<Asked<string>, 'action' | 'floor'> & {
+  readonly actions: readonly { readonly name: string; readonly floor: Obligations }[]
+}
+
 /** The one routine behind every door: it loads what the question refers to and decides. */
 export type DecisionPoint = {
   decide<A extends string>(db: Db, asked: Asked<A>): Promise<Decision<A>>
+  /** A decision for each action, in their order; what they refer to is loaded once. */
+  decideEach(db: Db, asked: AskedEach): Promise<Decision[]>
   /** The permit, or a `notPermitted` problem that says why not or what is owed. */
   permit<A extends string>(db: Db, asked: Asked<A>, evidence?: Partial<Evidence>): Promise<Permit<A>>
   /** Names the policies that decide now; a permit of another epoch is not for now. */
@@ -40,27 +47,11 @@ export type DecisionNeeds = {
 export function openDecisionPoint(needs: DecisionNeeds): DecisionPoint {
   const point: DecisionPoint = {
     async decide(db, asked) {
-      const links = [asked.subject, ...(asked.onBehalfOf ?? [])]
-      const slices = await Promise.all(links.map((link) => principalEntities(db, needs.teams, link.id, link.proof)))
-      const bootstrap = await isBootstrap(db)
-      const engine = needs.engine.current()
-      return decide(
-        engine,
-        {
-          subject: ref(asked.subject),
-          onBehalfOf: (asked.onBehalfOf ?? []).map(ref),
-          action: { name: asked.action },
-          resource: ref(asked.resource),
-          context: { ...ORDINARY, bootstrap, ...asked.context },
-        },
-        {
-          decisionId: newId(needs.clock, needs.random),
-          now: needs.clock.now(),
-          epoch: engine.set.sha256,
-          entities: distinct([...slices.flat(), ...entitiesOf(asked.resource)]),
-          ...(asked.floor && { floor: asked.floor }),
-        },
-      )
+      return answer(needs, await sliceOf(db, needs, asked), asked)
+    },
+    async decideEach(db, { actions, ...asked }) {
+      const slice = await sliceOf(db, needs, asked)
+      return actions.map(({ name, floor }) => answer(needs, slice, { ...asked, action: name, floor }))
     },
     async permit(db, asked, evidence = {}) {
       const decision = await point.decide(db, asked)
@@ -76,6 +67,43 @@ export function openDecisionPoint(needs: DecisionNeeds): DecisionPoint {
     epoch: () => needs.engine.current().set.sha256,
   }
   return point
+}
+
+type Slice = { readonly entities: readonly Entity[]; readonly bootstrap: boolean }
+
+/** What a question refers to, as it stands in the database now. */
+async function sliceOf(
+  db: Db,
+  { teams }: Pick<DecisionNeeds, 'teams'>,
+  asked: Pick<Asked<string>, 'subject' | 'onBehalfOf' | 'resource'>,
+): Promise<Slice> {
+  const links = [asked.subject, ...(asked.onBehalfOf ?? [])]
+  const slices = await Promise.all(links.map((link) => principalEntities(db, teams, link.id, link.proof)))
+  return {
+    entities: distinct([...slices.flat(), ...entitiesOf(asked.resource)]),
+    bootstrap: await isBootstrap(db),
+  }
+}
+
+function answer<A extends string>(needs: DecisionNeeds, { entities, bootstrap }: Slice, asked: Asked<A>): Decision<A> {
+  const engine = needs.engine.current()
+  return decide(
+    engine,
+    {
+      subject: ref(asked.subject),
+      onBehalfOf: (asked.onBehalfOf ?? []).map(ref),
+      action: { name: asked.action },
+      resource: ref(asked.resource),
+      context: { ...ORDINARY, bootstrap, ...asked.context },
+    },
+    {
+      decisionId: newId(needs.clock, needs.random),
+      now: needs.clock.now(),
+      epoch: engine.set.sha256,
+      entities,
+      ...(asked.floor && { floor: asked.floor }),
+    },
+  )
 }
 
 /** Whose approval would count for an operation on this. */

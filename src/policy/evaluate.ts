@@ -21,7 +21,7 @@ export type EvaluationRequest = {
   readonly entities: readonly Entity[]
 }
 
-export type EvaluationError = {
+type EvaluationError = {
   /** Null when the question itself could not be evaluated. */
   readonly policy: string | null
   readonly message: string

@@ -4,11 +4,11 @@ import { matchesTicket } from './ticket-pattern.ts'
 
 /** From the weakest to the strongest; joining takes the later one. */
 export const STEP_UPS = ['none', 'mfa', 'phishing-resistant'] as const
-export type StepUp = (typeof STEP_UPS)[number]
+type StepUp = (typeof STEP_UPS)[number]
 
 /** From nothing kept, over who did what when, to every byte replayable. */
 export const RECORDINGS = ['none', 'meta', 'full'] as const
-export type Recording = (typeof RECORDINGS)[number]
+type Recording = (typeof RECORDINGS)[number]
 
 /** What a permit asks for in return. Every member only ever gets stricter when obligations join. */
 export type Obligations = {

@@ -55,7 +55,7 @@ export const policySetInvalid = problem('policy-set-invalid', 422, 'The policy s
 })
 
 /** The files of a folder of policies: `*.cedar`, `schema.cedarschema`, and `actions.json` for Reeve's own operations. */
-export const SCHEMA_FILE = 'schema.cedarschema'
+const SCHEMA_FILE = 'schema.cedarschema'
 export const ACTIONS_FILE = 'actions.json'
 
 /** Reads and checks a folder of policies. `actions` are those the folder does not declare: the catalog's. */

@@ -7,7 +7,7 @@ import { problem } from '../kernel/problem.ts'
 export const NAMESPACE = 'Reeve'
 
 /** Who may act: the four kinds of identity as policies see them. */
-export const PRINCIPAL_TYPES = ['Person', 'Machine', 'Workload', 'Agent'] as const
+const PRINCIPAL_TYPES = ['Person', 'Machine', 'Workload', 'Agent'] as const
 
 /** The record every action's context has; declared in the base schema. */
 const CONTEXT_TYPE = 'Context'
@@ -105,7 +105,7 @@ function closeGroups(actions: DeclaredActions): ReadonlyMap<string, ReadonlySet<
 }
 
 /** JSON with sorted keys: the same value has the same bytes. */
-export function canonicalJson(value: unknown): string {
+function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_key, inner: unknown) =>
     typeof inner === 'object' && inner !== null && !Array.isArray(inner)
       ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))

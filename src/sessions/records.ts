@@ -7,7 +7,7 @@ import { invalidInput, notFound } from '../kernel/problem.ts'
 import type { Session, SessionQuery } from './contract.ts'
 
 /** A session as it is shown. Undefined when there is none. */
-export async function loadSession(db: Db, id: string): Promise<Session | undefined> {
+async function loadSession(db: Db, id: string): Promise<Session | undefined> {
   return shownSessions(db).where('session.id', '=', id).executeTakeFirst()
 }
 

@@ -10,10 +10,10 @@ import { Tally, type OperationRecord } from './recording/tally.ts'
 import type { Closing, OpenedSession } from './row.ts'
 
 /** Why a session is over; `sentence` is for the client. */
-export type SessionEnding = { readonly reason: string; readonly sentence: string }
+type SessionEnding = { readonly reason: string; readonly sentence: string }
 
 /** More refusals than this are counted and recorded, and no longer entered one by one: a loop must not flood the ledger. */
-export const REFUSALS_ENTERED = 100
+const REFUSALS_ENTERED = 100
 
 const RECORDER_LOST: SessionEnding = {
   reason: 'recorder-lost',

@@ -6,11 +6,11 @@
  * The trade: up to 250 ms of operations are lost with a killed process, and none with a session that ended or was sealed.
  */
 export { openLiveSessions, type LiveNeeds, type LiveSessions } from './live.ts'
-export { follow, play, reveal, verify, type PlayNeeds } from './play.ts'
-export { folderStore, type RecordingSink, type RecordingStore } from './recording/store.ts'
-export type { OperationRecord } from './recording/tally.ts'
-export { findSession, listSessions, loadSession, sessionResource } from './records.ts'
+export { play, verify } from './play.ts'
+export { folderStore, type RecordingStore } from './recording/store.ts'
+
+export { listSessions } from './records.ts'
 export { sessionRoutes } from './routes.ts'
-export { closeSession, openSession, type Closing, type OpenedSession, type Opening } from './row.ts'
-export type { RunningSession, SessionEnding } from './running.ts'
-export { SESSION_HINT, stopSession } from './stop.ts'
+export { closeSession, openSession, type OpenedSession } from './row.ts'
+export type { RunningSession } from './running.ts'
+export { stopSession } from './stop.ts'

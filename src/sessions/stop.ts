@@ -10,7 +10,7 @@ import { sessionOver, sessionStopAsked, type Session } from './contract.ts'
 import { findSession } from './records.ts'
 
 /** On the channel of ends a grant's hint is its id, a session's is its id behind this. A payload is a hint; the row is the news. */
-export const SESSION_HINT = 'session:'
+const SESSION_HINT = 'session:'
 
 /** Asks the node that holds a session to cut it. Asking twice is one ask. */
 export async function stopSession(

@@ -59,10 +59,10 @@ test('a jump of a node’s clock ends no grant and revives none', async () => {
 })
 
 test('a grant and an unused ticket run out though the clock of their node was set back', async () => {
+  // At tier 0 a ticket waits a minute for its first use: this one's is over before the other grant's is.
+  const unused = await ticketFor(plant, alpha, await readingGrant(plant, alpha, { account: 'dba' }))
   const grant = await readingGrant(plant, alpha, { ttlSeconds: 60 })
   const ticket = await ticketFor(plant, alpha, grant)
-  const strict = await readingGrant(plant, alpha, { account: 'dba' })
-  const unused = await ticketFor(plant, alpha, strict)
   const client = await connect(alpha, ticket)
   await alpha.order({ shiftMs: -HOUR_MS })
 

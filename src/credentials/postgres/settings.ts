@@ -1,7 +1,7 @@
 import { z } from 'zod'
 
 /** TLS towards the target, named as libpq names it. `allow` and `prefer` do not protect: whoever is in between can turn TLS off. */
-export const TLS_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
+const TLS_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
 
 /** A certificate authority in PEM; a chain of a few fits. */
 const PEM_MAX = 65_536

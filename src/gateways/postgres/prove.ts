@@ -38,7 +38,7 @@ export async function proofOf({ socket, isEncrypted }: Shown, trust: Trust, sign
 }
 
 /** Asks for the password and reads it: AuthenticationCleartextPassword inside TLS, which every driver speaks. */
-export async function ticketOf(socket: Socket, signal: AbortSignal): Promise<Secret> {
+async function ticketOf(socket: Socket, signal: AbortSignal): Promise<Secret> {
   socket.write(authenticationCleartextPassword())
   let bytes: Buffer = Buffer.alloc(0)
   for (;;) {

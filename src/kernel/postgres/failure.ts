@@ -42,7 +42,7 @@ export function explainWrite(error: unknown, folder: string): unknown {
   )
 }
 
-export function diskFull(folder: string, cause?: unknown): CannotStartPostgres {
+function diskFull(folder: string, cause?: unknown): CannotStartPostgres {
   return new CannotStartPostgres(
     'disk-full',
     `The disk that holds ${folder} is full. Free some space; PostgreSQL recovers by itself.`,

@@ -13,7 +13,7 @@ import { dirname } from 'node:path'
 import { every } from '../timer.ts'
 
 /** Two files of this size at most, and what a burst adds within one look. Years of a quiet database, an hour of a noisy one. */
-export const LONGEST_LOG_BYTES = 16 * 1024 * 1024
+const LONGEST_LOG_BYTES = 16 * 1024 * 1024
 const LOOK_MS = 30_000
 
 /** Opens for appending: PostgreSQL holds the file itself, so that nothing is lost when we are killed. */

@@ -27,7 +27,7 @@ export type ExportRecord =
   | { readonly kind: 'end'; readonly leaves: number }
 
 /** What discloses one personal field: `path` points at the {"commitment": …} in the leaf, as in `/facts/email`. */
-export type ExportOpening = { readonly path: string; readonly salt: Buffer; readonly value: string }
+type ExportOpening = { readonly path: string; readonly salt: Buffer; readonly value: string }
 
 export type ExportLeaf = {
   readonly entry: Buffer
@@ -44,7 +44,7 @@ export type ExportLog = {
 }
 
 /** No honest line is longer: a leaf is 87,380 characters, an opened value of 65,535 bytes at most six times its length. */
-export const LINE_MAX_BYTES = 524_288
+const LINE_MAX_BYTES = 524_288
 
 /** Big enough that writing costs nothing, small enough to hold a few. */
 const CHUNK_CHARACTERS = 262_144

@@ -10,7 +10,7 @@ export type TileId = { readonly level: number; readonly index: number; readonly 
 export type Tile = TileId & { readonly hashes: Buffer }
 
 /** How many hashes a level holds in a tree of `size` leaves. */
-export function hashesAtLevel(size: number, level: number): number {
+function hashesAtLevel(size: number, level: number): number {
   return Math.floor(size / TILE_WIDTH ** level)
 }
 

@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { constants, zstdCompress, zstdDecompress } from 'node:zlib'
 
 /** Larger than any frame the recorder writes: a batch and one largest operation, its values in base64. */
-export const FRAME_MAX_BYTES = 32 * 1024 * 1024
+const FRAME_MAX_BYTES = 32 * 1024 * 1024
 
 /** The bytes are not frames of ours: damaged or written by somebody else. */
 export class FrameBroken extends Error {
@@ -23,7 +23,7 @@ export function packFrame(bytes: Uint8Array): Promise<Buffer> {
 }
 
 /** The content of one whole frame; throws `FrameBroken`. */
-export async function unpackFrame(frame: Uint8Array): Promise<Buffer> {
+async function unpackFrame(frame: Uint8Array): Promise<Buffer> {
   try {
     return await decompress(frame, { maxOutputLength: FRAME_MAX_BYTES })
   } catch (error) {
@@ -37,7 +37,7 @@ const BLOCK_RLE = 1
 const BLOCK_RESERVED = 3
 
 /** How long the frame at the start of `bytes` is, or undefined when more bytes are needed; throws `FrameBroken`. */
-export function frameLength(bytes: Buffer): number | undefined {
+function frameLength(bytes: Buffer): number | undefined {
   if (bytes.length < 5) return undefined
   if (bytes.readUInt32LE(0) !== MAGIC) throw new FrameBroken('the recording holds bytes that are no frame')
   const descriptor = bytes.readUInt8(4)

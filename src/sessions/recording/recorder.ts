@@ -10,15 +10,15 @@ import type { RecordingSink } from './store.ts'
 import type { OperationRecord } from './tally.ts'
 
 /** A batch, which becomes a frame, is written when it is this large, or at the next tick of `FLUSH_EVERY_MS`. */
-export const BATCH_BYTES = 256 * 1024
+const BATCH_BYTES = 256 * 1024
 export const FLUSH_EVERY_MS = 250
 /** What one recording may hold that is not written yet: a disk that is this far behind is not keeping up. */
-export const PENDING_MAX_BYTES = 32 * 1024 * 1024
+const PENDING_MAX_BYTES = 32 * 1024 * 1024
 /** The same for all recordings of a node together. */
-export const PENDING_TOTAL_MAX_BYTES = 256 * 1024 * 1024
+const PENDING_TOTAL_MAX_BYTES = 256 * 1024 * 1024
 /** Of a longer statement or value the beginning is kept, with its whole length. */
-export const STATEMENT_MAX_LENGTH = 64 * 1024
-export const VALUES_MAX_LENGTH = 256 * 1024
+const STATEMENT_MAX_LENGTH = 64 * 1024
+const VALUES_MAX_LENGTH = 256 * 1024
 const VALUE_KEPT_LENGTH = 4 * 1024
 
 /** What all recordings of a node share: who has something to write, and how much is waiting in all. */

@@ -47,7 +47,7 @@ export async function createAnalyser(limits: AnalyserLimits = defaultAnalyserLim
   return analyserOver(await loadParser(), limits)
 }
 
-export function analyserOver(parser: Parser, limits: AnalyserLimits): Analyser {
+function analyserOver(parser: Parser, limits: AnalyserLimits): Analyser {
   const byText = new BoundedCache<Analysis>(limits.cacheBytes)
   const byShape = new BoundedCache<{ verdict: Verdict; isSensitive: boolean }>(limits.cacheBytes)
   return {

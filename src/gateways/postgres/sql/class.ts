@@ -6,7 +6,7 @@
  * - privilege: who may do what, who one is · superuser: the cluster, and whatever is not known here
  * - program-file: programs and files of the server's machine
  */
-export const statementClasses = [
+const statementClasses = [
   'transaction',
   'session',
   'read',

@@ -77,7 +77,7 @@ export function finishPlain(plain: PlainText, isSensitive: boolean = isSensitive
   }
 }
 
-export function isSensitiveShape(plain: PlainText): boolean {
+function isSensitiveShape(plain: PlainText): boolean {
   return speaksOfPasswords.test(plain.normalised)
 }
 

@@ -3,7 +3,7 @@ import { WireError, sqlState, violation } from './wire-error.ts'
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Decodes UTF-8 strictly: client_encoding is pinned, so anything else is a mistake (22021), not a guess. */
-export function decodeText(bytes: Uint8Array): string {
+function decodeText(bytes: Uint8Array): string {
   try {
     return utf8.decode(bytes)
   } catch {

@@ -56,10 +56,6 @@ export function authenticationSaslContinue(data: Uint8Array): Buffer {
   return frame('R', int32(11), data)
 }
 
-export function authenticationSaslFinal(data: Uint8Array): Buffer {
-  return frame('R', int32(12), data)
-}
-
 export function parameterStatus(name: string, value: string): Buffer {
   return frame('S', cstring(name), cstring(value))
 }

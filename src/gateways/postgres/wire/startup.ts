@@ -36,7 +36,7 @@ export type StartupRequest = {
 
 const LENGTH_BYTES = 4
 /** The server allows 10,000 bytes after the length itself. */
-export const MAX_STARTUP_BYTES = 10_000
+const MAX_STARTUP_BYTES = 10_000
 const TLS_HANDSHAKE = 0x16
 
 /**
@@ -114,7 +114,7 @@ export function settleStartup(packet: StartupPacket): StartupRequest {
 const userHint = 'Connect as user=<account>@<target>.'
 
 /** `account@target`, split at the last `@`: account names may hold one, target names are slugs. */
-export function splitUser(user: string): { account: string; target: string } {
+function splitUser(user: string): { account: string; target: string } {
   const at = user.lastIndexOf('@')
   const account = user.slice(0, Math.max(at, 0))
   const target = user.slice(at + 1)

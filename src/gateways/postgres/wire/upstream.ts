@@ -5,8 +5,8 @@ import type { Secret } from '../../../kernel/secret.ts'
 export type Address = { readonly host: string; readonly port: number } | { readonly socketPath: string }
 
 /** As libpq names them (sslmode). A Unix socket is never encrypted, whatever the mode, as with libpq. */
-export const tlsModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
-export type TlsMode = (typeof tlsModes)[number]
+const tlsModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
+type TlsMode = (typeof tlsModes)[number]
 
 export type TlsChoice = {
   readonly mode: TlsMode

@@ -14,8 +14,6 @@ export type FrameTypes = {
 
 /** Frontend messages: PostgreSQL manual 54.7. FunctionCall is wanted so that it can be decided on. */
 export const clientFrames: FrameTypes = { wanted: 'QPBDECFXf', counted: 'SHdcp' }
-/** Backend messages: rows and copy data are counted. */
-export const serverFrames: FrameTypes = { wanted: 'CESZKANIR', counted: 'DTdctnsGHW123Vv' }
 
 export type FrameHandler = {
   /**
