@@ -339,7 +339,7 @@ test('messages of any kind, cut anywhere, leave the record in step with the serv
         assert.deepEqual([end?.sealed[0], end?.rows], [`'the end'`, 1])
       },
     ),
-    { numRuns: Number(process.env.FUZZ ?? 60) },
+    { numRuns: 60 },
   )
 })
 
