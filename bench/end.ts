@@ -69,8 +69,10 @@ type Measured = { readonly ones: number[]; readonly hundreds: number[]; readonly
 
 async function measureNode(name: string, site: Site, size: Size): Promise<Measured> {
   const ones = await measureOnes(name, site, size.ones)
+  sayFound(name, ones)
   const idle = await openIdle(name, site, size.sessions - OF_ONE_GRANT)
   const hundreds = await measureHundreds(name, site, size.hundreds)
+  sayFound(name, hundreds)
   say(`${name}: ending ${size.sessions - OF_ONE_GRANT} idle sessions`)
   for (const { label, grantId, count } of idle.grants) {
     const closed = site.crowd.closed(label, count)
@@ -199,6 +201,12 @@ function spreadOf(values: readonly number[]): Spread {
 
 function rounded(value: number): number {
   return Math.round(value * 100) / 100
+}
+
+/** So that a long run that is broken off has said something. */
+function sayFound(name: string, values: readonly number[]): void {
+  const { p50Ms, p99Ms, maxMs } = spreadOf(values)
+  say(`${name}: p50 ${p50Ms} ms, p99 ${p99Ms} ms, max ${maxMs} ms, load ${rounded(loadavg()[0] ?? 0)}`)
 }
 
 function say(what: string): void {
