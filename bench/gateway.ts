@@ -109,7 +109,7 @@ async function startNode(options: Options, stack: AsyncDisposableStack): Promise
     execArgv: options.profile ? ['--cpu-prof', '--cpu-prof-dir=.cpu-profile'] : [],
   })
   stack.defer(async () => {
-    if (child.exitCode !== null) return
+    if (!child.connected) return
     child.send({ ask: 'stop' })
     await once(child, 'exit')
   })
@@ -153,7 +153,9 @@ async function answerOf<T>(child: ChildProcess): Promise<T> {
   try {
     return await Promise.race([
       once(child, 'message', { signal: over.signal }).then(([answer]) => answer as T),
-      once(child, 'exit', { signal: over.signal }).then(() => Promise.reject(new Error('the gateway is gone'))),
+      once(child, 'exit', { signal: over.signal }).then((how) =>
+        Promise.reject(new Error(`the gateway is gone: ${how.join(' ')}`)),
+      ),
     ])
   } finally {
     over.abort()
