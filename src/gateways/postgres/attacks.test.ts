@@ -57,6 +57,8 @@ attack('a refusal says what to request, and is recorded as ours', async ({ bed }
     message: 'The grant does not cover postgres.write. Request it for orders.',
   })
 
+  // The operation is over at ReadyForQuery, the driver tells of an error before it.
+  await until(() => client.seen.operations.length > 0)
   assert.deepEqual(told(client.seen.operations), ['UPDATE refused 42501'])
   assert.equal(client.seen.operations[0]?.action, 'postgres.write')
   assert.equal(client.seen.operations[0]?.statement, 'update public.accounts set balance = $1')
