@@ -3,7 +3,7 @@
  * A frame that was written whole can be read whatever happened after it, and no compressor is held in memory for an idle session.
  */
 import { promisify } from 'node:util'
-import { constants, zstdCompress, zstdDecompress } from 'node:zlib'
+import { constants, zstdCompress, zstdCompressSync, zstdDecompress } from 'node:zlib'
 
 /** Larger than any frame the recorder writes: a batch and one largest operation, its values in base64. */
 const FRAME_MAX_BYTES = 32 * 1024 * 1024
@@ -18,8 +18,12 @@ const FASTEST = { [constants.ZSTD_c_compressionLevel]: 1 }
 const compress = promisify(zstdCompress)
 const decompress = promisify(zstdDecompress)
 
-export function packFrame(bytes: Uint8Array): Promise<Buffer> {
-  return compress(bytes, { params: FASTEST })
+/** An ordinary batch is packed sooner than another thread is told to do it; a larger one would hold up everybody else. */
+const HERE_MAX_BYTES = 512 * 1024
+
+export async function packFrame(bytes: Uint8Array): Promise<Buffer> {
+  const options = { params: FASTEST, pledgedSrcSize: bytes.length }
+  return bytes.length > HERE_MAX_BYTES ? compress(bytes, options) : zstdCompressSync(bytes, options)
 }
 
 /** The content of one whole frame; throws `FrameBroken`. */
