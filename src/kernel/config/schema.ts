@@ -101,13 +101,6 @@ const Limits = z.strictObject({
     .max(1_000_000)
     .default(200)
     .describe('Requests that may come at once above the sustained rate.'),
-  postgresConnections: z
-    .number()
-    .int()
-    .min(1)
-    .max(100_000)
-    .default(2000)
-    .describe('Client connections this node’s PostgreSQL gateway holds at most.'),
 })
 
 const team = z.strictObject({ members: z.array(z.string().min(1).max(63)).max(1000).describe('Identity names.') })
