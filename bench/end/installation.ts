@@ -43,7 +43,6 @@ const FLAGS = {
   'gateways.postgres.port': '0',
   'limits.requestsPerSecond': '100000',
   'limits.requestBurst': '100000',
-  'limits.postgresConnections': '20000',
 }
 
 /** Starts it and registers the stub as a target. The account is a static one: what is measured is the cut, not making roles. */
