@@ -8,6 +8,7 @@ import { cpus, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { startCrowd, type Crowd, type Door, type Opening } from './end/crowd.ts'
+import { measureFloor } from './end/floor.ts'
 import { startInstallation, type Installation } from './end/installation.ts'
 import { measurePolling, POLL_MS } from './end/poll.ts'
 import { startSecondNode } from './end/second-node.ts'
@@ -49,10 +50,15 @@ export async function run(flags: string[]): Promise<void> {
     await using installation = await startInstallation(folder, crowd.stubPort)
     const here = { installation, crowd, door: { port: installation.port, ca: installation.ca } }
     const one = values.only === 'two' ? undefined : await measureNode('one node', here, size)
+    say('the floor: a bare server cuts as many')
+    const floor = await measureFloor(crowd, installation.server.authority, {
+      trials: size.hundreds,
+      count: OF_ONE_GRANT,
+    })
     say('a poll every two seconds')
     const poll = await measurePolling(installation, crowd, size.polls)
     const two = values.only === 'one' ? undefined : await measureSecondNode(here, folder, size)
-    report({ one, two, poll, size, load, strays: crowd.strays() })
+    report({ one, two, floor, poll, size, load, strays: crowd.strays() })
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -149,13 +155,14 @@ async function endOne(
 type Report = {
   readonly one: Measured | undefined
   readonly two: Measured | undefined
+  readonly floor: number[]
   readonly poll: number[]
   readonly size: Size
   readonly load: number
   readonly strays: number
 }
 
-function report({ one, two, poll, size, load, strays }: Report): void {
+function report({ one, two, floor, poll, size, load, strays }: Report): void {
   const goals = { one: 'goal p50 < 2, p99 < 15', two: 'goal p99 < 25' }
   const lines: [string, Spread, string][] = []
   for (const [name, found, goal] of [
@@ -170,6 +177,11 @@ function report({ one, two, poll, size, load, strays }: Report): void {
       '',
     ])
   }
+  lines.push([
+    `a bare TLS server says a last word to ${OF_ONE_GRANT} and closes them (${size.hundreds} trials)`,
+    spreadOf(floor),
+    'floor',
+  ])
   lines.push([`a poll of the row every ${POLL_MS / 1000} s (${size.polls} trials)`, spreadOf(poll), 'peer'])
   const width = Math.max(...lines.map(([name]) => name.length))
   const cell = (value: number | string) => String(value).padStart(10)
@@ -187,7 +199,7 @@ function report({ one, two, poll, size, load, strays }: Report): void {
       sessionsOpenedPerSecond: Math.round(found.openedPerSecond),
     }
   const result = { bench: 'end', ...size, cpus: cpus().length, load, strays, oneNode: of(one), twoNodes: of(two) }
-  console.log(`RESULT ${JSON.stringify({ ...result, pollMs: POLL_MS, poll: spreadOf(poll) })}`)
+  console.log(`RESULT ${JSON.stringify({ ...result, floor: spreadOf(floor), pollMs: POLL_MS, poll: spreadOf(poll) })}`)
 }
 
 type Spread = { readonly p50Ms: number; readonly p99Ms: number; readonly maxMs: number }

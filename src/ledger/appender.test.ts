@@ -4,7 +4,7 @@ import { openTestLedger, personNamed, rawClient, seen } from '../../test/support
 import { cuttable } from '../../test/support/cuttable.ts'
 import { freshDatabase, type TestDatabase } from '../../test/support/database.ts'
 import { unavailable } from '../kernel/problem.ts'
-import { Batch, SEGMENT_MAX_ENTRIES } from './batch.ts'
+import { Batch, BatchMemory, SEGMENT_MAX_ENTRIES } from './batch.ts'
 import { WAITING_MAX_ENTRIES } from './appender.ts'
 
 test('an observation is durable when it is acknowledged, and many share a commit', async (t) => {
@@ -104,7 +104,7 @@ test('after disposal nothing is taken and everything taken is durable', async (t
 })
 
 test('a batch holds whole leaves up to its bounds and refuses what no tile can hold', () => {
-  const batch = new Batch(new Date(0))
+  const batch = new Batch(new Date(0), new BatchMemory())
 
   assert.equal(batch.add('é'.repeat(32_767)), true)
   assert.throws(() => batch.add('é'.repeat(32_768)), RangeError)
@@ -113,6 +113,26 @@ test('a batch holds whole leaves up to its bounds and refuses what no tile can h
   while (batch.add('x'.repeat(65_535)));
   assert.ok(batch.sizeBytes <= 8 * 1024 * 1024)
   assert.ok(batch.size < SEGMENT_MAX_ENTRIES)
+})
+
+test('a batch gets the memory of one that is written, and nothing of its content', () => {
+  const memory = new BatchMemory()
+  const first = new Batch(new Date(0), memory)
+  first.add('x'.repeat(60_000))
+  first.add('y'.repeat(60_000))
+  const sharing = first.bodies.buffer
+  first.release()
+  const second = new Batch(new Date(0), memory)
+  const third = new Batch(new Date(0), memory)
+
+  second.add('z')
+  third.add('a')
+
+  assert.equal(first.sizeBytes, 0)
+  assert.deepEqual(second.bodies, Buffer.from('\0\x01z'))
+  assert.deepEqual(third.bodies, Buffer.from('\0\x01a'))
+  assert.notEqual(second.bodies.buffer, third.bodies.buffer)
+  assert.ok([second, third].some(({ bodies }) => bodies.buffer === sharing))
 })
 
 /** The `count` fact of every observation that is in the database, in order of commit. */

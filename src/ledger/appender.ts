@@ -11,7 +11,7 @@ import { unavailable } from '../kernel/problem.ts'
 import { newId, type Random } from '../kernel/random.ts'
 import { after, afterThisTurn, sleep } from '../kernel/timer.ts'
 import { reachLedger } from './fault-points.ts'
-import { Batch } from './batch.ts'
+import { Batch, BatchMemory } from './batch.ts'
 
 export type Appender = AsyncDisposable & {
   /**
@@ -65,6 +65,7 @@ class Queue implements Appender {
   readonly #writers: Writer[]
   readonly #idle: Writer[]
   readonly #batches: Batch[] = []
+  readonly #memory = new BatchMemory()
   readonly #inFlight = new Set<Promise<void>>()
   #waitingEntries = 0
   #waitingBytes = 0
@@ -116,7 +117,7 @@ class Queue implements Appender {
       this.#count(1, last.sizeBytes - before)
       return last
     }
-    const fresh = new Batch(at)
+    const fresh = new Batch(at, this.#memory)
     fresh.add(leaf)
     this.#batches.push(fresh)
     this.#count(1, fresh.sizeBytes)
@@ -152,6 +153,7 @@ class Queue implements Appender {
   async #write(writer: Writer, batch: Batch): Promise<void> {
     const { size, sizeBytes } = batch
     const isDurable = await writer.write(batch)
+    batch.release()
     this.#count(-size, -sizeBytes)
     this.#idle.push(writer)
     if (isDurable) this.#options.onDurable?.()
