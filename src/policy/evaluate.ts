@@ -113,7 +113,7 @@ function ask(name: string, set: PolicySet, request: EvaluationRequest): Evaluati
 class PolicyDataError extends Error {}
 
 /** Deeper records than this are not data of ours. */
-const MAX_VALUE_DEPTH = 8
+export const MAX_VALUE_DEPTH = 8
 
 function uid({ type, id }: EntityRef): { type: string; id: string } {
   if (typeof id !== 'string' || !/^[A-Z][A-Za-z0-9]*$/.test(type)) throw new PolicyDataError('An entity has no name.')

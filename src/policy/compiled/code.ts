@@ -1,0 +1,54 @@
+import type { Environment } from './environment.ts'
+import { EvaluationFault } from './fault.ts'
+import { typeName, type Value } from './value.ts'
+
+/** A part of a policy as a function of the question. Throws an `EvaluationFault` where the language has an error. */
+export type Code = (env: Environment) => Value
+
+/** A compiled expression; a constant is known before any question is asked. */
+export type Compiled = {
+  readonly code: Code
+  /** Whether it can only give a boolean (or an error), so that its type needs no check. */
+  readonly isBoolean: boolean
+  readonly constant?: Value
+}
+
+export function constantOf(value: Value): Compiled {
+  return { code: () => value, isBoolean: typeof value === 'boolean', constant: value }
+}
+
+/** Evaluates all parts in their order, then combines their values. Of constants the result is computed once, its error thrown each time. */
+export function combine(
+  parts: readonly Compiled[],
+  of: (values: readonly Value[]) => Value,
+  isBoolean: boolean,
+): Compiled {
+  const constants = parts.flatMap(({ constant }) => constant ?? [])
+  if (constants.length === parts.length) {
+    try {
+      return constantOf(of(constants))
+    } catch (error) {
+      if (!(error instanceof EvaluationFault)) throw error
+      return { code: () => raise(error), isBoolean }
+    }
+  }
+  const [first, second] = parts.map(({ code }) => code)
+  if (first && parts.length === 1) return { code: (env) => of([first(env)]), isBoolean }
+  if (first && second && parts.length === 2) return { code: (env) => of([first(env), second(env)]), isBoolean }
+  const codes = parts.map(({ code }) => code)
+  return { code: (env) => of(codes.map((code) => code(env))), isBoolean }
+}
+
+function raise(error: EvaluationFault): never {
+  throw error
+}
+
+/** The value as a boolean, or the error that the language has for any other. */
+export function booleanOf({ code, isBoolean }: Compiled): (env: Environment) => boolean {
+  if (isBoolean) return (env) => code(env) === true
+  return (env) => {
+    const value = code(env)
+    if (typeof value === 'boolean') return value
+    throw new EvaluationFault(`expected a boolean, got ${typeName(value)}`)
+  }
+}

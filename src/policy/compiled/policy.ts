@@ -1,0 +1,77 @@
+import { booleanOf } from './code.ts'
+import type { Environment } from './environment.ts'
+import { exactLongs } from './exact-longs.ts'
+import { compileExpression, type Setting } from './expression.ts'
+import { NotCompiled } from './fault.ts'
+import { asArray, asObject, own } from './json-form.ts'
+import { readActionScope, readScope, type ActionScope, type Scope, type Slots } from './scope.ts'
+
+/** A policy in its parsed form. `Slots` of a link of a template say what it is linked to. */
+export type ParsedPolicy = {
+  readonly id: string
+  readonly json: unknown
+  /** The policy as written, for what its parsed form can't hold. */
+  readonly text?: string
+  readonly slots?: Slots
+}
+
+export type CompiledPolicy = {
+  readonly id: string
+  /** Its place in the set, so that answers name policies in the order of their files. */
+  readonly place: number
+  readonly permits: boolean
+  readonly principal: Scope
+  readonly action: ActionScope
+  readonly resource: Scope
+  /**
+   * Whether the conditions hold; the scope is the index's to check. Null of a policy that only the reference engine can evaluate: every
+   * question that its scope matches goes there.
+   */
+  readonly holds: ((env: Environment) => boolean) | null
+}
+
+const noSlots: Slots = new Map()
+
+/** Compiles one policy. Throws `NotCompiled` when not even its scope is understood. */
+export function compilePolicy({ id, json, text, slots = noSlots }: ParsedPolicy, place: number): CompiledPolicy {
+  const body = asObject(json)
+  const effect = own(body, 'effect')
+  if (effect !== 'permit' && effect !== 'forbid') throw new NotCompiled('A policy of an unknown effect.')
+  return {
+    id,
+    place,
+    permits: effect === 'permit',
+    principal: readScope(own(body, 'principal'), slots),
+    action: readActionScope(own(body, 'action')),
+    resource: readScope(own(body, 'resource'), slots),
+    holds: compileConditions(body, text, slots),
+  }
+}
+
+function compileConditions(
+  body: Readonly<Record<string, unknown>>,
+  text: string | undefined,
+  slots: Slots,
+): CompiledPolicy['holds'] {
+  try {
+    const { json, longs } = exactLongs(own(body, 'conditions'), text)
+    const clauses = asArray(json).map((clause) => compileClause(clause, { slots, longs }))
+    const [first, second] = clauses
+    if (!first) return () => true
+    if (!second) return first
+    return (env) => clauses.every((holds) => holds(env))
+  } catch (error) {
+    // A condition nested deeper than the stack is one as well.
+    if (error instanceof NotCompiled || error instanceof RangeError) return null
+    throw error
+  }
+}
+
+function compileClause(clause: unknown, setting: Setting): (env: Environment) => boolean {
+  const body = asObject(clause)
+  const holds = booleanOf(compileExpression(own(body, 'body'), setting))
+  const kind = own(body, 'kind')
+  if (kind === 'when') return holds
+  if (kind === 'unless') return (env) => !holds(env)
+  throw new NotCompiled('A clause of an unknown kind.')
+}
