@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync, randomUUID } from 'node:crypto'
 import { test } from 'node:test'
+import { sql } from 'kysely'
 import { accessWorld, granted, refusalOf, settled, type AccessWorld } from '../../test/support/access-world.ts'
+import { eventually } from '../../test/support/eventually.ts'
 import { readPublicKey, sha256 } from '../kernel/crypto.ts'
 import { Secret } from '../kernel/secret.ts'
 import {
@@ -105,6 +107,41 @@ test('a use whose target never became ready is given back once, and no more', as
   assert.equal(released.filter(Boolean).length, 1)
   assert.equal((await loadGrant(db, grantId))?.uses, 0)
   assert.equal(await refusalOf(use(shown)), 'nothing')
+})
+
+test('one that begins a use and one that gives it back never wait for each other', async (t) => {
+  const { ticket, use, grantId, run, access, db } = await reading(t)
+  const { id: useId } = await use(await ticket(grantId))
+  const [holding, heldLongEnough] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const holder = run(async (tx) => {
+    await tx.selectFrom('accessGrant').select('id').where('id', '=', grantId).forUpdate().execute()
+    holding.resolve()
+    await heldLongEnough.promise
+  })
+  await holding.promise
+  let attempts = 0
+  const counted = (move: typeof beginUse) =>
+    run((tx) => {
+      attempts += 1
+      return move(tx, access, { useId })
+    })
+  /** How many of this database wait for a lock. */
+  const waiting = async (wanted: number) => {
+    const { rows } = await sql<{ count: number }>`
+      select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`.execute(db)
+    return rows[0]?.count === wanted ? true : undefined
+  }
+  const released = counted(releaseUse)
+  await eventually(() => waiting(1))
+  const begun = counted(beginUse)
+  await eventually(() => waiting(2))
+
+  heldLongEnough.resolve()
+  await holder
+  const both = [await released, await begun]
+
+  // A deadlock would have been run again.
+  assert.deepEqual([attempts, both.filter(Boolean).length], [2, 1])
 })
 
 test('a grant ends as used up when its last use is closed', async (t) => {

@@ -10,6 +10,11 @@ import { reachAccess } from './fault-points.ts'
 import type { AccessNeeds, EndNeeds, Outcome } from './needs.ts'
 import { refusalOfGrant, refusalOfProof, type GrantFacts, type UseRefusal } from './proof.ts'
 
+/*
+ * Who locks more than one row of a grant locks in this order, here and in every folder above: the grant, then its use, its proof or its
+ * leases; of several grants in the order of their ids. Two that lock in different orders wait for each other.
+ */
+
 /** A use that was reserved. The session that grows from it may take its id. */
 export type Use = { readonly id: string; readonly grantId: string; readonly expiresAt: Date }
 
@@ -121,18 +126,17 @@ type Moving = { readonly useId: string; readonly cause?: number }
  * may be forwarded.
  */
 export async function beginUse(tx: Tx, needs: Pick<EndNeeds, 'clock' | 'ledger'>, moving: Moving): Promise<boolean> {
-  const use = await lockUse(tx, moving.useId, 'reserved')
-  if (!use) return false
   const now = needs.clock.now()
   const live = await tx
     .selectFrom('accessGrant')
     .select('id')
-    .where('id', '=', use.grantId)
+    .where('id', '=', (is) => is.selectFrom('grantUse').select('grantId').where('grantUse.id', '=', moving.useId))
     .where('endedAt', 'is', null)
     .where('expiresAt', '>', now)
     .forShare()
     .executeTakeFirst()
-  if (!live) return false
+  const use = live && (await lockUse(tx, moving.useId, 'reserved'))
+  if (!use) return false
   const cause = moving.cause ?? (await recordUse(tx, needs, use, grantUseBegun))
   await tx.updateTable('grantUse').set({ state: 'live', begunAt: now, cause }).where('id', '=', use.id).execute()
   await reachAccess('access.use-begun')
@@ -143,7 +147,6 @@ export async function beginUse(tx: Tx, needs: Pick<EndNeeds, 'clock' | 'ledger'>
 export async function releaseUse(tx: Tx, needs: Pick<EndNeeds, 'clock' | 'ledger'>, moving: Moving): Promise<boolean> {
   const found = await tx.selectFrom('grantUse').select('grantId').where('id', '=', moving.useId).executeTakeFirst()
   if (!found) return false
-  // The grant first, as everywhere: two that lock in different orders wait for each other.
   const grant = await tx
     .selectFrom('accessGrant')
     .select('endedAt')
