@@ -2,13 +2,14 @@
  * What this user of this machine knows of servers: where each is, which CA it has, and the proof of who they are there. One file that nobody
  * else can read; a file that others could read is not used.
  */
-import { chmodSync, lstatSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { newId, systemRandom } from '../kernel/random.ts'
 import { systemClock } from '../kernel/clock.ts'
 import { usage } from './failure.ts'
+import { underLock } from './file-lock.ts'
 import type { Io } from './io.ts'
 
 const Context = z.object({
@@ -64,20 +65,28 @@ export function readContexts(io: Pick<Io, 'env'>): Contexts {
   return read.data
 }
 
-/** Replaces the file whole, so that a reader never sees half of it. */
-export function writeContexts(io: Pick<Io, 'env'>, contexts: Contexts): void {
+/**
+ * Reads, changes and replaces the file as one: two commands at once both keep what they have to keep. The file is replaced whole, so that a
+ * reader never sees half of it. `change` may run more than once.
+ */
+export async function changeContexts(io: Pick<Io, 'env'>, change: (before: Contexts) => Contexts): Promise<void> {
   const folder = contextsFolder(io)
   mkdirSync(folder, { recursive: true, mode: 0o700 })
   chmodSync(folder, 0o700)
-  const temporary = join(folder, `${FILE}.${newId(systemClock, systemRandom)}`)
-  writeFileSync(temporary, `${JSON.stringify(contexts, undefined, 2)}\n`, { mode: 0o600, flag: 'wx' })
-  renameSync(temporary, join(folder, FILE))
+  await underLock(join(folder, `${FILE}.lock`), (isHeld) => {
+    const changed = change(readContexts(io))
+    const temporary = join(folder, `${FILE}.${newId(systemClock, systemRandom)}`)
+    writeFileSync(temporary, `${JSON.stringify(changed, undefined, 2)}\n`, { mode: 0o600, flag: 'wx' })
+    const mayReplace = isHeld()
+    if (mayReplace) renameSync(temporary, join(folder, FILE))
+    else rmSync(temporary, { force: true })
+    return mayReplace
+  })
 }
 
 /** Adds or replaces a context and makes it the one in use. */
-export function keepContext(io: Pick<Io, 'env'>, name: string, context: Context): void {
-  const before = readContexts(io)
-  writeContexts(io, { current: name, contexts: { ...before.contexts, [name]: context } })
+export function keepContext(io: Pick<Io, 'env'>, name: string, context: Context): Promise<void> {
+  return changeContexts(io, ({ contexts }) => ({ current: name, contexts: { ...contexts, [name]: context } }))
 }
 
 function parsed(text: string): unknown {

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { readContexts, writeContexts } from '../contexts.ts'
+import { changeContexts, readContexts } from '../contexts.ts'
 import { usage } from '../failure.ts'
 import { tell, type Io } from '../io.ts'
 import { printable } from '../output/printable.ts'
@@ -31,15 +31,14 @@ export function addContextCommands(program: Command, io: Io): void {
     .command('use')
     .description('Makes one the one that commands call.')
     .argument('<name>')
-    .action((name: string) => {
-      const found = readContexts(io)
-      if (!Object.hasOwn(found.contexts, name)) {
+    .action(async (name: string) => {
+      await changeContexts(io, (found) => {
+        if (Object.hasOwn(found.contexts, name)) return { ...found, current: name }
         throw usage(
           `There is no context named ${printable(name)}.`,
           `There are: ${Object.keys(found.contexts).join(', ') || 'none'}`,
         )
-      }
-      writeContexts(io, { ...found, current: name })
+      })
       tell(io, `${name} is in use.`)
     })
 }

@@ -6,7 +6,7 @@ import { Secret } from '../../kernel/secret.ts'
 import { clientFor, formatOf } from '../calling.ts'
 import { openClient } from '../client.ts'
 import { addressOf, connectionOf, type Connection } from '../connection.ts'
-import { keepContext, readContexts, writeContexts, type Context } from '../contexts.ts'
+import { changeContexts, keepContext, readContexts, type Context } from '../contexts.ts'
 import { EXIT, Failure, usage } from '../failure.ts'
 import { tell, type Io } from '../io.ts'
 import { fetchAuthority, parseLink } from '../link.ts'
@@ -57,7 +57,7 @@ async function enrol(io: Io, text: string, options: EnrolOptions): Promise<void>
   const link = parseLink(text === '-' ? await io.readStdin() : text)
   const { address, secret, pin } = link
   // Before the link is used up: the proof it gives must have a place to be kept.
-  writeContexts(io, readContexts(io))
+  await changeContexts(io, (before) => before)
   if (options.key && address.protocol !== 'https:') throw usage('A key binds a token to TLS, and this link has none.')
   const authority = pin === undefined || address.protocol === 'http:' ? undefined : await fetchAuthority(address, pin)
   const pair = options.key ? await newKeyPair() : undefined
@@ -116,15 +116,19 @@ async function keep(io: Io, name: string | undefined, context: Context): Promise
   using client = openClient(connection)
   // Kept first under the address: a link is used up by now, and the next call may fail.
   const { host } = connection.address
-  keepContext(io, name ?? host, context)
+  await keepContext(io, name ?? host, context)
   const me = await client.ask(whoami)
   const chosen = name ?? `${me.name}@${host}`
   if (chosen !== host) {
-    const { contexts } = readContexts(io)
-    const others = Object.entries(contexts).filter(([other]) => name !== undefined || other !== host)
-    writeContexts(io, {
-      current: chosen,
-      contexts: { ...Object.fromEntries(others), [chosen]: { ...context, identity: me.name } },
+    await changeContexts(io, ({ contexts }) => {
+      // The one under the address, unless another enrolment at the same server has put its own there meanwhile.
+      const others = Object.entries(contexts).filter(
+        ([other, { token }]) => name !== undefined || other !== host || token !== context.token,
+      )
+      return {
+        current: chosen,
+        contexts: { ...Object.fromEntries(others), [chosen]: { ...context, identity: me.name } },
+      }
     })
   }
   tell(io, `You are ${me.name} (${me.kind}) at ${context.address}; kept as ${chosen}.`)
@@ -146,8 +150,11 @@ async function logout(io: Io, options: { context?: string }): Promise<void> {
       if (!(error instanceof Failure)) throw error
     }
   }
-  const { [name]: _gone, ...others } = contexts
-  writeContexts(io, { contexts: others, ...(current !== undefined && current !== name && { current }) })
+  await changeContexts(io, (before) => {
+    const { [name]: _gone, ...others } = before.contexts
+    const isInUse = before.current === undefined || before.current === name
+    return { contexts: others, ...(!isInUse && { current: before.current }) }
+  })
   tell(io, isRevoked ? `The token was revoked and ${name} forgotten.` : `${name} is forgotten here.`)
   if (!isRevoked) tell(io, `Its token could not be revoked and lives until ${context.expiresAt ?? 'it expires'}.`)
 }

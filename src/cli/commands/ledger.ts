@@ -8,7 +8,7 @@ import { z } from 'zod'
 import type { Operation } from '../../kernel/operation.ts'
 import { clientFor, formatOf } from '../calling.ts'
 import type { Client } from '../client.ts'
-import { readContexts, writeContexts } from '../contexts.ts'
+import { changeContexts, readContexts } from '../contexts.ts'
 import { EXIT, Failure, usage } from '../failure.ts'
 import { tell, type Io } from '../io.ts'
 import { operationCommand } from '../operation-command.ts'
@@ -117,7 +117,7 @@ async function verify(
     const seen = await save(client.lines(exporting), file)
     const known = await knownFrom(io, client, folder, seen, options)
     const code = await parts.verify([file, ...verifierArgs(io, options), ...known], print)
-    if (code === 0) remember(io, client, seen)
+    if (code === 0) await remember(io, client, seen)
     return code
   } finally {
     await rm(folder, { recursive: true, force: true })
@@ -202,13 +202,18 @@ function keptFor(io: Io, { connection }: Client) {
 }
 
 /** The next time, the ledger must hold at least this: who cut it off or forked it would be found. */
-function remember(io: Io, client: Client, { keys, checkpoint }: Seen): void {
+async function remember(io: Io, client: Client, { keys, checkpoint }: Seen): Promise<void> {
   const { context: name } = client.connection
-  const kept = keptFor(io, client)
-  if (name === undefined || !kept || checkpoint === undefined) return
-  const all = readContexts(io)
-  const ledgerKeys = kept.ledgerKeys ?? keys
-  writeContexts(io, { ...all, contexts: { ...all.contexts, [name]: { ...kept, ledgerKeys, checkpoint } } })
+  if (name === undefined || checkpoint === undefined) return
+  let isKept = false
+  await changeContexts(io, (before) => {
+    const kept = before.contexts[name]
+    isKept = kept !== undefined
+    if (!kept) return before
+    const ledgerKeys = kept.ledgerKeys ?? keys
+    return { ...before, contexts: { ...before.contexts, [name]: { ...kept, ledgerKeys, checkpoint } } }
+  })
+  if (!isKept) return
   tell(io, 'The last checkpoint is kept: the next time, truncation and fork are found by it.')
 }
 
