@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import pg from 'pg'
 import { freshDatabase } from '../../test/support/database.ts'
+import { eventually } from '../../test/support/eventually.ts'
 import { clientConfig } from './db.ts'
 import { migrate, refuseOwner, schemaState } from './migrate.ts'
 
@@ -52,11 +53,35 @@ test('a node does not run as the owner of the schema or as a superuser', async (
   await refuseOwner(server)
 })
 
+test('a connection that is lost in the middle is said in a sentence, and migrating again works', async (t) => {
+  const { owner, server } = await freshDatabase(t)
+  const holder = new pg.Client(clientConfig(owner))
+  await holder.connect()
+  await holder.query('begin; lock table schema_checksum in access exclusive mode')
+  const isSaid = assert.rejects(
+    migrate(owner, server.user),
+    /the connection to the database was lost while its schema was being migrated/,
+  )
+  const waits = `select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+  const cut = `select pg_terminate_backend(pid) from (${waits}) waiting`
+
+  // Each look by a connection of its own: inside a transaction the same is seen again and again.
+  await eventually(async () => ((await rowsOf(owner, cut)).length > 0 ? true : undefined))
+  await isSaid
+  await holder.end()
+
+  assert.deepEqual((await migrate(owner, server.user)).applied, [])
+})
+
 async function run(connection: Parameters<typeof clientConfig>[0], statement: string): Promise<void> {
+  await rowsOf(connection, statement)
+}
+
+async function rowsOf(connection: Parameters<typeof clientConfig>[0], statement: string): Promise<unknown[]> {
   const client = new pg.Client(clientConfig(connection))
   await client.connect()
   try {
-    await client.query(statement)
+    return (await client.query(statement)).rows
   } finally {
     await client.end()
   }

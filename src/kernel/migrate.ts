@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { Kysely, PostgresDialect, sql } from 'kysely'
 import { Migrator, type Migration } from 'kysely/migration'
 import pg from 'pg'
-import { clientConfig, type Connection } from './db.ts'
+import { clientConfig, sqlState, type Connection } from './db.ts'
 import { installJobs } from './jobs.ts'
 
 /** Where the SQL files are: beside `src` in the tree and in the package alike. */
@@ -22,9 +22,13 @@ export type Migrated = { readonly applied: readonly string[]; readonly version: 
  */
 export async function migrate(owner: Connection, serverRole: string): Promise<Migrated> {
   const files = await sqlFiles()
-  const db = new Kysely<Bookkeeping>({
-    dialect: new PostgresDialect({ pool: new pg.Pool({ ...clientConfig(owner), max: 2 }) }),
-  })
+  const pool = new pg.Pool({ ...clientConfig(owner), max: 2 })
+  const db = new Kysely<Bookkeeping>({ dialect: new PostgresDialect({ pool }) })
+  let isLost = false
+  // Of a connection that breaks its query says so, and it says so itself: where nobody hears that, the process ends without a word.
+  const onError = () => (isLost = true)
+  pool.on('error', onError)
+  pool.on('connect', (client) => client.on('error', onError))
   try {
     const known = await checksums(db)
     refuseEdited(files, known)
@@ -44,16 +48,29 @@ export async function migrate(owner: Connection, serverRole: string): Promise<Mi
       .filter((result) => result.status === 'Success')
       .map((result) => result.migrationName)
     return { applied, version: files.at(-1)?.name ?? '' }
+  } catch (error) {
+    throw isLost || isOperatorsEnd(error) ? lost(error) : error
   } finally {
     await db.destroy()
   }
 }
 
+/** Class 57P: somebody stopped the server or ended the connection. */
+function isOperatorsEnd(error: unknown): boolean {
+  return sqlState(error)?.startsWith('57P') === true
+}
+
+function lost(cause: unknown): Error {
+  return new Error(
+    'the connection to the database was lost while its schema was being migrated: run it again, what was not finished is undone',
+    { cause },
+  )
+}
+
 /** What the database's schema is, and what this release wants; a node that finds another one does not start. */
 export async function schemaState(connection: Connection): Promise<{ found: string | null; wanted: string }> {
   const wanted = (await sqlFiles()).at(-1)?.name ?? ''
-  const client = new pg.Client(clientConfig(connection))
-  await client.connect()
+  const client = await connect(connection)
   try {
     const { rows } = await client
       .query<{ found: string | null }>(
@@ -74,8 +91,7 @@ export async function schemaState(connection: Connection): Promise<{ found: stri
  * a role that owns the schema or may become who does.
  */
 export async function refuseOwner(connection: Connection): Promise<void> {
-  const client = new pg.Client(clientConfig(connection))
-  await client.connect()
+  const client = await connect(connection)
   try {
     const { rows } = await client.query<{ is_strong: boolean }>(
       `select r.rolsuper or exists (select from pg_class c where c.oid = to_regclass('public.ledger_entry')
@@ -90,6 +106,14 @@ export async function refuseOwner(connection: Connection): Promise<void> {
   } finally {
     await client.end()
   }
+}
+
+/** Its query says when it breaks; nobody else has to hear of it. */
+async function connect(connection: Connection): Promise<pg.Client> {
+  const client = new pg.Client(clientConfig(connection))
+  client.on('error', () => undefined)
+  await client.connect()
+  return client
 }
 
 async function sqlFiles(): Promise<SqlFile[]> {
