@@ -125,7 +125,7 @@ export async function listRequests(
 ) {
   let rows = requests(db)
   if (query.cursor !== undefined) {
-    rows = rows.where(beyond(['r.created_at', 'r.id'], decodeCursor(query.cursor, ['instant', 'text']), '<'))
+    rows = rows.where(beyond(['r.created_at', 'r.id'], decodeCursor(query.cursor, ['instant', 'id']), '<'))
   }
   if (query.state) rows = rows.where('r.state', '=', query.state)
   if (query.view === 'mine') {
@@ -206,7 +206,7 @@ export function loadGrant(db: Db, id: string): Promise<Grant | undefined> {
 export async function listGrants(db: Db, now: Date, caller: { readonly id: string }, query: GrantQuery) {
   let rows = grants(db)
   if (query.cursor !== undefined) {
-    rows = rows.where(beyond(['g.starts_at', 'g.id'], decodeCursor(query.cursor, ['instant', 'text']), '<'))
+    rows = rows.where(beyond(['g.starts_at', 'g.id'], decodeCursor(query.cursor, ['instant', 'id']), '<'))
   }
   if (query.view === 'mine') {
     rows = rows.where((row) => row.or([row('g.subjectId', '=', caller.id), row('g.onBehalfOfId', '=', caller.id)]))

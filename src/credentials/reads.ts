@@ -1,8 +1,7 @@
-import { sql } from 'kysely'
 import type { Db, Tx } from '../kernel/db.ts'
 import { linkTo } from '../kernel/entity.ts'
 import type { Resource } from '../kernel/http/route.ts'
-import { keyAfter, pageAfter, type Page } from '../kernel/page.ts'
+import { idAfter, pageAfter, type Page } from '../kernel/page.ts'
 import type { Permit } from '../kernel/permit.ts'
 import { conflict, notFound } from '../kernel/problem.ts'
 import { actOf } from '../identities/identities.ts'
@@ -43,8 +42,8 @@ function leases(db: Db) {
 /** Oldest first: ids sort by birth. */
 export async function listLeases(db: Db, query: LeaseQuery): Promise<Page<Lease>> {
   let rows = leases(db).orderBy('lease.id')
-  const after = keyAfter(query.cursor)
-  if (after !== '') rows = rows.where(sql<boolean>`lease.id::text > ${after}`)
+  const after = idAfter(query.cursor)
+  if (after !== undefined) rows = rows.where('lease.id', '>', after)
   if (query.state) rows = rows.where('lease.state', '=', query.state)
   if (query.open === true) rows = rows.where('lease.state', '<>', 'dead')
   if (query.open === false) rows = rows.where('lease.state', '=', 'dead')

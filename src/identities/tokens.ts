@@ -1,7 +1,8 @@
 import { secondsAfter } from '../kernel/clock.ts'
 import type { Db, Tx } from '../kernel/db.ts'
 import type { Caller } from '../kernel/http/route.ts'
-import { keyAfter, pageAfter, type Page } from '../kernel/page.ts'
+import { invalid } from '../kernel/invalid.ts'
+import { idAfter, pageAfter, type Page } from '../kernel/page.ts'
 import type { Permit } from '../kernel/permit.ts'
 import { conflict, notFound } from '../kernel/problem.ts'
 import { newId } from '../kernel/random.ts'
@@ -114,9 +115,9 @@ export async function listTokens(
   identityId: string,
   query: { cursor?: string | undefined; limit: number },
 ): Promise<Page<Token>> {
-  const after = keyAfter(query.cursor)
+  const after = idAfter(query.cursor)
   let rows = db.selectFrom('apiToken').select(TOKEN_COLUMNS).where('identityId', '=', identityId)
-  if (/^[0-9a-f-]{36}$/.test(after)) rows = rows.where('id', '>', after)
+  if (after !== undefined) rows = rows.where('id', '>', after)
   const found = await rows
     .orderBy('id')
     .limit(query.limit + 1)

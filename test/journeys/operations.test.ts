@@ -4,6 +4,7 @@ import { after, before, test } from 'node:test'
 import { z } from 'zod'
 import type { Given } from '../../src/cli/client.ts'
 import { operations } from '../../src/contracts.ts'
+import { encodeCursor } from '../../src/kernel/http/cursor.ts'
 import type { Operation } from '../../src/kernel/operation.ts'
 import { readActions } from '../../src/policy/policy-set.ts'
 import { gateways } from '../../src/gateways/index.ts'
@@ -85,6 +86,36 @@ test('what a caller may ask is decided before its input is said to exist: the dr
     const answer = await call(operation, { by: stage.drone, given: placeholdersOf(operation) })
 
     assert.ok([403, 404].includes(answer.status), `${operation.id} answers ${answer.status}`)
+  }
+})
+
+/** Lists whose place is a name: any text is one. */
+const BY_NAME = new Set<string>(['action.list', 'identity.list', 'target.list', 'account.list', 'purpose.list'])
+
+test('a made-up cursor is the caller’s mistake in every list, and breaks none', async () => {
+  const texts = [encodeCursor(['no id']), encodeCursor(['-'.repeat(36)]), encodeCursor(['0'.repeat(36)])]
+  const wrong = [
+    'nonsense',
+    encodeCursor([new Date(0), 'no id']),
+    encodeCursor([new Date(0), '-'.repeat(36)]),
+    encodeCursor([new Date(0), 1]),
+    encodeCursor(['1', '2', '3', '4']),
+    Buffer.from('[{"at":"never"}]').toString('base64url'),
+  ]
+  const lists = operations.filter(({ query }) => 'cursor' in query.shape)
+  assert.ok(lists.length > BY_NAME.size)
+
+  for (const operation of lists) {
+    const { by, given } = (await rows[operation.id]?.done()) ?? assert.fail(operation.id)
+    for (const cursor of [...wrong, ...texts]) {
+      const answer = await call(operation, { by, given: { ...given, query: { ...given?.query, cursor } } })
+
+      const isPlace = BY_NAME.has(operation.id) && texts.includes(cursor)
+      const expected = isPlace ? operation.status : 400
+      assert.equal(answer.status, expected, `${operation.id} at ${cursor}: ${answer.text}`)
+      if (!isPlace) assert.equal(slugOf(answer), 'invalid-input')
+    }
+    await rows[operation.id]?.undo?.()
   }
 })
 

@@ -17,11 +17,14 @@ export function encodeCursor(values: readonly CursorValue[]): string {
   return Buffer.from(JSON.stringify(parts), 'utf8').toString('base64url')
 }
 
+/** An `id` is a text that the database takes for one: any other breaks the query it comes into. */
+type Kind = 'text' | 'number' | 'instant' | 'id'
+
 /** Reads a cursor of this list: values of these kinds in this order. Throws `invalidInput` for anything else. */
-export function decodeCursor(cursor: string, kinds: readonly ('text' | 'number' | 'instant')[]): CursorValue[] {
+export function decodeCursor(cursor: string, kinds: readonly Kind[]): CursorValue[] {
   const parts = Parts.safeParse(parsedJson(cursor))
   const values = (parts.data ?? []).map((part) => (typeof part === 'object' ? new Date(part.at) : part))
-  const isOfThisList = values.length === kinds.length && values.every((value, at) => kindOf(value) === kinds[at])
+  const isOfThisList = values.length === kinds.length && kinds.every((kind, at) => isOf(kind, values[at]))
   if (!isOfThisList) {
     throw invalidInput('The cursor is not one of this list; start without one.', {
       issues: [{ path: 'cursor', message: 'not a cursor of this list' }],
@@ -59,7 +62,8 @@ function parsedJson(cursor: string): unknown {
   }
 }
 
-function kindOf(value: CursorValue): 'text' | 'number' | 'instant' {
-  if (value instanceof Date) return 'instant'
-  return typeof value === 'number' ? 'number' : 'text'
+function isOf(kind: Kind, value: CursorValue | undefined): boolean {
+  if (kind === 'id') return z.uuid().safeParse(value).success
+  if (kind === 'instant') return value instanceof Date
+  return typeof value === (kind === 'text' ? 'string' : 'number')
 }
