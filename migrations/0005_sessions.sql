@@ -19,6 +19,7 @@ create table lease (
   grant_id        uuid not null constraint grant_fkey references access_grant,
   target_id       uuid not null constraint target_fkey references target,
   account_id      uuid not null constraint account_fkey references account,
+  node_id         uuid not null,
   kind            text not null,
   principal       text not null,
   terms           jsonb not null,
@@ -44,6 +45,7 @@ create table lease (
   constraint dead_keeps_no_secret check (state <> 'dead' or sealed_secret is null)
 );
 comment on table lease is 'A row is a credential issued under a grant. It stays an open obligation until a negative probe proves it dead (rule 6).';
+comment on column lease.node_id is 'The process that makes it (a row of node); what a dead node announced is ended like any other.';
 comment on column lease.terms is 'What was asked of the target: group roles, databases, until when, how many connections.';
 comment on column lease.details is 'What the writer noted when it had made the credential, so that it finds it again; null before.';
 comment on column lease.next_try_at is 'When the next attempt to end it is due; a running attempt has moved it ahead, so a killed one is repeated.';
@@ -65,9 +67,9 @@ begin
     ('issued', 'issued'), ('issued', 'ending'), ('ending', 'ending'), ('ending', 'dead')) then
     raise exception 'a lease does not go from % to %', old.state, new.state using errcode = 'RV005';
   end if;
-  if (new.grant_id, new.target_id, new.account_id, new.kind, new.principal, new.terms)
+  if (new.grant_id, new.target_id, new.account_id, new.node_id, new.kind, new.principal, new.terms)
      is distinct from
-     (old.grant_id, old.target_id, old.account_id, old.kind, old.principal, old.terms) then
+     (old.grant_id, old.target_id, old.account_id, old.node_id, old.kind, old.principal, old.terms) then
     raise exception 'what a lease is stays as it was announced' using errcode = 'RV005';
   end if;
   return new;

@@ -1,5 +1,6 @@
 import { secondsAfter } from '../kernel/clock.ts'
 import { transact, type Db, type Tx } from '../kernel/db.ts'
+import { NODE_DEAD_AFTER_SECONDS } from '../kernel/nodes.ts'
 import { SYSTEM } from '../ledger/ledger.ts'
 import { leaseGivenUp } from './events.ts'
 import type { CredentialNeeds } from './needs.ts'
@@ -7,7 +8,7 @@ import type { CredentialNeeds } from './needs.ts'
 type Needs = Pick<CredentialNeeds, 'clock' | 'ledger'>
 type Why = 'issue-failed' | 'never-issued' | 'grant-over'
 
-/** Longer than making a lease may take: what is still announced then belongs to a process that died. */
+/** Longer than making a lease may take: what is still announced then was given up by a process that lives. That of a dead one is found sooner. */
 const ANNOUNCED_SECONDS = 60
 /** An ended grant ends its leases in its own transaction; this is for grants that ran out and whose end is late. */
 const OVERDUE_SECONDS = 30
@@ -37,9 +38,16 @@ export async function sweepLeases(db: Db, needs: Needs): Promise<void> {
   const now = needs.clock.now()
   const abandoned = await db
     .selectFrom('lease')
-    .select('id')
-    .where('state', '=', 'announced')
-    .where('announcedAt', '<', secondsAfter(now, -ANNOUNCED_SECONDS))
+    .leftJoin('node', 'node.id', 'lease.nodeId')
+    .select('lease.id')
+    .where('lease.state', '=', 'announced')
+    .where((either) =>
+      either.or([
+        either('lease.announcedAt', '<', secondsAfter(now, -ANNOUNCED_SECONDS)),
+        either('node.heartbeatAt', '<', secondsAfter(now, -NODE_DEAD_AFTER_SECONDS)),
+        either('node.stoppedAt', 'is not', null),
+      ]),
+    )
     .limit(SWEEP_ROWS)
     .execute()
   const overdue = await db
@@ -73,14 +81,15 @@ async function giveUpEach(db: Db, needs: Needs, rows: readonly { id: string }[],
 
 /** Makes leases open obligations: something may stand at the target. Those that are already ending stay as they are. */
 export async function giveUp(tx: Tx, needs: Needs, ids: readonly string[], why: Why): Promise<void> {
-  const rows = await tx
+  const open = tx
     .selectFrom('lease')
     .select(['id', 'grantId'])
     .where('id', 'in', ids)
     .where('state', 'in', why === 'grant-over' ? ['announced', 'issued'] : ['announced'])
     .orderBy('id')
     .forUpdate()
-    .execute()
+  // A sweep locks leases of many grants: what another one holds is being ended, and who waits for nobody is in nobody's way.
+  const rows = await (why === 'issue-failed' ? open : open.skipLocked()).execute()
   const [first] = rows
   if (!first) return
   const now = needs.clock.now()

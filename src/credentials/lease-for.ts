@@ -165,6 +165,7 @@ async function announceIn(
       grantId: grant.id,
       targetId: grant.targetId,
       accountId: grant.accountId,
+      nodeId: needs.nodeId,
       kind: writer.kind,
       principal,
       terms: JSON.stringify(

@@ -7,6 +7,8 @@ import type { LeaseWriter } from './writer.ts'
 
 /** What this folder uses. `writers`: one per protocol whose credentials we make, given by the composition root. */
 export type CredentialNeeds = {
+  /** This process, among others that make leases. */
+  readonly nodeId: string
   readonly clock: Clock
   readonly random: Random
   readonly ledger: Ledger

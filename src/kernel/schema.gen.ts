@@ -180,6 +180,7 @@ export type LeaseTable = {
   kind: string
   principal: string
   terms: ColumnType<unknown, string, string>
+  nodeId: string
   details: ColumnType<unknown, string | null | undefined, string>
   sealedSecret: Buffer | null
   state: 'announced' | 'issued' | 'ending' | 'dead'

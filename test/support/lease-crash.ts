@@ -14,7 +14,7 @@ const opened = openDatabase(
   { ...order.database, password: new Secret(order.database.password) },
   { max: 4, log: silentLog },
 )
-const needs = credentialNeeds(movableClock())
+const needs = credentialNeeds(movableClock(), order.nodeId)
 const signal = new AbortController().signal
 
 onReach((label) => {

@@ -35,9 +35,10 @@ export function movableClock(): FixtureClock {
   }
 }
 
-export function credentialNeeds(clock: Clock): CredentialNeeds {
+export function credentialNeeds(clock: Clock, nodeId = newId(clock, systemRandom)): CredentialNeeds {
   const seal = sealUnder(ROOT_KEY)
   return {
+    nodeId,
     clock,
     seal,
     random: systemRandom,

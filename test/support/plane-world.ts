@@ -79,7 +79,7 @@ export async function planeWorld(
     log: silentLog,
     nodeId,
     access,
-    credentials: { ...basis, ledger, log: silentLog, writers: [postgresRoleWriter] },
+    credentials: { ...basis, nodeId, ledger, log: silentLog, writers: [postgresRoleWriter] },
     ends,
     sessions,
     live,
