@@ -98,7 +98,7 @@ async function grant(server: RunningServer, bob: Client, label: string, count: n
   const { access } = server.domains
   const permit = permitFor('ticket.issue', { type: 'Person', id: subjectId }, { type: 'Grant', id: grantId })
   const { user, ticket } = await transact(server.ground.db, (tx) =>
-    issueTicket(tx, access, permit, { isSingleUse: false }),
+    issueTicket(tx, access, permit, { proof: 'token', isSingleUse: false }),
   )
   return { label, user, ticket: ticket.reveal(), count, grantId }
 }

@@ -9,10 +9,12 @@ import {
   alreadyApproved,
   boundChanged,
   grantOver,
+  keyTaken,
   keyUnsuitable,
   noPossibleApprover,
   notDelegated,
   obligationsOwed,
+  proofTooWeak,
   purposeDoesNotCover,
   requestNotPending,
   selfApproval,
@@ -207,7 +209,7 @@ export const issueTicket = operation({
   output: IssuedTicket,
   status: 201,
   rate: 'tight',
-  problems: [notFound, grantOver],
+  problems: [notFound, grantOver, proofTooWeak],
 })
 export const issueKey = operation({
   id: 'key.issue',
@@ -223,7 +225,7 @@ export const issueKey = operation({
   }),
   output: IssuedKey,
   status: 201,
-  problems: [notFound, grantOver, keyUnsuitable],
+  problems: [notFound, grantOver, keyUnsuitable, keyTaken, proofTooWeak],
 })
 
 export const accessOperations: readonly Operation[] = [

@@ -34,6 +34,11 @@ export const grantOver = problem('grant-over', 409, 'The grant is over', {
   reason: EndReason,
 })
 export const keyUnsuitable = problem('key-unsuitable', 422, 'The public key cannot be used', {})
+export const keyTaken = problem('key-taken', 409, 'The public key proves something else already', {})
+export const proofTooWeak = problem('proof-too-weak', 403, 'The caller proved less than the grant was given for', {
+  needed: z.string(),
+  shown: z.string(),
+})
 
 export const useRefused = problem('use-refused', 403, 'The grant cannot be used like this', {
   code: z.enum(USE_REFUSALS),

@@ -114,14 +114,15 @@ function proofRoutes(needs: AccessRouteNeeds): Route[] {
   return [
     route(contract.issueTicket, {
       resource: ({ params }) => grantResource(db, params.grant),
-      run: async ({ input }, permit) => {
-        const { ticket, ...issued } = await transact(db, (tx) => issueTicket(tx, needs, permit, input))
+      run: async ({ caller: { proof }, input }, permit) => {
+        const issuing = { ...input, proof }
+        const { ticket, ...issued } = await transact(db, (tx) => issueTicket(tx, needs, permit, issuing))
         return { ...issued, ticket: ticket.reveal() }
       },
     }),
     route(contract.issueKey, {
       resource: ({ params }) => grantResource(db, params.grant),
-      run: async ({ params, input }, permit) => {
+      run: async ({ caller: { proof }, params, input }, permit) => {
         const key = readPublicKey(input.publicKey)
         if (!key || key.algorithm === 'other') {
           throw contract.keyUnsuitable('Send a P-256 or Ed25519 public key as PEM (-----BEGIN PUBLIC KEY-----).', {})
@@ -137,7 +138,7 @@ function proofRoutes(needs: AccessRouteNeeds): Route[] {
         })
         const spkiSha256 = sha256(key.spki)
         const { isSingleUse } = input
-        const issued = await transact(db, (tx) => issueKey(tx, needs, permit, { spkiSha256, isSingleUse }))
+        const issued = await transact(db, (tx) => issueKey(tx, needs, permit, { proof, spkiSha256, isSingleUse }))
         return { ...issued, certificate, authority }
       },
     }),

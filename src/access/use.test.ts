@@ -202,7 +202,9 @@ test('a key is bound by its hash, is used from anywhere, and only with the grant
   assert.equal(key?.algorithm, 'p-256')
   const spkiSha256 = sha256(key.spki)
   const on = { type: 'Grant', id: grantId }
-  await run((tx) => issueKey(tx, access, permit('key.issue', dave, on), { spkiSha256, isSingleUse: false }))
+  await run((tx) =>
+    issueKey(tx, access, permit('key.issue', dave, on), { proof: 'token', spkiSha256, isSingleUse: false }),
+  )
   const from = async (address: string, hash: Buffer) => {
     const asked = {
       proof: { kind: 'key', spkiSha256: hash } as const,

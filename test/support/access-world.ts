@@ -60,7 +60,11 @@ export type AccessWorld = World & {
   /** A further identity of a person. */
   readonly further: (name: string, of: Identity) => Promise<Identity>
   readonly caller: (who: Identity, proof?: Caller['proof']) => Caller
-  readonly ask: (who: Identity, input?: Partial<z.input<typeof RequestAccess>>) => Promise<AccessRequest>
+  readonly ask: (
+    who: Identity,
+    input?: Partial<z.input<typeof RequestAccess>>,
+    proof?: Caller['proof'],
+  ) => Promise<AccessRequest>
   readonly approve: (who: Identity, request: AccessRequest, boundSha256?: string) => Promise<AccessRequest>
   readonly ticket: (grantId: string, isSingleUse?: boolean) => Promise<Ticket>
   /** Proves and reserves, as a gateway does. */
@@ -141,7 +145,7 @@ export async function accessWorld(
       return run((tx) => activateIdentity(tx, needs, permit('identity.activate', of, second)))
     },
     caller,
-    async ask(who, input) {
+    async ask(who, input, proof) {
       const parsed = RequestAccess.parse({
         target: 'orders',
         account: 'app',
@@ -151,7 +155,7 @@ export async function accessWorld(
         ...input,
       })
       const asking = permit('access.request', who, { type: 'Account', id: app.id })
-      const making = { caller: caller(who), input: parsed }
+      const making = { caller: caller(who, proof), input: parsed }
       return settled(await run((tx) => requestAccess(tx, access, asking, making)))
     },
     async approve(who, request, boundSha256 = request.boundSha256) {
@@ -160,7 +164,7 @@ export async function accessWorld(
     },
     async ticket(grantId, isSingleUse = false) {
       const issuing = permit('ticket.issue', dave, { type: 'Grant', id: grantId })
-      const issued = await run((tx) => issueTicket(tx, access, issuing, { isSingleUse }))
+      const issued = await run((tx) => issueTicket(tx, access, issuing, { proof: 'token', isSingleUse }))
       return { id: issued.id, grantId, secret: issued.ticket }
     },
     async use({ secret }, address = '10.0.0.7') {
