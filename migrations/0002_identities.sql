@@ -72,10 +72,12 @@ create table enrolment (
   created_at    timestamptz not null,
   expires_at    timestamptz not null,
   used_at       timestamptz,
+  needs_key     boolean not null default false,
   cause         bigint not null constraint cause_fkey references ledger_entry,
   constraint ends_after_start check (expires_at > created_at)
 );
 comment on table enrolment is 'A row is a one-time link by which an identity gets its first token. Without an identity it makes the founder.';
+comment on column enrolment.needs_key is 'Whether its token must be bound to a key: who made it for themselves had one that is.';
 create index enrolment_identity on enrolment (identity_id);
 create index enrolment_cause on enrolment (cause);
 select hold_cause('enrolment');

@@ -13,16 +13,16 @@ import { isBootstrap, principalEntities, subjectRef } from '../src/identities/id
 import { readActions } from '../src/policy/policy-set.ts'
 import { ACTIONS, world, type World } from './support/world.ts'
 
+const BARE = { proof: 'token', proofId: '00000000-0000-7000-8000-000000000001' } as const
 const POLICIES = join(import.meta.dirname, '../policies')
 
 /** A world whose operations are decided by the shipped policies, each about what its own route says it is about. */
 async function decidedWorld(t: Parameters<typeof world>[0]) {
   const w = await world(t)
   const routes = new Map<string, Route>(
-    [...identityRoutes({ ...w.needs, db: w.db }), ...catalogRoutes({ ...w.needs, db: w.db })].map((route) => [
-      route.operation.id,
-      route,
-    ]),
+    [...identityRoutes({ ...w.needs, db: w.db, certify: () => '' }), ...catalogRoutes({ ...w.needs, db: w.db })].map(
+      (route) => [route.operation.id, route],
+    ),
   )
   const privileged = ACTIONS.map(({ name, class: kind }) => ({
     name,
@@ -84,7 +84,10 @@ test('every operation of identities and catalog has a shipped action that takes 
   const account = await w.account(target, 'app')
   const purpose = await w.purpose('close', { proposer: alice, approver: bob, targets: [target] })
   const token = await w.run((tx) =>
-    issueToken(tx, w.needs, w.permit('token.issue', alice, job), { label: 'ci', ttlSeconds: 60 }),
+    issueToken(tx, w.needs, w.permit('token.issue', alice, job), {
+      caller: BARE,
+      input: { label: 'ci', ttlSeconds: 60 },
+    }),
   )
   const params = { identity: 'job', target: 'orders', account: account.id, purpose: purpose.id, token: token.id }
   const shipped = new Map((await readActions(join(POLICIES, 'actions.json'))).map((action) => [action.name, action]))
@@ -140,7 +143,10 @@ test('a token is revoked by its identity, its owner team and security; to strang
   const job = await w.workload('job', alice)
   const other = await w.workload('other', alice)
   const { id } = await w.run((tx) =>
-    issueToken(tx, w.needs, w.permit('token.issue', alice, job), { label: 'ci', ttlSeconds: 60 }),
+    issueToken(tx, w.needs, w.permit('token.issue', alice, job), {
+      caller: BARE,
+      input: { label: 'ci', ttlSeconds: 60 },
+    }),
   )
 
   for (const who of [job, alice, bob, carol])
@@ -169,7 +175,12 @@ test('a second credential for a person is not the administrators’ to give alon
   const resource = await w.resourceOf('identity.enrol', founder, { identity: 'alice' })
   assert.equal(resource.attributes.enrolled, false)
 
-  await w.run((tx) => issueToken(tx, w.needs, w.permit('token.issue', alice, alice), { label: 'own', ttlSeconds: 60 }))
+  await w.run((tx) =>
+    issueToken(tx, w.needs, w.permit('token.issue', alice, alice), {
+      caller: BARE,
+      input: { label: 'own', ttlSeconds: 60 },
+    }),
+  )
 
   const after = await w.resourceOf('identity.enrol', founder, { identity: 'alice' })
   assert.equal(after.attributes.enrolled, true)

@@ -140,6 +140,11 @@ export const IssueToken = z.strictObject({
       .max(TOKEN_MAX_SECONDS)
       .default(30 * 86_400),
   ),
+  publicKey: shown(z.string().min(1).max(2000))
+    .optional()
+    .describe(
+      'P-256, as PEM: the token then works only over TLS with this key. The caller’s own where theirs is bound',
+    ),
 })
 export type IssueToken = z.output<typeof IssueToken>
 
@@ -189,6 +194,7 @@ export const ownAttestation = problem(
     identityId: z.uuid(),
   },
 )
+export const keyNeeded = problem('key-needed', 409, 'The token has to be bound to a key', { identityId: z.uuid() })
 export const ownerless = problem('ownerless', 409, 'Nobody answers for the identity', { identityId: z.uuid() })
 
 const one = z.object({ identity: Slug.describe('name or id') })
@@ -318,7 +324,7 @@ export const redeemEnrolment = operation({
   output: IssuedToken,
   caller: 'none',
   status: 201,
-  problems: [enrolmentInvalid, nameTaken, invalidInput],
+  problems: [enrolmentInvalid, nameTaken, invalidInput, keyNeeded],
 })
 export const issueToken = operation({
   id: 'token.issue',
@@ -332,7 +338,7 @@ export const issueToken = operation({
   output: IssuedToken,
   status: 201,
   rate: 'tight',
-  problems: [notFound, conflict, ownCredentialOnly, ownerless],
+  problems: [notFound, conflict, invalidInput, ownCredentialOnly, ownerless, keyNeeded],
 })
 export const listTokens = operation({
   id: 'token.list',

@@ -22,10 +22,14 @@ import { bearerSha256 } from './bearer.ts'
 import { teamsLoaded } from './events.ts'
 import { findToken } from './tokens.ts'
 
+/** How a person with a bare token proves themselves. */
+const BARE = { proof: 'token', proofId: '00000000-0000-7000-8000-000000000001' } as const
 const TTL = { label: 'ci', ttlSeconds: 3600 }
 
 function enrol(w: World, by: Identity, whom: Identity, ttlSeconds = 900) {
-  return w.run((tx) => enrolIdentity(tx, w.needs, w.permit('identity.enrol', by, whom), { ttlSeconds }))
+  return w.run((tx) =>
+    enrolIdentity(tx, w.needs, w.permit('identity.enrol', by, whom), { caller: BARE, input: { ttlSeconds } }),
+  )
 }
 
 function redeem(w: World, secret: Secret, name?: string) {
@@ -34,7 +38,7 @@ function redeem(w: World, secret: Secret, name?: string) {
 }
 
 function issue(w: World, by: Identity, whom: Identity) {
-  return w.run((tx) => issueToken(tx, w.needs, w.permit('token.issue', by, whom), TTL))
+  return w.run((tx) => issueToken(tx, w.needs, w.permit('token.issue', by, whom), { caller: BARE, input: TTL }))
 }
 
 async function founderLink(w: World) {
@@ -180,7 +184,7 @@ test('attack: a link that was decided on before the first credential is not made
   const link = await enrol(w, founder, alice)
   await redeem(w, link.secret)
 
-  const late = w.run((tx) => enrolIdentity(tx, w.needs, early, { ttlSeconds: 900 }))
+  const late = w.run((tx) => enrolIdentity(tx, w.needs, early, { caller: BARE, input: { ttlSeconds: 900 } }))
 
   await assert.rejects(late, (error) => conflict.is(error))
 })

@@ -4,7 +4,6 @@ import { transact, type Db, type Tx } from '../kernel/db.ts'
 import { invalid } from '../kernel/invalid.ts'
 import type { Permit } from '../kernel/permit.ts'
 import { nameTaken } from '../kernel/problem.ts'
-import { readPublicKey, sha256 } from '../kernel/crypto.ts'
 import { newId } from '../kernel/random.ts'
 import { Secret } from '../kernel/secret.ts'
 import { translating } from '../kernel/violation.ts'
@@ -12,10 +11,17 @@ import { SYSTEM } from '../ledger/ledger.ts'
 import { actOf } from './act.ts'
 import { bearerSha256, makeBearer } from './bearer.ts'
 import { changeIdentity, isAccountedFor } from './change.ts'
-import { enrolmentInvalid, ownerless, type EnrolIdentity, type Identity, type RedeemEnrolment } from './contract.ts'
+import {
+  enrolmentInvalid,
+  keyNeeded,
+  ownerless,
+  type EnrolIdentity,
+  type Identity,
+  type RedeemEnrolment,
+} from './contract.ts'
 import { enrolmentCreated, enrolmentRedeemed, founderEnrolmentCreated } from './events.ts'
 import { IDENTITY_COLUMNS, lockIdentity, wrongState, type IdentityNeeds } from './record.ts'
-import { endOf, storeToken, type Issued } from './tokens.ts'
+import { endOf, keyOfProof, keySha256Of, storeToken, type Issued, type Prover } from './tokens.ts'
 
 type Needs = Pick<IdentityNeeds, 'clock' | 'random' | 'ledger'>
 
@@ -30,13 +36,17 @@ export type EnrolmentLink = {
   readonly secret: Secret
 }
 
-/** Makes the one link that works for an identity; links made before end, so that none lies around when it is used. */
+/**
+ * Makes the one link that works for an identity; links made before end, so that none lies around when it is used. A link that somebody with a
+ * key makes for themselves gives a token only for a key: a second device is enrolled by it, and no way around the first.
+ */
 export async function enrolIdentity(
   tx: Tx,
   needs: IdentityNeeds,
   permit: Permit<'identity.enrol'>,
-  input: EnrolIdentity,
+  enrolling: { readonly caller: Prover; readonly input: EnrolIdentity },
 ): Promise<EnrolmentLink> {
+  const { caller, input } = enrolling
   const seen = await lockIdentity(tx, permit.resource.id)
   if (seen.state !== 'registered' && seen.state !== 'active') {
     throw wrongState(seen, `The identity is ${seen.state}; only one that is registered or active gets a credential.`)
@@ -46,10 +56,11 @@ export async function enrolIdentity(
   const id = newId(needs.clock, needs.random)
   const now = needs.clock.now()
   const expiresAt = secondsAfter(now, input.ttlSeconds)
+  const needsKey = permit.subject.id === seen.id && (await keyOfProof(tx, caller)) !== null
   const cause = await needs.ledger.record(tx, {
     ...actOf(permit),
     event: enrolmentCreated,
-    facts: { enrolmentId: id, expiresAt },
+    facts: { enrolmentId: id, expiresAt, needsKey },
   })
   await endLinks(tx, seen.id, now, cause)
   const secret = makeBearer(needs.random, 'enrol')
@@ -62,6 +73,7 @@ export async function enrolIdentity(
       createdAt: now,
       expiresAt,
       usedAt: null,
+      needsKey,
       cause,
     })
     .execute()
@@ -140,12 +152,17 @@ export async function redeemEnrolment(tx: Tx, needs: Needs, input: RedeemEnrolme
   const now = needs.clock.now()
   const link = await tx
     .selectFrom('enrolment')
-    .select(['id', 'identityId', 'expiresAt', 'usedAt'])
+    .select(['id', 'identityId', 'expiresAt', 'usedAt', 'needsKey'])
     .where('secretSha256', '=', bearerSha256(new Secret(input.secret)))
     .forUpdate()
     .executeTakeFirst()
   if (!link || link.usedAt !== null || link.expiresAt <= now) throw invalidLink()
   const holder = link.identityId === null ? newFounder(needs, input) : await enrolled(tx, link.identityId, now)
+  if (link.needsKey && input.publicKey === undefined) {
+    throw keyNeeded('This link gives a token for a key only: reeve enrol --key. The link stays good.', {
+      identityId: holder.id,
+    })
+  }
   const tokenId = newId(needs.clock, needs.random)
   const expiresAt = endOf(holder, now, FIRST_TOKEN_SECONDS)
   const isFounder = link.identityId === null
@@ -181,17 +198,11 @@ export async function redeemEnrolment(tx: Tx, needs: Needs, input: RedeemEnrolme
     id: tokenId,
     identityId: holder.id,
     label: input.label,
-    keySha256: input.publicKey === undefined ? null : keySha256(input.publicKey),
+    keySha256: input.publicKey === undefined ? null : keySha256Of(input.publicKey),
     createdAt: now,
     expiresAt,
     cause,
   })
-}
-
-function keySha256(publicKey: string): Buffer {
-  const key = readPublicKey(publicKey)
-  if (key?.algorithm !== 'p-256') throw invalid('publicKey', 'send the public half of a P-256 key as PEM')
-  return sha256(key.spki)
 }
 
 type Holder = Pick<Identity, 'id' | 'name' | 'kind' | 'displayName' | 'state' | 'expiresAt'>

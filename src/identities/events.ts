@@ -58,6 +58,7 @@ export const identityErased = event('identity.erased', 'The key of a person was 
 export const enrolmentCreated = event('enrolment.created', 'A one-time link was made for an identity.', {
   enrolmentId: Id,
   expiresAt: Instant,
+  needsKey: shown(z.boolean()),
 })
 export const founderEnrolmentCreated = event('enrolment.founder-created', 'A one-time link was made for the founder.', {
   enrolmentId: Id,
@@ -76,6 +77,7 @@ export const tokenIssued = event('token.issued', 'A token was issued for an iden
   tokenId: Id,
   label: Text,
   expiresAt: Instant,
+  keySha256: Text.nullable().describe('of the public key it is bound to'),
 })
 export const tokenRevoked = event('token.revoked', 'A token ended.', { tokenId: Id, identityId: Id })
 export const teamsLoaded = event('teams.loaded', 'The file of teams was read and differs from the one before.', {

@@ -17,13 +17,13 @@ import { assignOwner, attestOwner, loseOwner } from './ownership.ts'
 import { findIdentity, listIdentities, unknownIdentity, type IdentityNeeds } from './record.ts'
 import { findToken, issueToken, listTokens, mayKnowTokensOf, revokeToken } from './tokens.ts'
 
-type RouteNeeds = IdentityNeeds & { readonly db: Db }
-
 /** Makes the certificate by which a caller shows the key that its token is bound to. */
 export type CertifyToken = (
   publicKey: string,
   token: { readonly identityId: string; readonly expiresAt: Date },
 ) => string
+
+type RouteNeeds = IdentityNeeds & { readonly db: Db; readonly certify: CertifyToken }
 
 /** What the API offers of the shared record. */
 export function identityRoutes(needs: RouteNeeds): Route[] {
@@ -31,14 +31,22 @@ export function identityRoutes(needs: RouteNeeds): Route[] {
 }
 
 /** What is callable without a token: the way to the first one. */
-export function identityOpenRoutes(needs: RouteNeeds & { readonly certify: CertifyToken }): OpenRoute[] {
+export function identityOpenRoutes(needs: RouteNeeds): OpenRoute[] {
   return [
     openRoute(contract.redeemEnrolment, async ({ input }) => {
       const { token, ...issued } = await transact(needs.db, (tx) => redeemEnrolment(tx, needs, input))
-      const certificate = input.publicKey === undefined ? undefined : needs.certify(input.publicKey, issued)
-      return { ...issued, token: token.reveal(), ...(certificate !== undefined && { certificate }) }
+      return { ...issued, token: token.reveal(), ...certified(needs, input, issued) }
     }),
   ]
+}
+
+/** By which certificate the key is shown that was sent along. */
+function certified(
+  needs: RouteNeeds,
+  { publicKey }: { readonly publicKey?: string | undefined },
+  token: Parameters<CertifyToken>[1],
+): { readonly certificate?: string } {
+  return publicKey === undefined ? {} : { certificate: needs.certify(publicKey, token) }
 }
 
 type Named = { readonly params: { readonly identity: string }; readonly caller: Caller }
@@ -133,16 +141,16 @@ function credentialRoutes(needs: RouteNeeds): Route[] {
   return [
     route(contract.enrolIdentity, {
       resource,
-      run: async ({ input }, permit) => {
-        const { secret, ...link } = await transact(db, (tx) => enrolIdentity(tx, needs, permit, input))
+      run: async ({ caller, input }, permit) => {
+        const { secret, ...link } = await transact(db, (tx) => enrolIdentity(tx, needs, permit, { caller, input }))
         return { ...link, secret: secret.reveal() }
       },
     }),
     route(contract.issueToken, {
       resource,
-      run: async ({ input }, permit) => {
-        const { token, ...issued } = await transact(db, (tx) => issueToken(tx, needs, permit, input))
-        return { ...issued, token: token.reveal() }
+      run: async ({ caller, input }, permit) => {
+        const { token, ...issued } = await transact(db, (tx) => issueToken(tx, needs, permit, { caller, input }))
+        return { ...issued, token: token.reveal(), ...certified(needs, input, issued) }
       },
     }),
     route(contract.listTokens, {

@@ -1,5 +1,6 @@
 import { secondsAfter } from '../kernel/clock.ts'
 import type { Db, Tx } from '../kernel/db.ts'
+import { readPublicKey, sha256 } from '../kernel/crypto.ts'
 import type { Caller } from '../kernel/http/route.ts'
 import { invalid } from '../kernel/invalid.ts'
 import { idAfter, pageAfter, type Page } from '../kernel/page.ts'
@@ -10,7 +11,7 @@ import type { Secret } from '../kernel/secret.ts'
 import { actOf } from './act.ts'
 import { bearerSha256, makeBearer } from './bearer.ts'
 import { isAccountedFor } from './change.ts'
-import { ownCredentialOnly, ownerless, type Identity, type IssueToken, type Token } from './contract.ts'
+import { keyNeeded, ownCredentialOnly, ownerless, type Identity, type IssueToken, type Token } from './contract.ts'
 import { tokenIssued, tokenRevoked } from './events.ts'
 import { loadIdentity, lockIdentity, wrongState, type IdentityNeeds } from './record.ts'
 import type { Teams } from './teams.ts'
@@ -25,13 +26,17 @@ export type Issued = {
   readonly token: Secret
 }
 
-/** Issues a token for oneself, or for what is not a person. A token of another person would be a way to become them. */
+/**
+ * Issues a token for oneself, or for what is not a person. A token of another person would be a way to become them. Who proved a key issues
+ * no token without one: it would outlive what was proven.
+ */
 export async function issueToken(
   tx: Tx,
   needs: IdentityNeeds,
   permit: Permit<'token.issue'>,
-  input: IssueToken,
+  issuing: { readonly caller: Prover; readonly input: IssueToken },
 ): Promise<Issued> {
+  const { caller, input } = issuing
   const seen = await lockIdentity(tx, permit.resource.id)
   if (seen.kind === 'human' && permit.subject.id !== seen.id) {
     throw ownCredentialOnly('A person gets a token only for themselves; make an enrolment link for them.', {
@@ -40,15 +45,51 @@ export async function issueToken(
   }
   if (seen.state !== 'active') throw wrongState(seen, `The identity is ${seen.state}, not active.`)
   if (!isAccountedFor(seen)) throw ownerless('Nobody answers for this identity.', { identityId: seen.id })
+  const given = input.publicKey === undefined ? null : keySha256Of(input.publicKey)
+  const keySha256 = given ?? (await inheritedKey(tx, permit, caller))
   const id = newId(needs.clock, needs.random)
   const now = needs.clock.now()
   const expiresAt = endOf(seen, now, input.ttlSeconds)
   const cause = await needs.ledger.record(tx, {
     ...actOf(permit),
     event: tokenIssued,
-    facts: { tokenId: id, label: input.label, expiresAt },
+    facts: { tokenId: id, label: input.label, expiresAt, keySha256: keySha256?.toString('hex') ?? null },
   })
-  return storeToken(tx, needs, { id, identityId: seen.id, label: input.label, createdAt: now, expiresAt, cause })
+  const row = { id, identityId: seen.id, label: input.label, keySha256, createdAt: now, expiresAt, cause }
+  return storeToken(tx, needs, row)
+}
+
+/** Of a public key as PEM, what a token bound to it is stored with. Throws `invalidInput`. */
+export function keySha256Of(publicKey: string): Buffer {
+  const key = readPublicKey(publicKey)
+  if (key?.algorithm !== 'p-256') throw invalid('publicKey', 'send the public half of a P-256 key as PEM')
+  return sha256(key.spki)
+}
+
+export type Prover = Pick<Caller, 'proof' | 'proofId'>
+
+/** The key the caller's own proof is bound to, or null where it is a bearer's. */
+export async function keyOfProof(tx: Tx, { proof, proofId }: Prover): Promise<Buffer | null> {
+  if (proof === 'token') return null
+  const token = await tx.selectFrom('apiToken').select('keySha256').where('id', '=', proofId).executeTakeFirst()
+  if (!token?.keySha256) throw new Error(`the proof ${proofId} is bound to a key, and nothing says to which`)
+  return token.keySha256
+}
+
+/** One's own token is bound to the key one has; that of another identity to the key it has, which nobody else can name. */
+async function inheritedKey(
+  tx: Tx,
+  { subject, resource }: Permit<'token.issue'>,
+  caller: Prover,
+): Promise<Buffer | null> {
+  const own = await keyOfProof(tx, caller)
+  if (own === null || subject.id === resource.id) return own
+  throw keyNeeded(
+    'Your own token is bound to a key, so one that you issue is too: send the public key of who gets it.',
+    {
+      identityId: resource.id,
+    },
+  )
 }
 
 /** A token never outlives its identity. */

@@ -105,6 +105,7 @@ export type EnrolmentTable = {
   usedAt: Date | null
   cause: number
 }
+  needsKey: Generated<boolean>
 
 export type GrantHeartbeatTable = {
   grantId: string

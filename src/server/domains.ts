@@ -102,7 +102,8 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
 
   const hooks = openHooks(clock, ledger)
   const base = { db, clock, random, seal, ledger, log, teams: rules.teams, nodeId: node.id }
-  const identities = { ...base, onIdentityEnded: hooks.onIdentityEnded }
+  const certify = tokenCertifier(parts.authority, ground)
+  const identities = { ...base, certify, onIdentityEnded: hooks.onIdentityEnded }
   const access: AccessNeeds = {
     ...base,
     decisions,
@@ -143,7 +144,7 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
     api: {
       ...deciders(ground, decisions),
       routes,
-      openRoutes: identityOpenRoutes({ ...base, ...identities, certify: tokenCertifier(parts.authority, ground) }),
+      openRoutes: identityOpenRoutes(identities),
     },
     work: { node, ends, access, identities, sessions: live, obligations },
   }
