@@ -18,6 +18,7 @@ const END_REASONS = [
   'purpose-ended',
   'policy-changed',
   'target-retired',
+  'account-retired',
 ] as const
 
 const Name = shown(z.string().min(1).max(128))

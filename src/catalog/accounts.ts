@@ -5,7 +5,7 @@ import { conflict, nameTaken } from '../kernel/problem.ts'
 import { newId } from '../kernel/random.ts'
 import { Secret } from '../kernel/secret.ts'
 import { actOf, findIdentity } from '../identities/identities.ts'
-import { accountClaimed, accountRegistered } from './events.ts'
+import { accountClaimed, accountRegistered, accountRetired } from './events.ts'
 import { findAccount, loadAccount, lockTarget, type CatalogNeeds } from './records.ts'
 import type { Account, AccountDetail, RegisterAccount, Target } from './schemas.ts'
 
@@ -80,6 +80,40 @@ async function mustBeActionsOf(tx: Tx, target: Target, names: readonly string[])
     .execute()
   const unknown = names.filter((name) => !known.some((row) => row.name === name))
   if (unknown.length > 0) throw invalid('roles', `${target.protocol} has no action ${unknown.join(', ')}`)
+}
+
+/**
+ * Ends an account for good, with the grants on it: what was lent under them is ended by their ends, so its own credential stays sealed.
+ * At the target nothing is removed; one that was only seen there is not ours to end.
+ */
+export async function retireAccount(
+  tx: Tx,
+  needs: CatalogNeeds,
+  permit: Permit<'account.retire'>,
+  input: { readonly reason: string },
+): Promise<AccountDetail> {
+  const seen = await findAccount(tx, permit.resource.id)
+  const cause = await needs.ledger.record(tx, {
+    ...actOf(permit),
+    event: accountRetired,
+    facts: { reason: input.reason },
+  })
+  const retired = await tx
+    .updateTable('account')
+    .set((row) => ({ state: 'retired' as const, version: row('version', '+', 1), cause }))
+    .where('id', '=', seen.id)
+    .where('state', '=', 'active')
+    .where('mode', '<>', 'seen')
+    .executeTakeFirst()
+  if (retired.numUpdatedRows !== 1n) {
+    throw conflict('The account is retired, or was only seen at its target.', {
+      type: 'Account',
+      id: seen.id,
+      state: seen.state === 'retired' ? 'retired' : seen.mode,
+    })
+  }
+  await needs.onAccountRetired(tx, { accountId: seen.id, cause })
+  return findAccount(tx, seen.id)
 }
 
 /** Says which identity an account belongs to, so that somebody answers for it. */

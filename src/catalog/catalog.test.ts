@@ -18,6 +18,7 @@ import {
   proposePurpose,
   purposeCovers,
   recordSeen,
+  retireAccount,
   retireTarget,
   rolesOf,
   surveyTarget,
@@ -179,6 +180,33 @@ test('a target that is retired tells the hook, once, and takes no more accounts'
   await assert.rejects(w.account(target, 'app'), (error) => conflict.is(error))
   const active = TargetQuery.parse({ state: 'active' })
   assert.deepEqual((await listTargets(w.db, active)).items, [])
+})
+
+test('an account that is retired tells the hook, once, and is claimed by nobody and registered no more', async (t) => {
+  const w = await world(t)
+  const founder = await w.founder()
+  const target = await w.target('orders')
+  const app = await w.account(target, 'app')
+  await w.run((tx) => recordSeen(tx, w.needs, target.id, [{ name: 'batch', attributes: {} }]))
+  const seen = await loadAccount(w.db, target.id, 'batch')
+  assert.ok(seen)
+  const retire = (account: { id: string }) =>
+    w.run((tx) => retireAccount(tx, w.needs, w.permit('account.retire', founder, ref('Account', account)), REASON))
+  const isConflict = (error: unknown) => conflict.is(error)
+
+  const both = await Promise.allSettled([retire(app), retire(app)])
+
+  assert.deepEqual(both.map((each) => each.status).sort(), ['fulfilled', 'rejected'])
+  assert.deepEqual(w.retiredAccounts, [app.id])
+  assert.equal((await w.kinds()).filter((kind) => kind === 'account.retired').length, 1)
+  assert.equal((await loadAccount(w.db, target.id, 'app'))?.state, 'retired')
+  const claiming = w.permit('account.claim', founder, ref('Account', app))
+  await assert.rejects(
+    w.run((tx) => claimAccount(tx, w.needs, claiming, { identity: founder.name })),
+    isConflict,
+  )
+  await assert.rejects(w.account(target, 'app'), (error) => nameTaken.is(error))
+  await assert.rejects(retire(seen), isConflict, 'one that was only seen is not ours to end')
 })
 
 test('an account maps actions of its protocol to group roles', async (t) => {

@@ -4,7 +4,7 @@
  * Targets and accounts are registered by people, or seen at a target by a survey; the logins they need are sealed and never leave by the
  * API. Actions come from the gateways at start. A purpose counts once a person who neither proposed it nor is tied to who did approves it.
  */
-export { claimAccount, registerAccount } from './accounts.ts'
+export { claimAccount, registerAccount, retireAccount } from './accounts.ts'
 export { loadActions, syncActions } from './actions.ts'
 export { accountResource } from './entities.ts'
 export { catalogEvents } from './events.ts'
@@ -20,6 +20,7 @@ export {
   loadTargetByName,
   rolesOf,
   type CatalogNeeds,
+  type OnAccountRetired,
   type OnPurposeEnded,
   type OnTargetRetired,
   type SeenAccount,

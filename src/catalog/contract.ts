@@ -153,6 +153,18 @@ export const claimAccount = operation({
   output: AccountDetail,
   problems: [notFound, conflict],
 })
+export const retireAccount = operation({
+  id: 'account.retire',
+  method: 'POST',
+  path: '/v1/accounts/:account/retire',
+  summary: 'Ends an account for good, with every grant on it. At the target it stays as it is.',
+  function: 'pam',
+  resource: 'Account',
+  params: oneAccount,
+  input: z.strictObject({ reason: Reason }),
+  output: AccountDetail,
+  problems: [notFound, conflict],
+})
 export const listPurposes = operation({
   id: 'purpose.list',
   method: 'GET',
@@ -222,6 +234,7 @@ export const catalogOperations: readonly Operation[] = [
   readAccount,
   registerAccount,
   claimAccount,
+  retireAccount,
   listPurposes,
   readPurpose,
   proposePurpose,

@@ -50,6 +50,7 @@ export const accountClaimed = event('account.claimed', 'An account was said to b
   identityId: Id,
   previousId: Id.nullable(),
 })
+export const accountRetired = event('account.retired', 'An account to act as ended for good.', { reason: Reason })
 export const purposeProposed = event('purpose.proposed', 'A reason to act was proposed.', {
   name: Slug,
   statement: Text,
@@ -70,6 +71,7 @@ export const catalogEvents = [
   targetSurveyed,
   accountRegistered,
   accountClaimed,
+  accountRetired,
   purposeProposed,
   purposeApproved,
   purposeEnded,

@@ -10,9 +10,10 @@ import type { Ledger } from '../ledger/ledger.ts'
 import { SeenAttributes, Target } from './schemas.ts'
 import type { Account, AccountDetail, AccountQuery, TargetQuery } from './schemas.ts'
 
-/** Called in the transaction that ends a purpose or a target: whoever stands higher ends the grants on it. */
+/** Called in the transaction that ends a purpose, a target or an account: whoever stands higher ends the grants on it. */
 export type OnPurposeEnded = (tx: Tx, ended: { readonly purposeId: string; readonly cause: number }) => Promise<void>
 export type OnTargetRetired = (tx: Tx, ended: { readonly targetId: string; readonly cause: number }) => Promise<void>
+export type OnAccountRetired = (tx: Tx, ended: { readonly accountId: string; readonly cause: number }) => Promise<void>
 
 /** Reads which accounts stand at a target. Goes over the network, so never inside a transaction; throws when it cannot see all. */
 export type Survey = (target: Target, signal: AbortSignal) => Promise<readonly SeenAccount[]>
@@ -30,6 +31,7 @@ export type CatalogNeeds = {
   readonly survey: Survey
   readonly onPurposeEnded: OnPurposeEnded
   readonly onTargetRetired: OnTargetRetired
+  readonly onAccountRetired: OnAccountRetired
 }
 
 export const TARGET_COLUMNS = [

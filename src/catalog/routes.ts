@@ -1,6 +1,6 @@
 import { transact, type Db } from '../kernel/db.ts'
 import { installation, route, type Caller, type Route } from '../kernel/http/route.ts'
-import { claimAccount, registerAccount } from './accounts.ts'
+import { claimAccount, registerAccount, retireAccount } from './accounts.ts'
 import { listActions } from './actions.ts'
 import * as contract from './contract.ts'
 import { accountResource, purposeResource, targetResource } from './entities.ts'
@@ -74,6 +74,10 @@ function accountRoutes(needs: RouteNeeds): Route[] {
     route(contract.claimAccount, {
       resource,
       run: ({ input }, permit) => transact(db, (tx) => claimAccount(tx, needs, permit, input)),
+    }),
+    route(contract.retireAccount, {
+      resource,
+      run: ({ input }, permit) => transact(db, (tx) => retireAccount(tx, needs, permit, input)),
     }),
   ]
 }

@@ -14,6 +14,7 @@ const SENTENCES: Readonly<Record<GrantEnding['reason'], string>> = {
   'purpose-ended': 'The purpose of this grant has ended.',
   'policy-changed': 'The policies permit this grant no more.',
   'target-retired': 'The target of this grant was retired.',
+  'account-retired': 'The account of this grant was retired.',
   'control-lost': 'This gateway lost touch with the control plane, so it can no longer know that the grant is alive.',
 }
 

@@ -21,7 +21,8 @@ export type AccessGrantTable = {
   startsAt: Date
   expiresAt: Date
   endedAt: Date | null
-  endReason: 'done' | 'expired' | 'revoked' | 'identity-suspended' | 'identity-retired' | 'owner-lost' | 'heartbeat-missed' | 'used-up' | 'purpose-ended' | 'policy-changed' | 'target-retired' | null
+  endReason: 'done' | 'expired' | 'revoked' | 'identity-suspended' | 'identity-retired' | 'owner-lost' | 'heartbeat-missed' | 'used-up' | 'purpose-ended' | 'policy-changed' | 'target-retired' | 'account-retired' | null
+  endComment: string | null
   endedById: string | null
   policyVersion: string
   version: Generated<number>

@@ -127,6 +127,7 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
       survey: postgresSurvey(db, seal),
       onPurposeEnded: hooks.onPurposeEnded,
       onTargetRetired: hooks.onTargetRetired,
+      onAccountRetired: hooks.onAccountRetired,
     }),
     ...accessRoutes({ ...base, ...access, ends, certify: certifier(parts.authority, ground) }),
     ...credentialRoutes({ ...base, wake: () => obligations.wake() }),

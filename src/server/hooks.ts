@@ -1,5 +1,5 @@
 import { endGrantsOf, type EndNeeds } from '../access/access.ts'
-import type { OnPurposeEnded, OnTargetRetired } from '../catalog/catalog.ts'
+import type { OnAccountRetired, OnPurposeEnded, OnTargetRetired } from '../catalog/catalog.ts'
 import { endLeasesOf } from '../credentials/credentials.ts'
 import type { OnIdentityEnded } from '../identities/identities.ts'
 import type { Clock } from '../kernel/clock.ts'
@@ -14,6 +14,7 @@ export type Hooks = EndNeeds & {
   readonly onIdentityEnded: OnIdentityEnded
   readonly onPurposeEnded: OnPurposeEnded
   readonly onTargetRetired: OnTargetRetired
+  readonly onAccountRetired: OnAccountRetired
 }
 
 export function openHooks(clock: Clock, ledger: Ledger): Hooks {
@@ -37,6 +38,9 @@ export function openHooks(clock: Clock, ledger: Ledger): Hooks {
     },
     async onTargetRetired(tx, { targetId }) {
       await endGrantsOf(tx, needs, { targetId }, { reason: 'target-retired', actor: SYSTEM })
+    },
+    async onAccountRetired(tx, { accountId }) {
+      await endGrantsOf(tx, needs, { accountId }, { reason: 'account-retired', actor: SYSTEM })
     },
   }
 }

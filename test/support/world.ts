@@ -80,6 +80,7 @@ export type World = {
   readonly ended: Ended[]
   readonly endedPurposes: string[]
   readonly retiredTargets: string[]
+  readonly retiredAccounts: string[]
   /** What the next survey finds; an error is thrown. */
   readonly survey: (found: readonly SeenAccount[] | Error) => void
   /** In one transaction. */
@@ -129,6 +130,7 @@ export async function world(
   const ended: Ended[] = []
   const endedPurposes: string[] = []
   const retiredTargets: string[] = []
+  const retiredAccounts: string[] = []
   let found: readonly SeenAccount[] | Error = []
   const needs: WorldNeeds = {
     clock,
@@ -140,6 +142,7 @@ export async function world(
     onIdentityEnded: async (_tx, each) => void ended.push(each),
     onPurposeEnded: async (_tx, each) => void endedPurposes.push(each.purposeId),
     onTargetRetired: async (_tx, each) => void retiredTargets.push(each.targetId),
+    onAccountRetired: async (_tx, each) => void retiredAccounts.push(each.accountId),
     survey: async () => {
       if (found instanceof Error) throw found
       return found
@@ -158,6 +161,7 @@ export async function world(
     ended,
     endedPurposes,
     retiredTargets,
+    retiredAccounts,
     survey: (next) => {
       found = next
     },

@@ -1,5 +1,11 @@
 import { shopPurposes, shopTarget, SHOP_ACCOUNT } from '../../../demo/register.ts'
-import { listAccounts, proposePurpose, registerTarget, surveyTarget } from '../../../src/catalog/contract.ts'
+import {
+  listAccounts,
+  proposePurpose,
+  registerAccount,
+  registerTarget,
+  surveyTarget,
+} from '../../../src/catalog/contract.ts'
 import type { Row, Rows } from './call.ts'
 import type { Stage } from './stage.ts'
 
@@ -26,6 +32,7 @@ export function catalogRows(stage: Stage): Rows {
   }
   const purpose = () => ({ ...shopPurposes()[0], name: stage.name() })
   const proposed = async () => ({ params: { purpose: (await bob.ask(proposePurpose, { input: purpose() })).name } })
+  const lent = async () => (await ada.ask(registerAccount, account())).id
   const account = () => ({ ...SHOP, input: { ...SHOP_ACCOUNT, name: stage.name() } })
   return {
     'action.list': read(() => ({})),
@@ -68,6 +75,11 @@ export function catalogRows(stage: Stage): Rows {
         given: { ...(await seen('svc_batch')), input: { identity: await stage.workload() } },
       }),
       refused: async () => ({ by: mallory, given: { ...(await seen('dana_tmp')), input: { identity: 'mallory' } } }),
+      as: 'not-permitted',
+    },
+    'account.retire': {
+      done: async () => ({ by: bob, given: { params: { account: await lent() }, input: WHY } }),
+      refused: async () => ({ by: mallory, given: { params: { account: await lent() }, input: WHY } }),
       as: 'not-permitted',
     },
     'purpose.list': read(() => ({})),
