@@ -1,40 +1,42 @@
 -- Requests, approvals, grants: the grant row is the only authority (rule 1).
 
 create table access_request (
-  id              uuid primary key,
-  requester_id    uuid not null constraint requester_fkey references identity,
-  subject_id      uuid not null constraint subject_fkey references identity,
-  on_behalf_of_id uuid constraint on_behalf_of_fkey references identity,
-  triggered_by_id uuid constraint triggered_by_fkey references identity,
-  proof           text not null,
-  target_id       uuid not null constraint target_fkey references target,
-  account_id      uuid not null constraint account_fkey references account,
-  actions         text[] not null,
-  parser_enforced text[] not null,
-  purpose_id      uuid not null constraint purpose_fkey references purpose,
-  ticket          text,
-  task            text,
-  reason          text,
-  ttl_seconds     integer not null,
-  uses            integer,
-  connections     integer not null,
-  is_kept_alive   boolean not null,
-  obligations     jsonb not null,
-  policies        jsonb not null,
-  policy_version  text not null,
-  approver_teams  text[] not null,
-  bound_sha256    bytea not null,
-  state           text not null,
-  refusal         text,
-  created_at      timestamptz not null,
-  expires_at      timestamptz not null,
-  decided_at      timestamptz,
-  version         integer not null default 1,
-  cause           bigint not null constraint cause_fkey references ledger_entry,
+  id                uuid primary key,
+  requester_id      uuid not null constraint requester_fkey references identity,
+  subject_id        uuid not null constraint subject_fkey references identity,
+  on_behalf_of_id   uuid constraint on_behalf_of_fkey references identity,
+  triggered_by_id   uuid constraint triggered_by_fkey references identity,
+  proof             text not null,
+  target_id         uuid not null constraint target_fkey references target,
+  account_id        uuid not null constraint account_fkey references account,
+  actions           text[] not null,
+  parser_enforced   text[] not null,
+  purpose_id        uuid not null constraint purpose_fkey references purpose,
+  ticket            text,
+  task              text,
+  reason            text,
+  asked_ttl_seconds integer not null,
+  ttl_seconds       integer not null,
+  uses              integer,
+  connections       integer not null,
+  is_kept_alive     boolean not null,
+  obligations       jsonb not null,
+  policies          jsonb not null,
+  policy_version    text not null,
+  approver_teams    text[] not null,
+  bound_sha256      bytea not null,
+  state             text not null,
+  refusal           text,
+  created_at        timestamptz not null,
+  expires_at        timestamptz not null,
+  decided_at        timestamptz,
+  version           integer not null default 1,
+  cause             bigint not null constraint cause_fkey references ledger_entry,
   constraint proof_is_known check (proof in ('token', 'bound-token', 'mtls', 'spiffe', 'kubernetes', 'oidc', 'dpop', 'passkey')),
   constraint state_is_known check (state in ('pending', 'granted', 'denied', 'expired', 'withdrawn', 'void')),
   constraint names_actions check (cardinality(actions) > 0),
   constraint ttl_is_bounded check (ttl_seconds between 1 and 2592000),
+  constraint ttl_is_no_more_than_asked check (ttl_seconds <= asked_ttl_seconds),
   constraint uses_are_bounded check (uses between 1 and 1000000),
   constraint connections_are_bounded check (connections between 1 and 10000),
   constraint ends_after_start check (expires_at > created_at),
@@ -45,6 +47,7 @@ comment on column access_request.bound_sha256 is 'Hash of all that will be grant
 comment on column access_request.proof is 'How the subject proved itself when it asked, in the words of the policies; decided again with it.';
 comment on column access_request.approver_teams is 'The teams its obligations name: whose inbox it is in.';
 comment on column access_request.parser_enforced is 'The actions that no narrower role at the target bounds (core 19).';
+comment on column access_request.ttl_seconds is 'What is given of asked_ttl_seconds: the policies may allow less.';
 comment on column access_request.uses is 'How many admissions the grant will carry; null is as many as its time allows.';
 create index access_request_requester on access_request (requester_id);
 create index access_request_subject on access_request (subject_id);
@@ -65,11 +68,11 @@ begin
     raise exception 'a request that is decided does not change' using errcode = 'RV006';
   end if;
   if (new.requester_id, new.subject_id, new.on_behalf_of_id, new.triggered_by_id, new.proof, new.target_id, new.account_id, new.actions,
-      new.purpose_id, new.ticket, new.task, new.reason, new.ttl_seconds, new.uses, new.connections, new.is_kept_alive, new.obligations,
+      new.purpose_id, new.ticket, new.task, new.reason, new.asked_ttl_seconds, new.ttl_seconds, new.uses, new.connections, new.is_kept_alive, new.obligations,
       new.policies, new.approver_teams, new.bound_sha256)
      is distinct from
      (old.requester_id, old.subject_id, old.on_behalf_of_id, old.triggered_by_id, old.proof, old.target_id, old.account_id, old.actions,
-      old.purpose_id, old.ticket, old.task, old.reason, old.ttl_seconds, old.uses, old.connections, old.is_kept_alive, old.obligations,
+      old.purpose_id, old.ticket, old.task, old.reason, old.asked_ttl_seconds, old.ttl_seconds, old.uses, old.connections, old.is_kept_alive, old.obligations,
       old.policies, old.approver_teams, old.bound_sha256) then
     raise exception 'what a request asks for does not change' using errcode = 'RV006';
   end if;

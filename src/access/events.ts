@@ -24,6 +24,7 @@ const asked = {
 
 export const accessRequested = event('access.requested', 'Somebody asked for access.', {
   ...asked,
+  askedTtlSeconds: Number,
   ttlSeconds: Number,
   uses: Number.nullable(),
   connections: Number,

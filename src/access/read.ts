@@ -38,6 +38,7 @@ function requests(db: Db) {
       'r.ticket',
       'r.task',
       'r.reason',
+      'r.askedTtlSeconds',
       'r.ttlSeconds',
       'r.uses',
       'r.connections',

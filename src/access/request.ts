@@ -58,6 +58,7 @@ export async function requestAccess(
     ...(asked.ticket !== null && { ticket: asked.ticket }),
     facts: {
       ...aboutOf(asked),
+      askedTtlSeconds: asked.ttlSeconds,
       ttlSeconds: assessment.ttlSeconds,
       uses: assessment.uses,
       connections: asked.connections,
@@ -100,6 +101,7 @@ async function insertRequest(
       ticket: asked.ticket,
       task: asked.task,
       reason: asked.reason,
+      askedTtlSeconds: asked.ttlSeconds,
       ttlSeconds: assessment.ttlSeconds,
       uses: assessment.uses,
       connections: asked.connections,
@@ -142,6 +144,7 @@ export async function previewAccess(
     policies: [...assessment.policies],
     policyVersion: assessment.policyVersion,
     boundSha256: assessment.boundSha256.toString('hex'),
+    askedTtlSeconds: asked.ttlSeconds,
     ttlSeconds: assessment.ttlSeconds,
     uses: assessment.uses,
     parserEnforced: [...assessment.parserEnforced],

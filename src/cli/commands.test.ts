@@ -3,7 +3,7 @@ import { chmodSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { cliFor, fakeApi, identityNamed, problemReply, type Cli, type FakeApi } from './support.fixture.ts'
-import { durationSeconds } from './values.ts'
+import { durationSeconds, durationText } from './values.ts'
 import { pathOf } from './client.ts'
 import { revokeGrant } from '../access/contract.ts'
 
@@ -208,6 +208,8 @@ test('a name cannot climb out of its place in the path', () => {
 test('durations are what people write', () => {
   const said = ['90', '90s', '15m', '1h30m', '7d', '', 'h', '1w', '-1', '1.5h'].map(durationSeconds)
   assert.deepEqual(said, [90, 90, 900, 5400, 604_800, undefined, undefined, undefined, undefined, undefined])
+  const told = [90, 900, 5400, 28_800, 604_800, 0].map(durationText)
+  assert.deepEqual(told, ['1m30s', '15m', '1h30m', '8h', '7d', '0s'])
 })
 
 test('a founder enrols by a link: the CA is known by its hash, and the proof is kept for this user alone', async (t) => {

@@ -19,6 +19,18 @@ export function durationSeconds(text: string): number | undefined {
   )
 }
 
+/** The same the other way round: `90s`, `15m`, `1h30m`, `7d`. */
+export function durationText(seconds: number): string {
+  let left = seconds
+  const parts = ['d', 'h', 'm', 's'].flatMap((unit) => {
+    const size = UNITS[unit] ?? 1
+    const count = Math.floor(left / size)
+    left -= count * size
+    return count === 0 ? [] : [`${count}${unit}`]
+  })
+  return parts.join('') || '0s'
+}
+
 /** The value that was given for a field, in the form it has on the wire. Throws a `Failure` that names the option. */
 export async function valueOf(io: Io, field: Field, given: unknown): Promise<unknown> {
   // `--no-…`: of what can be empty it empties, of what is yes or no it is no.

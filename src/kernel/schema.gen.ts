@@ -44,6 +44,7 @@ export type AccessRequestTable = {
   ticket: string | null
   task: string | null
   reason: string | null
+  askedTtlSeconds: number
   ttlSeconds: number
   uses: number | null
   connections: number

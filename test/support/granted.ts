@@ -221,6 +221,7 @@ async function addAccess(tx: Tx, all: All): Promise<void> {
       id: requestId,
       requesterId: all.subjectId,
       proof: 'token',
+      askedTtlSeconds: options.ttlSeconds ?? 3600,
       ttlSeconds: options.ttlSeconds ?? 3600,
       uses: options.maxUses ?? null,
       connections: options.maxConnections ?? 100,

@@ -209,6 +209,7 @@ export async function world(
             requesterId: personId,
             proof: 'token',
             approverTeams: [],
+            askedTtlSeconds: 3600,
             ttlSeconds: 3600,
             connections: 4,
             obligations: '{}',

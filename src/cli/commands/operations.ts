@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { AccessRequest, requestAccess } from '../../access/contract.ts'
 import { Enrolment, enrolIdentity, redeemEnrolment } from '../../identities/contract.ts'
 import type { Operation } from '../../kernel/operation.ts'
 import { PlayedLine, followSession, playSession, revealSession } from '../../sessions/contract.ts'
@@ -13,6 +14,7 @@ import { recordedText } from '../output/recording.ts'
 import { render, rowsOf } from '../output/render.ts'
 import { isRecord } from '../record.ts'
 import { shapeOf, type CommandShape } from '../shape.ts'
+import { tellShortened } from '../shortened.ts'
 
 /** What has a command by hand that does more. */
 const BY_HAND = new Set<string>([redeemEnrolment.id, 'ledger.export', 'ledger.prove'])
@@ -47,8 +49,15 @@ async function run(io: Io, shape: CommandShape, typed: Typed): Promise<void> {
     ? await everyPage(client, operation, typed)
     : await client.call(operation, typed.given)
   await render(io.stdout, format, operation.output, withLink(client, operation, answer))
+  if (operation.id === requestAccess.id) tellIfShortened(io, typed, answer)
   const cursor = isRecord(answer) ? answer['nextCursor'] : undefined
   if (typeof cursor === 'string') tell(io, `There is more: --all, or --cursor ${printable(cursor)}`)
+}
+
+/** Of a time that was typed; one that was left out is nobody's wish. */
+function tellIfShortened(io: Io, { given }: Typed, answer: unknown): void {
+  const request = AccessRequest.safeParse(answer)
+  if (request.success && isRecord(given.input) && 'ttlSeconds' in given.input) tellShortened(io, request.data)
 }
 
 const PLAYED = new Set<string>([playSession.id, followSession.id, revealSession.id])

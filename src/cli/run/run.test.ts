@@ -43,6 +43,7 @@ const request = (state: string, more: Record<string, unknown> = {}) => ({
   ticket: null,
   task: null,
   reason: null,
+  askedTtlSeconds: 3600,
   ttlSeconds: 3600,
   uses: null,
   connections: 4,
@@ -123,6 +124,7 @@ function issued(api: FakeApi, body: unknown) {
   }
 }
 
+const ASK = 'access request --target orders --account app --action postgres.read --purpose support -o name'.split(' ')
 const RUN = ['run', '--on', 'orders:app', '--for', 'support']
 /** Writes what it was given, looked at from inside the command. */
 const LOOK = `
@@ -220,6 +222,25 @@ test('what would lead libpq past the gateway is not inherited', () => {
     PGSSLKEY: 'k',
     PGSSLROOTCERT: 'a',
   })
+})
+
+test('a grant that is shorter than --ttl asked for is said; one that nobody asked a time of is not', async (t) => {
+  const shortened = () => ({ status: 201, body: request('granted', { askedTtlSeconds: 8 * 3600 }) })
+
+  for (const [typed, said] of [
+    [['--ttl', '8h'], 'You asked for 8h; the policies allow 1h.\n'],
+    [[], ''],
+  ] as const) {
+    const { cli } = await world(t, [shortened])
+    const ran = await cli.run(...RUN, ...typed, '--', 'true')
+    const asked = await cli.run(...ASK, ...typed)
+
+    assert.deepEqual([ran.code, asked.code], [0, 0])
+    assert.deepEqual(
+      [ran, asked].map(({ stderr }) => /^You asked.*\n/m.exec(stderr)?.[0] ?? ''),
+      [said, said],
+    )
+  }
 })
 
 test('it waits for an approval and says for whose', async (t) => {

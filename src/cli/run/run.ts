@@ -10,6 +10,7 @@ import type { Client } from '../client.ts'
 import { EXIT, Failure } from '../failure.ts'
 import { tell, type Io } from '../io.ts'
 import { ApiProblem } from '../problems.ts'
+import { tellShortened } from '../shortened.ts'
 import { findProgram, runCommand } from './command.ts'
 import { runCredentials } from './credentials.ts'
 import { runEnvironment, type Endpoint } from './environment.ts'
@@ -62,6 +63,7 @@ async function obtain(io: Io, client: Client, terms: RunTerms, signal: AbortSign
     ...Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined)),
   }
   const request = await client.ask(requestAccess, { input })
+  if (ttlSeconds !== undefined) tellShortened(io, request)
   return terms.isWaiting ? grantFor(io, client, request, signal) : grantIn(request)
 }
 
