@@ -128,6 +128,7 @@ create table access_grant (
   expires_at      timestamptz not null,
   ended_at        timestamptz,
   end_reason      text,
+  end_comment     text,
   ended_by_id     uuid constraint ended_by_fkey references identity,
   policy_version  text not null,
   version         integer not null default 1,
@@ -135,11 +136,13 @@ create table access_grant (
   constraint ends_after_start check (expires_at > starts_at),
   constraint uses_stay_within check (uses >= 0 and (max_uses is null or uses <= max_uses)),
   constraint end_says_why check ((ended_at is null) = (end_reason is null)),
+  constraint comment_is_of_an_end check (ended_at is not null or end_comment is null),
   constraint end_reason_is_known check (end_reason in
     ('done', 'expired', 'revoked', 'identity-suspended', 'identity-retired', 'owner-lost', 'heartbeat-missed', 'used-up', 'purpose-ended', 'policy-changed', 'target-retired', 'account-retired')),
   constraint recording_is_known check (recording in ('none', 'meta', 'full'))
 );
 comment on table access_grant is 'A row is one decision to let one identity act on one account of one target until an instant. It is the only authority.';
+comment on column access_grant.end_comment is 'What who ended it said about it; the client whose session it cuts is told.';
 create index access_grant_subject on access_grant (subject_id);
 create index access_grant_on_behalf_of on access_grant (on_behalf_of_id);
 create index access_grant_target on access_grant (target_id);

@@ -21,6 +21,7 @@ create table access_grant (
   expires_at timestamp with time zone not null,
   ended_at timestamp with time zone,
   end_reason text,
+  end_comment text,
   ended_by_id uuid,
   policy_version text not null,
   version integer not null default 1,
@@ -35,7 +36,8 @@ create table access_grant (
   constraint request_fkey FOREIGN KEY (request_id) REFERENCES access_request(id),
   constraint subject_fkey FOREIGN KEY (subject_id) REFERENCES identity(id),
   constraint target_fkey FOREIGN KEY (target_id) REFERENCES target(id),
-  constraint end_reason_is_known CHECK ((end_reason = ANY (ARRAY['done'::text, 'expired'::text, 'revoked'::text, 'identity-suspended'::text, 'identity-retired'::text, 'owner-lost'::text, 'heartbeat-missed'::text, 'used-up'::text, 'purpose-ended'::text, 'policy-changed'::text, 'target-retired'::text]))),
+  constraint comment_is_of_an_end CHECK (((ended_at IS NOT NULL) OR (end_comment IS NULL))),
+  constraint end_reason_is_known CHECK ((end_reason = ANY (ARRAY['done'::text, 'expired'::text, 'revoked'::text, 'identity-suspended'::text, 'identity-retired'::text, 'owner-lost'::text, 'heartbeat-missed'::text, 'used-up'::text, 'purpose-ended'::text, 'policy-changed'::text, 'target-retired'::text, 'account-retired'::text]))),
   constraint end_says_why CHECK (((ended_at IS NULL) = (end_reason IS NULL))),
   constraint ends_after_start CHECK ((expires_at > starts_at)),
   constraint recording_is_known CHECK ((recording = ANY (ARRAY['none'::text, 'meta'::text, 'full'::text]))),
@@ -50,6 +52,7 @@ CREATE INDEX access_grant_purpose ON access_grant USING btree (purpose_id);
 CREATE INDEX access_grant_subject ON access_grant USING btree (subject_id);
 CREATE INDEX access_grant_target ON access_grant USING btree (target_id);
 comment on table access_grant is 'A row is one decision to let one identity act on one account of one target until an instant. It is the only authority.';
+comment on column access_grant.end_comment is 'What who ended it said about it; the client whose session it cuts is told.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON access_grant FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER grant_ends_once BEFORE UPDATE ON access_grant FOR EACH ROW EXECUTE FUNCTION grant_ends_once();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON access_grant FOR EACH ROW EXECUTE FUNCTION refuse_change();
@@ -70,6 +73,7 @@ create table access_request (
   ticket text,
   task text,
   reason text,
+  asked_ttl_seconds integer not null,
   ttl_seconds integer not null,
   uses integer,
   connections integer not null,
@@ -102,6 +106,7 @@ create table access_request (
   constraint proof_is_known CHECK ((proof = ANY (ARRAY['token'::text, 'bound-token'::text, 'mtls'::text, 'spiffe'::text, 'kubernetes'::text, 'oidc'::text, 'dpop'::text, 'passkey'::text]))),
   constraint state_is_known CHECK ((state = ANY (ARRAY['pending'::text, 'granted'::text, 'denied'::text, 'expired'::text, 'withdrawn'::text, 'void'::text]))),
   constraint ttl_is_bounded CHECK (((ttl_seconds >= 1) AND (ttl_seconds <= 2592000))),
+  constraint ttl_is_no_more_than_asked CHECK ((ttl_seconds <= asked_ttl_seconds)),
   constraint uses_are_bounded CHECK (((uses >= 1) AND (uses <= 1000000)))
 );
 CREATE INDEX access_request_account ON access_request USING btree (account_id);
@@ -117,6 +122,7 @@ CREATE INDEX access_request_triggered_by ON access_request USING btree (triggere
 comment on table access_request is 'A row asks for actions on an account of a target, for a purpose, and keeps what was decided about it.';
 comment on column access_request.proof is 'How the subject proved itself when it asked, in the words of the policies; decided again with it.';
 comment on column access_request.parser_enforced is 'The actions that no narrower role at the target bounds (core 19).';
+comment on column access_request.ttl_seconds is 'What is given of asked_ttl_seconds: the policies may allow less.';
 comment on column access_request.uses is 'How many admissions the grant will carry; null is as many as its time allows.';
 comment on column access_request.approver_teams is 'The teams its obligations name: whose inbox it is in.';
 comment on column access_request.bound_sha256 is 'Hash of all that will be granted and of the policies that decided (rule 8); an approval names it.';
@@ -206,6 +212,7 @@ create table enrolment (
   created_at timestamp with time zone not null,
   expires_at timestamp with time zone not null,
   used_at timestamp with time zone,
+  needs_key boolean not null default false,
   cause bigint not null,
   constraint enrolment_pkey PRIMARY KEY (id),
   constraint enrolment_secret_is_unique UNIQUE (secret_sha256),
@@ -216,6 +223,7 @@ create table enrolment (
 CREATE INDEX enrolment_cause ON enrolment USING btree (cause);
 CREATE INDEX enrolment_identity ON enrolment USING btree (identity_id);
 comment on table enrolment is 'A row is a one-time link by which an identity gets its first token. Without an identity it makes the founder.';
+comment on column enrolment.needs_key is 'Whether its token must be bound to a key: who made it for themselves had one that is.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON enrolment FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON enrolment FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON enrolment FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -357,6 +365,7 @@ create table lease (
   grant_id uuid not null,
   target_id uuid not null,
   account_id uuid not null,
+  node_id uuid not null,
   kind text not null,
   principal text not null,
   terms jsonb not null,
@@ -395,6 +404,7 @@ CREATE INDEX lease_open ON lease USING btree (next_try_at) WHERE (state = 'endin
 CREATE INDEX lease_principal ON lease USING btree (target_id, principal);
 CREATE INDEX lease_target ON lease USING btree (target_id);
 comment on table lease is 'A row is a credential issued under a grant. It stays an open obligation until a negative probe proves it dead (rule 6).';
+comment on column lease.node_id is 'The process that makes it (a row of node); what a dead node announced is ended like any other.';
 comment on column lease.terms is 'What was asked of the target: group roles, databases, until when, how many connections.';
 comment on column lease.details is 'What the writer noted when it had made the credential, so that it finds it again; null before.';
 comment on column lease.next_try_at is 'When the next attempt to end it is due; a running attempt has moved it ahead, so a killed one is repeated.';
@@ -797,9 +807,9 @@ begin
     ('issued', 'issued'), ('issued', 'ending'), ('ending', 'ending'), ('ending', 'dead')) then
     raise exception 'a lease does not go from % to %', old.state, new.state using errcode = 'RV005';
   end if;
-  if (new.grant_id, new.target_id, new.account_id, new.kind, new.principal, new.terms)
+  if (new.grant_id, new.target_id, new.account_id, new.node_id, new.kind, new.principal, new.terms)
      is distinct from
-     (old.grant_id, old.target_id, old.account_id, old.kind, old.principal, old.terms) then
+     (old.grant_id, old.target_id, old.account_id, old.node_id, old.kind, old.principal, old.terms) then
     raise exception 'what a lease is stays as it was announced' using errcode = 'RV005';
   end if;
   return new;
@@ -914,11 +924,11 @@ begin
     raise exception 'a request that is decided does not change' using errcode = 'RV006';
   end if;
   if (new.requester_id, new.subject_id, new.on_behalf_of_id, new.triggered_by_id, new.proof, new.target_id, new.account_id, new.actions,
-      new.purpose_id, new.ticket, new.task, new.reason, new.ttl_seconds, new.uses, new.connections, new.is_kept_alive, new.obligations,
+      new.purpose_id, new.ticket, new.task, new.reason, new.asked_ttl_seconds, new.ttl_seconds, new.uses, new.connections, new.is_kept_alive, new.obligations,
       new.policies, new.approver_teams, new.bound_sha256)
      is distinct from
      (old.requester_id, old.subject_id, old.on_behalf_of_id, old.triggered_by_id, old.proof, old.target_id, old.account_id, old.actions,
-      old.purpose_id, old.ticket, old.task, old.reason, old.ttl_seconds, old.uses, old.connections, old.is_kept_alive, old.obligations,
+      old.purpose_id, old.ticket, old.task, old.reason, old.asked_ttl_seconds, old.ttl_seconds, old.uses, old.connections, old.is_kept_alive, old.obligations,
       old.policies, old.approver_teams, old.bound_sha256) then
     raise exception 'what a request asks for does not change' using errcode = 'RV006';
   end if;

@@ -13,7 +13,13 @@ import { loadGrant } from './read.ts'
 export const END_CHANNEL = 'reeve_end'
 
 /** What ended, to be announced on this node once the transaction is committed. */
-export type EndedGrant = { readonly id: string; readonly reason: EndReason; readonly endedAt: Date }
+export type EndedGrant = {
+  readonly id: string
+  readonly reason: EndReason
+  readonly endedAt: Date
+  /** What who ended it said about it. */
+  readonly comment: string | null
+}
 
 export type End = {
   readonly grantId: string
@@ -39,6 +45,7 @@ export async function endGrant(tx: Tx, needs: EndNeeds, end: End): Promise<Ended
   if (!live) return undefined
   const { reason, permit } = end
   const endedAt = needs.clock.now()
+  const comment = end.comment ?? null
   const cause = await needs.ledger.record(tx, {
     event: grantEnded,
     actor: end.actor ?? SYSTEM,
@@ -50,13 +57,14 @@ export async function endGrant(tx: Tx, needs: EndNeeds, end: End): Promise<Ended
       action: permit.action,
       decision: { id: permit.decisionId, policyVersion: permit.policyEpoch },
     }),
-    facts: { reason, endedAt, uses: live.uses, comment: end.comment ?? null },
+    facts: { reason, endedAt, uses: live.uses, comment },
   })
   const ended = await tx
     .updateTable('accessGrant')
     .set((row) => ({
       endedAt,
       endReason: reason,
+      endComment: comment,
       endedById: end.endedById ?? null,
       version: row('version', '+', 1),
       cause,
@@ -68,7 +76,7 @@ export async function endGrant(tx: Tx, needs: EndNeeds, end: End): Promise<Ended
   for (const react of needs.onGrantEnded) await react(tx, { grantId: live.id, reason, cause })
   await sql`select pg_notify(${END_CHANNEL}, ${live.id})`.execute(tx)
   await reachAccess('access.grant-ended')
-  return { id: live.id, reason, endedAt }
+  return { id: live.id, reason, endedAt, comment }
 }
 
 /** What grants may hang on. An identity carries those it acts under and those it is acted for. */

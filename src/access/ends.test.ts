@@ -41,6 +41,34 @@ test('a node hears of an end that any node commits, with its reason', async (t) 
   assert.equal(ends.size(), 0)
 })
 
+test('what the revoker said comes with the end, as one line of 200 characters at most that no terminal obeys', async (t) => {
+  const { world, ends } = await listening(t)
+  for (const [said, told] of [
+    ['left the team', 'left the team'],
+    [' left\r\nthe\tteam\u2028now ', 'left the team now'],
+    ['\u001b[2Jgone\u202e\u0000', '[2Jgone'],
+    ['é'.repeat(500), `${'é'.repeat(199)}…`],
+    ['😀'.repeat(300), `${'😀'.repeat(199)}…`],
+  ] as const) {
+    const grantId = granted(await world.ask(world.dave, { actions: ['postgres.read'] }))
+    const elsewhere = randomUUID()
+    const watching = { ...WATCHING, expiresAt: inAnHour(world) }
+    const [heard, announced] = [ends.subscribe(grantId, watching), ends.subscribe(elsewhere, watching)]
+
+    // Stored as it was said; PostgreSQL holds no NUL, and none comes past the API.
+    const comment = said.replaceAll('\u0000', '')
+    const ended = await world.run((tx) =>
+      endGrant(tx, world.access, { grantId, reason: 'revoked', comment, actor: { id: world.alice.id, kind: 'human' } }),
+    )
+
+    assert.ok(ended)
+    ends.announceEnd({ ...ended, id: elsewhere })
+
+    assert.equal((await ending(heard))?.comment, told)
+    assert.equal(announced.ending()?.comment, told)
+  }
+})
+
 test('an end that is rolled back is no end, and other grants are left alone', async (t) => {
   const { world, ends } = await listening(t)
   const reading = { actions: ['postgres.read'] }
@@ -114,7 +142,7 @@ test('what this node committed is cut without waiting for the word, and a dispos
   const [watched, disposed] = [ends.subscribe(grantId, watching), ends.subscribe(grantId, watching)]
   disposed[Symbol.dispose]()
 
-  ends.announceEnd({ id: grantId, reason: 'revoked', endedAt: world.clock.now() })
+  ends.announceEnd({ id: grantId, reason: 'revoked', endedAt: world.clock.now(), comment: null })
 
   assert.equal(watched.ending()?.reason, 'revoked')
   assert.equal(disposed.ended.aborted, false)

@@ -11,6 +11,8 @@ export type Ending = {
   readonly grantId: string
   readonly reason: EndReason | 'control-lost'
   readonly endedAt: Date
+  /** What who ended it said about it, fit for a message to its client: one line, cut, without control characters. */
+  readonly comment: string | null
 }
 
 /** Rule 2: a stream that was silent for this long counts as an end. */
@@ -59,6 +61,16 @@ export async function openEnds(needs: Needs, signal: AbortSignal): Promise<Ends>
   return ends
 }
 
+/** As much as a terminal shows of a sentence. */
+const COMMENT_MAX = 200
+
+/** What a person wrote goes to somebody else's terminal: nothing in it may end the line, hide, or turn the text around. */
+function lineOf(text: string): string {
+  const line = text.replaceAll(/[\p{C}\p{Z}]+/gu, ' ').trim()
+  const points = Array.from(line)
+  return points.length <= COMMENT_MAX ? line : `${points.slice(0, COMMENT_MAX - 1).join('')}…`
+}
+
 class Watch implements Subscription {
   readonly grantId: string
   readonly watching: Watching
@@ -92,9 +104,10 @@ class Watch implements Subscription {
     else this.#wait(dueMs)
   }
 
-  fire(reason: Ending['reason'], endedAt: Date): void {
+  fire(reason: Ending['reason'], endedAt: Date, comment: string | null = null): void {
     if (this.#ending) return
-    this.#ending = Object.freeze({ grantId: this.grantId, reason, endedAt })
+    const line = comment === null ? null : lineOf(comment)
+    this.#ending = Object.freeze({ grantId: this.grantId, reason, endedAt, comment: line })
     this[Symbol.dispose]()
     this.#controller.abort(this.#ending)
   }
@@ -166,8 +179,8 @@ class EndStream implements Ends {
     return watch
   }
 
-  announceEnd({ id, reason, endedAt }: EndedGrant): void {
-    this.#fire(id, reason, endedAt)
+  announceEnd({ id, reason, endedAt, comment }: EndedGrant): void {
+    this.#fire(id, reason, endedAt, comment)
   }
 
   isHealthy(): boolean {
@@ -192,8 +205,8 @@ class EndStream implements Ends {
     if (watches.size === 0) this.#watches.delete(watch.grantId)
   }
 
-  #fire(grantId: string, reason: Ending['reason'], endedAt: Date): void {
-    for (const watch of this.#watches.get(grantId) ?? []) watch.fire(reason, endedAt)
+  #fire(grantId: string, reason: Ending['reason'], endedAt: Date, comment?: string | null): void {
+    for (const watch of this.#watches.get(grantId) ?? []) watch.fire(reason, endedAt, comment)
   }
 
   /** Only what somebody here watches is worth a look. All hints of one read of the socket share it. */
@@ -242,11 +255,12 @@ class EndStream implements Ends {
       const batch = grantIds.slice(at, at + LOOK_BATCH)
       const rows = await this.#needs.db
         .selectFrom('accessGrant')
-        .select(['id', 'endedAt', 'endReason'])
+        .select(['id', 'endedAt', 'endReason', 'endComment'])
         .where('id', 'in', batch)
         .execute()
       const found = new Set(rows.map((row) => row.id))
-      for (const row of rows) if (row.endedAt && row.endReason) this.#fire(row.id, row.endReason, row.endedAt)
+      for (const { id, endReason, endedAt, endComment } of rows)
+        if (endedAt && endReason) this.#fire(id, endReason, endedAt, endComment)
       // Rows of grants are never removed: one that is not there is not a grant to go on under.
       for (const id of batch) if (!found.has(id)) this.#fire(id, 'control-lost', this.#needs.clock.now())
     }

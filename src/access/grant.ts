@@ -71,6 +71,7 @@ export async function makeGrant(tx: Tx, needs: AccessNeeds, permit: Permit, maki
       expiresAt,
       endedAt: null,
       endReason: null,
+      endComment: null,
       endedById: null,
       policyVersion: assessment.policyVersion,
       cause,

@@ -193,6 +193,7 @@ function grants(db: Db) {
       'g.expiresAt',
       'g.endedAt',
       'g.endReason',
+      'g.endComment',
       'g.endedById',
       'g.policyVersion',
       'g.version',

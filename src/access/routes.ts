@@ -172,8 +172,7 @@ function settled<T>(outcome: Outcome<T>): T {
 
 /** The end is committed: cut on this node without waiting to hear of it. */
 function announced(needs: AccessRouteNeeds, grant: contract.Grant): contract.Grant {
-  if (grant.endedAt && grant.endReason) {
-    needs.ends.announceEnd({ id: grant.id, reason: grant.endReason, endedAt: grant.endedAt })
-  }
+  const { id, endReason: reason, endedAt, endComment: comment } = grant
+  if (endedAt && reason) needs.ends.announceEnd({ id, reason, endedAt, comment })
   return grant
 }

@@ -154,6 +154,7 @@ export const Grant = z
     expiresAt: Instant,
     endedAt: Instant.nullable(),
     endReason: EndReason.nullable(),
+    endComment: Reason.nullable().describe('what who ended it said about it'),
     endedById: Id.nullable(),
     policyVersion: Name,
     version: Count,

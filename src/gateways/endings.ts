@@ -21,5 +21,9 @@ const SENTENCES: Readonly<Record<GrantEnding['reason'], string>> = {
 /** Of a grant's end, what a gateway passes on. */
 export function endingOf(ending: GrantEnding | undefined): Ending {
   const reason = ending?.reason ?? 'control-lost'
-  return { reason, sentence: SENTENCES[reason] }
+  const said = ending?.comment ?? null
+  return {
+    reason,
+    sentence: said === null ? SENTENCES[reason] : `${SENTENCES[reason].slice(0, -1)}, with the reason: ${said}`,
+  }
 }

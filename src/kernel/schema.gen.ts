@@ -105,9 +105,9 @@ export type EnrolmentTable = {
   createdAt: Date
   expiresAt: Date
   usedAt: Date | null
+  needsKey: Generated<boolean>
   cause: number
 }
-  needsKey: Generated<boolean>
 
 export type GrantHeartbeatTable = {
   grantId: string
@@ -180,10 +180,10 @@ export type LeaseTable = {
   grantId: string
   targetId: string
   accountId: string
+  nodeId: string
   kind: string
   principal: string
   terms: ColumnType<unknown, string, string>
-  nodeId: string
   details: ColumnType<unknown, string | null | undefined, string>
   sealedSecret: Buffer | null
   state: 'announced' | 'issued' | 'ending' | 'dead'
