@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http'
 import { z } from 'zod'
 import { systemClock } from '../kernel/clock.ts'
-import type { Operation } from '../kernel/operation.ts'
+import { PATH_PARAMETER, type Operation } from '../kernel/operation.ts'
 import { newId, systemRandom } from '../kernel/random.ts'
 import { sleep } from '../kernel/timer.ts'
 import type { Connection } from './connection.ts'
-import { linesOfAnswer, openExchange, textOfAnswer, type Exchange, type Sent } from './exchange.ts'
+import { bytesOfAnswer, linesOfAnswer, openExchange, textOfAnswer, type Exchange, type Sent } from './exchange.ts'
 import { EXIT, Failure } from './failure.ts'
 import { ApiProblem, problemOf } from './problems.ts'
 
@@ -27,6 +27,8 @@ export type Client = Disposable & {
   stream(operation: Operation, given?: Given, signal?: AbortSignal): AsyncGenerator
   /** The same as text, where the exact bytes matter. */
   lines(operation: Operation, given?: Given, signal?: AbortSignal): AsyncGenerator<string>
+  /** The body of an operation that answers with bytes. */
+  bytes(operation: Operation, given?: Given, signal?: AbortSignal): Promise<Buffer>
   /** A document that is served as it is, such as `/v1/installation`. */
   document(path: `/v1/${string}`, signal?: AbortSignal): Promise<unknown>
 }
@@ -63,6 +65,8 @@ export function openClient(connection: Connection, pausesMs: readonly number[] =
       for await (const line of lines(operation, given, signal)) yield parsed(line)
     },
     lines,
+    bytes: async (operation, given = {}, signal) =>
+      bytesOfAnswer(await settled(exchange, connection, pausesMs, { operation, given, signal })),
     document: async (path, signal) => {
       const sent = { method: 'GET', path, headers: { accept: 'application/json' }, body: undefined }
       const answer = await exchange.send(sent, signal).catch((error: unknown) => {
@@ -126,7 +130,7 @@ function sentOf(connection: Connection, operation: Operation, given: Given): Sen
     method: operation.method,
     path: pathOf(operation, given),
     headers: {
-      accept: operation.answer === 'stream' ? 'application/x-ndjson' : 'application/json',
+      accept: operation.mediaType,
       'user-agent': 'reeve-cli',
       ...(connection.token &&
         operation.caller === 'identity' && { authorization: `Bearer ${connection.token.reveal()}` }),
@@ -142,7 +146,7 @@ function sentOf(connection: Connection, operation: Operation, given: Given): Sen
 
 /** The path with its parameters, each escaped so that it stays one segment, and the query. */
 export function pathOf(operation: Operation, given: Given): string {
-  const path = operation.path.replaceAll(/:([A-Za-z]+)/g, (_, name: string) => {
+  const path = operation.path.replaceAll(PATH_PARAMETER, (_, name: string) => {
     return segment(given.params?.[name] ?? '')
   })
   const query = new URLSearchParams()

@@ -60,6 +60,11 @@ const ANSWER_MAX_BYTES = 64_000_000
 
 /** The whole body as text. */
 export async function textOfAnswer(answer: IncomingMessage): Promise<string> {
+  return (await bytesOfAnswer(answer)).toString('utf8')
+}
+
+/** The whole body. */
+export async function bytesOfAnswer(answer: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = []
   let sizeBytes = 0
   for await (const chunk of answer) {
@@ -68,7 +73,7 @@ export async function textOfAnswer(answer: IncomingMessage): Promise<string> {
     if (sizeBytes > ANSWER_MAX_BYTES) throw new Error('The answer is larger than any this program asks for.')
     chunks.push(bytes)
   }
-  return Buffer.concat(chunks).toString('utf8')
+  return Buffer.concat(chunks)
 }
 
 /** The lines of a stream. Throws when it breaks off, so that a part is never taken for the whole. */

@@ -9,7 +9,7 @@ export type Io = {
 }
 
 export type Output = {
-  write(text: string): unknown
+  write(text: string | Uint8Array): unknown
   readonly isTTY?: boolean | undefined
   readonly columns?: number | undefined
 }

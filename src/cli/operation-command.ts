@@ -40,15 +40,18 @@ export function operationCommand(io: Io, shape: CommandShape, run: (typed: Typed
     )
   }
   if (shape.isPaged) command.option('--all', 'every page, not only the first')
-  withCommonOptions(command)
+  withCommonOptions(
+    command,
+    operation.answer === 'bytes' ? ['-o, --output <file>', 'where to; standard output otherwise'] : undefined,
+  )
   return command.action(async () => run(await typedIn(io, shape, command)))
 }
 
+const FORMAT_OPTION = ['-o, --output <format>', 'table, wide, json, yaml or name'] as const
+
 /** `-o` and `--context`, which every command that calls the server has. */
-export function withCommonOptions(command: Command): Command {
-  return command
-    .option('-o, --output <format>', 'table, wide, json, yaml or name')
-    .option('--context <name>', 'which server, of those that `reeve context list` shows')
+export function withCommonOptions(command: Command, output: readonly [string, string] = FORMAT_OPTION): Command {
+  return command.option(...output).option('--context <name>', 'which server, of those that `reeve context list` shows')
 }
 
 function optionsOf(field: Field): Option[] {

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { classificationOf } from '../kernel/event.ts'
-import type { Operation } from '../kernel/operation.ts'
+import { PATH_PARAMETER, type Operation } from '../kernel/operation.ts'
 
 /** How the text of an option becomes a value. `secret` kinds are named by a file, since arguments are seen by everybody on a machine. */
 type FieldKind =
@@ -50,7 +50,7 @@ export const COMMON_OPTIONS = ['output', 'context', 'all', 'from', 'idempotency-
 export function shapeOf(operation: Operation): CommandShape {
   const [noun = '', verb = ''] = operation.id.split('.')
   const shape = operation.params.shape
-  const params = [...operation.path.matchAll(/:([A-Za-z]+)/g)].map(([, name = '']) => ({
+  const params = [...operation.path.matchAll(PATH_PARAMETER)].map(([, name = '']) => ({
     name,
     description: descriptionOf(shape[name]) ?? 'id',
   }))

@@ -117,11 +117,11 @@ export async function cliFor(t: Context, env: Record<string, string> = {}, parts
   const runWith = async (stdin: string, ...args: string[]) => {
     const written = { stdout: '', stderr: '' }
     const io: Io = {
-      stdout: { write: (text) => (written.stdout += text) },
+      stdout: { write: (piece) => (written.stdout += textOf(piece)) },
       stderr: {
-        write: (text) => {
-          written.stderr += text
-          cli.onStderr(text)
+        write: (piece) => {
+          written.stderr += textOf(piece)
+          cli.onStderr(textOf(piece))
         },
       },
       readStdin: async () => stdin,
@@ -180,4 +180,8 @@ export function identityNamed(name: string): Record<string, unknown> {
 /** A problem as the API sends it. */
 export function problemReply(status: number, slug: string, detail: string, facts: Record<string, unknown> = {}): Reply {
   return { status, body: { type: `/v1/problems/${slug}`, title: slug, status, detail, requestId: 'r-1', facts } }
+}
+
+function textOf(piece: string | Uint8Array): string {
+  return typeof piece === 'string' ? piece : Buffer.from(piece).toString('utf8')
 }

@@ -6,7 +6,8 @@ type DecidingFunction = 'iam' | 'pam' | 'nhi' | 'governance'
 
 /**
  * An operation as a value: router, OpenAPI document, problem catalogue, CLI and the actions that policies know derive from the list.
- * `id` is `<noun>.<verb>`: it is the policy action and the CLI command. Path parameters are written `:name`.
+ * `id` is `<noun>.<verb>`: it is the policy action and the CLI command. Path parameters are written `:name`; the last one may be `*name`, which
+ * takes the rest of the path with its slashes.
  */
 export type Operation<
   Params extends z.ZodObject = z.ZodObject,
@@ -30,8 +31,12 @@ export type Operation<
   /** `none`: callable without a token (enrolment). Everything else needs a proven identity. */
   readonly caller: 'identity' | 'none'
   readonly status: number
-  /** `stream`: the handler returns NDJSON lines of `output`. */
-  readonly answer: 'json' | 'stream'
+  /** `stream`: the handler returns NDJSON lines of `output`. `bytes`: it returns text or bytes that are sent as they are; for reads. */
+  readonly answer: 'json' | 'stream' | 'bytes'
+  /** Of an answer that went well. */
+  readonly mediaType: string
+  /** `immutable`: what a path answers once it answers for ever, so who got it may keep it. */
+  readonly caching: 'none' | 'immutable'
   /** `tight`: what gives out proofs (enrolment, tokens, tickets) is limited far below the rest. */
   readonly rate: 'ordinary' | 'tight'
 }
@@ -57,10 +62,21 @@ type Declared<
   caller?: Operation['caller']
   status?: number
   answer?: Operation['answer']
+  mediaType?: string
+  caching?: Operation['caching']
   rate?: Operation['rate']
 }
 
 const nothing = z.object({})
+
+const MEDIA_TYPES: Readonly<Record<Operation['answer'], string>> = {
+  json: 'application/json; charset=utf-8',
+  stream: 'application/x-ndjson',
+  bytes: 'application/octet-stream',
+}
+
+/** A parameter in the path of an operation: `:name`, or `*name` for the rest of it. */
+export const PATH_PARAMETER = /[:*](\w+)/g
 
 /** Declares an operation; what is left out takes no value. */
 export function operation<
@@ -75,6 +91,8 @@ export function operation<
     caller: 'identity',
     status: 200,
     answer: 'json',
+    mediaType: MEDIA_TYPES[declared.answer ?? 'json'],
+    caching: 'none',
     rate: declared.caller === 'none' ? 'tight' : 'ordinary',
     ...declared,
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the default of the type parameter is this very schema

@@ -100,6 +100,7 @@ export const readCheckpoint = operation({
 
 export const LogKey = z
   .object({
+    log: shown(z.int().describe('its number: it is served as tiles under /v1/ledger/logs/<number>/')),
     origin: Origin,
     key: shown(z.string().max(500).describe('verifier key (C2SP signed-note)')),
     startedAt: Instant,
@@ -114,6 +115,64 @@ export const listKeys = operation({
   function: 'governance',
   resource: 'Ledger',
   output: z.object({ items: z.array(LogKey).max(1000) }),
+})
+
+// C2SP tlog-tiles. Numbers have one spelling, so that what a path answers can be kept for ever under that path alone.
+const LogNumber = z
+  .string()
+  .regex(/^[1-9]\d{0,4}$/, 'the number of a log, as `reeve ledger key` shows it')
+  .describe('number of the log')
+const TileLevel = z
+  .string()
+  .regex(/^(?:\d|[1-5]\d|6[0-3])$/, 'a level from 0 to 63')
+  .describe('0 for hashes of entries, each next one for the roots of 256 below')
+const TileIndex = z
+  .string()
+  .max(30)
+  .regex(/^(?:x\d{3}\/){0,5}\d{3}(?:\.p\/[1-9]\d{0,2})?$/, 'groups of three digits, as 067, x001/x234/067 or 001.p/8')
+  .describe('which tile, as its path has it: 067, x001/x234/067, and with its width where it is partial 001.p/8')
+const Bytes = z.custom<Uint8Array>((value) => value instanceof Uint8Array)
+
+export const readNote = operation({
+  id: 'ledger.note',
+  method: 'GET',
+  path: '/v1/ledger/logs/:log/checkpoint',
+  summary: 'Gives the last signed checkpoint of a log as it is, with what witnesses signed (C2SP tlog-tiles)',
+  function: 'governance',
+  resource: 'Ledger',
+  params: z.object({ log: LogNumber }),
+  output: Note,
+  answer: 'bytes',
+  mediaType: 'text/plain; charset=utf-8',
+  problems: [notFound, nothingSigned],
+})
+
+export const readTile = operation({
+  id: 'ledger.tile',
+  method: 'GET',
+  path: '/v1/ledger/logs/:log/tile/:level/*tile',
+  summary: 'Gives a tile of hashes of a log (C2SP tlog-tiles)',
+  function: 'governance',
+  resource: 'Ledger',
+  params: z.object({ log: LogNumber, level: TileLevel, tile: TileIndex }),
+  output: Bytes,
+  answer: 'bytes',
+  caching: 'immutable',
+  problems: [notFound],
+})
+
+export const readBundle = operation({
+  id: 'ledger.bundle',
+  method: 'GET',
+  path: '/v1/ledger/logs/:log/tile/entries/*tile',
+  summary: 'Gives the entries under a tile of level 0, each after its length (C2SP tlog-tiles)',
+  function: 'governance',
+  resource: 'Ledger',
+  params: z.object({ log: LogNumber, tile: TileIndex }),
+  output: Bytes,
+  answer: 'bytes',
+  caching: 'immutable',
+  problems: [notFound],
 })
 
 /** Lines of the export, in the member order that is their one spelling; see tree/export.ts. */
@@ -163,6 +222,9 @@ export const ledgerOperations = [
   proveEntry,
   readCheckpoint,
   listKeys,
+  readNote,
+  readTile,
+  readBundle,
   exportLedger,
   revealEntry,
 ] as const

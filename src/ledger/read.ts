@@ -28,7 +28,8 @@ export function cosigned(note: string, lines: readonly string[]): string {
   return note + lines.join('')
 }
 
-async function signedSize(db: Db, log: Log): Promise<number> {
+/** How many entries of a log the last checkpoint covers: no more of them is shown to anybody. */
+export async function signedSize(db: Db, log: Log): Promise<number> {
   const row = await db
     .selectFrom('ledgerCheckpoint')
     .select((columns) => columns.fn.max('size').as('size'))
@@ -80,7 +81,7 @@ function sizeIn(note: string, origin: string): number {
 type Run = { firstPosition: number; size: number; leaf: Buffer | null; bodies: Buffer | null }
 
 /** The leaves from `first` up to `end`, each with its hash as the tree has it. A row that somebody removed is missing here, as it should. */
-async function* leavesOf(db: Db, log: Log, end: number, first = 0): AsyncGenerator<ExportLeaf> {
+export async function* leavesOf(db: Db, log: Log, end: number, first = 0): AsyncGenerator<ExportLeaf> {
   const hashOf = hashReader(db, log)
   for (let from = first; from < end;) {
     const runs = await readRuns(db, log, from, end)

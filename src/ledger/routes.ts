@@ -7,7 +7,8 @@ import * as contract from './contract.ts'
 import { findEntry, listLedger, proveCause, revealEntry } from './entries.ts'
 import type { Fact, Ledger, Needs } from './entry.ts'
 import { listLogs } from './logs.ts'
-import { cosigned, exportLogs } from './read.ts'
+import { exportLogs } from './read.ts'
+import { bundleOf, lastSigned, noteOf, tileOf } from './tiles.ts'
 import { writeExport } from './tree/export.ts'
 import { formatVerifierKey } from './tree/note.ts'
 
@@ -21,6 +22,9 @@ export function ledgerRoutes(needs: Needs & { readonly db: Db; readonly ledger: 
     route(contract.proveEntry, { resource, run: ({ params }) => proveCause(db, params.entry) }),
     route(contract.readCheckpoint, { resource, run: () => readCheckpoint(db) }),
     route(contract.listKeys, { resource, run: () => readKeys(db) }),
+    route(contract.readNote, { resource, run: ({ params }) => noteOf(db, params) }),
+    route(contract.readTile, { resource, run: ({ params }) => tileOf(db, params) }),
+    route(contract.readBundle, { resource, run: ({ params }) => bundleOf(db, params) }),
     route(contract.exportLedger, { resource, run: async () => exportLines(db) }),
     route(contract.revealEntry, {
       resource,
@@ -42,38 +46,18 @@ function actOf(permit: Permit, caller: Caller): Pick<Fact, 'actor' | 'onBehalfOf
 }
 
 async function readCheckpoint(db: Db): Promise<z.output<typeof contract.LogCheckpoint>> {
-  const row = await db
-    .selectFrom('ledgerCheckpoint as c')
-    .innerJoin('ledgerLog as l', 'l.id', 'c.logId')
-    .select(['c.logId', 'l.origin', 'c.size', 'c.at', 'c.note'])
-    .orderBy('c.logId', 'desc')
-    .orderBy('c.size', 'desc')
-    .limit(1)
-    .executeTakeFirst()
-  if (!row) throw contract.nothingSigned('The log has no entries yet.', { entryId: null })
-  const lines = await db
-    .selectFrom('ledgerCosignature')
-    .select('line')
-    .where('logId', '=', row.logId)
-    .where('size', '=', row.size)
-    .orderBy('witness')
-    .execute()
-  const { origin, size, at, note } = row
-  return {
-    origin,
-    size,
-    at,
-    note: cosigned(
-      note,
-      lines.map(({ line }) => line),
-    ),
+  const logs = await listLogs(db)
+  for (const log of logs.toReversed()) {
+    const signed = await lastSigned(db, log)
+    if (signed) return { origin: log.origin, ...signed }
   }
+  throw contract.nothingSigned('The log has no entries yet.', { entryId: null })
 }
 
 async function readKeys(db: Db): Promise<{ items: z.output<typeof contract.LogKey>[] }> {
   const logs = await listLogs(db)
   return {
-    items: logs.map(({ origin, key, startedAt }) => ({ origin, key: formatVerifierKey(key), startedAt })),
+    items: logs.map(({ id, origin, key, startedAt }) => ({ log: id, origin, key: formatVerifierKey(key), startedAt })),
   }
 }
 

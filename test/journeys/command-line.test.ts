@@ -221,6 +221,19 @@ test('a session is played back for people, and its end is told', NEEDS_PSQL, asy
   assert.ok(!stdout.includes('personal'))
 })
 
+test('a log is followed by its tiles: text goes to the terminal, bytes to a file or a pipe', async () => {
+  const file = join(folder, 'tile')
+
+  const note = await as('alice', 'ledger note 1')
+  const kept = await as('alice', 'ledger tile 1 0 000.p/2 -o', file)
+  const missing = await as('alice', 'ledger bundle 1 x009/000 -o', file)
+
+  assert.match(note.stdout, /^\S+\n\d+\n\S+=\n\n— \S+ \S+\n$/)
+  assert.deepEqual([kept.code, kept.stdout, readFileSync(file).length], [0, '', 64])
+  assert.notEqual(missing.code, 0)
+  assert.match(missing.stderr, /x009\/000 yet/)
+})
+
 test('the ledger is exported and verified by the separate program; a second time against the checkpoint kept', async () => {
   const first = await as('alice', 'ledger verify')
   assert.equal(first.code, 0, first.stdout + first.stderr)

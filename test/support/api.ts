@@ -20,7 +20,8 @@ import { Secret } from '../../src/kernel/secret.ts'
 export type Answered = {
   status: number
   headers: IncomingHttpHeaders
-  text: string // oxlint-disable-next-line typescript/no-explicit-any -- a test looks into answers of every shape
+  text: string
+  bytes: Buffer // oxlint-disable-next-line typescript/no-explicit-any -- a test looks into answers of every shape
   json: () => any
 }
 
@@ -86,8 +87,10 @@ export async function startApi(
             response.on('data', (chunk: Buffer) => chunks.push(chunk))
             response.on('error', reject)
             response.on('end', () => {
-              const text = Buffer.concat(chunks).toString('utf8')
+              const bytes = Buffer.concat(chunks)
+              const text = bytes.toString('utf8')
               resolve({
+                bytes,
                 status: response.statusCode ?? 0,
                 headers: response.headers,
                 text,

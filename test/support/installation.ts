@@ -12,11 +12,12 @@ import { loadConfig } from '../../src/kernel/config.ts'
 import type { Connection } from '../../src/kernel/db.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import { startServer, type RunningServer } from '../../src/server.ts'
-import { freshDatabase } from './database.ts'
+import { freshDatabase, type TestDatabase } from './database.ts'
 
 /** A whole server on a database of its own, reached as everybody reaches it. */
 export type Site = {
   readonly server: RunningServer
+  readonly database: TestDatabase
   readonly folder: string
   readonly config: string
   readonly door: Door
@@ -57,7 +58,7 @@ export async function site(t: Cleaning, more: Readonly<Record<string, unknown>> 
   })
   const server = await startServer(loadConfig({ env: {}, workingFolder: folder, file: config }), silentLog)
   undo(() => server[Symbol.asyncDispose]())
-  return { server, folder, config, door: doorOf(server), nobody: openClient(nobody(server)) }
+  return { server, database, folder, config, door: doorOf(server), nobody: openClient(nobody(server)) }
 }
 
 /** The founder alone. */

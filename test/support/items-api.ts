@@ -74,6 +74,18 @@ const followItems = operation({
   output: Item,
   answer: 'stream',
 })
+const partOfItem = operation({
+  id: 'item.part',
+  method: 'GET',
+  path: '/v1/items/:id/part/*place',
+  summary: 'Gives bytes under a path of any depth',
+  function: 'pam',
+  resource: 'Item',
+  params: z.object({ id: z.string(), place: z.string().regex(/^[a-z/]+$/) }),
+  output: z.instanceof(Uint8Array),
+  answer: 'bytes',
+  caching: 'immutable',
+})
 const enrol = operation({
   id: 'item.enrol',
   method: 'POST',
@@ -146,6 +158,10 @@ export class ItemsApi {
         },
       }),
       route(readItem, { resource: itemResource, run: async ({ params }) => item(params.id) }),
+      route(partOfItem, {
+        resource: itemResource,
+        run: async ({ params }) => Buffer.from([0, 255, params.place.length]),
+      }),
       route(pokeItem, { resource: itemResource, run: async () => undefined }),
       route(followItems, {
         resource: async () => installation(),

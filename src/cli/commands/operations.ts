@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { AccessRequest, requestAccess } from '../../access/contract.ts'
 import { Enrolment, enrolIdentity, redeemEnrolment } from '../../identities/contract.ts'
@@ -38,9 +40,10 @@ export function nounCommand(program: Command, noun: string): Command {
 }
 
 async function run(io: Io, shape: CommandShape, typed: Typed): Promise<void> {
-  const format = formatOf(io, typed.options.output)
   const { operation } = shape
   using client = clientFor(io, typed.options)
+  if (operation.answer === 'bytes') return keepBytes(io, await client.bytes(operation, typed.given), typed, operation)
+  const format = formatOf(io, typed.options.output)
   if (operation.answer === 'stream') {
     for await (const line of client.stream(operation, typed.given)) io.stdout.write(streamed(operation, format, line))
     return
@@ -58,6 +61,16 @@ async function run(io: Io, shape: CommandShape, typed: Typed): Promise<void> {
 function tellIfShortened(io: Io, { given }: Typed, answer: unknown): void {
   const request = AccessRequest.safeParse(answer)
   if (request.success && isRecord(given.input) && 'ttlSeconds' in given.input) tellShortened(io, request.data)
+}
+
+/** Bytes go where they were asked to, as they are; a terminal shows text alone. */
+async function keepBytes(io: Io, bytes: Buffer, { options }: Typed, { mediaType }: Operation): Promise<void> {
+  if (options.output !== undefined) {
+    return writeFile(resolve(io.workingFolder, options.output), bytes, { mode: 0o600 })
+  }
+  if (!io.stdout.isTTY) io.stdout.write(bytes)
+  else if (mediaType.startsWith('text/')) io.stdout.write(printableLines(bytes.toString('utf8')))
+  else throw new Failure(EXIT.usage, 'These are bytes, which a terminal does not show.', ['Name a file: -o <file>'])
 }
 
 const PLAYED = new Set<string>([playSession.id, followSession.id, revealSession.id])

@@ -7,7 +7,7 @@ import type { Idempotency, KeptAnswer } from './idempotency.ts'
 import { problemBody } from './problem-body.ts'
 import { bodyBytes, presentedBy, readInput, type Presented } from './request.ts'
 import type { Call, Caller, OpenRoute, Resource, Route } from './route.ts'
-import { encoded, sendKept, sendLines } from './send.ts'
+import { encoded, sendBytes, sendKept, sendLines } from './send.ts'
 
 /** What the composition root gives the router: who somebody is, and whether they may. */
 export type Deciders = {
@@ -54,6 +54,7 @@ export async function handle(
   if (operation.answer === 'stream') {
     return sendLines(reply, operation, await route.run(call, permit), call.signal)
   }
+  if (operation.answer === 'bytes') return sendBytes(reply, operation, await route.run(call, permit))
   const answer = async (): Promise<KeptAnswer> => encoded(operation, await route.run(call, permit))
   if (key === undefined) return sendKept(reply, await answer(), false)
   const keyed = { callerId: caller.id, key, requestSha256: fingerprint(request) }

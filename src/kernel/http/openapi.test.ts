@@ -73,6 +73,39 @@ test('every reference of the document leads somewhere', () => {
   )
 })
 
+test('bytes have a media type and no schema, text has both, and a rest of the path is a parameter', () => {
+  const part = operation({
+    id: 'thing.part',
+    method: 'GET',
+    path: '/v1/things/:id/*place',
+    summary: 'Gives bytes',
+    function: 'pam',
+    resource: 'Thing',
+    params: z.object({ id: z.uuid(), place: z.string() }),
+    output: z.instanceof(Uint8Array),
+    answer: 'bytes',
+  })
+  const text = {
+    ...part,
+    id: 'thing.text',
+    path: '/v1/texts/:id/*place',
+    output: z.string(),
+    mediaType: 'text/plain; charset=utf-8',
+  }
+
+  const { paths } = loosely(openApiDocument([part, text], '1.0.0'))
+
+  const { get } = paths['/v1/things/{id}/{place}']
+  assert.deepEqual(get.responses['200'].content, { 'application/octet-stream': {} })
+  assert.deepEqual(
+    get.parameters.map(({ name }: Record<string, unknown>) => name),
+    ['id', 'place'],
+  )
+  assert.deepEqual(paths['/v1/texts/{id}/{place}'].get.responses['200'].content, {
+    'text/plain': { schema: { type: 'string' } },
+  })
+})
+
 test('two operations of one name or route, and two problems of one slug, are refused', () => {
   const twin = { ...makeThing, id: 'thing.other' }
   const other = { ...makeThing, problems: [problem('gone-off', 410, 'Something else', {})] }

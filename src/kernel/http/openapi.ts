@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Operation } from '../operation.ts'
+import { PATH_PARAMETER, type Operation } from '../operation.ts'
 import { invalidInput, notFound, notPermitted, tooManyRequests, unauthenticated, type ProblemKind } from '../problem.ts'
 import { PROBLEM_TYPE, typeOf } from './problem-body.ts'
 import { HTTP_PROBLEMS, internalError, keyInProgress, keyReused } from './problems.ts'
@@ -16,7 +16,7 @@ export function openApiDocument(operations: readonly Operation[], version: strin
   const paths: Record<string, Json> = {}
   const ordered = operations.toSorted((a, b) => compare(a.path, b.path) || compare(a.method, b.method))
   for (const operation of ordered) {
-    const path = operation.path.replaceAll(/:(\w+)/g, '{$1}')
+    const path = operation.path.replaceAll(PATH_PARAMETER, '{$1}')
     paths[path] = { ...paths[path], [operation.method.toLowerCase()]: describe(operation, components) }
   }
   components.set('Problem', problemSchema())
@@ -112,11 +112,13 @@ function descriptionOf(schema: z.core.$ZodType): Json {
   return description === undefined ? {} : { description }
 }
 
-function answerOf({ output, status, answer }: Operation, components: Components): Json {
+function answerOf({ output, status, answer, mediaType }: Operation, components: Components): Json {
   if (output instanceof z.ZodUndefined) return { [status]: { description: 'Done.' } }
-  const type = answer === 'stream' ? 'application/x-ndjson' : 'application/json'
+  const [type = ''] = mediaType.split(';')
   const description = answer === 'stream' ? 'Lines of JSON, each of this schema.' : 'The answer.'
-  return { [status]: { description, content: { [type]: { schema: schemaOf(output, components) } } } }
+  // OpenAPI 3.1 §4.8.14.2: of bytes the media type says all there is to say.
+  const isBinary = answer === 'bytes' && !(output instanceof z.ZodString)
+  return { [status]: { description, content: { [type]: isBinary ? {} : { schema: schemaOf(output, components) } } } }
 }
 
 function refusalsOf(operation: Operation, components: Components): Json {
@@ -207,7 +209,7 @@ function rebased(value: unknown): unknown {
 function refuseDoubles(operations: readonly Operation[]): void {
   const seen = new Set<string>()
   for (const { id, method, path } of operations) {
-    for (const key of [id, `${method} ${path.replaceAll(/:\w+/g, ':')}`]) {
+    for (const key of [id, `${method} ${path.replaceAll(PATH_PARAMETER, ':')}`]) {
       if (seen.has(key)) throw new Error(`there are two operations ${key}`)
       seen.add(key)
     }

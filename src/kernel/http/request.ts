@@ -60,7 +60,7 @@ export function readInput(
   request: FastifyRequest,
 ): { params: Record<string, unknown>; query: Record<string, unknown>; input: unknown } {
   return {
-    params: validated(operation.params, storable(request.params), 'path'),
+    params: validated(operation.params, storable(paramsOf(operation, request)), 'path'),
     query: validated(operation.query, storable(queryOf(request)), 'query'),
     input: inputOf(operation, request),
   }
@@ -100,6 +100,13 @@ function storable(values: unknown): unknown {
     throw invalidInput('The path or the query holds a NUL.', { issues: [] })
   }
   return values
+}
+
+/** The listener calls the rest of a path `*`; the operation has a name for it. */
+function paramsOf({ path }: Operation, { params }: FastifyRequest): unknown {
+  const [, rest] = /\*(\w+)$/.exec(path) ?? []
+  if (rest === undefined) return params
+  return Object.fromEntries(Object.entries(params ?? {}).map(([name, value]) => [name === '*' ? rest : name, value]))
 }
 
 function queryOf(request: FastifyRequest): Record<string, string> {

@@ -25,6 +25,24 @@ export function sendKept(reply: FastifyReply, { status, body }: KeptAnswer, isRe
 }
 
 /**
+ * A year, as RFC 9111 §5.2.2 and RFC 8246 have it. `private`: the answer was decided for this caller, so what stands between must not give it to
+ * another one.
+ */
+const KEEP = 'private, max-age=31536000, immutable'
+
+/** Sends text or bytes as they are. */
+export function sendBytes(reply: FastifyReply, operation: Operation, value: unknown): FastifyReply {
+  const encodedValue: unknown = z.encode(operation.output, value)
+  const isText = typeof encodedValue === 'string'
+  if (!isText && !(encodedValue instanceof Uint8Array)) throw new Error(`${operation.id} answers with bytes or text`)
+  if (operation.caching === 'immutable') reply.header('cache-control', KEEP)
+  return reply
+    .code(operation.status)
+    .header('content-type', operation.mediaType)
+    .send(isText ? Buffer.from(encodedValue, 'utf8') : encodedValue)
+}
+
+/**
  * Sends a line of JSON for each value, no faster than the caller reads. The source ends by `signal` when the caller goes away or the listener
  * closes. A source that fails cuts the connection, so that the caller cannot take the part for the whole.
  */
@@ -36,7 +54,7 @@ export async function sendLines(
 ): Promise<FastifyReply> {
   if (!isAsyncIterable(source)) throw new Error(`${operation.id} streams, and its code returned something else`)
   reply.hijack()
-  reply.raw.writeHead(operation.status, { ...defined(reply.getHeaders()), 'content-type': 'application/x-ndjson' })
+  reply.raw.writeHead(operation.status, { ...defined(reply.getHeaders()), 'content-type': operation.mediaType })
   reply.raw.flushHeaders()
   const lines = Readable.from(linesOf(operation, source, signal), { highWaterMark: LINES_AHEAD })
   await pipeline(lines, reply.raw)

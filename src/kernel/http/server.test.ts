@@ -334,3 +334,18 @@ test('closing lets a call in flight finish, ends streams and takes nobody new', 
   assert.equal(own.streams.closed, 1)
   await assert.rejects(own.call('GET', '/livez'), { code: 'ECONNREFUSED' })
 })
+
+test('bytes leave as they are, under a path of any depth, and may be kept by who got them alone', async () => {
+  const headers = asAlice
+
+  const answer = await items.call('GET', '/v1/items/a/part/x/y/z', { headers })
+  const escaped = await items.call('GET', '/v1/items/a/part/x%2Fy%2Fz', { headers })
+
+  assert.equal(answer.status, 200)
+  assert.deepEqual([...answer.bytes], [0, 255, 5])
+  assert.deepEqual([...escaped.bytes], [0, 255, 5])
+  assert.equal(answer.headers['content-type'], 'application/octet-stream')
+  assert.equal(answer.headers['cache-control'], 'private, max-age=31536000, immutable')
+  assert.equal((await items.call('GET', '/v1/items/a/part/x/9', { headers })).headers['cache-control'], 'no-store')
+  assert.equal((await items.call('GET', '/v1/items/a/part/', { headers })).status, 400)
+})

@@ -205,12 +205,14 @@ function addOperations(app: FastifyInstance, options: ApiOptions, stopping: Abor
 }
 
 function declared(operation: Operation): { method: Operation['method']; url: string; config: { operationId: string } } {
-  const { id, method, path, params, query, input, output } = operation
+  const { id, method, path, params, query, input, output, answer, caching } = operation
   const schemas: unknown[] = [params, query, input, output]
   if (!schemas.every((schema) => schema instanceof z.ZodType))
     throw new Error(`${id} lacks a schema, so it has no handler`)
   if (method === 'GET' && !(input instanceof z.ZodUndefined)) throw new Error(`${id} reads, so it takes no body`)
-  return { method, url: path, config: { operationId: id } }
+  if (method !== 'GET' && (answer === 'bytes' || caching === 'immutable'))
+    throw new Error(`${id} has the answer of a read`)
+  return { method, url: path.replace(/\*\w+$/, '*'), config: { operationId: id } }
 }
 
 function limit(buckets: TokenBuckets, key: string): void {

@@ -86,6 +86,11 @@ function ledgerRows(stage: Stage): Rows {
       const { items } = await erin.ask(listEntries, { query: { order: 'oldest', limit: 1 } })
       return items[0]?.position === null ? undefined : { params: { entry: String(items[0]?.id) } }
     })
+  /** The first entry alone: a tile that is there once anything is signed. */
+  const signed = async (more: object) => {
+    await entry()
+    return { params: { log: '1', tile: '000.p/1', ...more } }
+  }
   /** What proves without showing: for every person. */
   const proof = (given: () => Promise<object> | object): Row => ({
     done: async () => ({ by: bob, given: await given() }),
@@ -104,6 +109,9 @@ function ledgerRows(stage: Stage): Rows {
     'ledger.prove': proof(entry),
     'ledger.checkpoint': proof(() => ({})),
     'ledger.key': proof(() => ({})),
+    'ledger.note': proof(() => ({ params: { log: '1' } })),
+    'ledger.tile': proof(() => signed({ level: '0' })),
+    'ledger.bundle': content(() => signed({})),
     'ledger.export': content(() => ({})),
     'ledger.reveal': content(async () => ({ ...(await entry()), input: WHY })),
   }
