@@ -46,10 +46,10 @@ create table access_grant (
 CREATE INDEX access_grant_account ON access_grant USING btree (account_id);
 CREATE INDEX access_grant_cause ON access_grant USING btree (cause);
 CREATE INDEX access_grant_ended_by ON access_grant USING btree (ended_by_id);
+CREATE INDEX access_grant_latest ON access_grant USING btree (subject_id, starts_at DESC);
 CREATE INDEX access_grant_live ON access_grant USING btree (expires_at) WHERE (ended_at IS NULL);
 CREATE INDEX access_grant_on_behalf_of ON access_grant USING btree (on_behalf_of_id);
 CREATE INDEX access_grant_purpose ON access_grant USING btree (purpose_id);
-CREATE INDEX access_grant_subject ON access_grant USING btree (subject_id);
 CREATE INDEX access_grant_target ON access_grant USING btree (target_id);
 comment on table access_grant is 'A row is one decision to let one identity act on one account of one target until an instant. It is the only authority.';
 comment on column access_grant.end_comment is 'What who ended it said about it; the client whose session it cuts is told.';
@@ -282,7 +282,7 @@ create table grant_use (
   constraint state_is_known CHECK ((state = ANY (ARRAY['reserved'::text, 'live'::text, 'closed'::text, 'released'::text])))
 );
 CREATE INDEX grant_use_cause ON grant_use USING btree (cause);
-CREATE INDEX grant_use_grant ON grant_use USING btree (grant_id);
+CREATE INDEX grant_use_latest ON grant_use USING btree (grant_id, reserved_at DESC);
 CREATE INDEX grant_use_open ON grant_use USING btree (node_id) WHERE (state = ANY (ARRAY['reserved'::text, 'live'::text]));
 CREATE INDEX grant_use_proof ON grant_use USING btree (proof_id);
 comment on table grant_use is 'A row is one use of a grant: reserved before the upstream connection, live from when that is ready, released if it never was (core 24).';

@@ -1,11 +1,11 @@
 import type { Tx } from '../kernel/db.ts'
 import type { Permit } from '../kernel/permit.ts'
 import { notFound } from '../kernel/problem.ts'
-import { findPurpose, loadAccountById, loadTarget } from '../catalog/catalog.ts'
 import { actOf } from '../identities/identities.ts'
 import { isSatisfied } from '../policy/policy.ts'
 import { approvalsOf, personOf } from './approvers.ts'
-import { assess, type Asked, type Assessment } from './assess.ts'
+import { askedOf, chainAsAsked } from './as-asked.ts'
+import { assess, type Assessment } from './assess.ts'
 import { knownIdentity, tiedTo, type Chain } from './chain.ts'
 import {
   accessApproved,
@@ -112,38 +112,6 @@ async function lockPending(tx: Tx, needs: AccessNeeds, id: string) {
 
 function notPending(requestId: string, state: AccessRequest['state']) {
   return requestNotPending(`The request is ${state} already.`, { requestId, state })
-}
-
-async function chainAsAsked(tx: Tx, row: Row): Promise<Chain> {
-  const other = (id: string | null) => (id === null ? null : knownIdentity(tx, id))
-  return {
-    requester: await knownIdentity(tx, row.requesterId),
-    subject: await knownIdentity(tx, row.subjectId),
-    onBehalfOf: await other(row.onBehalfOfId),
-    triggeredBy: await other(row.triggeredById),
-    proof: row.proof,
-  }
-}
-
-/** The request as its records stand now. */
-async function askedOf(tx: Tx, row: Row): Promise<Asked> {
-  const target = await loadTarget(tx, row.targetId)
-  const account = await loadAccountById(tx, row.accountId)
-  if (!target || !account) throw new Error(`the request ${row.id} names records that are gone`)
-  return {
-    chain: await chainAsAsked(tx, row),
-    target,
-    account,
-    purpose: await findPurpose(tx, row.purposeId),
-    actions: row.actions,
-    ticket: row.ticket,
-    task: row.task,
-    reason: row.reason,
-    ttlSeconds: row.ttlSeconds,
-    uses: row.uses,
-    connections: row.connections,
-    isKeptAlive: row.isKeptAlive,
-  }
 }
 
 /** Core 6: a distinct person, none of whom is tied to the request, in any of their identities. Returns the identity that speaks. */

@@ -9,17 +9,20 @@ import {
   noObligations,
   outstanding,
   readAnnotations,
+  riskContext,
   withinLimits,
   type ApprovalFacts,
   type Decision,
   type Evidence,
   type Obligations,
   type PolicyValue,
+  type Risk,
 } from '../policy/policy.ts'
 import { approverTeamsOf, rosterOf } from './approvers.ts'
 import { boundOf } from './bound.ts'
 import { tiedTo, type Chain } from './chain.ts'
 import type { AccessNeeds } from './needs.ts'
+import { riskOfAct } from './risk.ts'
 
 /** Everything a request asks for, resolved to records. */
 export type Asked = {
@@ -56,6 +59,8 @@ export type Assessment = {
   readonly owed: readonly string[]
   readonly approvalFacts: ApprovalFacts
   readonly approverTeams: readonly string[]
+  /** At this moment; policies were told of it, and nothing binds it. */
+  readonly risk: Risk
   readonly isFree: boolean
   readonly missing: readonly string[]
   /** Why nobody could ever approve it (rule 9); null when somebody could or nobody has to. */
@@ -68,7 +73,7 @@ export async function assess(db: Db, needs: AccessNeeds, asked: Asked): Promise<
   const { target, account, chain } = asked
   const roles = await rolesOf(db, account.id)
   const purposeGaps = gapsOf(asked, needs.clock.now())
-  const { decisions, unknown } = await decideActions(db, needs, asked, {
+  const { decisions, unknown, risk } = await decideActions(db, needs, asked, {
     channel: 'api',
     covers: purposeGaps.length === 0,
   })
@@ -101,6 +106,7 @@ export async function assess(db: Db, needs: AccessNeeds, asked: Asked): Promise<
     owed: outstanding({ ...obligations, approval: [] }, evidenceOf(asked)),
     approvalFacts,
     approverTeams,
+    risk,
     isFree: isSatisfied(obligations.approval, [], approvalFacts),
     missing: missingApprovals(obligations.approval, [], approvalFacts),
     impossible:
@@ -127,7 +133,7 @@ export function evidenceOf(asked: Pick<Asked, 'reason' | 'ticket'>): Evidence {
 function contextOf(
   needs: Pick<AccessNeeds, 'clock' | 'calendar'>,
   asked: Pick<Asked, 'chain' | 'target' | 'purpose' | 'reason' | 'ticket'>,
-  more: { readonly channel: string; readonly covers: boolean },
+  more: { readonly channel: string; readonly covers: boolean; readonly risk: Risk },
 ): Record<string, PolicyValue> {
   const now = needs.clock.now()
   const place = { target: asked.target.name, environment: asked.target.environment }
@@ -141,6 +147,7 @@ function contextOf(
     purpose: { id: asked.purpose.id, approved: asked.purpose.state === 'approved', covers: more.covers },
     ...(asked.ticket !== null && { ticket: asked.ticket }),
     ...(window && { window }),
+    risk: riskContext(more.risk),
   }
 }
 
@@ -163,8 +170,8 @@ export async function decideActions(
   db: Db,
   needs: AccessNeeds,
   asked: Pick<Asked, 'chain' | 'target' | 'account' | 'purpose' | 'actions' | 'reason' | 'ticket'>,
-  via: { readonly channel: 'api' | 'gateway'; readonly covers: boolean },
-): Promise<{ readonly decisions: readonly Decision[]; readonly unknown: readonly string[] }> {
+  via: { readonly channel: 'api' | 'gateway'; readonly covers: boolean; readonly address?: string | undefined },
+): Promise<{ readonly decisions: readonly Decision[]; readonly unknown: readonly string[]; readonly risk: Risk }> {
   const { chain, target, account } = asked
   const entries = await loadActions(db, asked.actions)
   const known = asked.actions.flatMap((name) => {
@@ -174,14 +181,15 @@ export async function decideActions(
   const unknown = asked.actions
     .filter((name) => !known.some((each) => each.name === name))
     .map((name) => `The catalog has no action ${name} for ${target.protocol}.`)
+  const risk = await riskOfAct(db, needs, asked, { entries, address: via.address })
   const decisions = await needs.decisions.decideEach(db, {
     subject: { ...subjectRef(chain.subject), proof: chain.proof },
     onBehalfOf: chain.onBehalfOf ? [{ ...subjectRef(chain.onBehalfOf), proof: 'token' }] : [],
     actions: known,
     resource: accountResource(account, target),
-    context: contextOf(needs, asked, via),
+    context: contextOf(needs, asked, { ...via, risk }),
   })
-  return { decisions, unknown }
+  return { decisions, unknown, risk }
 }
 
 /** What the catalog asks for an action whatever the policies say. */

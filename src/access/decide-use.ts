@@ -2,7 +2,7 @@ import { secondsAfter } from '../kernel/clock.ts'
 import type { Tx } from '../kernel/db.ts'
 import { findPurpose } from '../catalog/catalog.ts'
 import { type Proof } from '../identities/identities.ts'
-import { joinObligations, outstanding, printApproval, type Obligations } from '../policy/policy.ts'
+import { joinObligations, outstanding, printApproval, type Obligations, type Risk } from '../policy/policy.ts'
 import { approvalsOf } from './approvers.ts'
 import { decideActions, evidenceOf, gapsOf } from './assess.ts'
 import { knownIdentity, tiedTo, type Chain } from './chain.ts'
@@ -17,13 +17,15 @@ export type UseDecision = {
   /** Why not; empty when it is permitted. */
   readonly reasons: readonly string[]
   readonly decision?: { readonly id: string; readonly policyVersion: string }
+  /** Of the use now; absent where the policies were not asked. */
+  readonly risk?: Risk
 }
 
 /**
  * The decision at the moment of use, for every action of the grant and every link of its chain: whoever lost a right since, or
- * whatever rule came since, counts now (rule 10).
+ * whatever rule came since, counts now (rule 10). Without an address it is the one the grant is in use from.
  */
-export async function decideUse(tx: Tx, needs: AccessNeeds, facts: GrantFacts): Promise<UseDecision> {
+export async function decideUse(tx: Tx, needs: AccessNeeds, facts: GrantFacts, address?: string): Promise<UseDecision> {
   const { grant, target, account } = facts
   const request = await tx
     .selectFrom('accessRequest')
@@ -49,10 +51,14 @@ export async function decideUse(tx: Tx, needs: AccessNeeds, facts: GrantFacts): 
   }
   const gaps = gapsOf(asked, needs.clock.now())
   if (gaps.length > 0) return { reasons: gaps }
-  const { decisions, unknown } = await decideActions(tx, needs, asked, { channel: 'gateway', covers: true })
+  const { decisions, unknown, risk } = await decideActions(tx, needs, asked, {
+    channel: 'gateway',
+    covers: true,
+    address: address ?? (await addressOf(tx, grant.id)),
+  })
   if (unknown.length > 0) return { reasons: ['The catalog has an action of this grant no more.'] }
   const denied = decisions.filter((decision) => !decision.decision)
-  if (denied.length > 0) return { reasons: denied.flatMap((decision) => decision.reasons) }
+  if (denied.length > 0) return { reasons: denied.flatMap((decision) => decision.reasons), risk }
   const obligations = joinObligations(decisions.map((decision) => decision.obligations))
   const then = Owed.parse(request.obligations)
   const [first] = decisions
@@ -75,7 +81,21 @@ export async function decideUse(tx: Tx, needs: AccessNeeds, facts: GrantFacts): 
       ),
     ],
     ...(first && { decision: { id: first.id, policyVersion: first.policyVersion } }),
+    risk,
   }
+}
+
+/** Where the grant is in use from, for a decision that is made again while it is. */
+async function addressOf(tx: Tx, grantId: string): Promise<string | undefined> {
+  const use = await tx
+    .selectFrom('grantUse')
+    .select('address')
+    .where('grantId', '=', grantId)
+    .where('state', 'in', ['reserved', 'live'])
+    .orderBy('reservedAt', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return use?.address
 }
 
 /**

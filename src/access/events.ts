@@ -3,7 +3,7 @@ import { Reason } from '../identities/contract.ts'
 import { event, shown } from '../kernel/event.ts'
 import { Id } from '../kernel/ids.ts'
 import { Instant } from '../kernel/instant.ts'
-import { ActionName, EndReason, Owed, Sha256Hex, USE_REFUSALS } from './schemas.ts'
+import { ActionName, EndReason, Owed, RiskTold, Sha256Hex, USE_REFUSALS } from './schemas.ts'
 
 const Comment = Reason.nullable()
 const OptionalId = Id.nullable()
@@ -35,6 +35,7 @@ export const accessRequested = event('access.requested', 'Somebody asked for acc
   isPending: shown(z.boolean()),
   parserEnforced: Texts,
   reason: Comment,
+  risk: RiskTold,
 })
 export const accessRefused = event('access.refused', 'Access was asked for and not given.', {
   ...asked,
@@ -42,6 +43,7 @@ export const accessRefused = event('access.refused', 'Access was asked for and n
   decisionIds: Texts,
   reasons: Texts,
   reason: Comment,
+  risk: RiskTold,
 })
 export const accessApproved = event('access.approved', 'A person approved a request as it was shown to them.', {
   boundSha256: Sha256Hex,
@@ -67,6 +69,7 @@ export const grantMade = event('grant.made', 'A grant was made: from here on its
   recording: shown(z.string()),
   parserEnforced: Texts,
   expiresAt: Instant,
+  risk: RiskTold,
 })
 export const grantUsed = event('grant.used', 'A use of a grant was reserved.', {
   useId: Id,
@@ -75,12 +78,14 @@ export const grantUsed = event('grant.used', 'A use of a grant was reserved.', {
   address: shown(z.string()),
   isFirstUse: shown(z.boolean()),
   uses: Number,
+  risk: RiskTold.nullable(),
 })
 export const grantUseRefused = event('grant.use-refused', 'A use of a grant was refused.', {
   proofId: Id,
   address: shown(z.string()),
   code: shown(z.enum(USE_REFUSALS)),
   reasons: Texts,
+  risk: RiskTold.nullable().describe('null when the policies were not asked'),
 })
 export const grantUseReleased = event(
   'grant.use-released',

@@ -11,6 +11,7 @@ import { over } from './end.ts'
 import { reachAccess } from './fault-points.ts'
 import type { AccessNeeds } from './needs.ts'
 import { loadGrant } from './read.ts'
+import { riskTold } from './risk.ts'
 
 /** Core 3 and rule 2's bound: so long after its last heartbeat a kept-alive grant ends. */
 export const HEARTBEAT_LATE_SECONDS = 15
@@ -47,6 +48,7 @@ export async function makeGrant(tx: Tx, needs: AccessNeeds, permit: Permit, maki
       recording,
       parserEnforced: [...assessment.parserEnforced],
       expiresAt,
+      risk: riskTold(assessment.risk),
     },
   })
   await tx

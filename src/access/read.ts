@@ -79,7 +79,11 @@ export async function loadRequest(db: Db, id: string): Promise<AccessRequest | u
 }
 
 /** A request with what was said about it and what is missing, by the teams people are in now. */
-export async function loadRequestDetail(db: Db, teams: Teams, id: string): Promise<AccessRequestDetail | undefined> {
+export async function loadRequestDetail(
+  db: Db,
+  teams: Teams,
+  id: string,
+): Promise<Omit<AccessRequestDetail, 'risk'> | undefined> {
   const request = await loadRequest(db, id)
   if (!request) return undefined
   const spoken = await db

@@ -24,6 +24,7 @@ import { reachAccess } from './fault-points.ts'
 import { makeGrant } from './grant.ts'
 import type { AccessNeeds, Outcome } from './needs.ts'
 import { loadRequest } from './read.ts'
+import { riskShown, riskTold } from './risk.ts'
 
 /** A working day: who has not decided by then has gone home. */
 const PENDING_SECONDS = 8 * 3600
@@ -69,6 +70,7 @@ export async function requestAccess(
       isPending: !assessment.isFree,
       parserEnforced: [...assessment.parserEnforced],
       reason: asked.reason,
+      risk: riskTold(assessment.risk),
     },
   })
   await insertRequest(tx, needs, { id, asked, assessment, cause })
@@ -140,6 +142,7 @@ export async function previewAccess(
     ],
     owed: [...assessment.owed],
     missing: [...assessment.missing],
+    risk: riskShown(assessment.risk),
     obligations: owedOf(assessment.obligations),
     policies: [...assessment.policies],
     policyVersion: assessment.policyVersion,
@@ -233,6 +236,7 @@ async function recordRefusal(
       decisionIds: assessment.decisions.map((decision) => decision.id),
       reasons: [problem.message],
       reason: asked.reason,
+      risk: riskTold(assessment.risk),
     },
   })
 }

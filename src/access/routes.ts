@@ -5,6 +5,7 @@ import { notFound } from '../kernel/problem.ts'
 import { accountResource, loadAccount, loadTargetByName } from '../catalog/catalog.ts'
 import { identityResource } from '../identities/identities.ts'
 import { approveRequest, denyRequest, withdrawRequest } from './approve.ts'
+import { riskOfPending } from './as-asked.ts'
 import { knownIdentity } from './chain.ts'
 import * as contract from './contract.ts'
 import { finishGrant, over, revokeGrant } from './end.ts'
@@ -57,7 +58,7 @@ function requestRoutes(needs: AccessRouteNeeds): Route[] {
       run: async ({ params }) => {
         const detail = await loadRequestDetail(db, needs.teams, params.request)
         if (!detail) throw notFound('There is no such request.', { type: 'AccessRequest', id: params.request })
-        return detail
+        return { ...detail, risk: await riskOfPending(db, needs, params.request) }
       },
     }),
   ]

@@ -67,6 +67,39 @@ export const Owed = z
   .meta({ id: 'Owed', classification: 'public' })
 export type Owed = z.output<typeof Owed>
 
+const Share = shown(z.number().min(0).max(1))
+const Score = shown(z.int().min(0).max(100))
+const factor = {
+  name: Name,
+  weight: Share.describe('how much it can add at most'),
+  value: Share.nullable().describe('how much of that it adds; null: not known, so all of it at the high end'),
+}
+const risk = {
+  score: Score.describe('what policies and gates compare with: the high end'),
+  low: Score.describe('as if nothing unknown were bad'),
+  high: Score.describe('as if everything unknown were'),
+  model: z.object({ version: Name, sha256: Sha256Hex }).meta({ classification: 'public' }),
+}
+
+/** The risk of an act as entries keep it. */
+export const RiskTold = z
+  .object({ ...risk, factors: z.array(z.object(factor)).max(64).meta({ classification: 'public' }) })
+  .meta({ id: 'RiskTold', classification: 'public' })
+export type RiskTold = z.output<typeof RiskTold>
+
+/** The risk of an act as people read it, each factor with its fact. */
+export const RiskShown = z
+  .object({
+    ...risk,
+    factors: z
+      .array(z.object({ ...factor, fact: Sentence, source: Name, ageSeconds: Count.nullable() }))
+      .max(64)
+      .meta({ classification: 'public' }),
+    sentences: shown(z.array(Sentence)),
+  })
+  .meta({ id: 'Risk', classification: 'public' })
+export type RiskShown = z.output<typeof RiskShown>
+
 export const DeterminingPolicy = z
   .object({ id: Name, sha256: Sha256Hex })
   .meta({ id: 'DeterminingPolicy', classification: 'public' })
@@ -135,6 +168,7 @@ export type AccessRequest = z.output<typeof AccessRequest>
 /** A request as somebody who decides on it sees it. */
 export const AccessRequestDetail = AccessRequest.extend({
   approvals: z.array(Approval),
+  risk: RiskShown.nullable().describe('of acting now; null when the request is decided'),
   missing: shown(z.array(Sentence)).describe('ways to open the gate, shortest first; empty when it is open'),
 }).meta({ id: 'AccessRequestDetail' })
 export type AccessRequestDetail = z.output<typeof AccessRequestDetail>
@@ -215,6 +249,7 @@ export const Preview = z
     reasons: shown(z.array(Sentence)),
     owed: shown(z.array(Sentence)).describe('what the caller still has to bring'),
     missing: shown(z.array(Sentence)).describe('approvals, one way per line'),
+    risk: RiskShown,
     obligations: Owed,
     policies: z.array(DeterminingPolicy).meta({ classification: 'public' }),
     policyVersion: Name,

@@ -2,13 +2,23 @@ import { sql } from 'kysely'
 import type { Tx } from '../kernel/db.ts'
 import { newId } from '../kernel/random.ts'
 import { SYSTEM } from '../ledger/ledger.ts'
+import type { Risk } from '../policy/policy.ts'
 import { placeOf } from './address.ts'
-import { grantUseBegun, grantUseClosed, grantUsed, grantUseRefused, grantUseReleased, useRefused } from './contract.ts'
+import {
+  grantUseBegun,
+  grantUseClosed,
+  grantUsed,
+  grantUseRefused,
+  grantUseReleased,
+  useRefused,
+  type RiskTold,
+} from './contract.ts'
 import { decideUse } from './decide-use.ts'
 import { endGrant, type EndedGrant } from './end.ts'
 import { reachAccess } from './fault-points.ts'
 import type { AccessNeeds, EndNeeds, Outcome } from './needs.ts'
 import { refusalOfGrant, refusalOfProof, type GrantFacts, type UseRefusal } from './proof.ts'
+import { riskTold } from './risk.ts'
 
 /*
  * Who locks more than one row of a grant locks in this order, here and in every folder above: the grant, then its use, its proof or its
@@ -47,10 +57,14 @@ export async function useGrant(tx: Tx, needs: AccessNeeds, using: Using): Promis
     refusalOfProof(proof, address, now) ??
     (open >= grant.maxConnections ? tooMany(grant.maxConnections) : undefined)
   if (refusal) return refuse(tx, needs, using, { refusal, reasons: [refusal.sentence] })
-  const decided = await decideUse(tx, needs, facts)
+  const decided = await decideUse(tx, needs, facts, address)
   if (decided.reasons.length > 0) {
     const sentence = `The policies do not permit this use now. ${decided.reasons.join(' ')}`
-    return refuse(tx, needs, using, { refusal: { code: 'not-now', sentence }, reasons: decided.reasons })
+    return refuse(tx, needs, using, {
+      refusal: { code: 'not-now', sentence },
+      reasons: decided.reasons,
+      risk: decided.risk,
+    })
   }
   const id = newId(needs.clock, needs.random)
   const isFirstUse = proof.firstUsedAt === null
@@ -59,7 +73,7 @@ export async function useGrant(tx: Tx, needs: AccessNeeds, using: Using): Promis
     ...actOf(facts),
     ...(decided.decision && { decision: decided.decision }),
     outcome: 'announced',
-    facts: { useId: id, proofId: proof.id, proofKind: proof.kind, address, isFirstUse, uses: grant.uses + 1 },
+    facts: factsOfUse({ id, proof, address, uses: grant.uses + 1, risk: decided.risk }),
   })
   await take(tx, {
     grantId: grant.id,
@@ -84,6 +98,18 @@ export async function useGrant(tx: Tx, needs: AccessNeeds, using: Using): Promis
     .execute()
   await reachAccess('access.use-reserved')
   return { kind: 'done', value: { id, grantId: grant.id, expiresAt: grant.expiresAt } }
+}
+
+function factsOfUse(use: {
+  readonly id: string
+  readonly proof: { readonly id: string; readonly kind: 'ticket' | 'key'; readonly firstUsedAt: Date | null }
+  readonly address: string
+  readonly uses: number
+  readonly risk: Risk | undefined
+}) {
+  const { id, proof, address, uses, risk } = use
+  const isFirstUse = proof.firstUsedAt === null
+  return { useId: id, proofId: proof.id, proofKind: proof.kind, address, isFirstUse, uses, risk: toldOr(risk) }
 }
 
 /** The counted use and, at its first use, the proof: both rows are locked and were looked at, and still the row count decides. */
@@ -272,16 +298,26 @@ async function refuse(
   tx: Tx,
   needs: AccessNeeds,
   using: Using,
-  refused: { readonly refusal: UseRefusal; readonly reasons: readonly string[] },
+  refused: { readonly refusal: UseRefusal; readonly reasons: readonly string[]; readonly risk?: Risk | undefined },
 ): Promise<Outcome<Use>> {
   const { code, sentence } = refused.refusal
   await needs.ledger.record(tx, {
     event: grantUseRefused,
     ...actOf(using.facts),
     outcome: 'refused',
-    facts: { proofId: using.facts.proofId, address: using.address, code, reasons: [...refused.reasons] },
+    facts: {
+      proofId: using.facts.proofId,
+      address: using.address,
+      code,
+      reasons: [...refused.reasons],
+      risk: toldOr(refused.risk),
+    },
   })
   return { kind: 'refused', problem: useRefused(sentence, { code }) }
+}
+
+function toldOr(risk: Risk | undefined): RiskTold | null {
+  return risk ? riskTold(risk) : null
 }
 
 function tooMany(max: number): UseRefusal {

@@ -9,6 +9,7 @@ import { isBootstrap, principalEntities, type Proof, type Teams } from '../ident
 import { decide, permitFrom, type Decision } from './decide.ts'
 import type { LiveEngine } from './live-engine.ts'
 import { noEvidence, type Evidence, type Obligations } from './obligations.ts'
+import type { RiskModel } from './risk/model.ts'
 
 /** A question as an enforcement point asks it: identities by id, the resource with its facts. */
 type Asked<A extends string> = {
@@ -35,6 +36,8 @@ export type DecisionPoint = {
   permit<A extends string>(db: Db, asked: Asked<A>, evidence?: Partial<Evidence>): Promise<Permit<A>>
   /** Names the policies that decide now; a permit of another epoch is not for now. */
   epoch(): string
+  /** The weights of the version that decides now. */
+  riskModel(): RiskModel
 }
 
 export type DecisionNeeds = {
@@ -65,6 +68,7 @@ export function openDecisionPoint(needs: DecisionNeeds): DecisionPoint {
       })
     },
     epoch: () => needs.engine.current().set.sha256,
+    riskModel: () => needs.engine.current().set.risk,
   }
   return point
 }

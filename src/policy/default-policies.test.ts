@@ -3,6 +3,7 @@ import { after, test } from 'node:test'
 import { join } from 'node:path'
 import { printApproval } from './approval-grammar.ts'
 import { decide } from './decide.ts'
+import { ON_OPERATIONS, ON_TARGETS } from './default-policies.fixture.ts'
 import { linkTo, type Entity, type PolicyValue } from './entity.ts'
 import { openCedarEngine } from './evaluate.ts'
 import { loadPolicySet } from './policy-set.ts'
@@ -170,127 +171,9 @@ const CIRCUMSTANCES: Record<string, Attributes> = {
   bootstrap: { bootstrap: true },
   'break-glass': { requestKind: 'break-glass' },
   urgent: { requestKind: 'urgent' },
+  'risk 74': { risk: { score: 74, low: 40, high: 74, factors: ['target-tier'] } },
+  'risk 75': { risk: { score: 75, low: 40, high: 75, factors: ['target-tier'] } },
 }
-
-// claim | subject, and after > whom it acts for | action | resource | circumstances | answer and determining policies
-const ON_TARGETS = `
-nothing stands in production, not even reading | ann | postgres.read | prod | | no
-nor does membership of the owner team | dora | postgres.read | prod | | no
-nor is the founder special on targets | founder | postgres.superuser | prod | | no
-nor is the account a way around the target | ann | postgres.write | account | | no
-a person reads production for a purpose | ann | postgres.read | prod | purpose | yes person-reads-production
-listening is reading | ann | postgres.listen | account | purpose | yes person-reads-production
-a purpose that is not approved is none | ann | postgres.read | prod | purpose not approved | no
-a purpose that does not cover it is none | ann | postgres.read | prod | purpose elsewhere | no
-staging needs a purpose too | ann | postgres.read | staging | | no
-staging is read with one | ann | postgres.read | staging | purpose | yes person-reads-outside-production
-staging is changed without approval | ann | postgres.schema | staging | purpose | yes person-changes-outside-production
-production is changed under approval | ann | postgres.write | prod | purpose | yes person-changes-production
-and administered under approval | ann | postgres.superuser | account | purpose | yes person-changes-production
-running programs is administering | ann | postgres.program | prod | purpose | yes person-changes-production
-a ticket and a window are no purpose | ann | postgres.write | prod | ticket, window | no
-a freeze stops people | ann | postgres.write | prod | purpose, freeze | no forbid-change-in-freeze
-a freeze stops workloads | pipeline | postgres.schema | prod | purpose, ticket, window, freeze | no forbid-change-in-freeze
-a freeze does not stop reading | ann | postgres.read | prod | purpose, freeze | yes person-reads-production
-a suspended person does nothing | ann suspended | postgres.read | prod | purpose | no forbid-inactive
-nor a retired one | ann retired | postgres.read | staging | purpose | no forbid-inactive
-nor a workload only discovered | pipeline discovered | postgres.read | prod | purpose | no forbid-inactive
-a pipeline migrates | pipeline | postgres.schema | prod | purpose, ticket, window | yes workload-changes-production
-and administers | pipeline | postgres.privilege | prod | purpose, ticket, window | yes workload-changes-production
-but not at tier 0 | pipeline | postgres.superuser | tier0 | purpose, ticket, window | no
-not without a ticket | pipeline | postgres.schema | prod | purpose, window | no
-not without a window | pipeline | postgres.schema | prod | purpose, ticket | no
-not in a shut window | pipeline | postgres.schema | prod | purpose, ticket, window shut | no
-not without a purpose | pipeline | postgres.schema | prod | ticket, window | no
-not with a bare token | pipeline by token | postgres.schema | prod | purpose, ticket, window | no
-not even reading with a bare token | pipeline by token | postgres.read | prod | purpose | no
-a bound token is a proof | pipeline by bound token | postgres.read | prod | purpose | yes workload-reads-production
-nobody answers for it | pipeline ownerless | postgres.read | prod | purpose | no forbid-ownerless-workload
-nobody ever did | device ownerless | postgres.read | staging | purpose | no forbid-ownerless-machine
-a suggested owner is not enough in production | pipeline half-owned | postgres.read | prod | purpose | no
-a staging workload stays out | pipeline of staging | postgres.read | prod | purpose | no forbid-other-environment
-a workload acts in staging | pipeline of staging | postgres.schema | staging | purpose | yes workload-acts-outside-production
-a machine reads | device | postgres.read | prod | purpose | yes machine-reads
-a machine does not change | device | postgres.write | prod | purpose, ticket, window | no
-a person on the path of workloads | ann by spiffe | postgres.read | prod | purpose | no forbid-person-as-machine
-a person governed as a service | ann as service | postgres.read | prod | purpose | no forbid-person-as-machine
-a workload governed as a person | pipeline as person | postgres.read | prod | purpose | no forbid-workload-as-person
-a machine with a passkey | device by passkey | postgres.read | prod | purpose | no forbid-machine-as-person
-an agent governed as a service | bot as service > ann | postgres.read | prod | purpose | no forbid-agent-as-person
-an agent for nobody | bot | postgres.read | prod | purpose | no
-an agent for a person | bot > ann | postgres.read | prod | purpose | yes agent-reads-production person-reads-production
-an agent for a suspended person | bot > ann suspended | postgres.read | prod | purpose | no forbid-inactive
-an agent for a workload | bot > pipeline | postgres.read | prod | purpose | no
-an agent without an owner | bot ownerless > ann | postgres.read | prod | purpose | no forbid-ownerless-agent
-an agent changes | bot > ann | postgres.write | prod | purpose, ticket | yes agent-changes-production person-changes-production
-an agent never administers | bot > ann | postgres.superuser | prod | purpose, ticket, window | no
-an agent reads staging | bot > ann | postgres.read | staging | purpose | yes agent-acts-outside-production person-reads-outside-production
-break-glass on its path | glass | postgres.superuser | prod | break-glass, freeze | yes break-glass
-break-glass on the ordinary path | glass | postgres.read | prod | purpose | no forbid-break-glass-on-ordinary-path
-a person on the path of break-glass | ann | postgres.read | prod | purpose, break-glass | no forbid-break-glass-by-others
-automation on that path | pipeline | postgres.read | prod | purpose, break-glass | no forbid-break-glass-by-others
-an unknown kind of request | ann | postgres.read | prod | purpose, urgent | no`
-const ON_OPERATIONS = `
-a person reads the inventory | ann | target.read | prod | | yes person-reads-records
-a workload does not | pipeline | target.read | prod | | no
-a workload reads its own grant | pipeline | grant.read | grant of pipeline | | yes identity-reads-own-records
-and no other | pipeline | grant.read | grant | | no
-and itself | pipeline | identity.read | pipelineRecord | | yes identity-reads-own-records
-a suspended person reads nothing | ann suspended | target.read | prod | | no forbid-inactive
-recordings are not for everybody | ann | session.play | session | | no
-nor for the owner team | dora | session.play | session | | no
-nor for administrators | admin | ledger.export | ledger | | no
-auditors export the ledger | auditor | ledger.export | ledger | | yes evidence-is-read-by-its-keepers
-security opens the values of a recording | guard | session.reveal | session | | yes security-reveals-values
-security follows a session | guard | session.follow | session | | yes evidence-is-read-by-its-keepers
-auditors stop nothing | auditor | grant.revoke | grant | | no
-anyone asks | pipeline | access.request | prod | | yes anyone-asks
-anyone registers a purpose | ann | purpose.propose | installation | | yes anyone-asks
-the ownerless do not ask | pipeline ownerless | access.request | prod | | no forbid-ownerless-workload
-the subject uses its grant | ann | ticket.issue | grant | | yes own-grants-are-used-by-their-subject
-nobody else uses it | dora | ticket.issue | grant | | no
-not even the founder | founder | ticket.issue | grant | | no
-the requester withdraws | dora | access.withdraw | request by dora | | yes requester-withdraws
-the owner team approves | dora | access.approve | request | | yes approver-decides
-others do not | admin | access.approve | request | | no
-nobody approves their own request | dora | access.approve | request by dora | | no forbid-deciding-own-request
-nor what is about them | dora | access.approve | request about dora | | no forbid-deciding-own-request
-nor what an agent does for them | dora | access.approve | request for dora | | no forbid-deciding-own-request
-a workload approves nothing | workload of payments | access.approve | request | | no
-an agent approves nothing for an approver | agent of payments > dora | access.approve | request | | no
-who owns the targets approves the purpose | dora | purpose.approve | purpose | | yes owner-team-approves-purpose
-not who registered it | dora | purpose.approve | purpose of dora | | no forbid-approving-own-purpose
-alone, the founder does | founder | purpose.approve | purpose of founder | bootstrap | yes founder-approves-purpose
-but not once there are two | founder | purpose.approve | purpose of founder | | no forbid-approving-own-purpose
-security revokes | guard | grant.revoke | grant | | yes guardians-stop
-the owner team revokes | dora | grant.revoke | grant | | yes owner-team-stops
-the subject revokes | ann | grant.revoke | grant | | yes subject-stops-own
-the person behind an agent ends its session | ann | session.end | session of bot for ann | | yes subject-stops-own
-a stranger does not | auditor | session.end | session | | no
-a freeze does not hinder stopping | guard | identity.suspend | annRecord | freeze | yes guardians-stop
-a stranger does not suspend | ann | identity.suspend | pipelineRecord | | no
-the founder enrols | founder | identity.register | installation | | yes administrators-create-identities
-a person does not | ann | identity.register | installation | | no
-an administrator assigns an owner | admin | identity.assign-owner | pipelineRecord | | yes administrators-manage-identities
-an administrator does not manage themselves | ann as administrator | identity.update | annRecord | | no
-the owner team manages its workload | dora | identity.update | pipelineRecord | | yes owner-team-manages-its-machines
-whom it is suggested to accepts | ann | identity.attest-owner | job suggested to ann | | yes suggested-owner-attests
-nobody else does | admin | identity.attest-owner | job suggested to ann | | no
-and not who suggested it | ann | identity.attest-owner | job suggested by ann | | no
-a first credential | admin | token.issue | newcomer | | yes first-credential
-one's own | ann | token.issue | annRecord | | yes own-credential
-a workload does not renew itself | pipeline | token.issue | pipelineRecord | | no
-another person's takes approval | admin | token.issue | annRecord | | yes credential-of-another-person
-security does not take it alone | guard | token.issue | annRecord | | no
-the owner team renews its workload's | dora | token.issue | pipelineRecord | | yes credential-of-a-machine
-administrators register targets | admin | target.register | installation | | yes administrators-register
-not anyone | dora | target.register | installation | | no
-the owner team registers accounts | dora | account.register | prod | | yes owner-team-registers-accounts
-a target is changed under approval | dora | target.update | prod | | yes target-changes-are-approved
-even by the founder | founder | target.update | prod | | yes target-changes-are-approved
-but at first, alone | founder | target.update | prod | bootstrap | yes founder-changes-targets-alone
-break-glass administers nothing | glass of administrators | identity.register | installation | | no forbid-break-glass-operations
-break-glass asks | glass | access.request | prod | | yes anyone-asks`
 
 function named<Value>(all: Record<string, Value>, name: string): Value {
   const value = all[name]

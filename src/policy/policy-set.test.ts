@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -259,4 +259,23 @@ test('a version that was put away answers no more, even when its name lives on i
     { policy: null, message: 'This version of the policies has been put away.' },
   ])
   live[Symbol.dispose]()
+})
+
+test('weights of a folder are part of its version, and weights that are not valid load nothing', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'reeve-'))
+  t.after(() => rm(folder, { recursive: true }))
+  await cp(join(import.meta.dirname, '..', '..', 'policies'), folder, { recursive: true })
+  const shipped = await loadPolicySet(folder)
+  const { sha256: _hash, ...weights } = shipped.risk
+  const put = (text: string) => writeFile(join(folder, 'risk.json'), text)
+
+  await put(JSON.stringify({ ...weights, version: 'ours' }))
+  const ours = await loadPolicySet(folder)
+
+  assert.equal(ours.risk.version, 'ours')
+  assert.notEqual(ours.sha256, shipped.sha256)
+  await put(JSON.stringify({ ...weights, weights: { ...weights.weights, time: 2 } }))
+  await assert.rejects(loadPolicySet(folder), /risk model is not valid\. weights\.time/)
+  await put('{')
+  await assert.rejects(loadPolicySet(folder), /risk\.json is not JSON/)
 })

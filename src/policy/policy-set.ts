@@ -6,6 +6,7 @@ import { sha256 } from '../kernel/crypto.ts'
 import { problem } from '../kernel/problem.ts'
 import { readAnnotations } from './annotations.ts'
 import type { Obligations } from './obligations.ts'
+import { riskModelFrom, riskModelInvalid, SHIPPED_RISK_MODEL, type RiskModel } from './risk/model.ts'
 import { ActionDeclaration, buildSchema, type PolicySchema } from './schema.ts'
 import { positionOf, splitPolicies, type PolicyFile, type PolicySource } from './source.ts'
 
@@ -33,6 +34,8 @@ export type PolicySet = {
   readonly sha256: string
   readonly schema: PolicySchema
   readonly policies: ReadonlyMap<string, Policy>
+  /** The weights of the risk that its policies are told of. */
+  readonly risk: RiskModel
   /** What the validator finds odd but legal, such as a policy that can never match. */
   readonly warnings: readonly string[]
 }
@@ -54,19 +57,41 @@ export const policySetInvalid = problem('policy-set-invalid', 422, 'The policy s
   faults: z.array(Fault).max(MAX_FAULTS),
 })
 
-/** The files of a folder of policies: `*.cedar`, `schema.cedarschema`, and `actions.json` for Reeve's own operations. */
+/**
+ * The files of a folder of policies: `*.cedar`, `schema.cedarschema`, `actions.json` for Reeve's own operations, and
+ * `risk.json` where its weights are not the shipped ones.
+ */
 const SCHEMA_FILE = 'schema.cedarschema'
 export const ACTIONS_FILE = 'actions.json'
+const RISK_FILE = 'risk.json'
 
 /** Reads and checks a folder of policies. `actions` are those the folder does not declare: the catalog's. */
 export async function loadPolicySet(folder: string, actions: readonly ActionDeclaration[] = []): Promise<PolicySet> {
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.cedar')).sort()
+  const listed = await readdir(folder)
+  const names = listed.filter((name) => name.endsWith('.cedar')).sort()
   const files = await Promise.all(
     names.map(async (name) => ({ name, text: await readFile(join(folder, name), 'utf8') })),
   )
   const own = await readActions(join(folder, ACTIONS_FILE))
   const schema = buildSchema(await readFile(join(folder, SCHEMA_FILE), 'utf8'), [...own, ...actions])
-  return buildPolicySet(files, schema)
+  const risk = listed.includes(RISK_FILE) ? await readRiskModel(join(folder, RISK_FILE)) : SHIPPED_RISK_MODEL
+  return buildPolicySet(files, schema, risk)
+}
+
+async function readRiskModel(path: string): Promise<RiskModel> {
+  return readRiskModelText(await readFile(path, 'utf8'))
+}
+
+/** The weights that the text of a risk.json has. Throws `riskModelInvalid`. */
+export function readRiskModelText(text: string): RiskModel {
+  try {
+    return riskModelFrom(JSON.parse(text))
+  } catch (error) {
+    // Text that is no JSON is refused in the same words as a model that is not valid.
+    throw error instanceof SyntaxError
+      ? riskModelInvalid(`${RISK_FILE} is not JSON.`, { faults: ['it is not JSON'] })
+      : error
+  }
 }
 
 /** The actions a file declares: an object of name to groups and types. */
@@ -78,7 +103,11 @@ export async function readActions(path: string): Promise<ActionDeclaration[]> {
 }
 
 /** Parses and validates every policy; throws `policySetInvalid` with each fault's file, policy and position. */
-export function buildPolicySet(files: readonly PolicyFile[], schema: PolicySchema): PolicySet {
+export function buildPolicySet(
+  files: readonly PolicyFile[],
+  schema: PolicySchema,
+  risk: RiskModel = SHIPPED_RISK_MODEL,
+): PolicySet {
   const faults: Fault[] = []
   const policies = new Map<string, Policy>()
   const sources = new Map<string, PolicySource>()
@@ -95,8 +124,8 @@ export function buildPolicySet(files: readonly PolicyFile[], schema: PolicySchem
   const warnings = validateAgainst(schema, policies, sources, faults)
   refuseIfAny(faults)
   const lines = [...policies.values()].map((policy) => `${policy.id} ${policy.sha256}\n`).sort()
-  const hash = sha256(`schema ${schema.sha256}\n${lines.join('')}`).toString('hex')
-  return { sha256: hash, schema, policies, warnings }
+  const hash = sha256(`schema ${schema.sha256}\nrisk ${risk.sha256}\n${lines.join('')}`).toString('hex')
+  return { sha256: hash, schema, policies, risk, warnings }
 }
 
 function refuseIfAny(faults: readonly Fault[]): void {
