@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, rename } from 'node:fs/promises'
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { NOTE_MAX_BYTES } from './tree/note.ts'
 
@@ -12,14 +12,22 @@ export async function readOutside(file: string): Promise<string | undefined> {
   return text
 }
 
-/** Replaces it in one step that survives a crash: a new file, synced, takes the old one's name, and the folder is synced. */
-export async function writeOutside(file: string, note: string): Promise<void> {
+/**
+ * Replaces it in one step that survives a crash: a new file, synced, takes the old one's name, and the folder is synced. `writer` is one per
+ * process: a node that is about to lose the lock and the one that took it may write to the same folder, each a file of its own.
+ */
+export async function writeOutside(file: string, note: string, writer: string): Promise<void> {
   await mkdir(dirname(file), { recursive: true, mode: 0o700 })
-  const fresh = `${file}.new`
-  await using written = await open(fresh, 'w', 0o600)
-  await written.writeFile(note)
-  await written.sync()
-  await rename(fresh, file)
+  const fresh = `${file}.${writer}.new`
+  try {
+    await using written = await open(fresh, 'w', 0o600)
+    await written.writeFile(note)
+    await written.sync()
+    await rename(fresh, file)
+  } catch (error) {
+    await rm(fresh, { force: true })
+    throw error
+  }
   await using folder = await open(dirname(file), 'r')
   await folder.sync()
 }

@@ -56,6 +56,8 @@ export function openSequencer(options: SequencerOptions): Sequencer {
 class Loop implements Sequencer {
   readonly #options: SequencerOptions
   readonly #stop = new AbortController()
+  /** Names this process among those that share a folder; process numbers repeat where each node has a container of its own. */
+  readonly #writer: string
   readonly #done: Promise<void>
   #isSigning = false
   #isWoken = false
@@ -63,6 +65,7 @@ class Loop implements Sequencer {
 
   constructor(options: SequencerOptions) {
     this.#options = options
+    this.#writer = options.random.bytes(8).toString('hex')
     this.#done = this.#run()
   }
 
@@ -145,7 +148,7 @@ class Loop implements Sequencer {
 
   async #keep(log: SigningLog, signed: { size: number; note: string }): Promise<void> {
     await reachLedger('sequencer.committed')
-    await writeOutside(this.#options.checkpointFile, signed.note)
+    await writeOutside(this.#options.checkpointFile, signed.note, this.#writer)
     await reachLedger('sequencer.kept')
     this.#options.onSigned?.({ log, size: signed.size, note: signed.note })
   }
