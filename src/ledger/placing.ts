@@ -154,14 +154,20 @@ async function removePending(tx: Tx, waiting: readonly Waiting[]): Promise<void>
   if (numAffectedRows !== BigInt(waiting.length)) throw new Error('somebody else took entries that wait for their leaf')
 }
 
-/** The leaves of a segment; each stands behind its length. Throws when it does not hold `size` of them. */
+/** A stored segment does not hold the observations that it says: somebody changed it. */
+export class SegmentBroken extends Error {
+  override readonly name = 'SegmentBroken'
+}
+
+/** The leaves of a segment; each stands behind its length. Throws `SegmentBroken` when it does not hold `size` of them. */
 export function splitBodies(bodies: Buffer, size: number): Buffer[] {
   const leaves: Buffer[] = []
   for (let at = 0; at < bodies.length;) {
-    const end = at + 2 + bodies.readUInt16BE(at)
+    const end = at + 2 + (at + 2 > bodies.length ? Number.POSITIVE_INFINITY : bodies.readUInt16BE(at))
+    if (end > bodies.length) throw new SegmentBroken('a segment ends inside an observation')
     leaves.push(bodies.subarray(at + 2, end))
     at = end
   }
-  if (leaves.length !== size) throw new Error('a segment does not hold the observations that it says')
+  if (leaves.length !== size) throw new SegmentBroken('a segment does not hold the observations that it says')
   return leaves
 }

@@ -15,7 +15,7 @@ import {
   verified,
 } from '../../test/support/ledger.ts'
 import { openDatabase, transact } from '../kernel/db.ts'
-import { silentLog } from '../kernel/log.ts'
+import { openLog, silentLog } from '../kernel/log.ts'
 
 test('causes and observations get one place each in a tree that verifies', async (t) => {
   const database = await freshDatabase(t)
@@ -171,6 +171,42 @@ test('a tree whose tiles were changed is never signed again', async (t) => {
 
   assert.equal((await verified(database.db)).report.ok, false)
 })
+
+for (const [what, attack] of [
+  [
+    'edited',
+    `update ledger_entry set leaf = convert_to(replace(convert_from(leaf, 'UTF8'), '"count":0', '"count":7'), 'UTF8')`,
+  ],
+  ['removed', `delete from ledger_entry where id = (select min(id) from ledger_entry)`],
+  ['edited in a segment', `update ledger_segment set bodies = set_byte(bodies, 40, 1 + get_byte(bodies, 40))`],
+  ['cut off in a segment', `update ledger_segment set bodies = substr(bodies, 1, 41)`],
+] as const) {
+  test(`an entry that was ${what} while nobody signed is found before anything more is signed over it`, async (t) => {
+    const database = await freshDatabase(t)
+    const file = outsideFile(t)
+    const first = openTestSequencer(t, database.server, file)
+    const { ledger } = await openTestLedger(t, database)
+    await transact(database.db, (tx) => ledger.record(tx, seen('cause', 0)))
+    await ledger.observe(seen('seen', 1))
+    await allPlaced(database.db)
+    await first[Symbol.asyncDispose]()
+    const dba = await rawClient(t, database.owner)
+    await dba.query('set session_replication_role = replica')
+
+    await dba.query(attack)
+    await transact(database.db, (tx) => ledger.record(tx, seen('cause', 2)))
+    const errors: string[] = []
+    openTestSequencer(t, database.server, file, { log: openLog('error', { write: (line) => void errors.push(line) }) })
+    await until(() => keptIn(file)[0] === 'log.test/ledger/2')
+
+    const last = await database.db.selectFrom('ledgerCheckpoint').select('size').where('logId', '=', 1).execute()
+    assert.ok(
+      last.every(({ size }) => size <= 2),
+      'the old log was signed no further',
+    )
+    assert.match(errors.join(''), /an entry from 0 to 1 is not the one that was signed/)
+  })
+}
 
 test('random concurrent causes and observations stand in the tree exactly once', { timeout: 120_000 }, async (t) => {
   const database = await freshDatabase(t)
