@@ -11,6 +11,7 @@ import type { EventKind } from './kernel/event.ts'
 import type { Operation } from './kernel/operation.ts'
 import { ledgerOperations } from './ledger/contract.ts'
 import { ledgerContinued, personalRevealed } from './ledger/events.ts'
+import { policyOperations } from './policy/contract.ts'
 import { policyEvents } from './policy/events.ts'
 import { sessionOperations } from './sessions/contract.ts'
 import { sessionEvents } from './sessions/events.ts'
@@ -22,6 +23,7 @@ export const operations: readonly Operation[] = [
   ...credentialOperations,
   ...sessionOperations,
   ...ledgerOperations,
+  ...policyOperations,
 ]
 
 export const events: readonly EventKind[] = [

@@ -19,6 +19,7 @@ import { openMetrics, type Metrics } from './kernel/metrics.ts'
 import { systemRandom } from './kernel/random.ts'
 import { Secret } from './kernel/secret.ts'
 import { openStop, type Stop } from './kernel/stop.ts'
+import { METADATA_PATH, metadataOf } from './policy/policy.ts'
 import { openDomains, type Domains } from './server/domains.ts'
 import { openDoors } from './server/doors.ts'
 import { openGround, type Ground } from './server/ground.ts'
@@ -138,6 +139,7 @@ function apiOptions(parts: ApiParts): Parameters<typeof openApi>[0] {
       ...apiDocuments(operations, VERSION),
       [INSTALLATION_PATH]: installation,
     },
+    wellKnown: { [METADATA_PATH]: (origin) => metadataOf(origin, config.authzen) },
     idempotency: openIdempotency(ground.db, ground),
     clock: ground.clock,
     random: systemRandom,

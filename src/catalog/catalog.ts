@@ -6,9 +6,9 @@
  */
 export { claimAccount, registerAccount, retireAccount } from './accounts.ts'
 export { loadActions, syncActions } from './actions.ts'
-export { accountResource } from './entities.ts'
+export { accountResource, purposeResource, targetResource } from './entities.ts'
 export { catalogEvents } from './events.ts'
-export { findPurpose, purposeCovers } from './purpose-records.ts'
+export { findPurpose, listPurposes, purposeCovers } from './purpose-records.ts'
 export { approvePurpose, endPurpose, proposePurpose } from './purposes.ts'
 export {
   findTarget,

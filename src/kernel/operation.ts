@@ -19,6 +19,10 @@ export type Operation<
   readonly id: Name
   readonly method: 'GET' | 'POST' | 'PATCH' | 'PUT' | 'DELETE'
   readonly path: string
+  /** Of a path that a standard names: which, and where in it. All others stand under `/v1`. */
+  readonly standard?: string
+  /** `read` by POST: a question too long for a path. It changes nothing, so no answer of it is kept under an Idempotency-Key. */
+  readonly effect: 'read' | 'write'
   readonly summary: string
   readonly function: DecidingFunction
   /** Type of the resource that the decision is about: `Grant`, `Target`, `Installation` … */
@@ -50,7 +54,7 @@ type Declared<
 > = {
   id: N
   method: Operation['method']
-  path: `/v1/${string}`
+  effect?: Operation['effect']
   summary: string
   function: DecidingFunction
   resource: string
@@ -65,7 +69,7 @@ type Declared<
   mediaType?: string
   caching?: Operation['caching']
   rate?: Operation['rate']
-}
+} & ({ path: `/v1/${string}`; standard?: never } | { path: `/${string}`; standard: string })
 
 const nothing = z.object({})
 
@@ -91,6 +95,7 @@ export function operation<
     caller: 'identity',
     status: 200,
     answer: 'json',
+    effect: declared.method === 'GET' ? 'read' : 'write',
     mediaType: MEDIA_TYPES[declared.answer ?? 'json'],
     caching: 'none',
     rate: declared.caller === 'none' ? 'tight' : 'ordinary',

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
+import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto'
 import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { Secret } from './secret.ts'
@@ -8,6 +8,8 @@ export type Seal = {
   seal(value: Secret<Buffer> | Secret, place: string): Buffer
   /** Throws a `SealBroken` when the value was moved, changed or sealed under another root key. */
   open(sealed: Buffer, place: string): Secret<Buffer>
+  /** Keyed per installation (rule 12): the same text has the same fingerprint here, and nobody else can guess it. 128 bits, hexadecimal. */
+  fingerprint(text: string): string
 }
 
 /** A sealed value that does not open: the wrong root key, a row that was tampered with, or a value moved from another row. */
@@ -39,6 +41,8 @@ export function sealUnder(rootKey: Secret<Buffer>): Seal {
       const recordKey = decrypt(rootKey.reveal(), sealed.subarray(1, 1 + WRAPPED_BYTES), `key:${place}`)
       return new Secret(decrypt(recordKey, sealed.subarray(1 + WRAPPED_BYTES), place))
     },
+    fingerprint: (text) =>
+      createHmac('sha256', rootKey.reveal()).update(`fingerprint:${text}`, 'utf8').digest('hex').slice(0, 32),
   }
 }
 

@@ -7,6 +7,7 @@
 export { openAppender } from './appender.ts'
 export { destroySubjectKey } from './erasure.ts'
 export { openLedger, SYSTEM, type Actor, type Fact, type Ledger } from './entry.ts'
+export { observationsOf, type Observation } from './observations.ts'
 export { ledgerRoutes } from './routes.ts'
 export { openSequencer, type Sequencer } from './sequencer.ts'
 export { settle } from './settle.ts'

@@ -5,9 +5,10 @@ import type { Resource } from '../kernel/http/route.ts'
 import type { EntityRef, Permit } from '../kernel/permit.ts'
 import { notPermitted } from '../kernel/problem.ts'
 import { newId, type Random } from '../kernel/random.ts'
-import { isBootstrap, principalEntities, type Proof, type Teams } from '../identities/identities.ts'
+import { actorOf, isBootstrap, principalEntities, type Proof, type Teams } from '../identities/identities.ts'
 import { decide, permitFrom, type Decision } from './decide.ts'
 import type { LiveEngine } from './live-engine.ts'
+import type { Observed } from './observed.ts'
 import { noEvidence, type Evidence, type Obligations } from './obligations.ts'
 import type { RiskModel } from './risk/model.ts'
 
@@ -45,6 +46,8 @@ export type DecisionNeeds = {
   readonly teams: Teams
   readonly clock: Clock
   readonly random: Random
+  /** Told of every decision about a privileged act. */
+  readonly observe?: (observed: Observed) => void
 }
 
 export function openDecisionPoint(needs: DecisionNeeds): DecisionPoint {
@@ -54,7 +57,11 @@ export function openDecisionPoint(needs: DecisionNeeds): DecisionPoint {
     },
     async decideEach(db, { actions, ...asked }) {
       const slice = await sliceOf(db, needs, asked)
-      return actions.map(({ name, floor }) => answer(needs, slice, { ...asked, action: name, floor }))
+      return actions.map(({ name, floor }) => {
+        const decision = answer(needs, slice, { ...asked, action: name, floor })
+        needs.observe?.(observedOf(slice, asked, decision))
+        return decision
+      })
     },
     async permit(db, asked, evidence = {}) {
       const decision = await point.decide(db, asked)
@@ -89,7 +96,27 @@ async function sliceOf(
   }
 }
 
-function answer<A extends string>(needs: DecisionNeeds, { entities, bootstrap }: Slice, asked: Asked<A>): Decision<A> {
+/** A decision about a privileged act with its question. */
+function observedOf(slice: Slice, asked: Omit<AskedEach, 'actions'>, decision: Decision): Observed {
+  const links = [asked.subject, ...(asked.onBehalfOf ?? [])]
+  return {
+    decision,
+    via: 'access',
+    // What is owed is for access to settle, with approvals and grants that have entries of their own.
+    decided: decision.decision ? 'permit' : 'deny',
+    actor: actorOf(asked.subject),
+    chain: links.map(({ type, id, proof }) => ({ type, id, proof, isRecord: true })),
+    resource: { ...ref(asked.resource), isRecord: true },
+    context: contextOf(slice, asked),
+    entities: slice.entities,
+  }
+}
+
+function contextOf({ bootstrap }: Slice, { context }: Pick<Asked<string>, 'context'>): Record<string, PolicyValue> {
+  return { ...ORDINARY, bootstrap, ...context }
+}
+
+function answer<A extends string>(needs: DecisionNeeds, slice: Slice, asked: Asked<A>): Decision<A> {
   const engine = needs.engine.current()
   return decide(
     engine,
@@ -98,13 +125,13 @@ function answer<A extends string>(needs: DecisionNeeds, { entities, bootstrap }:
       onBehalfOf: (asked.onBehalfOf ?? []).map(ref),
       action: { name: asked.action },
       resource: ref(asked.resource),
-      context: { ...ORDINARY, bootstrap, ...asked.context },
+      context: contextOf(slice, asked),
     },
     {
       decisionId: newId(needs.clock, needs.random),
       now: needs.clock.now(),
       epoch: engine.set.sha256,
-      entities,
+      entities: slice.entities,
       ...(asked.floor && { floor: asked.floor }),
     },
   )

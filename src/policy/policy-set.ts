@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { policyToJson, validate, type DetailedError, type PolicyJson } from '@cedar-policy/cedar-wasm/nodejs'
 import { z } from 'zod'
 import { sha256 } from '../kernel/crypto.ts'
-import { problem } from '../kernel/problem.ts'
 import { readAnnotations } from './annotations.ts'
+import { MAX_FAULTS, policySetInvalid, type Fault } from './faults.ts'
 import type { Obligations } from './obligations.ts'
 import { riskModelFrom, riskModelInvalid, SHIPPED_RISK_MODEL, type RiskModel } from './risk/model.ts'
 import { ActionDeclaration, buildSchema, type PolicySchema } from './schema.ts'
@@ -39,23 +39,6 @@ export type PolicySet = {
   /** What the validator finds odd but legal, such as a policy that can never match. */
   readonly warnings: readonly string[]
 }
-
-const Fault = z.object({
-  file: z.string(),
-  policy: z.string().describe('id of the policy'),
-  line: z.int(),
-  column: z.int(),
-  message: z.string(),
-  help: z.string().nullable(),
-})
-type Fault = z.output<typeof Fault>
-
-/** More faults than this are not read by anybody. */
-const MAX_FAULTS = 100
-
-export const policySetInvalid = problem('policy-set-invalid', 422, 'The policy set is not valid', {
-  faults: z.array(Fault).max(MAX_FAULTS),
-})
 
 /**
  * The files of a folder of policies: `*.cedar`, `schema.cedarschema`, `actions.json` for Reeve's own operations, and

@@ -6,6 +6,10 @@
  */
 export { decide, type Decision } from './decide.ts'
 export { openDecisionPoint, type DecisionPoint } from './decision-point.ts'
+export { METADATA_PATH, metadataOf } from './authzen/metadata.ts'
+export { loadVocabulary, type Vocabulary } from './authzen/vocabulary.ts'
+export { entryOf, type Observed } from './observed.ts'
+export { policyRoutes, type PolicyRouteNeeds } from './routes.ts'
 export { type PolicyValue } from './entity.ts'
 export { openCedarEngine } from './evaluate.ts'
 export { assessRisk, type PastUse } from './risk/factors.ts'

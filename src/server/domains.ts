@@ -57,6 +57,7 @@ import {
   type LiveNeeds,
   type LiveSessions,
 } from '../sessions/sessions.ts'
+import { decisionObserver, decisionRoutes } from './decisions.ts'
 import type { Ground } from './ground.ts'
 import { openHooks } from './hooks.ts'
 import { loadRules, recordRules } from './policies.ts'
@@ -98,7 +99,8 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
   const rules = await loadRules(config, offered)
   stop.add('policies', rules.engine)
   await recordRules(db, ledger, { ...rules, actions: offered })
-  const decisions = openDecisionPoint({ engine: rules.engine, teams: rules.teams, clock, random })
+  const observe = decisionObserver(ground, ledger, log)
+  const decisions = openDecisionPoint({ engine: rules.engine, teams: rules.teams, clock, random, observe })
 
   const hooks = openHooks(clock, ledger)
   const base = { db, clock, random, seal, ledger, log, teams: rules.teams, nodeId: node.id }
@@ -133,6 +135,7 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
     ...credentialRoutes({ ...base, wake: () => obligations.wake() }),
     ...sessionRoutes(sessions),
     ...ledgerRoutes(base),
+    ...decisionRoutes({ config, ground, ledger, rules, calendar: access.calendar }),
   ]
   return {
     node,

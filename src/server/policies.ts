@@ -6,16 +6,32 @@ import type { Config } from '../kernel/config.ts'
 import { transact, type Db } from '../kernel/db.ts'
 import { SYSTEM, type Ledger } from '../ledger/ledger.ts'
 import { policiesLoaded } from '../policy/events.ts'
-import { liveEngine, loadPolicySet, openCedarEngine, type LiveEngine, type PolicySet } from '../policy/policy.ts'
+import {
+  liveEngine,
+  loadPolicySet,
+  loadVocabulary,
+  openCedarEngine,
+  type LiveEngine,
+  type PolicySet,
+  type Vocabulary,
+} from '../policy/policy.ts'
 
 /** An action of a gateway, with the protocol it belongs to. */
 export type OfferedAction = GatewayAction & { readonly protocol: string }
+
+/** Read from files at start. */
+export type Rules = {
+  readonly teams: Teams
+  readonly set: PolicySet
+  readonly vocabulary: Vocabulary
+  readonly engine: LiveEngine
+}
 
 /** What decides: files read at start (core 7), and the actions that the gateways offer. */
 export async function loadRules(
   config: Config,
   actions: readonly OfferedAction[],
-): Promise<{ teams: Teams; set: PolicySet; engine: LiveEngine }> {
+): Promise<Rules> {
   const teams = await openTeams(config.teams)
   const set = await loadPolicySet(
     config.policies,
@@ -25,14 +41,15 @@ export async function loadRules(
       resources: ['Account', 'Target'],
     })),
   )
-  return { teams, set, engine: liveEngine(openCedarEngine(set)) }
+  const vocabulary = await loadVocabulary(config.policies, set.schema)
+  return { teams, set, vocabulary, engine: liveEngine(openCedarEngine(set)) }
 }
 
 /** Enters what changed since the last start: the teams, the policies, the catalog of actions. */
 export async function recordRules(
   db: Db,
   ledger: Ledger,
-  rules: { teams: Teams; set: PolicySet; actions: readonly OfferedAction[] },
+  rules: Pick<Rules, 'teams' | 'set' | 'vocabulary'> & { actions: readonly OfferedAction[] },
 ): Promise<void> {
   await transact(db, (tx) => recordTeams(tx, { ledger }, rules.teams))
   await transact(db, (tx) =>
@@ -50,20 +67,26 @@ export async function recordRules(
     ),
   )
   await transact(db, async (tx) => {
-    if ((await lastPolicies(tx)) === rules.set.sha256) return
+    const { set, vocabulary } = rules
+    const last = await lastPolicies(tx)
+    if (last?.sha256 === set.sha256 && last.vocabularySha256 === vocabulary.sha256) return
     await ledger.record(tx, {
       event: policiesLoaded,
       actor: SYSTEM,
       resource: { type: 'Installation', id: 'installation' },
       outcome: 'done',
-      facts: { sha256: rules.set.sha256, policies: [...rules.set.policies.keys()].slice(0, 1000) },
+      facts: {
+        sha256: set.sha256,
+        policies: [...set.policies.keys()].slice(0, 1000),
+        vocabularySha256: vocabulary.sha256,
+      },
     })
   })
 }
 
-const Leaf = z.object({ facts: z.object({ sha256: z.string() }) })
+const Leaf = z.object({ facts: z.object({ sha256: z.string(), vocabularySha256: z.string().optional() }) })
 
-async function lastPolicies(db: Db): Promise<string | undefined> {
+async function lastPolicies(db: Db): Promise<z.output<typeof Leaf>['facts'] | undefined> {
   const row = await db
     .selectFrom('ledgerEntry')
     .select('leaf')
@@ -71,5 +94,5 @@ async function lastPolicies(db: Db): Promise<string | undefined> {
     .orderBy('id', 'desc')
     .limit(1)
     .executeTakeFirst()
-  return row && Leaf.parse(JSON.parse(row.leaf.toString('utf8'))).facts.sha256
+  return row && Leaf.parse(JSON.parse(row.leaf.toString('utf8'))).facts
 }

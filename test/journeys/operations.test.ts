@@ -12,6 +12,7 @@ import { cleaningOfFile, founded, installation } from '../support/installation.t
 import { call, type Answer, type Rows } from './calls/call.ts'
 import { accessRows } from './calls/access.ts'
 import { catalogRows } from './calls/catalog.ts'
+import { decisionRows } from './calls/decisions.ts'
 import { evidenceRows } from './calls/evidence.ts'
 import { identityRows } from './calls/identities.ts'
 import { stageOn, type Stage } from './calls/stage.ts'
@@ -34,7 +35,7 @@ type Document = z.output<typeof Document>
 before(async () => {
   const [found, young] = await Promise.all([installation(cleaning), founded(cleaning)])
   stage = await stageOn(found, young)
-  rows = { ...identityRows(stage), ...catalogRows(stage), ...accessRows(stage), ...evidenceRows(stage) }
+  rows = { ...identityRows(stage), ...catalogRows(stage), ...accessRows(stage), ...evidenceRows(stage), ...decisionRows(stage) }
   document = Document.parse(await stage.nobody.document('/v1/openapi.json'))
 })
 

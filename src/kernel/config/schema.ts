@@ -86,6 +86,22 @@ const Ledger = z.strictObject({
     .describe('Witnesses asked to cosign each checkpoint.'),
 })
 
+const Authzen = z.strictObject({
+  enforcementPoints: z
+    .array(z.string().min(1).max(63))
+    .max(1000)
+    .default([])
+    .describe('Machines and workloads, by name, that ask for decisions on others.'),
+  drafts: z
+    .boolean()
+    .default(false)
+    .describe('Speak the drafts of the working group too: obligations, and denials that can be requested.'),
+  entries: z
+    .enum(['all', 'privileged'])
+    .default('all')
+    .describe('Which answers are entered in the ledger: all, or those about privileged acts only.'),
+})
+
 const Limits = z.strictObject({
   bodyBytes: z.number().int().min(1024).max(64_000_000).default(1_000_000).describe('Largest request body of the API.'),
   requestsPerSecond: z
@@ -128,6 +144,7 @@ export const ConfigSchema = z
     recordings: path.optional().describe('Folder of session recordings; `<home>/recordings` by default.'),
     ledger: Ledger.prefault({}),
     limits: Limits.prefault({}),
+    authzen: Authzen.prefault({}),
   })
   .refine((config) => !config.tls.certFile === !config.tls.keyFile, {
     path: ['tls'],

@@ -105,7 +105,7 @@ function holdPermit(permit: unknown, action: string, resource: Resource): void {
 
 function idempotencyKey(operation: Operation, request: FastifyRequest): string | undefined {
   const key = request.headers['idempotency-key']
-  if (key === undefined || operation.method === 'GET' || operation.answer === 'stream') return undefined
+  if (key === undefined || operation.effect === 'read' || operation.answer === 'stream') return undefined
   if (typeof key === 'string' && IDEMPOTENCY_KEY.test(key)) return key
   throw invalidInput('An Idempotency-Key is 1 to 200 visible ASCII characters.', { issues: [] })
 }

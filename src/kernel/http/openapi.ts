@@ -59,7 +59,7 @@ export function problemsOf(operations: readonly Operation[]): ProblemKind[] {
 /** An operation's own problems with those that every call of its kind may end in. */
 export function problemsOfOne(operation: Operation): ProblemKind[] {
   const decided = operation.caller === 'identity' ? [unauthenticated, notPermitted, notFound] : []
-  const isKeyed = operation.caller === 'identity' && operation.method !== 'GET' && operation.answer === 'json'
+  const isKeyed = operation.caller === 'identity' && operation.effect === 'write' && operation.answer === 'json'
   const keyed = isKeyed ? [keyReused, keyInProgress] : []
   return [...new Set([invalidInput, ...decided, ...keyed, tooManyRequests, internalError, ...operation.problems])]
 }
@@ -73,11 +73,12 @@ function describe(operation: Operation, components: Components): Json {
     tags: [id.split('.')[0]],
     'x-deciding-function': rest.function,
     'x-resource': rest.resource,
+    ...(rest.standard !== undefined && { 'x-standard': rest.standard }),
     ...(caller === 'none' && { security: [] }),
     parameters: [
       ...parametersOf('path', params, components),
       ...parametersOf('query', query, components),
-      ...(rest.method === 'GET' || caller === 'none' ? [] : [IDEMPOTENCY_KEY]),
+      ...(rest.effect === 'read' || caller === 'none' ? [] : [IDEMPOTENCY_KEY]),
     ],
     ...(hasBody && {
       requestBody: {

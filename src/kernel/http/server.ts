@@ -32,6 +32,8 @@ export type ApiOptions = Deciders & {
   readonly openRoutes: readonly OpenRoute[]
   /** Documents served as they are, without a token: `/v1/openapi.json`. */
   readonly documents: Readonly<Record<`/v1/${string}`, unknown>>
+  /** Documents that say where this node is: made for the scheme and authority by which it was reached (RFC 8615). */
+  readonly wellKnown?: Readonly<Record<`/.well-known/${string}`, (origin: string) => unknown>>
   readonly idempotency: Idempotency
   readonly clock: Clock
   readonly random: Random
@@ -53,7 +55,8 @@ const TIGHT: Rate = { perSecond: 0.5, burst: 10 }
 const PRUNE_EVERY_MS = 3_600_000
 /** What the drain leaves over is cut after this. */
 const CLOSE_MS = 25_000
-const REQUEST_ID = /^[A-Za-z0-9._-]{1,64}$/
+/** Whatever has the form of an identifier comes back as it was sent (AuthZEN §10.1.3); it is logged too, so it has no blanks. */
+const REQUEST_ID = /^[\x21\x23-\x7e]{1,200}$/
 const PROBES = new Set(['/livez', '/readyz'])
 
 const HEADERS = {
@@ -159,6 +162,14 @@ function addDocuments(app: FastifyInstance, options: ApiOptions): void {
     await authenticated(options, request)
     return reply.header('content-type', metrics.contentType).send(await metrics.text())
   })
+  for (const [path, document] of Object.entries(options.wellKnown ?? {})) {
+    // The authority was held against the names of this node before, so nobody is told of another's.
+    app.get(path, async (request, reply) =>
+      reply
+        .header('content-type', 'application/json; charset=utf-8')
+        .send(JSON.stringify(document(`${request.protocol}://${request.host}`))),
+    )
+  }
   for (const [path, document] of Object.entries(options.documents)) {
     const text = JSON.stringify(document)
     app.get(path, async (_request, reply) => reply.header('content-type', 'application/json; charset=utf-8').send(text))

@@ -1,0 +1,149 @@
+import type { Db } from '../../kernel/db.ts'
+import { newId } from '../../kernel/random.ts'
+import { nextTurn } from '../../kernel/timer.ts'
+import type { Actor, Ledger } from '../../ledger/ledger.ts'
+import type { Decision } from '../decide.ts'
+import type { Engine } from '../evaluate.ts'
+import type { LiveEngine } from '../live-engine.ts'
+import { entryOf, type Fingerprint, type Link } from '../observed.ts'
+import { answerOf, malformed, refusal, type AnswerTerms } from './answer.ts'
+import { AskedQuestion, type Answer, type AskedBatch, type BatchAnswer } from './asked.ts'
+import { openFacts, type Facts, type Found } from './facts.ts'
+import { decidePrepared, prepare, type Prepared, type QuestionNeeds, type Unanswerable } from './question.ts'
+
+export type EvaluateNeeds = QuestionNeeds &
+  AnswerTerms & {
+    readonly engine: LiveEngine
+    readonly ledger: Pick<Ledger, 'observe'>
+    readonly fingerprint: Fingerprint
+    /** Which decisions are entered: all, or only those about privileged acts. An answer waits until its entry is durable. */
+    readonly entries: 'all' | 'privileged'
+  }
+
+/** One answer (§6). Whatever cannot be decided is a deny that says why. */
+export async function evaluate(db: Db, needs: EvaluateNeeds, actor: Actor, asked: AskedQuestion): Promise<Answer> {
+  const engine = needs.engine.current()
+  return answerOne(db, needs, { engine, facts: openFacts(db, needs, engine.set.schema), actor }, asked)
+}
+
+/** Many answers (§7): in their order, and cut after the one that settles it where that is asked for. */
+export async function evaluateBatch(
+  db: Db,
+  needs: EvaluateNeeds,
+  actor: Actor,
+  batch: AskedBatch,
+): Promise<BatchAnswer> {
+  const { evaluations = [], options, subject, action, resource, context } = batch
+  const engine = needs.engine.current()
+  const call = { engine, facts: openFacts(db, needs, engine.set.schema), actor }
+  const defaults = { subject, action, resource, context }
+  const semantic = options?.evaluations_semantic ?? 'execute_all'
+  const answers: Answer[] = []
+  for (const item of evaluations) {
+    // A member of an item takes the place of the default as a whole (§7.1.1).
+    const asked = AskedQuestion.safeParse({ ...withoutUndefined(defaults), ...item })
+    const answer = asked.success ? await answerOne(db, needs, call, asked.data) : malformed(describe(asked.error))
+    answers.push(answer)
+    if (semantic === 'deny_on_first_deny' && !answer.decision) break
+    if (semantic === 'permit_on_first_permit' && answer.decision) break
+    // Many in a row would keep everybody else waiting.
+    await nextTurn()
+  }
+  return { evaluations: answers }
+}
+
+/** What the questions of one call share: one version of the policies, and facts that are loaded once. */
+type Asking = { readonly engine: Engine; readonly facts: Facts; readonly actor: Actor }
+
+async function answerOne(db: Db, needs: EvaluateNeeds, call: Asking, asked: AskedQuestion): Promise<Answer> {
+  const prepared = await prepare(db, needs, call.facts, call.engine, asked)
+  if ('unanswerable' in prepared) return unanswered(needs, call, asked, prepared)
+  const decision = decidePrepared(needs, call.engine, prepared)
+  const { answer, decided } = answerOf(needs, asked, prepared, decision)
+  if (isEntered(needs, call.engine, prepared)) await enter(needs, call.actor, prepared, decision, decided)
+  return answer
+}
+
+/** Enters an answer with its question; resolves when that is durable. */
+export function enter(
+  { ledger, fingerprint }: Pick<EvaluateNeeds, 'ledger' | 'fingerprint'>,
+  actor: Actor,
+  { question, subject, onBehalfOf, resource, entities }: Prepared,
+  decision: Decision,
+  decided: 'permit' | 'owed' | 'deny',
+): Promise<void> {
+  const entry = entryOf(fingerprint, {
+    decision,
+    via: 'authzen',
+    decided,
+    actor,
+    chain: [subject, ...onBehalfOf].map(linkOf),
+    resource: { ...resource.ref, isRecord: resource.isRecord },
+    context: question.context,
+    entities,
+  })
+  return ledger.observe({ ...entry, action: 'decision.evaluate' })
+}
+
+/** Entered like any other: who is asked about in vain is worth knowing. What was asked stands in it as a fingerprint. */
+async function unanswered(
+  needs: EvaluateNeeds,
+  { engine, actor }: Asking,
+  { subject, action, resource }: AskedQuestion,
+  { unanswerable }: Unanswerable,
+): Promise<Answer> {
+  const { vocabulary, clock, random } = needs
+  const id = newId(clock, random)
+  const policyVersion = engine.set.sha256
+  const name = vocabulary.actionOf(action.name)
+  const isPrivileged = name !== undefined && engine.set.schema.actionGroups.get(name)?.has('privileged')
+  if (needs.entries === 'all' || isPrivileged) {
+    const outside = (named: { type: string; id: string }) => {
+      return { type: vocabulary.typeOf(named.type) ?? UNKNOWN, id: `${named.type}\n${named.id}`, isRecord: false }
+    }
+    await needs.ledger.observe({
+      ...entryOf(needs.fingerprint, {
+        decision: { id, policyVersion, action: name ?? UNKNOWN, policies: [], errors: [unanswerable] },
+        via: 'authzen',
+        decided: 'deny',
+        actor,
+        chain: [{ ...outside(subject), proof: null }],
+        resource: outside(resource),
+        context: {},
+        entities: [],
+      }),
+      action: 'decision.evaluate',
+    })
+  }
+  return refusal(unanswerable, { evaluation_id: id, policy_version: policyVersion })
+}
+
+const UNKNOWN = 'unknown'
+
+function isEntered({ entries }: EvaluateNeeds, engine: Engine, { question }: Prepared): boolean {
+  return entries === 'all' || engine.set.schema.actionGroups.get(question.action.name)?.has('privileged') === true
+}
+
+function linkOf({ ref, isRecord, proof }: Found): Link {
+  return { ...ref, isRecord, proof: proof ?? null }
+}
+
+/** Where an item is wrong, in words of ours: what was sent is not echoed. */
+function describe(error: { issues: readonly { path: readonly PropertyKey[]; message: string }[] }): string {
+  return error.issues
+    .slice(0, 5)
+    .map(
+      ({ path, message }) =>
+        `${path
+          .slice(0, 2)
+          .map(String)
+          .filter((name) => /^[a-z]{1,16}$/.test(name))
+          .join('.')}: ${message}`,
+    )
+    .join('; ')
+    .slice(0, 500)
+}
+
+function withoutUndefined(values: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
+}

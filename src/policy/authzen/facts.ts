@@ -1,0 +1,229 @@
+import {
+  accountResource,
+  findPurpose,
+  findTarget,
+  loadAccount,
+  loadAccountById,
+  loadTarget,
+  loadTargetByName,
+  purposeResource,
+  targetResource,
+} from '../../catalog/catalog.ts'
+import {
+  ENTITY_TYPES,
+  findIdentity,
+  identityResource,
+  isBootstrap,
+  loadIdentity,
+  loadIdentityByName,
+  principalEntities,
+  type Proof,
+  type Teams,
+} from '../../identities/identities.ts'
+import type { Db } from '../../kernel/db.ts'
+import type { Resource } from '../../kernel/http/route.ts'
+import type { EntityRef } from '../../kernel/permit.ts'
+import { notFound } from '../../kernel/problem.ts'
+import type { Entity, PolicyValue } from '../entity.ts'
+import type { PolicySchema } from '../schema.ts'
+import { attributesOf, fittedAttributes } from '../typing.ts'
+import type { Vocabulary } from './vocabulary.ts'
+
+/** Somebody or something as an enforcement point names it. */
+export type Named = {
+  readonly type: string
+  readonly id: string
+  readonly properties?: Readonly<Record<string, unknown>> | undefined
+}
+
+/** What a name leads to. */
+export type Found = {
+  readonly ref: EntityRef
+  readonly entities: readonly Entity[]
+  /** Whether its facts are Reeve's own; of all others the id may be somebody's address and is not written down. */
+  readonly isRecord: boolean
+  /** How it proved itself, of a subject of the record. */
+  readonly proof?: Proof
+  /** Where change windows and freezes apply, of what stands in an environment. */
+  readonly place?: { readonly target: string; readonly environment: string }
+  /** Of what a purpose can name. */
+  readonly targetId?: string
+}
+
+/** A name that leads nowhere; the sentence quotes nothing that was asked. */
+export type Unfound = { readonly unfound: string }
+
+export type FactNeeds = {
+  readonly teams: Teams
+  readonly vocabulary: Vocabulary
+}
+
+/** What the questions of one call refer to, each loaded once. */
+export type Facts = {
+  bootstrap(): Promise<boolean>
+  subject(named: Named): Promise<Found | Unfound>
+  resource(named: Named): Promise<Found | Unfound>
+}
+
+/** Types whose things are in Reeve's record: nothing an enforcement point says of them counts. */
+const RECORD_TYPES = new Set<string>([
+  ...Object.values(ENTITY_TYPES),
+  'Identity',
+  'Target',
+  'Account',
+  'Purpose',
+  'AccessRequest',
+  'Grant',
+  'Session',
+  'Lease',
+  'Token',
+  'Team',
+  'Ledger',
+  'Installation',
+  'PolicySet',
+  'Question',
+])
+const PRINCIPAL_TYPES = new Set<string>(Object.values(ENTITY_TYPES))
+const SINGLE = new Set(['Ledger', 'Installation', 'PolicySet'])
+
+/** How a subject proved itself to the enforcement point, which alone has seen it; the weakest when it does not say. */
+const PROOFS: readonly Proof[] = ['token', 'bound-token', 'mtls', 'spiffe', 'kubernetes', 'oidc', 'dpop', 'passkey']
+
+const UNKNOWN_SUBJECT: Unfound = { unfound: 'The subject is not known here.' }
+const UNKNOWN_RESOURCE: Unfound = { unfound: 'The resource is not known here.' }
+
+export function openFacts(db: Db, needs: FactNeeds, schema: PolicySchema): Facts {
+  const kept = new Map<string, Promise<Found | Unfound>>()
+  const once = (role: string, named: Named, load: () => Promise<Found | Unfound>) => {
+    const key = JSON.stringify([role, named.type, named.id, named.properties ?? null])
+    const known = kept.get(key) ?? load()
+    kept.set(key, known)
+    return known
+  }
+  let bootstrap: Promise<boolean> | undefined
+  return {
+    bootstrap: () => (bootstrap ??= isBootstrap(db)),
+    subject: (named) => once('subject', named, () => loadSubject(db, needs, schema, named)),
+    resource: (named) => once('resource', named, () => loadResource(db, needs, schema, named)),
+  }
+}
+
+/** Whether Reeve's record holds the things of a type. */
+export function isOfRecord(type: string): boolean {
+  return RECORD_TYPES.has(type)
+}
+
+async function loadSubject(db: Db, needs: FactNeeds, schema: PolicySchema, named: Named): Promise<Found | Unfound> {
+  const type = needs.vocabulary.typeOf(named.type)
+  if (type === undefined) return UNKNOWN_SUBJECT
+  // `identity` is anybody of the record, whatever its kind.
+  if (type !== 'Identity' && !PRINCIPAL_TYPES.has(type)) {
+    return RECORD_TYPES.has(type) ? UNKNOWN_SUBJECT : vouched(needs, schema, type, named, UNKNOWN_SUBJECT)
+  }
+  return (await identityAs(db, needs, named, type === 'Identity' ? undefined : type)) ?? UNKNOWN_SUBJECT
+}
+
+async function identityAs(
+  db: Db,
+  { teams }: FactNeeds,
+  { id, properties }: Named,
+  type: string | undefined,
+): Promise<Found | undefined> {
+  const identity = (isUuid(id) ? await loadIdentity(db, id) : undefined) ?? (await loadIdentityByName(db, id))
+  if (!identity || (type !== undefined && ENTITY_TYPES[identity.kind] !== type)) return undefined
+  const proof = PROOFS.find((word) => word === properties?.['proof']) ?? 'token'
+  const entities = await principalEntities(db, teams, identity.id, proof)
+  return { ref: { type: ENTITY_TYPES[identity.kind], id: identity.id }, entities, isRecord: true, proof }
+}
+
+async function loadResource(db: Db, needs: FactNeeds, schema: PolicySchema, named: Named): Promise<Found | Unfound> {
+  const type = needs.vocabulary.typeOf(named.type)
+  if (type === undefined) return UNKNOWN_RESOURCE
+  if (PRINCIPAL_TYPES.has(type)) return (await identityAs(db, needs, named, type)) ?? UNKNOWN_RESOURCE
+  if (!RECORD_TYPES.has(type)) return vouched(needs, schema, type, named, UNKNOWN_RESOURCE)
+  try {
+    return (await fromRecord(db, type, named.id)) ?? UNKNOWN_RESOURCE
+  } catch (error) {
+    if (notFound.is(error)) return UNKNOWN_RESOURCE
+    throw error
+  }
+}
+
+async function fromRecord(db: Db, type: string, id: string): Promise<Found | undefined> {
+  if (type === 'Identity') return ofRecord(await identityResource(db, await findIdentity(db, id)))
+  if (type === 'Purpose') return ofRecord(await purposeResource(db, await findPurpose(db, id)))
+  if (type === 'Target') {
+    const target = await findTarget(db, id)
+    return { ...ofRecord(targetResource(target)), place: placeOf(target), targetId: target.id }
+  }
+  if (type === 'Account') return accountNamed(db, id)
+  if (SINGLE.has(type) && id === 'installation') return ofRecord({ type, id, attributes: { id } })
+  return undefined
+}
+
+/** By its id, or as gateways take it: `account@target`, cut at the last `@` (core 24). */
+async function accountNamed(db: Db, id: string): Promise<Found | undefined> {
+  const at = id.lastIndexOf('@')
+  const named = at === -1 ? undefined : await loadTargetByName(db, id.slice(at + 1))
+  const account = isUuid(id)
+    ? await loadAccountById(db, id)
+    : named && (await loadAccount(db, named.id, id.slice(0, at)))
+  const target = account && (named ?? (await loadTarget(db, account.targetId)))
+  if (!account || !target) return undefined
+  return { ...ofRecord(accountResource(account, target)), place: placeOf(target), targetId: target.id }
+}
+
+function ofRecord({ type, id, attributes, parents = [] }: Resource): Found {
+  return { ref: { type, id }, entities: [{ type, id, attributes, parents }], isRecord: true }
+}
+
+function placeOf({ name, environment }: { name: string; environment: string }) {
+  return { target: name, environment }
+}
+
+/**
+ * Something outside the record, on the word of who asks: what is listed of it wins, and its properties count where the schema declares
+ * them. Of a type whose things are listed, no other exists.
+ */
+function vouched(
+  { vocabulary }: FactNeeds,
+  schema: PolicySchema,
+  type: string,
+  { id, properties = {} }: Named,
+  unknown: Unfound,
+): Found | Unfound {
+  const declared = attributesOf(schema, type)
+  const listed = vocabulary.listed(type)
+  const known = listed?.get(id)
+  if (!declared || (listed && !known)) return unknown
+  const named = declared.get('id')?.type.kind === 'text' ? { id } : {}
+  const attributes: Record<string, PolicyValue> = {
+    ...fittedAttributes(declared, properties),
+    ...known?.attributes,
+    ...named,
+  }
+  const { environment } = attributes
+  return {
+    ref: { type, id },
+    entities: [{ type, id, attributes, parents: known?.parents ?? [] }, ...groupsOf(vocabulary, known)],
+    isRecord: false,
+    ...(typeof environment === 'string' && { place: { target: id, environment } }),
+  }
+}
+
+/** Every listed group it is in, directly or not; the lists hold no circle. */
+function groupsOf(vocabulary: Vocabulary, entity: Entity | undefined): Entity[] {
+  const found = new Map<string, Entity>()
+  const waiting = [...(entity?.parents ?? [])]
+  for (const { type, id } of waiting) {
+    const group = vocabulary.listed(type)?.get(id)
+    if (!group || found.has(`${type}/${id}`)) continue
+    found.set(`${type}/${id}`, group)
+    waiting.push(...(group.parents ?? []))
+  }
+  return [...found.values()]
+}
+
+export function isUuid(text: string): boolean {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)
+}

@@ -1,0 +1,203 @@
+import { findPurpose, loadActions, purposeCovers } from '../../catalog/catalog.ts'
+import type { Clock } from '../../kernel/clock.ts'
+import type { Db } from '../../kernel/db.ts'
+import { notFound } from '../../kernel/problem.ts'
+import { newId, type Random } from '../../kernel/random.ts'
+import { decide, type Decision, type Question } from '../decide.ts'
+import type { Entity, PolicyValue } from '../entity.ts'
+import type { Engine } from '../evaluate.ts'
+import { floorFrom } from '../floor.ts'
+import type { Obligations } from '../obligations.ts'
+import { contextAttributes, fitted, fittedAttributes } from '../typing.ts'
+import type { AskedQuestion } from './asked.ts'
+import type { FactNeeds, Facts, Found } from './facts.ts'
+
+/** What is in force at a place: the calendar's word, given by the composition root. */
+export type Situation = (
+  place: { readonly target: string; readonly environment: string },
+  now: Date,
+) => { readonly freeze: boolean; readonly window?: { readonly id: string; readonly open: boolean } }
+
+export type QuestionNeeds = FactNeeds & {
+  readonly clock: Clock
+  readonly random: Random
+  readonly situation: Situation
+}
+
+/** A question with everything it refers to, ready to be decided by any version of the policies. */
+export type Prepared = {
+  readonly question: Question
+  readonly entities: readonly Entity[]
+  readonly floor: Obligations | undefined
+  readonly subject: Found
+  readonly onBehalfOf: readonly Found[]
+  readonly resource: Found
+  readonly reasonGiven: boolean
+  readonly ticket: string | null
+}
+
+/** A question that cannot be put to the policies is a deny; why, in a sentence that quotes nothing of it. */
+export type Unanswerable = { readonly unanswerable: string }
+
+/** What Reeve says itself. An enforcement point that claims it is not heard. */
+const OURS = new Set([
+  'now',
+  'onBehalfOf',
+  'channel',
+  'requestKind',
+  'freeze',
+  'bootstrap',
+  'window',
+  'purpose',
+  'reasonGiven',
+  'action',
+  'risk',
+])
+
+const UNASSESSED = { score: 100, low: 0, high: 100, factors: ['unassessed'] }
+
+/** Loads what a question refers to. `facts` is shared by the questions of one call. */
+export async function prepare(
+  db: Db,
+  needs: QuestionNeeds,
+  facts: Facts,
+  engine: Engine,
+  asked: AskedQuestion,
+): Promise<Prepared | Unanswerable> {
+  const name = needs.vocabulary.actionOf(asked.action.name)
+  if (name === undefined) return { unanswerable: 'The action is not known here.' }
+  const subject = await facts.subject(asked.subject)
+  if ('unfound' in subject) return { unanswerable: subject.unfound }
+  const resource = await facts.resource(asked.resource)
+  if ('unfound' in resource) return { unanswerable: resource.unfound }
+  const given = asked.context ?? {}
+  const chain = await chainOf(facts, given['on_behalf_of'])
+  if ('unanswerable' in chain) return chain
+  const reason = given['reason']
+  const reasonGiven = typeof reason === 'string' && reason.trim().length >= 3
+  const ticket = typeof given['ticket'] === 'string' ? given['ticket'] : null
+  const context = await contextOf(db, needs, { engine, facts, asked, name, resource, reasonGiven })
+  const entities = distinct([
+    ...subject.entities,
+    ...chain.links.flatMap((link) => link.entities),
+    ...resource.entities,
+  ])
+  return {
+    question: {
+      subject: subject.ref,
+      onBehalfOf: chain.links.map(({ ref }) => ref),
+      action: { name },
+      resource: resource.ref,
+      context,
+    },
+    entities,
+    floor: await floorOf(db, engine, name),
+    subject,
+    onBehalfOf: chain.links,
+    resource,
+    reasonGiven,
+    ticket,
+  }
+}
+
+/** The decision of one version of the policies. Never throws. */
+export function decidePrepared(
+  needs: Pick<QuestionNeeds, 'clock' | 'random'>,
+  engine: Engine,
+  prepared: Prepared,
+): Decision {
+  const { question, entities, floor } = prepared
+  return decide(engine, question, {
+    decisionId: newId(needs.clock, needs.random),
+    now: needs.clock.now(),
+    epoch: engine.set.sha256,
+    entities,
+    ...(floor && { floor }),
+  })
+}
+
+/** What the catalog asks for a privileged action whatever the policies say. */
+export async function floorOf(db: Db, engine: Engine, name: string): Promise<Obligations | undefined> {
+  if (!engine.set.schema.actionGroups.get(name)?.has('privileged')) return undefined
+  const [entry] = await loadActions(db, [name])
+  return entry && floorFrom(entry)
+}
+
+/** A delegation that is claimed counts or the question falls: leaving it out would ask for more than was meant. */
+async function chainOf(facts: Facts, claimed: unknown): Promise<{ readonly links: readonly Found[] } | Unanswerable> {
+  if (claimed === undefined || claimed === null) return { links: [] }
+  const isNamed =
+    typeof claimed === 'object' &&
+    'type' in claimed &&
+    'id' in claimed &&
+    typeof claimed.type === 'string' &&
+    typeof claimed.id === 'string'
+  if (!isNamed) return { unanswerable: 'Who the subject acts for is not named by type and id.' }
+  const link = await facts.subject({ type: String(claimed.type), id: String(claimed.id) })
+  return 'unfound' in link ? { unanswerable: 'Who the subject acts for is not known here.' } : { links: [link] }
+}
+
+type Situated = {
+  readonly engine: Engine
+  readonly facts: Facts
+  readonly asked: AskedQuestion
+  readonly name: string
+  readonly resource: Found
+  readonly reasonGiven: boolean
+}
+
+async function contextOf(db: Db, needs: QuestionNeeds, situated: Situated): Promise<Record<string, PolicyValue>> {
+  const { engine, facts, asked, resource, reasonGiven } = situated
+  const declared = contextAttributes(engine.set.schema)
+  const theirs = new Map([...declared].filter(([name]) => !OURS.has(name)))
+  const ofAction = declared.get('action')
+  const ofRisk = declared.get('risk')
+  const action = ofAction && fitted(ofAction.type, asked.action.properties ?? {})
+  const purpose = await purposeOf(db, needs, situated)
+  const { freeze, window } = resource.place
+    ? needs.situation(resource.place, needs.clock.now())
+    : { freeze: false, window: undefined }
+  return {
+    ...fittedAttributes(theirs, asked.context ?? {}),
+    channel: 'authzen',
+    requestKind: 'ordinary',
+    freeze,
+    reasonGiven,
+    bootstrap: await facts.bootstrap(),
+    ...(window && { window }),
+    ...(purpose && { purpose }),
+    ...(action !== undefined && { action }),
+    // Nobody here sees the circumstances of an act at another's door: the band is the widest, and its high end counts.
+    ...(ofRisk && { risk: fitted(ofRisk.type, UNASSESSED) ?? {} }),
+  }
+}
+
+/** A purpose is named, never described: what it covers is the record's to say. */
+async function purposeOf(
+  db: Db,
+  { clock }: QuestionNeeds,
+  { asked, name, resource }: Situated,
+): Promise<PolicyValue | undefined> {
+  const named = asked.context?.['purpose']
+  if (typeof named !== 'string') return undefined
+  const now = clock.now()
+  try {
+    const { id, state, expiresAt } = await findPurpose(db, named)
+    const covers = resource.targetId !== undefined && (await purposeCovers(db, id, resource.targetId, [name], now))
+    return { id, approved: state === 'approved' && expiresAt > now, covers }
+  } catch (error) {
+    if (notFound.is(error)) return undefined
+    throw error
+  }
+}
+
+/** Two links may share a group; the first with facts stands. */
+function distinct(entities: readonly Entity[]): Entity[] {
+  const found = new Map<string, Entity>()
+  for (const entity of entities) {
+    const key = `${entity.type}\n${entity.id}`
+    const known = found.get(key)
+    if (!known || Object.keys(known.attributes).length < Object.keys(entity.attributes).length) found.set(key, entity)
+  }
+  return [...found.values()]
+}

@@ -1,0 +1,95 @@
+import type { Db } from '../kernel/db.ts'
+import { validated } from '../kernel/http/validate.ts'
+import { installation, route, type Caller, type Resource, type Route } from '../kernel/http/route.ts'
+import type { Actor } from '../ledger/ledger.ts'
+import type { AskedQuestion } from './authzen/asked.ts'
+import { evaluate, evaluateBatch } from './authzen/evaluate.ts'
+import { searchActions, searchResources, searchSubjects, type SearchNeeds } from './authzen/search.ts'
+import * as contract from './contract.ts'
+import { explainLive } from './tools/explain-live.ts'
+import { simulate } from './tools/simulate.ts'
+
+export type PolicyRouteNeeds = SearchNeeds & {
+  readonly db: Db
+  /** Names of the machines and workloads that are registered as enforcement points. */
+  readonly enforcementPoints: ReadonlySet<string>
+}
+
+/** What the API offers of decisions. */
+export function policyRoutes(needs: PolicyRouteNeeds): Route[] {
+  const { db } = needs
+  return [
+    route(contract.evaluateDecision, {
+      resource: async ({ caller, input }) => questionResource(needs, caller, [input]),
+      run: ({ caller, input }) => evaluate(db, needs, actorOf(caller), input),
+    }),
+    route(contract.evaluateDecisions, {
+      resource: async ({ caller, input }) => questionResource(needs, caller, [input, ...(input.evaluations ?? [])]),
+      run: async ({ caller, input }) => {
+        const { subject, action, resource, context, evaluations = [] } = input
+        if (evaluations.length > 0) return evaluateBatch(db, needs, actorOf(caller), input)
+        // §7.1: without a list it is the question of §6, and as whole as that has to be.
+        const single: AskedQuestion = validated(
+          contract.evaluateDecision.input,
+          { subject, action, resource, context },
+          'body',
+        )
+        return evaluate(db, needs, actorOf(caller), single)
+      },
+    }),
+    route(contract.searchSubjects, {
+      resource: async ({ caller, input }) => questionResource(needs, caller, [input]),
+      run: ({ caller, input }) => searchSubjects(db, needs, actorOf(caller), input),
+    }),
+    route(contract.searchResources, {
+      resource: async ({ caller, input }) => questionResource(needs, caller, [input]),
+      run: ({ caller, input }) => searchResources(db, needs, actorOf(caller), input),
+    }),
+    route(contract.searchActions, {
+      resource: async ({ caller, input }) => questionResource(needs, caller, [input]),
+      run: ({ caller, input }) => searchActions(db, needs, actorOf(caller), input),
+    }),
+    route(contract.explainPolicy, {
+      resource: async ({ caller, input }) => questionResource(needs, caller, [input]),
+      run: ({ caller, input }) => explainLive(db, needs, actorOf(caller), input),
+    }),
+    route(contract.simulatePolicy, {
+      resource: async () => installation('PolicySet'),
+      run: ({ caller, input }) => simulate(db, needs, actorOf(caller), input),
+    }),
+  ]
+}
+
+function actorOf({ id, kind }: Caller): Actor {
+  return { id, kind }
+}
+
+/** The question as policies see it: what it is about, in their own words, and whether its asker is one of those who ask for others. */
+function questionResource(
+  { vocabulary, enforcementPoints }: Pick<PolicyRouteNeeds, 'vocabulary' | 'enforcementPoints'>,
+  { name, kind }: Caller,
+  asked: readonly Readonly<Record<string, unknown>>[],
+): Resource {
+  const words = (role: string, member: string) => {
+    const found = asked.map((each) => memberOf(each[role], member)).filter((word) => word !== undefined)
+    return [...new Set(found)].sort()
+  }
+  const types = (role: string) => words(role, 'type').map((word) => vocabulary.typeOf(word) ?? word)
+  return {
+    type: 'Question',
+    id: 'installation',
+    attributes: {
+      id: 'installation',
+      subjectTypes: types('subject'),
+      resourceTypes: types('resource'),
+      actions: words('action', 'name').map((word) => vocabulary.actionOf(word) ?? word),
+      registered: (kind === 'workload' || kind === 'machine') && enforcementPoints.has(name),
+    },
+  }
+}
+
+function memberOf(value: unknown, name: string): string | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const member: unknown = Object.entries(value).find(([key]) => key === name)?.[1]
+  return typeof member === 'string' ? member : undefined
+}

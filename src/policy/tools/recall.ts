@@ -1,0 +1,97 @@
+import { z } from 'zod'
+import type { Db } from '../../kernel/db.ts'
+import type { Observation } from '../../ledger/ledger.ts'
+import type { Facts, Found, Named } from '../authzen/facts.ts'
+import { floorOf } from '../authzen/question.ts'
+import type { Vocabulary } from '../authzen/vocabulary.ts'
+import type { DecisionFacts, Question } from '../decide.ts'
+import type { PolicyValue } from '../entity.ts'
+import type { Engine } from '../evaluate.ts'
+import { printed, type Fingerprint } from '../observed.ts'
+import { contextAttributes, fittedAttributes, isAction } from '../typing.ts'
+
+const Ref = z.object({ type: z.string(), id: z.string() })
+
+/** A recorded decision, read back. */
+export const Recorded = z.object({
+  decided: z.enum(['permit', 'owed', 'deny']),
+  asked: z.string(),
+  chain: z.array(Ref.extend({ proof: z.string().nullable() })).min(1),
+  on: Ref,
+  context: z.record(z.string(), z.json()),
+  isWhole: z.boolean(),
+})
+export type Recorded = z.output<typeof Recorded>
+
+/** A recorded decision ready to be asked again, on the record as it stands now. */
+export type Recalled = {
+  readonly question: Question
+  readonly facts: Omit<DecisionFacts, 'decisionId' | 'now' | 'epoch'>
+}
+
+/** Why one cannot be asked again. */
+export const NOT_ASKED = {
+  form: 'it was recorded in another form',
+  context: 'its context held words of others, which are not kept',
+  action: 'its action is not one of these policies any more',
+  outside: 'it is about somebody or something outside the record',
+  gone: 'who or what it is about is gone from the record',
+} as const
+export type WhyNot = keyof typeof NOT_ASKED
+
+export type RecallNeeds = { readonly vocabulary: Vocabulary; readonly fingerprint: Fingerprint }
+
+/** The decision of an observation, or undefined for one of another form. */
+export function recordedIn(observation: Observation): Recorded | undefined {
+  return Recorded.safeParse(observation.facts).data
+}
+
+/** The question of a recorded decision with today's facts. */
+export async function recall(
+  db: Db,
+  needs: RecallNeeds,
+  facts: Facts,
+  engine: Engine,
+  recorded: Recorded,
+): Promise<Recalled | WhyNot> {
+  const { schema } = engine.set
+  if (!recorded.isWhole) return 'context'
+  if (!isAction(schema, recorded.asked)) return 'action'
+  const names = [...recorded.chain, recorded.on].map((ref) => nameOf(needs, ref))
+  if (names.some((name) => name === undefined)) return 'outside'
+  const [subject, ...others] = names.filter((name) => name !== undefined)
+  const on = others.pop()
+  if (!subject || !on) return 'form'
+  const chain: Found[] = []
+  for (const [at, name] of [subject, ...others].entries()) {
+    const found = await facts.subject({ ...name, properties: { proof: recorded.chain[at]?.proof ?? 'token' } })
+    if ('unfound' in found) return 'gone'
+    chain.push(found)
+  }
+  const resource = await facts.resource(on)
+  const [first, ...rest] = chain
+  if (!first || 'unfound' in resource) return 'gone'
+  const floor = await floorOf(db, engine, recorded.asked)
+  const context: Record<string, PolicyValue> = fittedAttributes(contextAttributes(schema), recorded.context)
+  return {
+    question: {
+      subject: first.ref,
+      onBehalfOf: rest.map(({ ref }) => ref),
+      action: { name: recorded.asked },
+      resource: resource.ref,
+      context,
+    },
+    facts: {
+      entities: [...chain.flatMap(({ entities }) => entities), ...resource.entities],
+      ...(floor && { floor }),
+    },
+  }
+}
+
+/** Of the record by its id; of a thing that the vocabulary lists by its fingerprint; of anything else nothing. */
+function nameOf({ vocabulary, fingerprint }: RecallNeeds, { type, id }: z.output<typeof Ref>): Named | undefined {
+  if (!id.startsWith('print:')) return { type, id }
+  const listed = vocabulary.listed(type) ?? new Map<string, unknown>()
+  const found = [...listed.keys()].find((known) => printed(fingerprint, { type, id: known }) === id)
+  return found === undefined ? undefined : { type, id: found }
+}

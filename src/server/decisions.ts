@@ -1,0 +1,61 @@
+import { requestAccess } from '../access/contract.ts'
+import type { Calendar } from '../access/access.ts'
+import type { Config } from '../kernel/config.ts'
+import type { Route } from '../kernel/http/route.ts'
+import type { Log } from '../kernel/log.ts'
+import { systemRandom } from '../kernel/random.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+import { entryOf, policyRoutes, type Observed, type PolicyRouteNeeds } from '../policy/policy.ts'
+import type { Ground } from './ground.ts'
+import type { Rules } from './policies.ts'
+
+export type DecisionParts = {
+  readonly config: Config
+  readonly ground: Ground
+  readonly ledger: Ledger
+  readonly rules: Rules
+  readonly calendar: Calendar
+}
+
+/** The door for enforcement points that are not ours. */
+export function decisionRoutes({ config, ground, ledger, rules, calendar }: DecisionParts): Route[] {
+  const { db, clock, seal } = ground
+  const { enforcementPoints, drafts, entries } = config.authzen
+  return policyRoutes({
+    db,
+    clock,
+    random: systemRandom,
+    seal,
+    ledger,
+    fingerprint: (text) => seal.fingerprint(text),
+    engine: rules.engine,
+    teams: rules.teams,
+    vocabulary: rules.vocabulary,
+    enforcementPoints: new Set(enforcementPoints),
+    drafts,
+    entries,
+    requestable,
+    situation: (place, now) => {
+      const window = calendar.window(place, now)
+      return { freeze: calendar.isFrozen(place, now), ...(window && { window }) }
+    },
+  })
+}
+
+/** Enters what was decided for a door of ours. Nobody waits for it: the act has an entry of its own that they do wait for. */
+export function decisionObserver({ seal }: Ground, ledger: Ledger, log: Log): (observed: Observed) => void {
+  return (observed) => {
+    ledger
+      .observe(entryOf((text) => seal.fingerprint(text), observed))
+      .catch((error: unknown) => log.warn({ err: error, decision: observed.decision.id }, 'a decision was not entered'))
+  }
+}
+
+/** Access to an account is what can be asked for here. */
+const requestable: PolicyRouteNeeds['requestable'] = ({ question, resource }, purpose) => {
+  const account = resource.entities[0]?.attributes['name']
+  if (resource.ref.type !== 'Account' || typeof account !== 'string' || !resource.place) return undefined
+  const { id: operation, method, path } = requestAccess
+  const input = { target: resource.place.target, account, actions: [question.action.name] }
+  return { operation, method, path, input: { ...input, ...(purpose !== undefined && { purpose }) } }
+}
