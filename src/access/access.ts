@@ -19,6 +19,7 @@ export { proveGrant, type GrantFacts } from './proof.ts'
 export { loadGrant, loadRequest } from './read.ts'
 export { previewAccess, requestAccess } from './request.ts'
 
+export { factsNow, openSecondLook, type SecondLook } from './second-look.ts'
 export { sweepAccess, sweepUses } from './sweep.ts'
 export { issueKey, issueTicket } from './ticket.ts'
 export { beginUse, closeUse, releaseUse, useGrant, type Use } from './use.ts'

@@ -27,6 +27,8 @@ export type End = {
   readonly actor?: Actor
   readonly endedById?: string
   readonly comment?: string
+  /** Of the policies, where they permit it no more. */
+  readonly reasons?: readonly string[]
   readonly permit?: Permit
 }
 
@@ -57,7 +59,13 @@ export async function endGrant(tx: Tx, needs: EndNeeds, end: End): Promise<Ended
       action: permit.action,
       decision: { id: permit.decisionId, policyVersion: permit.policyEpoch },
     }),
-    facts: { reason, endedAt, uses: live.uses, comment },
+    facts: {
+      reason,
+      endedAt,
+      uses: live.uses,
+      comment,
+      ...(end.reasons && { reasons: [...end.reasons] }),
+    },
   })
   const ended = await tx
     .updateTable('accessGrant')

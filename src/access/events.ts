@@ -101,6 +101,7 @@ export const grantEnded = event('grant.ended', 'A grant ended.', {
   endedAt: Instant,
   uses: Number,
   comment: Comment,
+  reasons: Texts.optional(),
 })
 export const ticketIssued = event('ticket.issued', 'A ticket was issued for a grant.', {
   proofId: Id,

@@ -7,11 +7,13 @@
  */
 import {
   decideUse,
+  factsNow,
   proveGrant,
   useGrant,
   type AccessNeeds,
   type Ends,
   type GrantFacts,
+  type SecondLook,
   type Subscription,
 } from '../access/access.ts'
 import { USE_REFUSALS } from '../access/contract.ts'
@@ -36,6 +38,7 @@ export type HostNeeds = {
   readonly access: AccessNeeds
   readonly credentials: CredentialNeeds
   readonly ends: Ends
+  readonly secondLook: Pick<SecondLook, 'mark' | 'used'>
   readonly sessions: LiveNeeds
   readonly live: LiveSessions
   readonly tls: Plane['tls']
@@ -55,9 +58,10 @@ export function openPlane(needs: HostNeeds, protocol: string): Plane {
     async admit(asked, signal) {
       signal.throwIfAborted()
       using arrival = arrivals.enter(asked)
+      const mark = needs.secondLook.mark()
       const facts = await prove(needs, asked)
       if (facts.target.protocol !== protocol) throw wrongGateway(facts, protocol)
-      const admission = await reserve(needs, { facts, protocol, clientAddress: asked.clientAddress }, signal)
+      const admission = await reserve(needs, { facts, mark, protocol, clientAddress: asked.clientAddress }, signal)
       arrival.succeeded()
       return admission
     },
@@ -72,7 +76,12 @@ async function prove(needs: HostNeeds, asked: Asked): Promise<GrantFacts> {
   return proven.facts
 }
 
-type Reserving = { readonly facts: GrantFacts; readonly protocol: string; readonly clientAddress: string }
+type Reserving = {
+  readonly facts: GrantFacts
+  readonly mark: number
+  readonly protocol: string
+  readonly clientAddress: string
+}
 
 async function reserve(needs: HostNeeds, reserving: Reserving, signal: AbortSignal): Promise<Admission> {
   const { facts, clientAddress } = reserving
@@ -87,6 +96,7 @@ async function reserve(needs: HostNeeds, reserving: Reserving, signal: AbortSign
   )
   if (taken.kind === 'refused') throw refusedUse(taken.problem)
   const use = held.use(new ReservedUse(needs, taken.value.id, grant.id))
+  needs.secondLook.used(grant.id, reserving.mark)
   await reachGateway('gateway.use-reserved')
   const table = tableFor(needs, reserving, { epoch, expiresAt: taken.value.expiresAt })
   const lease = await leaseOf(needs, facts, subscription, signal)
@@ -118,7 +128,7 @@ function tableFor(
     {
       clock: access.clock,
       epoch: () => access.decisions.epoch(),
-      decide: async () => (await transact(db, (tx) => decideUse(tx, access, facts))).reasons,
+      decide: () => transact(db, async (tx) => (await decideUse(tx, access, await factsNow(tx, facts))).reasons),
       uncovered: (action) => uncovered(facts, action),
     },
     { actions, epoch: decided.epoch, expiresInMs: decided.expiresAt.getTime() - access.clock.now().getTime() },

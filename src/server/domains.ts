@@ -3,10 +3,12 @@ import {
   accessRoutes,
   emptyCalendar,
   openEnds,
+  openSecondLook,
   parseCalendar,
   type AccessNeeds,
   type Calendar,
   type Ends,
+  type SecondLook,
 } from '../access/access.ts'
 import { catalogRoutes } from '../catalog/catalog.ts'
 import { postgresSurvey } from '../connectors/postgres/survey.ts'
@@ -67,6 +69,7 @@ import type { WorkNeeds } from './work.ts'
 export type Domains = {
   readonly node: RunningNode
   readonly ends: Ends
+  readonly secondLook: SecondLook
   readonly identities: IdentityNeeds
   readonly access: AccessNeeds
   readonly credentials: CredentialNeeds
@@ -116,7 +119,13 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
   const sessions: LiveNeeds = { ...base, store: folderStore(config.recordings) }
   const live = openLiveSessions(sessions)
   stop.add('sessions', live, 15_000)
-  const ends = await openEnds({ connection, db, clock, log, onOtherHint: () => void live.recheck() }, stop.signal)
+  const secondLook = openSecondLook({ db, access, nodeId: node.id, clock, log })
+  stop.add('second look', secondLook)
+  const onOtherHint = (hint?: string) => {
+    void live.recheck()
+    secondLook.heard(hint)
+  }
+  const ends = await openEnds({ connection, db, clock, log, onOtherHint }, stop.signal)
   stop.add('ends', ends)
   const obligations = openObligations(parts, credentials)
   countAll(metrics, { live, ends })
@@ -140,6 +149,7 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
   return {
     node,
     ends,
+    secondLook,
     identities,
     access,
     credentials,

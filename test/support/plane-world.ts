@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { tmpdir } from 'node:os'
 import { mkdtemp, rm } from 'node:fs/promises'
 import type { TestContext } from 'node:test'
-import { emptyCalendar, endGrant, openEnds, type AccessNeeds } from '../../src/access/access.ts'
+import { emptyCalendar, endGrant, openEnds, openSecondLook, type AccessNeeds } from '../../src/access/access.ts'
 import { syncActions } from '../../src/catalog/catalog.ts'
 import { postgresRoleWriter } from '../../src/credentials/credentials.ts'
 import type { GatewayAction, Plane } from '../../src/gateways/gateway.ts'
@@ -67,7 +67,12 @@ export async function planeWorld(
   const live = openLiveSessions(sessions)
   last.after(async () => live[Symbol.asyncDispose]())
   const stop = new AbortController()
-  const onOtherHint = () => void live.recheck()
+  const secondLook = openSecondLook({ db, access, nodeId, clock: basis.clock, log: silentLog })
+  last.after(async () => secondLook[Symbol.asyncDispose]())
+  const onOtherHint = (hint?: string) => {
+    void live.recheck()
+    secondLook.heard(hint)
+  }
   const ends = await openEnds(
     { connection: database.server, db, clock: basis.clock, log: silentLog, onOtherHint },
     stop.signal,
@@ -81,6 +86,7 @@ export async function planeWorld(
     access,
     credentials: { ...basis, nodeId, ledger, log: silentLog, writers: [postgresRoleWriter] },
     ends,
+    secondLook,
     sessions,
     live,
     tls: options.tls ?? noTls,
@@ -93,6 +99,8 @@ export async function planeWorld(
   }
   return {
     db,
+    database,
+    secondLook,
     needs,
     ends,
     live,
