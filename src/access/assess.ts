@@ -1,5 +1,5 @@
 import type { Db } from '../kernel/db.ts'
-import type { Account, ActionEntry, Purpose, Target } from '../catalog/contract.ts'
+import type { ActionEntry } from '../catalog/contract.ts'
 import { accountResource, loadActions, rolesOf } from '../catalog/catalog.ts'
 import { subjectRef } from '../identities/identities.ts'
 import {
@@ -19,27 +19,11 @@ import {
   type Risk,
 } from '../policy/policy.ts'
 import { approverTeamsOf, rosterOf } from './approvers.ts'
+import type { Asked } from './asked.ts'
 import { boundOf } from './bound.ts'
-import { tiedTo, type Chain } from './chain.ts'
+import { tiedTo } from './chain.ts'
 import type { AccessNeeds } from './needs.ts'
 import { riskOfAct } from './risk.ts'
-
-/** Everything a request asks for, resolved to records. */
-export type Asked = {
-  readonly chain: Chain
-  readonly target: Target
-  readonly account: Account
-  readonly purpose: Purpose
-  /** In order, each once. */
-  readonly actions: readonly string[]
-  readonly ticket: string | null
-  readonly task: string | null
-  readonly reason: string | null
-  readonly ttlSeconds: number
-  readonly uses: number | null
-  readonly connections: number
-  readonly isKeptAlive: boolean
-}
 
 /** What is decided about a request at one moment. The same records and policies give the same one. */
 export type Assessment = {

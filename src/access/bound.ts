@@ -1,7 +1,7 @@
 import { sha256 } from '../kernel/crypto.ts'
 import { canonicalText } from '../ledger/ledger.ts'
 import { printApproval, type ApprovalFacts, type Obligations } from '../policy/policy.ts'
-import type { Asked } from './assess.ts'
+import type { Asked } from './asked.ts'
 import type { Owed } from './contract.ts'
 
 type Bound = {

@@ -7,7 +7,8 @@ import { invalidInput, notFound, notPermitted, type Problem } from '../kernel/pr
 import { newId } from '../kernel/random.ts'
 import { findPurpose, loadAccountById, loadTarget } from '../catalog/catalog.ts'
 import { actOf } from '../identities/identities.ts'
-import { assess, type Asked, type Assessment } from './assess.ts'
+import type { Asked } from './asked.ts'
+import { assess, type Assessment } from './assess.ts'
 import { aboutOf, owedOf } from './bound.ts'
 import { chainOf } from './chain.ts'
 import {

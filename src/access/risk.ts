@@ -3,7 +3,7 @@ import type { Db } from '../kernel/db.ts'
 import type { ActionEntry } from '../catalog/contract.ts'
 import { assessRisk, explainRisk, type PastUse, type Risk } from '../policy/policy.ts'
 import { placeOf } from './address.ts'
-import type { Asked } from './assess.ts'
+import type { Asked } from './asked.ts'
 import type { RiskShown, RiskTold } from './contract.ts'
 import type { AccessNeeds } from './needs.ts'
 

@@ -6,7 +6,8 @@
  */
 export { openAppender } from './appender.ts'
 export { destroySubjectKey } from './erasure.ts'
-export { openLedger, SYSTEM, type Actor, type Fact, type Ledger } from './entry.ts'
+export { openLedger, type Ledger } from './entry.ts'
+export { SYSTEM, type Actor, type Fact } from './fact.ts'
 export { observationsOf, type Observation } from './observations.ts'
 export { ledgerRoutes } from './routes.ts'
 export { openSequencer, type Sequencer } from './sequencer.ts'

@@ -1,7 +1,7 @@
 import { ed25519Signer } from '../kernel/crypto.ts'
 import type { Db, Tx } from '../kernel/db.ts'
 import { Secret } from '../kernel/secret.ts'
-import type { Needs } from './entry.ts'
+import type { Needs } from './fact.ts'
 import { openCheckpoint, type Checkpoint } from './tree/checkpoint.ts'
 import { formatVerifierKey, noteSigner, parseVerifierKey, type NoteSigner, type VerifierKey } from './tree/note.ts'
 import type { TileReader } from './tree/proof.ts'

@@ -2,7 +2,7 @@ import type { Tx } from '../kernel/db.ts'
 import { sealUnder } from '../kernel/seal.ts'
 import { Secret } from '../kernel/secret.ts'
 import type { Opening } from './leaf.ts'
-import type { Needs } from './entry.ts'
+import type { Needs } from './fact.ts'
 
 const KEY_BYTES = 32
 

@@ -8,7 +8,7 @@ import { openSession, transact, type Connection, type Db } from '../kernel/db.ts
 import type { Log } from '../kernel/log.ts'
 import { after, sleep } from '../kernel/timer.ts'
 import { reachLedger } from './fault-points.ts'
-import type { Needs } from './entry.ts'
+import type { Needs } from './fact.ts'
 import type { SigningLog } from './logs.ts'
 import { readOutside, writeOutside } from './outside.ts'
 import { place, readWaiting, type Head, type Placed } from './placing.ts'
