@@ -120,7 +120,8 @@ test('what changes in an identity ends its sessions: its environment, and the ow
   await asWorkload(t, w, unowned)
   const [first, second] = [await idle(w, moved), await idle(w, unowned)]
   const needs = { ...w.needs.access, onIdentityEnded: async () => undefined }
-  const permit = <A extends string>(action: A, id: string) => permitFor(action, { type: 'Person', id: moved.subjectId }, { type: 'Identity', id })
+  const permit = <A extends string>(action: A, id: string) =>
+    permitFor(action, { type: 'Person', id: moved.subjectId }, { type: 'Identity', id })
 
   await transact(w.db, (tx) =>
     updateIdentity(tx, needs, permit('identity.update', moved.subjectId), { environment: 'staging' }),

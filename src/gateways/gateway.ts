@@ -46,6 +46,9 @@ export type Asked = {
   readonly clientAddress: string
 }
 
+/** What stops a session's statement from outside of its connection: which process, and the key that was given out with it. */
+export type CancelRequest = { readonly processId: number; readonly key: Buffer; readonly clientAddress: string }
+
 export type Plane = {
   readonly clock: Clock
   readonly random: Random
@@ -54,6 +57,10 @@ export type Plane = {
   readonly tls: () => { readonly key: Secret; readonly cert: string; readonly clientCa: string }
   /** Throws `Refused`. On abort everything reserved is given back. */
   readonly admit: (asked: Asked, signal: AbortSignal) => Promise<Admission>
+  /** A request to cancel that fits no session here: the other nodes are asked, within limits. Nobody hears what came of it. */
+  readonly passCancel: (request: CancelRequest) => void
+  /** What other nodes passed on. `key` opens it, and throws for a forged one: call it only for a process that is here. */
+  readonly onCancel: (heard: (processId: number, key: () => Buffer) => void) => Disposable
   /** How long a stopping gateway waits for its sessions. */
   readonly drainMs: number
 }

@@ -25,11 +25,14 @@ import type { Problem } from '../kernel/problem.ts'
 import type { LiveNeeds, LiveSessions } from '../sessions/sessions.ts'
 import { HeldAdmission } from './admission.ts'
 import { Arrivals } from './arrivals.ts'
+import type { Cancels } from './cancels.ts'
 import { ClassTable } from './class-table.ts'
 import { endingOf } from './endings.ts'
 import { reachGateway } from './fault-points.ts'
 import { Refused, type Admission, type Asked, type Plane } from './gateway.ts'
 import { ReservedUse } from './reserved-use.ts'
+
+export { openCancels, type Cancels } from './cancels.ts'
 
 export type HostNeeds = {
   readonly db: Db
@@ -39,6 +42,7 @@ export type HostNeeds = {
   readonly credentials: CredentialNeeds
   readonly ends: Ends
   readonly secondLook: Pick<SecondLook, 'mark' | 'used'>
+  readonly cancels: Pick<Cancels, 'pass' | 'subscribe'>
   readonly sessions: LiveNeeds
   readonly live: LiveSessions
   readonly tls: Plane['tls']
@@ -65,6 +69,8 @@ export function openPlane(needs: HostNeeds, protocol: string): Plane {
       arrival.succeeded()
       return admission
     },
+    passCancel: (request) => needs.cancels.pass(protocol, request),
+    onCancel: (heard) => needs.cancels.subscribe(protocol, heard),
   }
 }
 

@@ -20,6 +20,7 @@ import {
   type CredentialNeeds,
   type Obligations,
 } from '../credentials/credentials.ts'
+import { openCancels, type Cancels } from '../gateways/host.ts'
 import { gateways } from '../gateways/index.ts'
 import {
   authenticate,
@@ -70,6 +71,7 @@ export type Domains = {
   readonly node: RunningNode
   readonly ends: Ends
   readonly secondLook: SecondLook
+  readonly cancels: Cancels
   readonly identities: IdentityNeeds
   readonly access: AccessNeeds
   readonly credentials: CredentialNeeds
@@ -121,9 +123,11 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
   stop.add('sessions', live, 15_000)
   const secondLook = openSecondLook({ db, access, nodeId: node.id, clock, log })
   stop.add('second look', secondLook)
+  const cancels = openCancels({ db, seal, clock, log })
   const onOtherHint = (hint?: string) => {
     void live.recheck()
     secondLook.heard(hint)
+    cancels.heard(hint)
   }
   const ends = await openEnds({ connection, db, clock, log, onOtherHint }, stop.signal)
   stop.add('ends', ends)
@@ -150,6 +154,7 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
     node,
     ends,
     secondLook,
+    cancels,
     identities,
     access,
     credentials,

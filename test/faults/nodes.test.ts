@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createConnection } from 'node:net'
 import { after, before, test } from 'node:test'
+import { z } from 'zod'
 import { beatGrant, finishGrant, readGrant, revokeGrant } from '../../src/access/contract.ts'
 import { listSessions } from '../../src/sessions/contract.ts'
 import { eventually } from '../support/eventually.ts'
@@ -33,6 +36,24 @@ test('a grant that ends on one node cuts its session on another, which says why'
 
   assert.match(await query, /revoked/)
   await eventually(async () => ((await leaseStates(plant, beta, grant))[0] === 'dead' ? true : undefined))
+})
+
+test('a request to cancel that reaches another node stops the statement, and the session goes on', async () => {
+  const grant = await readingGrant(plant, alpha)
+  const client = await connect(alpha, await ticketFor(plant, alpha, grant))
+  const query = failureOf(client.query('select pg_sleep(60)'))
+  await eventually(async () => {
+    const [running] = await plant.atTarget(
+      `select from pg_stat_activity where query like '%pg_sleep(60)%' and state = 'active' and pid <> pg_backend_pid()`,
+    )
+    return running
+  })
+
+  await cancelAt(beta, client)
+
+  assert.match(await query, /canceling statement due to user request/)
+  assert.deepEqual((await client.query('select 1 as one')).rows, [{ one: 1 }])
+  await client.end()
 })
 
 test('a jump of a node’s clock ends no grant and revives none', async () => {
@@ -111,3 +132,19 @@ test('of a killed node another closes the sessions and gives back the uses', asy
   using bob = plant.as('bob', beta)
   await bob.ask(finishGrant, { params: { grant } })
 })
+
+const Keys = z.object({ processID: z.int(), secretKey: z.int() })
+
+/** The request as a client sends it (protocol 3.0), to whichever node answers. */
+async function cancelAt({ gatewayPort }: FaultNode, client: object): Promise<void> {
+  const { processID, secretKey } = Keys.parse({ ...client })
+  const request = Buffer.alloc(16)
+  request.writeInt32BE(16, 0)
+  request.writeInt32BE(80_877_102, 4)
+  request.writeInt32BE(processID, 8)
+  request.writeInt32BE(secretKey, 12)
+  const socket = createConnection({ host: '127.0.0.1', port: gatewayPort })
+  socket.end(request)
+  socket.resume()
+  await once(socket, 'close')
+}

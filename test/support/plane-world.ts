@@ -5,6 +5,7 @@ import type { TestContext } from 'node:test'
 import { emptyCalendar, endGrant, openEnds, openSecondLook, type AccessNeeds } from '../../src/access/access.ts'
 import { syncActions } from '../../src/catalog/catalog.ts'
 import { postgresRoleWriter } from '../../src/credentials/credentials.ts'
+import { openCancels } from '../../src/gateways/cancels.ts'
 import type { GatewayAction, Plane } from '../../src/gateways/gateway.ts'
 import type { StoryWorld } from '../../src/gateways/conformance.ts'
 import { openPlane, type HostNeeds } from '../../src/gateways/host.ts'
@@ -69,9 +70,11 @@ export async function planeWorld(
   const stop = new AbortController()
   const secondLook = openSecondLook({ db, access, nodeId, clock: basis.clock, log: silentLog })
   last.after(async () => secondLook[Symbol.asyncDispose]())
+  const cancels = openCancels({ db, seal: basis.seal, clock: basis.clock, log: silentLog })
   const onOtherHint = (hint?: string) => {
     void live.recheck()
     secondLook.heard(hint)
+    cancels.heard(hint)
   }
   const ends = await openEnds(
     { connection: database.server, db, clock: basis.clock, log: silentLog, onOtherHint },
@@ -87,6 +90,7 @@ export async function planeWorld(
     credentials: { ...basis, nodeId, ledger, log: silentLog, writers: [postgresRoleWriter] },
     ends,
     secondLook,
+    cancels,
     sessions,
     live,
     tls: options.tls ?? noTls,

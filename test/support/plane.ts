@@ -3,7 +3,14 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
-import { Refused, type Admission, type Ending, type Plane, type RecordedOperation } from '../../src/gateways/gateway.ts'
+import {
+  Refused,
+  type Admission,
+  type CancelRequest,
+  type Ending,
+  type Plane,
+  type RecordedOperation,
+} from '../../src/gateways/gateway.ts'
 import { openAuthority, type Authority } from '../../src/kernel/ca.ts'
 import { systemClock, type Clock } from '../../src/kernel/clock.ts'
 import { sha256 } from '../../src/kernel/crypto.ts'
@@ -43,6 +50,10 @@ export type FakePlane = Plane & {
   readonly authority: Authority
   readonly seen: Seen[]
   readonly asked: string[]
+  /** Requests to cancel that the gateway passed on. */
+  readonly passed: CancelRequest[]
+  /** As if another node had passed a request on. */
+  hear(processId: number, key: () => Buffer): void
   /** A ticket for this grant. */
   ticket(grant: FakeGrant): string
   /** A client's key and certificate for this grant, in PEM. */
@@ -62,6 +73,8 @@ export async function fakePlane(
   const grants = new Map<string, FakeGrant>()
   const seen: Seen[] = []
   const asked: string[] = []
+  const passed: CancelRequest[] = []
+  const hearing = new Set<Parameters<Plane['onCancel']>[0]>()
   return {
     clock,
     random: systemRandom,
@@ -71,6 +84,15 @@ export async function fakePlane(
     authority,
     seen,
     asked,
+    passed,
+    passCancel: (request) => void passed.push(request),
+    onCancel(heard) {
+      hearing.add(heard)
+      return { [Symbol.dispose]: () => void hearing.delete(heard) }
+    },
+    hear(processId, key) {
+      for (const heard of hearing) heard(processId, key)
+    },
     ticket(grant) {
       const ticket = systemRandom.bytes(16).toString('hex')
       grants.set(ticket, grant)

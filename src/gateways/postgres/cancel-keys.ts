@@ -27,10 +27,13 @@ export class CancelKeys {
     return { processId, key, [Symbol.dispose]: () => void this.#sessions.delete(processId) }
   }
 
-  /** True where the key fits. Nobody is told which: the protocol has no answer to a cancel request. */
-  cancel(processId: number, key: Buffer): boolean {
+  /**
+   * True where the key fits. `key` is called for a process that is here only: one that another node passed on has to be opened. Nobody is told
+   * what came of it, as the protocol has no answer to a cancel request.
+   */
+  cancel(processId: number, key: () => Buffer): boolean {
     const session = this.#sessions.get(processId)
-    if (!session || !equalBytes(session.key, key)) return false
+    if (!session || !equalBytes(session.key, key())) return false
     session.cancel()
     return true
   }

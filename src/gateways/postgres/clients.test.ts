@@ -285,6 +285,32 @@ test('a client that says goodbye gets its last statement done', async (t) => {
   })
 })
 
+test('a cancel request that fits no session here goes to the other nodes, and what they pass on is heard', async (t) => {
+  const [, cluster] = clusters[0] ?? assert.fail()
+  const bed = await openGatewayBed(t, cluster)
+  const client = await bed.client()
+  const query = assert.rejects(client.query('select pg_sleep(600)'), { code: '57014' })
+  const { processID, secretKey } = Object.assign({ processID: 0, secretKey: 0 }, client)
+  const key = Buffer.alloc(4)
+  key.writeInt32BE(secretKey)
+
+  await cancel(bed.port, Object.assign(Object.create(client), { secretKey: 12345 }))
+  await until(() => bed.plane.passed.length > 0)
+  bed.plane.hear(processID ^ 1, () => assert.fail('a key was opened for a process that is not here'))
+  bed.plane.hear(processID, () => Buffer.from('no key'))
+  await until(async () => (await running(cluster)) === 1)
+  bed.plane.hear(processID, () => key)
+
+  const [passed] = bed.plane.passed
+  assert.deepEqual(
+    [passed?.processId, passed?.key.readInt32BE(0), passed?.clientAddress.endsWith('127.0.0.1')],
+    [processID, 12345, true],
+  )
+  await query
+  await cancel(bed.port, client)
+  assert.equal(bed.plane.passed.length, 1, 'what fits here stays here')
+})
+
 test('what a client that vanished was running is cancelled', async (t) => {
   await each(async (cluster) => {
     const bed = await openGatewayBed(t, cluster)

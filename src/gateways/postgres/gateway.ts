@@ -46,6 +46,7 @@ async function openPostgresGateway(
 ): Promise<OpenGateway> {
   const analyser = await createAnalyser()
   const cancelKeys = new CancelKeys(plane.random)
+  const passedOn = plane.onCancel((processId, key) => cancelKeys.cancel(processId, key))
   const live = new Set<Live>()
   const serving = new Set<Promise<void>>()
   const arriving = new Set<Socket>()
@@ -82,6 +83,7 @@ async function openPostgresGateway(
       })
       while (serving.size > 0) await Promise.all(serving)
       idleChecks[Symbol.dispose]()
+      passedOn[Symbol.dispose]()
       await closed
     },
   }

@@ -61,7 +61,9 @@ export async function serveClient(parts: ClientParts): Promise<void> {
     socket = arrived.socket
     socket.on('error', onGone)
     if (arrived.kind === 'cancel') {
-      parts.cancelKeys.cancel(arrived.processId, arrived.key)
+      const { processId, key } = arrived
+      const clientAddress = raw.remoteAddress ?? 'unknown'
+      if (!parts.cancelKeys.cancel(processId, () => key)) plane.passCancel({ processId, key, clientAddress })
       socket.destroySoon()
       return
     }
