@@ -21,5 +21,6 @@ export { previewAccess, requestAccess } from './request.ts'
 
 export { factsNow, openSecondLook, type SecondLook } from './second-look.ts'
 export { sweepAccess, sweepUses } from './sweep.ts'
+export { noTicketVerifier, openTicketVerifier, type TicketVerifier } from './ticket-verifier.ts'
 export { issueKey, issueTicket } from './ticket.ts'
 export { beginUse, closeUse, releaseUse, useGrant, type Use } from './use.ts'

@@ -10,14 +10,14 @@ export function approverTeamsOf(
   const teams = gates
     .flatMap((gate) => [...groupsOf(gate)])
     .map((group) => {
-      if (group.kind === 'team') return group.team
+      if (group.kind !== 'owner') return group.team
       return group.of === 'target' ? facts.ownerOfTarget : facts.ownerOfSubject
     })
   return [...new Set(teams.filter((team) => team !== null))].sort()
 }
 
 /** Everybody of these teams who could speak now, as if all had approved. */
-export async function rosterOf(db: Db, teams: Teams, of: readonly string[]): Promise<Approval[]> {
+export async function rosterOf(db: Db, teams: Teams, of: readonly string[], now: Date): Promise<Approval[]> {
   const names = [...new Set(of.flatMap((team) => teams.membersOf(team)))]
   if (names.length === 0) return []
   const people = await db
@@ -28,22 +28,35 @@ export async function rosterOf(db: Db, teams: Teams, of: readonly string[]): Pro
     .where('profile', '=', 'person')
     .where('state', '=', 'active')
     .execute()
-  return people.map((person) => ({ approver: personOf(person), teams: teams.teamsOf(person.name) }))
+  return people.map((person) => ({ approver: personOf(person), ...groupsAt(teams, person.name, now) }))
 }
 
-/** Those who approved a request and still could: active people with the teams they are in now. */
+/** The teams a person is in, and those of them that they were on call for at that instant. */
+export function groupsAt(
+  teams: Teams,
+  name: string,
+  at: Date,
+): Pick<Approval, 'teams'> & { readonly onCall: readonly string[] } {
+  const of = teams.teamsOf(name)
+  return { teams: of, onCall: of.filter((team) => teams.onCall(team, at).includes(name)) }
+}
+
+/**
+ * Those who approved a request and still could: active people with the teams they are in now. On call is who was when they spoke: a
+ * shift that ends takes nothing back.
+ */
 export async function approvalsOf(db: Db, teams: Teams, requestId: string): Promise<(Approval & { id: string })[]> {
   const people = await db
     .selectFrom('requestApproval')
     .innerJoin('identity', 'identity.id', 'requestApproval.approverId')
-    .select(['identity.id', 'identity.name', 'identity.ownerId'])
+    .select(['identity.id', 'identity.name', 'identity.ownerId', 'requestApproval.at'])
     .where('requestApproval.requestId', '=', requestId)
     .where('requestApproval.verdict', '=', 'approve')
     .where('identity.kind', '=', 'human')
     .where('identity.state', '=', 'active')
     .orderBy('identity.id')
     .execute()
-  return people.map((each) => ({ id: each.id, approver: personOf(each), teams: teams.teamsOf(each.name) }))
+  return people.map((each) => ({ id: each.id, approver: personOf(each), ...groupsAt(teams, each.name, each.at) }))
 }
 
 /** A human identity that has an owner is that person's further identity: both are one approver. */

@@ -24,6 +24,7 @@ import { boundOf } from './bound.ts'
 import { tiedTo } from './chain.ts'
 import type { AccessNeeds } from './needs.ts'
 import { riskOfAct } from './risk.ts'
+import type { TicketCheck } from './ticket-verifier.ts'
 
 /** What is decided about a request at one moment. The same records and policies give the same one. */
 export type Assessment = {
@@ -52,8 +53,16 @@ export type Assessment = {
   readonly boundSha256: Buffer
 }
 
-/** Decides each action for each link of the chain and joins what all of them ask for (core 1, 3). */
-export async function assess(db: Db, needs: AccessNeeds, asked: Asked): Promise<Assessment> {
+/**
+ * Decides each action for each link of the chain and joins what all of them ask for (core 1, 3). A ticket counts as verified only
+ * where its check is given: made before the transaction, since nothing outside is waited for in one.
+ */
+export async function assess(
+  db: Db,
+  needs: AccessNeeds,
+  asked: Asked,
+  ticket: TicketCheck | null = null,
+): Promise<Assessment> {
   const { target, account, chain } = asked
   const roles = await rolesOf(db, account.id)
   const purposeGaps = gapsOf(asked, needs.clock.now())
@@ -68,9 +77,10 @@ export async function assess(db: Db, needs: AccessNeeds, asked: Asked): Promise<
     ownerOfTarget: target.ownerTeam,
     ownerOfSubject: chain.subject.ownerTeam,
     excluded: await tiedTo(db, chain),
+    auto: { risk: risk.score, isTicketVerified: ticket?.isVerified ?? false },
   }
   const approverTeams = approverTeamsOf(obligations.approval, approvalFacts)
-  const roster = await rosterOf(db, needs.teams, approverTeams)
+  const roster = await rosterOf(db, needs.teams, approverTeams, needs.clock.now())
   const lacking = missingApprovals(obligations.approval, roster, approvalFacts)
   const limits = withinLimits(obligations, asked)
   const parserEnforced = parserEnforcedOf(asked, roles)

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { ENVIRONMENTS } from '../identities/contract.ts'
 import { Slug } from '../kernel/ids.ts'
 import { Instant } from '../kernel/instant.ts'
+import { isInWeek, weekly } from '../kernel/weekly.ts'
 
 /** What windows and freezes are about. */
 type Place = { readonly target: string; readonly environment: string }
@@ -21,28 +22,16 @@ export class CalendarInvalid extends Error {
   override readonly name = 'CalendarInvalid'
 }
 
-const DAYS = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const
-const TimeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$|^24:00$/, 'write HH:MM, from 00:00 to 24:00')
 const places = {
   targets: z.array(Slug).max(1000).optional(),
   environments: z.array(z.enum(ENVIRONMENTS)).max(4).optional(),
 }
-const Window = z.strictObject({
-  ...places,
-  days: z
-    .array(z.enum(DAYS))
-    .min(1)
-    .max(7)
-    .default([...DAYS]),
-  from: TimeOfDay.default('00:00'),
-  to: TimeOfDay.default('24:00').describe('earlier than from: on the next day'),
-})
+const Window = z.strictObject({ ...places, ...weekly })
 const Freeze = z.strictObject({ ...places, from: Instant, until: Instant })
 const CalendarFile = z.strictObject({
   windows: z.record(Slug, Window).default({}),
   freezes: z.record(Slug, Freeze).default({}),
 })
-type Window = z.output<typeof Window>
 
 /** Reads a calendar from YAML. Throws `CalendarInvalid` with the place of the fault. */
 export function parseCalendar(text: string): Calendar {
@@ -62,7 +51,7 @@ export function parseCalendar(text: string): Calendar {
     window(place, now) {
       const named = Object.entries(windows)
         .filter(([, window]) => isAbout(window, place))
-        .map(([id, window]) => ({ id, open: isOpen(window, now) }))
+        .map(([id, window]) => ({ id, open: isInWeek(window, now) }))
       return named.find((window) => window.open) ?? named[0]
     },
     isFrozen: (place, now) =>
@@ -74,17 +63,4 @@ export function parseCalendar(text: string): Calendar {
 function isAbout(span: { targets?: string[] | undefined; environments?: string[] | undefined }, place: Place): boolean {
   if (!span.targets && !span.environments) return true
   return (span.targets?.includes(place.target) ?? false) || (span.environments?.includes(place.environment) ?? false)
-}
-
-function isOpen(window: Window, now: Date): boolean {
-  const minute = now.getUTCHours() * 60 + now.getUTCMinutes()
-  const [from, to] = [minutesOf(window.from), minutesOf(window.to)]
-  const isDay = (offset: number) => window.days.some((day) => DAYS.indexOf(day) === (now.getUTCDay() + offset + 7) % 7)
-  if (from < to) return isDay(0) && from <= minute && minute < to
-  // Over midnight: the window belongs to the day it began on.
-  return (isDay(0) && from <= minute) || (isDay(-1) && minute < to)
-}
-
-function minutesOf(time: string): number {
-  return Number(time.slice(0, 2)) * 60 + Number(time.slice(3))
 }

@@ -3,7 +3,7 @@ import { Reason } from '../identities/contract.ts'
 import { event, shown } from '../kernel/event.ts'
 import { Id } from '../kernel/ids.ts'
 import { Instant } from '../kernel/instant.ts'
-import { ActionName, EndReason, Owed, RiskTold, Sha256Hex, USE_REFUSALS } from './schemas.ts'
+import { ActionName, EndReason, Owed, RiskTold, Sha256Hex, TicketChecked, USE_REFUSALS } from './schemas.ts'
 
 const Comment = Reason.nullable()
 const OptionalId = Id.nullable()
@@ -36,6 +36,7 @@ export const accessRequested = event('access.requested', 'Somebody asked for acc
   parserEnforced: Texts,
   reason: Comment,
   risk: RiskTold,
+  ticketCheck: TicketChecked.nullable().describe('null when nothing asked for a verified ticket'),
 })
 export const accessRefused = event('access.refused', 'Access was asked for and not given.', {
   ...asked,

@@ -7,6 +7,7 @@ import { invalidInput, notFound, notPermitted, type Problem } from '../kernel/pr
 import { newId } from '../kernel/random.ts'
 import { findPurpose, loadAccountById, loadTarget } from '../catalog/catalog.ts'
 import { actOf } from '../identities/identities.ts'
+import { mayOpenByItself } from '../policy/policy.ts'
 import type { Asked } from './asked.ts'
 import { assess, type Assessment } from './assess.ts'
 import { aboutOf, owedOf } from './bound.ts'
@@ -26,11 +27,33 @@ import { makeGrant } from './grant.ts'
 import type { AccessNeeds, Outcome } from './needs.ts'
 import { loadRequest } from './read.ts'
 import { riskShown, riskTold } from './risk.ts'
+import type { TicketCheck, TicketVerifier } from './ticket-verifier.ts'
 
 /** A working day: who has not decided by then has gone home. */
 const PENDING_SECONDS = 8 * 3600
 
-type Making = { readonly caller: Caller; readonly input: RequestAccess }
+type Making = {
+  readonly caller: Caller
+  readonly input: RequestAccess
+  /** Of the ticket that is named, where a gate asks for a verified one. */
+  readonly ticketCheck?: TicketCheck | null
+}
+
+/**
+ * Asks the system of tickets about the one that is named, if a gate of this request could open by it; null when nothing needs to be
+ * asked. To be called before the transaction.
+ */
+export async function checkTicket(
+  db: Db,
+  needs: AccessNeeds & { readonly tickets: TicketVerifier },
+  accountId: string,
+  making: Making,
+): Promise<TicketCheck | null> {
+  const { ticket } = making.input
+  if (ticket === undefined) return null
+  const { obligations } = await assess(db, needs, await resolve(db, accountId, making))
+  return obligations.approval.some(mayOpenByItself) ? needs.tickets.verify(ticket) : null
+}
 
 /**
  * Asks for access to the permit's account. Granted at once when nobody has to approve; else pending, for people to decide.
@@ -45,7 +68,7 @@ export async function requestAccess(
   await holdStill(tx, await resolve(tx, permit.resource.id, making))
   // Read again under the locks: what was found before may have changed while they were waited for.
   const asked = await resolve(tx, permit.resource.id, making)
-  const assessment = await assess(tx, needs, asked)
+  const assessment = await assess(tx, needs, asked, making.ticketCheck)
   const problem = refusalOf(asked, assessment)
   if (problem) {
     await recordRefusal(tx, needs, permit, { asked, assessment, problem })
@@ -72,6 +95,7 @@ export async function requestAccess(
       parserEnforced: [...assessment.parserEnforced],
       reason: asked.reason,
       risk: riskTold(assessment.risk),
+      ticketCheck: making.ticketCheck ?? null,
     },
   })
   await insertRequest(tx, needs, { id, asked, assessment, cause })
@@ -132,7 +156,7 @@ export async function previewAccess(
   making: Making,
 ): Promise<Preview> {
   const asked = await resolve(db, permit.resource.id, making)
-  const assessment = await assess(db, needs, asked)
+  const assessment = await assess(db, needs, asked, making.ticketCheck)
   const refusal = refusalOf(asked, assessment)
   return {
     outcome: refusal ? 'refused' : assessment.isFree ? 'granted' : 'pending',
@@ -144,6 +168,7 @@ export async function previewAccess(
     owed: [...assessment.owed],
     missing: [...assessment.missing],
     risk: riskShown(assessment.risk),
+    ticketCheck: making.ticketCheck ?? null,
     obligations: owedOf(assessment.obligations),
     policies: [...assessment.policies],
     policyVersion: assessment.policyVersion,

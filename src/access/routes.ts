@@ -13,8 +13,9 @@ import type { Ends } from './ends.ts'
 import { beatGrant } from './grant.ts'
 import type { AccessNeeds, Outcome } from './needs.ts'
 import { listGrants, listRequests, loadGrant, loadRequestDetail } from './read.ts'
-import { previewAccess, requestAccess } from './request.ts'
+import { checkTicket, previewAccess, requestAccess } from './request.ts'
 import { grantResource, requestResource } from './resources.ts'
+import type { TicketVerifier } from './ticket-verifier.ts'
 import { issueKey, issueTicket } from './ticket.ts'
 
 /** Signs a certificate for a public key under the installation's own authority. */
@@ -29,6 +30,7 @@ export type AccessRouteNeeds = AccessNeeds & {
   readonly db: Db
   readonly ends: Pick<Ends, 'announceEnd'>
   readonly certify: Certify
+  readonly tickets: TicketVerifier
 }
 
 /** The operations of this folder with what they do. */
@@ -42,12 +44,17 @@ function requestRoutes(needs: AccessRouteNeeds): Route[] {
     route(contract.requestAccess, {
       resource: ({ input }) => accountNamed(db, input),
       context: async ({ input }) => ({ reasonGiven: input.reason !== undefined }),
-      run: async ({ caller, input }, permit) =>
-        settled(await transact(db, (tx) => requestAccess(tx, needs, permit, { caller, input }))),
+      run: async ({ caller, input }, permit) => {
+        const ticketCheck = await checkTicket(db, needs, permit.resource.id, { caller, input })
+        return settled(await transact(db, (tx) => requestAccess(tx, needs, permit, { caller, input, ticketCheck })))
+      },
     }),
     route(contract.previewAccess, {
       resource: ({ input }) => accountNamed(db, input),
-      run: ({ caller, input }, permit) => previewAccess(db, needs, permit, { caller, input }),
+      run: async ({ caller, input }, permit) => {
+        const ticketCheck = await checkTicket(db, needs, permit.resource.id, { caller, input })
+        return previewAccess(db, needs, permit, { caller, input, ticketCheck })
+      },
     }),
     route(contract.listRequests, {
       resource: ({ caller, query }) => collection(db, caller, query.view === 'mine'),

@@ -100,6 +100,11 @@ export const RiskShown = z
   .meta({ id: 'Risk', classification: 'public' })
 export type RiskShown = z.output<typeof RiskShown>
 
+/** What the system of tickets said about the one that was named. */
+export const TicketChecked = z
+  .object({ isVerified: shown(z.boolean()), by: Name.nullable().describe('which system'), sentence: Sentence })
+  .meta({ id: 'TicketChecked', classification: 'public' })
+
 export const DeterminingPolicy = z
   .object({ id: Name, sha256: Sha256Hex })
   .meta({ id: 'DeterminingPolicy', classification: 'public' })
@@ -250,6 +255,7 @@ export const Preview = z
     owed: shown(z.array(Sentence)).describe('what the caller still has to bring'),
     missing: shown(z.array(Sentence)).describe('approvals, one way per line'),
     risk: RiskShown,
+    ticketCheck: TicketChecked.nullable().describe('null when nothing asks for a verified ticket'),
     obligations: Owed,
     policies: z.array(DeterminingPolicy).meta({ classification: 'public' }),
     policyVersion: Name,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { world } from '../../test/support/world.ts'
+import { sha256 } from '../kernel/crypto.ts'
 import { openTeams, parseTeams, principalEntities, recordTeams, TeamsInvalid } from './identities.ts'
 
 test('teams are read by member and by team', () => {
@@ -73,4 +74,49 @@ test('attack: a workload that took a name from the teams file is in no team', as
   assert.deepEqual(teams, [])
   const [person] = await principalEntities(w.db, w.needs.teams, carol.id)
   assert.deepEqual(person?.parents, [{ type: 'Team', id: 'security' }])
+})
+
+test('who is on call is a member at a time: always, each week, or in a span, its end not included', () => {
+  const teams = parseTeams(
+    `teams:
+       dba:
+         members: [alice, bob, carol]
+         on_call:
+           - alice
+           - {person: bob, days: [tue], from: '22:00', to: '06:00'}
+           - {person: carol, since: 2030-01-01T00:00:00Z, until: 2030-01-02T00:00:00Z}`,
+    'teams.yaml',
+  )
+  const onCall = (at: string) => teams.onCall('dba', new Date(at))
+
+  assert.deepEqual(onCall('2030-01-01T23:00:00Z'), ['alice', 'bob', 'carol'])
+  assert.deepEqual(onCall('2030-01-02T05:59:00Z'), ['alice', 'bob'])
+  assert.deepEqual(onCall('2030-01-02T06:00:00Z'), ['alice'])
+  assert.deepEqual(teams.onCall('security', new Date('2030-01-01T23:00:00Z')), [])
+})
+
+test('somebody on call who is no member, a turn that ends before it begins, and an unknown key are refused', () => {
+  for (const [turn, place] of [
+    ['mallory', /teams\.dba\.on_call: mallory is not a member/],
+    ['{person: alice, since: 2030-01-02T00:00:00Z, until: 2030-01-01T00:00:00Z}', /teams\.dba\.on_call/],
+    ['{person: alice, day: [mon]}', /teams\.dba\.on_call/],
+    ['{person: alice, from: "25:00"}', /teams\.dba\.on_call/],
+  ] as const) {
+    const text = `teams: {dba: {members: [alice], on_call: [${turn}]}}`
+    assert.throws(
+      () => parseTeams(text, 'teams.yaml'),
+      (error) => error instanceof TeamsInvalid && place.test(error.message),
+      turn,
+    )
+  }
+})
+
+test('the turns of a team are part of its hash, in any order; a team without turns has the hash it always had', async () => {
+  const hashOf = async (on_call?: string[]) =>
+    (await openTeams({ dba: { members: ['a', 'b'], ...(on_call && { on_call }) } })).sha256
+
+  assert.equal(await hashOf(['a', 'b']), await hashOf(['b', 'a']))
+  assert.notEqual(await hashOf(['a']), await hashOf())
+  assert.equal(await hashOf([]), await hashOf())
+  assert.equal(await hashOf(), sha256('[["dba",["a","b"]]]').toString('hex'))
 })

@@ -58,6 +58,13 @@ const OBLIGATION_READERS: Readonly<Record<string, Reader>> = {
   },
 }
 
+/** What a policy can't ask for yet, and why: to take it and not do it would be worse than to refuse it. */
+const UNENFORCED: Readonly<Record<string, string>> = {
+  hold:
+    'no gateway can hold a statement for a person yet, so it would not be enforced; ' +
+    'leave the class out of the grant, or ask for @approval and @uses("1")',
+}
+
 const PLAIN: readonly string[] = ['id', 'why']
 const ID = /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/
 const MAX_WHY = 300
@@ -71,6 +78,10 @@ export function readAnnotations(
   let obligations = noObligations
   for (const [annotation, value] of Object.entries(annotations)) {
     if (PLAIN.includes(annotation)) continue
+    if (Object.hasOwn(UNENFORCED, annotation)) {
+      faults.push({ annotation, message: UNENFORCED[annotation] ?? '' })
+      continue
+    }
     const read = Object.hasOwn(OBLIGATION_READERS, annotation) ? OBLIGATION_READERS[annotation] : undefined
     if (!read) faults.push({ annotation, message: `unknown annotation; known are ${quoted(knownAnnotations())}` })
     else if (effect === 'forbid') faults.push({ annotation, message: 'a forbid carries no obligation' })

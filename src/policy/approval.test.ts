@@ -17,12 +17,15 @@ function by(approver: string, ...teams: string[]): Approval {
 const group = fc.oneof(
   fc.constantFrom('a', 'b', 'c').map((team) => ({ kind: 'team' as const, team })),
   fc.constantFrom('target' as const, 'subject' as const).map((of) => ({ kind: 'owner' as const, of })),
+  fc.constantFrom('a', 'b').map((team) => ({ kind: 'on_call' as const, team })),
 )
+const auto = fc.record({ kind: fc.constant('auto' as const), riskBelow: fc.constantFrom(20, 60, null) })
 const count = fc.record({ kind: fc.constant('count' as const), count: fc.integer({ min: 1, max: 3 }), group })
 const expression: fc.Arbitrary<ApprovalExpression> = fc.letrec<{ node: ApprovalExpression }>((tie) => ({
   node: fc.oneof(
     { maxDepth: 3 },
-    count,
+    { arbitrary: count, weight: 3 },
+    auto,
     fc.record({
       kind: fc.constantFrom('all' as const, 'any' as const),
       terms: fc.array(tie('node'), { minLength: 1, maxLength: 3 }),
@@ -30,12 +33,13 @@ const expression: fc.Arbitrary<ApprovalExpression> = fc.letrec<{ node: ApprovalE
   ),
 })).node
 const people = fc
-  .array(fc.subarray(['a', 'b', 'c', 'payments', 'web']), { maxLength: 5 })
-  .map((all) => all.map((teams, at) => ({ approver: `person-${at}`, teams })))
+  .array(fc.tuple(fc.subarray(['a', 'b', 'c', 'payments', 'web']), fc.subarray(['a', 'b'])), { maxLength: 5 })
+  .map((all) => all.map(([teams, onCall], at) => ({ approver: `person-${at}`, teams, onCall })))
 const facts = fc.record({
   ownerOfTarget: fc.constantFrom('payments', 'a', null),
   ownerOfSubject: fc.constantFrom('web', 'a', null),
   excluded: fc.subarray(['person-0', 'person-1']).map((all) => new Set(all)),
+  auto: fc.record({ risk: fc.integer({ min: 0, max: 100 }), isTicketVerified: fc.boolean() }),
 })
 
 /** The definition itself: some way to give each person at most one group makes every expression true. */
@@ -43,11 +47,15 @@ function bruteForce(gates: readonly ApprovalExpression[], all: readonly Approval
   const groups = [...new Map(gates.flatMap((g) => [...groupsOf(g)]).map((g) => [printGroup(g), g])).values()]
   const counting = all.filter(({ approver }) => !known.excluded.has(approver))
   const teamOf = (g: (typeof groups)[number]) =>
-    g.kind === 'team' ? g.team : g.of === 'target' ? known.ownerOfTarget : known.ownerOfSubject
+    g.kind !== 'owner' ? g.team : g.of === 'target' ? known.ownerOfTarget : known.ownerOfSubject
+  const opensByItself = (riskBelow: number | null) =>
+    known.auto?.isTicketVerified === true && (riskBelow === null || known.auto.risk < riskBelow)
   const holds = (e: ApprovalExpression, counts: ReadonlyMap<string, number>): boolean =>
-    e.kind === 'count'
-      ? (counts.get(printGroup(e.group)) ?? 0) >= e.count
-      : e.terms[e.kind === 'all' ? 'every' : 'some']((term) => holds(term, counts))
+    e.kind === 'auto'
+      ? opensByItself(e.riskBelow)
+      : e.kind === 'count'
+        ? (counts.get(printGroup(e.group)) ?? 0) >= e.count
+        : e.terms[e.kind === 'all' ? 'every' : 'some']((term) => holds(term, counts))
   const assign = (at: number, counts: ReadonlyMap<string, number>): boolean => {
     const person = counting[at]
     if (!person) return gates.every((g) => holds(g, counts))
@@ -55,6 +63,7 @@ function bruteForce(gates: readonly ApprovalExpression[], all: readonly Approval
     return groups.some((g) => {
       const team = teamOf(g)
       if (team === null || !person.teams.includes(team)) return false
+      if (g.kind === 'on_call' && !person.onCall?.includes(team)) return false
       const key = printGroup(g)
       return assign(at + 1, new Map(counts).set(key, (counts.get(key) ?? 0) + 1))
     })
@@ -171,7 +180,7 @@ test('a gate of too many alternatives stays shut', () => {
 })
 
 const REFUSED: readonly (readonly [text: string, column: number, message: RegExp])[] = [
-  ['', 1, /expected a team or "owner\(target\)" or "owner\(subject\)", found the end/],
+  ['', 1, /expected a team or "owner\(target\)" or "owner\(subject\)" or "on_call\(team\)", found the end/],
   ['2 dba', 3, /expected "of", found "dba"/],
   ['2 of', 5, /found the end/],
   ['0 of dba', 1, /a number from 1 to 20, found "0"/],
@@ -182,7 +191,22 @@ const REFUSED: readonly (readonly [text: string, column: number, message: RegExp
   ['dba)', 4, /expected "and" or "or" or the end/],
   ['owner(account)', 7, /expected "target" or "subject", found "account"/],
   ['owner', 6, /expected "\("/],
-  ['on_call(dba)', 1, /expected a team/],
+  ['on_call', 8, /expected "\("/],
+  ['on_call(owner)', 9, /expected a team, found "owner"/],
+  ['on_call(dba', 12, /expected "\)", found the end/],
+  ['1 of on_call(dba) and 2 of on_call(dba)', 23, /another group/],
+  ['auto', 5, /expected "when", found the end/],
+  ['auto when', 10, /expected "ticket" or "risk < number", found the end/],
+  ['auto when risk < 40', 1, /expected "and ticket"/],
+  ['auto when risk', 15, /expected "<"/],
+  ['auto when risk < 0 and ticket', 18, /a number from 1 to 100, found "0"/],
+  ['auto when risk < 101 and ticket', 18, /a number from 1 to 100/],
+  ['auto when risk < dba and ticket', 18, /a number from 1 to 100, found "dba"/],
+  ['auto when ticket and ticket', 22, /expected "risk < number", found "ticket"/],
+  ['auto when ticket and dba', 22, /expected "risk < number", found "dba"/],
+  ['auto when risk < 40 and ticket and dba', 32, /expected "or" or the end, found "and"/],
+  ['dba and auto when ticket', 9, /a group \("auto" stands alone, on one side of an "or"\)/],
+  ['1 of auto', 6, /expected a team/],
   ['1 of dba and 2 of dba', 14, /another group/],
   ['(dba or web) and dba', 18, /another group/],
   ['1 of DBA', 6, /found "D"/],
@@ -211,5 +235,39 @@ test('any text either parses or is refused with a column inside it', () => {
       }
     }),
     { numRuns: 2000 },
+  )
+})
+
+test('who is on call counts for on_call, and nobody else of the team', () => {
+  const onCall = gate('on_call(dba)')
+
+  assert.equal(isSatisfied(onCall, [by('ann', 'dba')], nobodyTied), false)
+  assert.equal(isSatisfied(onCall, [{ ...by('ann', 'dba'), onCall: ['dba'] }], nobodyTied), true)
+  assert.equal(isSatisfied(onCall, [{ ...by('ann', 'web'), onCall: ['dba'] }], nobodyTied), false, 'left the team')
+  assert.equal(isSatisfied(gate('on_call(dba) and dba'), [{ ...by('ann', 'dba'), onCall: ['dba'] }], nobodyTied), false)
+  assert.match(missingApprovals(onCall, [by('ann', 'dba')], nobodyTied).join(), /1 more of on_call\(dba\), who is on/)
+})
+
+test('an auto opens by a verified ticket and a risk below its bound, and by nothing less', () => {
+  const either = gate('1 of dba or auto when risk < 40 and ticket')
+  const by40 = (risk: number, isTicketVerified: boolean) => ({ ...nobodyTied, auto: { risk, isTicketVerified } })
+
+  assert.equal(isSatisfied(either, [], by40(39, true)), true)
+  assert.equal(isSatisfied(either, [], by40(40, true)), false)
+  assert.equal(isSatisfied(either, [], by40(0, false)), false)
+  assert.equal(isSatisfied(either, [], nobodyTied), false, 'where nothing is known of either')
+  assert.equal(isSatisfied([...either, ...gate('1 of security')], [], by40(0, true)), false, 'it waives no other gate')
+  assert.deepEqual(missingApprovals(either, [], by40(67, false)), [
+    '1 more of dba',
+    'a risk below 40 (it is 67) and a ticket that was verified',
+  ])
+})
+
+test('a higher risk or a ticket nobody verified never opens a gate', () => {
+  fc.assert(
+    fc.property(expression, people, facts, fc.nat(100), (e, all, known, more) => {
+      const worse = { risk: known.auto.risk + more, isTicketVerified: false }
+      if (isSatisfied([e], all, { ...known, auto: worse })) assert.ok(isSatisfied([e], all, known))
+    }),
   )
 })

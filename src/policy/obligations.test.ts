@@ -137,6 +137,7 @@ const REFUSED: readonly (readonly [
   [{ aproval: '2 of dba' }, 'permit', /unknown annotation; known are "id", "why", "approval"/],
   [{ constructor: '' }, 'permit', /unknown annotation/],
   [{ approval: '' }, 'permit', /column 1: expected/],
+  [{ hold: 'destructive' }, 'permit', /no gateway can hold a statement for a person yet, so it would not be enforced/],
   [{ ttl: '1 hour' }, 'permit', /expected a time/],
   [{ ttl: '0s' }, 'permit', /expected a time/],
   [{ ttl: '9999d' }, 'permit', /at most a year/],

@@ -27,4 +27,4 @@ export {
 } from './obligations.ts'
 export { isSatisfied, missingApprovals, type Approval, type ApprovalFacts } from './approval.ts'
 export { readAnnotations } from './annotations.ts'
-export { groupsOf, parseApproval, printApproval, type ApprovalExpression } from './approval-grammar.ts'
+export { groupsOf, mayOpenByItself, parseApproval, printApproval, type ApprovalExpression } from './approval-grammar.ts'

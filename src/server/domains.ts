@@ -2,12 +2,15 @@ import { readFile } from 'node:fs/promises'
 import {
   accessRoutes,
   emptyCalendar,
+  noTicketVerifier,
   openEnds,
   openSecondLook,
+  openTicketVerifier,
   parseCalendar,
   type AccessNeeds,
   type Calendar,
   type Ends,
+  type TicketVerifier,
   type SecondLook,
 } from '../access/access.ts'
 import { catalogRoutes } from '../catalog/catalog.ts'
@@ -144,7 +147,13 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
       onTargetRetired: hooks.onTargetRetired,
       onAccountRetired: hooks.onAccountRetired,
     }),
-    ...accessRoutes({ ...base, ...access, ends, certify: certifier(parts.authority, ground) }),
+    ...accessRoutes({
+      ...base,
+      ...access,
+      ends,
+      tickets: ticketsFrom(config),
+      certify: certifier(parts.authority, ground),
+    }),
     ...credentialRoutes({ ...base, wake: () => obligations.wake() }),
     ...sessionRoutes(sessions),
     ...ledgerRoutes(base),
@@ -288,6 +297,10 @@ function tokenCertifier(authority: Authority, { clock }: Ground): CertifyToken {
     const ttlSeconds = Math.ceil((expiresAt.getTime() - clock.now().getTime()) / 1000)
     return authority.issueClient({ spki, commonName: identityId, ttlSeconds }).cert
   }
+}
+
+function ticketsFrom({ tickets: { url, ...system } }: Config): TicketVerifier {
+  return url === undefined ? noTicketVerifier : openTicketVerifier({ url, ...system })
 }
 
 async function calendarFrom({ calendar }: Config): Promise<Calendar> {

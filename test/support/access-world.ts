@@ -90,6 +90,7 @@ export async function accessWorld(
     teamsOf: (name) => teams.teamsOf(name),
     membersOf: (team) => teams.membersOf(team),
     has: (team) => teams.has(team),
+    onCall: (team, at) => teams.onCall(team, at),
   }
   const shipped = await readFile(join(POLICIES, 'default.cedar'), 'utf8')
   const engine = liveEngine(await engineOf((options.policies ?? ((text) => text))(shipped)))

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { z } from 'zod'
 import { Secret } from '../secret.ts'
+import { weekly } from '../weekly.ts'
 
 const path = z.string().min(1).max(4096)
 const host = z.string().min(1).max(253)
@@ -119,7 +120,41 @@ const Limits = z.strictObject({
     .describe('Requests that may come at once above the sustained rate.'),
 })
 
-const team = z.strictObject({ members: z.array(z.string().min(1).max(63)).max(1000).describe('Identity names.') })
+const Tickets = z.strictObject({
+  url: z
+    .string()
+    .min(1)
+    .max(2000)
+    .optional()
+    .describe(
+      'Address at which a ticket is looked up, with `{ticket}` once in its path or query. Without it no ticket is verified.',
+    ),
+  stateAt: z
+    .string()
+    .min(1)
+    .max(200)
+    .default('state')
+    .describe('Where the state stands in the JSON of the answer: keys with dots between them.'),
+  states: z.array(z.string().min(1).max(100)).max(50).default(['open']).describe('States in which a ticket counts.'),
+  authorization: secret.optional().describe('Value of the `Authorization` header.'),
+  timeoutMs: z.number().int().min(100).max(30_000).default(3_000).describe('How long it may take to answer.'),
+})
+
+const personName = z.string().min(1).max(63)
+const turn = z.strictObject({
+  person: personName,
+  ...weekly,
+  since: z.string().max(40).optional(),
+  until: z.string().max(40).optional(),
+})
+const team = z.strictObject({
+  members: z.array(personName).max(1000).describe('Identity names.'),
+  on_call: z
+    .array(z.union([personName, turn]))
+    .max(520)
+    .optional()
+    .describe('Who of them is on call, always or at times.'),
+})
 
 /** Everything that can be configured, bounded and described. Relative paths are relative to the working directory. */
 export const ConfigSchema = z
@@ -134,6 +169,7 @@ export const ConfigSchema = z
       .union([path, z.record(z.string().min(1).max(63), team)])
       .default({})
       .describe('Teams by name with their members, or the YAML file that holds them.'),
+    tickets: Tickets.prefault({}),
     calendar: path.optional().describe('YAML file of change windows and freezes; none by default.'),
     log: z
       .strictObject({
