@@ -31,6 +31,8 @@ function partsOf(io: Io, version: string): Parts {
     },
     // Once through JSON, where a secret says only that it is one.
     config: async (given) => JSON.parse(JSON.stringify(await configOf(io, given))),
+    policy: async (request) => (await import('./server/policy-tools.ts')).policyTool(request),
+    policyTexts: async (folder) => (await import('./server/policy-tools.ts')).readPolicyTexts(folder),
     verify: async (args, print) => (await import('../verifier/verify.ts')).main(args, print),
   }
 }

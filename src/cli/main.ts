@@ -4,6 +4,7 @@ import { addContextCommands } from './commands/context.ts'
 import { addIdentityCommands } from './commands/identity.ts'
 import { addLedgerCommands } from './commands/ledger.ts'
 import { addOperationCommands } from './commands/operations.ts'
+import { addPolicyCommands } from './commands/policy.ts'
 import { addRunCommands } from './commands/run.ts'
 import { addServerCommands } from './commands/server.ts'
 import { EXIT, Failure } from './failure.ts'
@@ -50,6 +51,7 @@ async function programOf(io: Io, parts: Parts, exit: (code: number) => void): Pr
   const operations = await parts.operations()
   addOperationCommands(program, io, operations)
   addLedgerCommands(program, io, parts, { operations, exit })
+  addPolicyCommands(program, io, parts, exit)
   return program
 }
 

@@ -13,7 +13,24 @@ export type Parts = {
   readonly migrate: (given: ServerFlags) => Promise<readonly string[]>
   /** The whole configuration, secrets left out. Throws an error with sentences when it is not valid. */
   readonly config: (given: ServerFlags) => Promise<unknown>
+  /** Does something with a folder of policies on this machine. */
+  readonly policy: (request: PolicyToolRequest) => Promise<PolicyToolResult>
+  /** The `.cedar` files of a folder. */
+  readonly policyTexts: (folder: string) => Promise<{ name: string; text: string }[]>
   readonly verify: (args: readonly string[], print: (text: string) => void) => Promise<0 | 1 | 2>
+}
+
+/** What is asked of which folders. */
+export type PolicyToolRequest =
+  | { readonly tool: 'check' | 'test' | 'analyse'; readonly folder: string }
+  | { readonly tool: 'diff'; readonly before: string; readonly after: string }
+  | { readonly tool: 'explain'; readonly folder: string; readonly question: string }
+
+/** What came of it: lines for a person, and the same as data. */
+export type PolicyToolResult = {
+  readonly isGood: boolean
+  readonly lines: readonly string[]
+  readonly data: unknown
 }
 
 /** How a server is configured from the command line. */

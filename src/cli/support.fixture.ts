@@ -147,6 +147,8 @@ const PARTS: Parts = {
   start: async () => undefined,
   migrate: async () => [],
   config: async () => ({}),
+  policy: async () => ({ isGood: true, lines: [], data: null }),
+  policyTexts: async () => [],
   verify: async () => 2,
 }
 

@@ -55,7 +55,8 @@ export function actionsBetween(schema: PolicySchema, principal: string, resource
 /** Whether the schema declares it as something that can be done; a group of actions cannot. */
 export function isAction(schema: PolicySchema, name: string): boolean {
   const actions = schema.json[NAMESPACE]?.actions ?? {}
-  return Object.hasOwn(actions, name) && actions[name]?.appliesTo !== undefined
+  const applies = Object.hasOwn(actions, name) ? actions[name]?.appliesTo : undefined
+  return applies !== undefined && applies.principalTypes.length > 0
 }
 
 /**

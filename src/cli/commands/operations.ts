@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import { AccessRequest, requestAccess } from '../../access/contract.ts'
 import { Enrolment, enrolIdentity, redeemEnrolment } from '../../identities/contract.ts'
 import type { Operation } from '../../kernel/operation.ts'
+import { explainPolicy, simulatePolicy } from '../../policy/contract.ts'
 import { PlayedLine, followSession, playSession, revealSession } from '../../sessions/contract.ts'
 import { clientFor, formatOf } from '../calling.ts'
 import type { Client } from '../client.ts'
@@ -19,7 +20,7 @@ import { shapeOf, type CommandShape } from '../shape.ts'
 import { tellShortened } from '../shortened.ts'
 
 /** What has a command by hand that does more. */
-const BY_HAND = new Set<string>([redeemEnrolment.id, 'ledger.export', 'ledger.prove'])
+const BY_HAND = new Set<string>([redeemEnrolment.id, 'ledger.export', 'ledger.prove', explainPolicy.id, simulatePolicy.id])
 
 /** A command for each operation, `reeve <noun> <verb>`. */
 export function addOperationCommands(program: Command, io: Io, operations: readonly Operation[]): void {
