@@ -13,27 +13,32 @@ import { clientConfig } from '../../src/kernel/db.ts'
 import { listKeys, readCheckpoint } from '../../src/ledger/contract.ts'
 import { cleaningOfFile, founded, type Site } from '../support/installation.ts'
 
-// A whole server, followed by a client that shares nothing with it: Go's own tree and note code over HTTPS.
-const GO = join(import.meta.dirname, 'ledger-go')
+// A whole server, followed over HTTPS by clients that share nothing with it: Go's own tree and note code, and Tessera, by the authors of the
+// standard.
+const CLIENTS = [
+  {
+    name: 'golang.org/x/mod',
+    folder: 'ledger-go',
+    main: './follow',
+    edited: /^entry \d+: /,
+    wrongKey: /^checkpoint: /,
+  },
+  { name: 'Tessera', folder: 'tessera-go', main: '.', edited: /^fsck: .*tile\/0\/\d/, wrongKey: /^fsck: .*checkpoint/ },
+]
 /** A full tile of entries, a partial one, and a tile above them. */
 const ENTRIES = 300
 const cleaning = cleaningOfFile()
 let folder = ''
-let follower = ''
+let site: Awaited<ReturnType<typeof founded>>
+let asked: { Prefix: string; Key: string; CA: string | undefined; Token: string | undefined }
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'reeve-tiles-'))
-  follower = join(folder, 'follower')
-  await promisify(execFile)('go', ['build', '-o', follower, './follow'], { cwd: GO })
-})
-
-after(async () => {
-  await cleaning.now()
-  await rm(folder, { recursive: true, force: true })
-})
-
-test('Go follows a log over HTTP and proves every entry of it, and refuses the same log after an entry was edited', async () => {
-  const site = await founded(cleaning)
+  for (const { folder: sources, main } of CLIENTS) {
+    const build = ['build', '-o', join(folder, sources), main]
+    await promisify(execFile)('go', build, { cwd: join(import.meta.dirname, sources) })
+  }
+  site = await founded(cleaning)
   const { ada, server } = site
   const erin = await enrol(server, ada, { kind: 'human', name: 'erin', profile: 'person' })
   for (let count = 0; (await ada.ask(readCheckpoint)).size < ENTRIES; count += 1) {
@@ -45,32 +50,38 @@ test('Go follows a log over HTTP and proves every entry of it, and refuses the s
   const [log] = (await ada.ask(listKeys)).items
   assert.ok(log)
   const { address, authority } = nobody(server)
-  const asked = {
-    Prefix: new URL(`/v1/ledger/logs/${log.log}/`, address).href,
-    Key: log.key,
-    CA: authority,
-    Token: erin.connection.token?.reveal(),
-  }
+  const Prefix = new URL(`/v1/ledger/logs/${log.log}/`, address).href
+  asked = { Prefix, Key: log.key, CA: authority, Token: erin.connection.token?.reveal() }
+})
 
-  const honest = await verdictOn(asked)
-  const wrongKey = await verdictOn({ ...asked, Key: OTHER_KEY })
-  const stranger = await verdictOn({ ...asked, Token: 'nobody' })
+after(async () => {
+  await cleaning.now()
+  await rm(folder, { recursive: true, force: true })
+})
+
+for (const { name, folder: client, wrongKey } of CLIENTS) {
+  test(`${name} follows a log over HTTP and proves every entry of it`, async () => {
+    const honest = await verdictOn(client, asked)
+
+    assert.match(honest, /^ok \d{3,}$/)
+    assert.ok(Number(honest.slice(3)) >= ENTRIES)
+    assert.match(await verdictOn(client, { ...asked, Key: OTHER_KEY }), wrongKey)
+    assert.match(await verdictOn(client, { ...asked, Token: 'nobody' }), /401/)
+  })
+}
+
+test('each of them refuses the log after an entry was edited in the database', async () => {
   await edit(site)
-  const edited = await verdictOn(asked)
 
-  assert.match(honest, /^ok \d{3,}$/)
-  assert.ok(Number(honest.slice(3)) >= ENTRIES)
-  assert.match(wrongKey, /^checkpoint: /)
-  assert.match(stranger, /^checkpoint: checkpoint: 401 /)
-  assert.match(edited, /^entry \d+: /)
+  for (const { folder: client, edited } of CLIENTS) assert.match(await verdictOn(client, asked), edited)
 })
 
 /** Of nobody here. */
 const OTHER_KEY = 'example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k'
 
-async function verdictOn(asked: object): Promise<string> {
-  const child = spawn(follower, { stdio: ['pipe', 'pipe', 'inherit'] })
-  child.stdin.end(JSON.stringify(asked))
+async function verdictOn(client: string, given: object): Promise<string> {
+  const child = spawn(join(folder, client), { stdio: ['pipe', 'pipe', 'inherit'] })
+  child.stdin.end(JSON.stringify(given))
   return (await text(child.stdout)).trim()
 }
 

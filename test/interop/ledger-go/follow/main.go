@@ -79,7 +79,7 @@ func (l log) follow() (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("checkpoint: %w", err)
 	}
-	reader := tlog.TileHashReader(tree, tiles{l})
+	reader := tlog.TileHashReader(tree, tiles{l, map[string][]byte{}})
 	root, err := tlog.TreeHash(tree.N, reader)
 	if err != nil || root != tree.Hash {
 		return 0, fmt.Errorf("root: %v, %w", root, err)
@@ -151,18 +151,25 @@ func (l log) bundle(tile tlog.Tile) ([][]byte, error) {
 }
 
 // tiles reads what the tree needs; the reader above refuses what does not lead to the signed root.
-type tiles struct{ log }
+type tiles struct {
+	log
+	kept map[string][]byte // what a path answers once it answers for ever
+}
 
 func (tiles) Height() int { return height }
 
 func (t tiles) ReadTiles(wanted []tlog.Tile) ([][]byte, error) {
 	data := make([][]byte, len(wanted))
 	for at, tile := range wanted {
-		body, err := t.get(strings.Replace(tile.Path(), "tile/8/", "tile/", 1), "application/octet-stream")
-		if err != nil {
-			return nil, err
+		path := strings.Replace(tile.Path(), "tile/8/", "tile/", 1)
+		if t.kept[path] == nil {
+			body, err := t.get(path, "application/octet-stream")
+			if err != nil {
+				return nil, err
+			}
+			t.kept[path] = body
 		}
-		data[at] = body
+		data[at] = t.kept[path]
 	}
 	return data, nil
 }
