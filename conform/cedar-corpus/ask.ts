@@ -68,7 +68,7 @@ function bare(uid: z.output<typeof Uid>): { type: string; id: string } {
 
 function compare(compiled: CompiledSet, store: EntityStore, request: CorpusTest['requests'][number]): Ended {
   if (!request.validateRequest) throw new NotCompiled('The request is not to be validated.')
-  const { decision, determining, errors } = compiled.authorize(store, jsonData, request)
+  const { decision, determining, errors } = compiled.authorize(store, request)
   const ours = print(
     decision ? 'allow' : 'deny',
     determining,

@@ -104,7 +104,7 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
   const ledger = await openTheLedger(parts, node.id)
 
   const offered = gateways().flatMap(({ protocol, actions }) => actions.map((action) => ({ ...action, protocol })))
-  const rules = await loadRules(config, offered)
+  const rules = await loadRules(config, offered, metrics)
   stop.add('policies', rules.engine)
   await recordRules(db, ledger, { ...rules, actions: offered })
   const observe = decisionObserver(ground, ledger, log)

@@ -4,13 +4,14 @@ import type { GatewayAction } from '../gateways/gateway.ts'
 import { openTeams, recordTeams, type Teams } from '../identities/identities.ts'
 import type { Config } from '../kernel/config.ts'
 import { transact, type Db } from '../kernel/db.ts'
+import type { Metrics } from '../kernel/metrics.ts'
 import { SYSTEM, type Ledger } from '../ledger/ledger.ts'
 import { policiesLoaded } from '../policy/events.ts'
 import {
   liveEngine,
   loadPolicySet,
   loadVocabulary,
-  openCedarEngine,
+  openCompiledEngine,
   type LiveEngine,
   type PolicySet,
   type Vocabulary,
@@ -28,10 +29,7 @@ export type Rules = {
 }
 
 /** What decides: files read at start (core 7), and the actions that the gateways offer. */
-export async function loadRules(
-  config: Config,
-  actions: readonly OfferedAction[],
-): Promise<Rules> {
+export async function loadRules(config: Config, actions: readonly OfferedAction[], metrics: Metrics): Promise<Rules> {
   const teams = await openTeams(config.teams)
   const set = await loadPolicySet(
     config.policies,
@@ -42,7 +40,12 @@ export async function loadRules(
     })),
   )
   const vocabulary = await loadVocabulary(config.policies, set.schema)
-  return { teams, set, vocabulary, engine: liveEngine(openCedarEngine(set)) }
+  const fallbacks = metrics.counter(
+    'reeve_policy_fallbacks_total',
+    'Questions to the policies that the reference engine answered, since the compiled one does not know some part of them.',
+  )
+  const engine = liveEngine(await openCompiledEngine(set, () => fallbacks.inc()))
+  return { teams, set, vocabulary, engine }
 }
 
 /** Enters what changed since the last start: the teams, the policies, the catalog of actions. */

@@ -32,15 +32,35 @@ export function combine(
       return { code: () => raise(error), isBoolean }
     }
   }
-  const [first, second] = parts.map(({ code }) => code)
-  if (first && parts.length === 1) return { code: (env) => of([first(env)]), isBoolean }
-  if (first && second && parts.length === 2) return { code: (env) => of([first(env), second(env)]), isBoolean }
   const codes = parts.map(({ code }) => code)
   return { code: (env) => of(codes.map((code) => code(env))), isBoolean }
 }
 
 function raise(error: EvaluationFault): never {
   throw error
+}
+
+/** As `combine`, of one part. */
+export function one(part: Compiled, of: (value: Value) => Value, isBoolean: boolean): Compiled {
+  if (part.constant !== undefined) return combine([part], (values) => of(present(values[0])), isBoolean)
+  const { code } = part
+  return { code: (env) => of(code(env)), isBoolean }
+}
+
+/** As `combine`, of two parts. */
+export function two(left: Compiled, right: Compiled, of: (a: Value, b: Value) => Value, isBoolean: boolean): Compiled {
+  if (left.constant !== undefined && right.constant !== undefined) {
+    return combine([left, right], (values) => of(present(values[0]), present(values[1])), isBoolean)
+  }
+  const [first, second] = [left.code, right.code]
+  const { constant } = right
+  if (constant !== undefined) return { code: (env) => of(first(env), constant), isBoolean }
+  return { code: (env) => of(first(env), second(env)), isBoolean }
+}
+
+function present(value: Value | undefined): Value {
+  if (value !== undefined) return value
+  throw new EvaluationFault('a value is missing')
 }
 
 /** The value as a boolean, or the error that the language has for any other. */

@@ -5,7 +5,7 @@ import { DataFault, EvaluationFault, NotCompiled } from './fault.ts'
 import { isObject } from './json-form.ts'
 import { compilePolicy, type CompiledPolicy, type ParsedPolicy } from './policy.ts'
 import type { SchemaTypes } from './schema-types.ts'
-import { ScopeIndex } from './scope-index.ts'
+import { fits, ScopeIndex } from './scope-index.ts'
 import type { EntityNode } from './value.ts'
 
 type Ref = { readonly type: string; readonly id: string }
@@ -49,9 +49,11 @@ export class CompiledSet {
     if (compiled.holds === null) this.#left += 1
   }
 
-  /** Builds what the questions about one action need; otherwise its first question does. */
-  prepare(action: EntityNode): void {
-    this.#index.prepare(action)
+  /** Builds what questions about the actions need, in short steps; otherwise the first question about each does. */
+  *prepare(): Generator<undefined> {
+    for (const actions of this.schema.actions.values()) {
+      for (const { node } of actions.values()) yield* this.#index.prepare(node)
+    }
   }
 
   /** Throws a `DataFault` when the entities don't fit the schema. */
@@ -62,9 +64,9 @@ export class CompiledSet {
   /**
    * Evaluates one question. Throws a `DataFault` when it does not fit the schema, `NotCompiled` when it is the reference engine's to answer.
    */
-  authorize(store: EntityStore, form: DataForm, query: Query): Verdict {
+  authorize(store: EntityStore, query: Query): Verdict {
     if (store.schema !== this.schema) throw new DataFault('the entities were checked against another schema')
-    const env = environmentOf(store, form, query)
+    const env = environmentOf(store, query)
     const { permits, forbids, errors } = this.#evaluate(env)
     if (forbids.length > 0) return { decision: false, determining: inOrder(forbids), errors }
     return { decision: permits.length > 0, determining: inOrder(permits), errors }
@@ -74,16 +76,20 @@ export class CompiledSet {
     const permits: CompiledPolicy[] = []
     const forbids: CompiledPolicy[] = []
     const errors: { policy: string; message: string }[] = []
-    this.#index.visit(env.principal, env.action, env.resource, (policy) => {
-      const { holds } = policy
-      if (holds === null) throw new NotCompiled(`The policy ${policy.id} is the reference engine's to evaluate.`)
-      try {
-        if (holds(env)) (policy.permits ? permits : forbids).push(policy)
-      } catch (error) {
-        if (!(error instanceof EvaluationFault)) throw error
-        errors.push({ policy: policy.id, message: error.message })
+    const { principal, resource } = env
+    for (const list of this.#index.find(principal, env.action, resource)) {
+      for (const policy of list) {
+        if (!fits(policy, principal, resource)) continue
+        const { holds } = policy
+        if (holds === null) throw new NotCompiled(`The policy ${policy.id} is the reference engine's to evaluate.`)
+        try {
+          if (holds(env)) (policy.permits ? permits : forbids).push(policy)
+        } catch (error) {
+          if (!(error instanceof EvaluationFault)) throw error
+          errors.push({ policy: policy.id, message: error.message })
+        }
       }
-    })
+    }
     return { permits, forbids, errors }
   }
 }
@@ -94,23 +100,18 @@ function inOrder(policies: CompiledPolicy[]): readonly string[] {
 }
 
 /** Checks a question against the schema, as the reference engine validates requests. */
-function environmentOf(
-  store: EntityStore,
-  form: DataForm,
-  { principal, action, resource, context }: Query,
-): Environment {
+function environmentOf(store: EntityStore, { principal, action, resource, context }: Query): Environment {
   const { schema } = store
   const asked = schema.action(action.type, action.id)
   if (!asked) throw new DataFault('the action is not declared')
   if (!asked.principals.has(principal.type)) throw new DataFault(`${principal.type} can't do this action`)
   if (!asked.resources.has(resource.type)) throw new DataFault(`this action is not done on ${resource.type}`)
   if (!isObject(context)) throw new DataFault('the context is not a record')
-  const reading = { form, schema, reference: (type: string, id: string) => store.reference(type, id) }
   return {
     principal: subject(store, principal),
     action: asked.node,
     resource: subject(store, resource),
-    context: readRecord(reading, asked.context, context),
+    context: readRecord(store.reading, asked.context, context),
     entities: store,
   }
 }

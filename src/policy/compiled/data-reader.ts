@@ -74,17 +74,19 @@ function isPlainRecord({ form }: Reading, data: unknown): data is Readonly<Recor
 export function readRecord(reading: Reading, type: RecordType, data: Readonly<Record<string, unknown>>): RecordValue {
   const { shape, attributes } = type
   const slots: (Value | undefined)[] = type.blank.slice()
-  for (const name of Object.keys(data)) {
-    const field = data[name]
-    if (field === undefined) continue
-    const place = shape.placeOf(name)
-    const attribute = attributes[place]
-    if (!attribute) throw new DataFault('an attribute that is not declared')
-    try {
+  let reached = ''
+  try {
+    for (const name of Object.keys(data)) {
+      const field = data[name]
+      if (field === undefined) continue
+      reached = name
+      const place = shape.placeOf(name)
+      const attribute = attributes[place]
+      if (!attribute) throw new DataFault('an attribute that is not declared')
       slots[place] = readData(reading, attribute.type, field)
-    } catch (error) {
-      throw error instanceof DataFault ? new DataFault(`${name}: ${error.message}`) : error
     }
+  } catch (error) {
+    throw error instanceof DataFault ? new DataFault(`${reached.slice(0, 64)}: ${error.message}`) : error
   }
   for (const place of type.required) {
     if (slots[place] === undefined) throw new DataFault(`${shape.names[place]} is missing`)

@@ -31,15 +31,15 @@ export type CompiledEngine = Engine & {
 /** So many policies are compiled between two turns of the event loop: some tens of microseconds each. */
 const POLICIES_PER_TURN = 32
 
-/** Up to this size the reference engine is opened beforehand (0.4 ms a policy); for a larger set by the first question that needs it. */
-const SMALL_SET = 500
-
 /** Answers repeat parts of the question; this much of a message is enough to act on. */
 const MAX_MESSAGE = 500
 
-/** Compiles a set, a few policies at a time so that the process goes on meanwhile. Dispose it after the last question. */
-export async function openCompiledEngine(set: PolicySet): Promise<CompiledEngine> {
-  return engineOf(set, await compile(set))
+/**
+ * Compiles a set, a few policies at a time so that the process goes on meanwhile. `onFallback` is called for each question that the
+ * reference engine answers. Dispose it after the last question.
+ */
+export async function openCompiledEngine(set: PolicySet, onFallback = () => {}): Promise<CompiledEngine> {
+  return engineOf(set, await compile(set), onFallback)
 }
 
 /** Data that Reeve does not hand to the reference engine, such as reserved names: a schema that asks for them is that engine's to judge. */
@@ -70,12 +70,7 @@ async function compile(set: PolicySet): Promise<CompiledSet | null> {
       inTurn = (inTurn + 1) % POLICIES_PER_TURN
       if (inTurn === 0) await nextTurn()
     }
-    for (const actions of compiled.schema.actions.values()) {
-      for (const { node } of actions.values()) {
-        compiled.prepare(node)
-        await nextTurn()
-      }
-    }
+    for (const _step of compiled.prepare()) await nextTurn()
     return compiled
   } catch (error) {
     if (error instanceof NotCompiled) return null
@@ -83,12 +78,13 @@ async function compile(set: PolicySet): Promise<CompiledSet | null> {
   }
 }
 
-function engineOf(set: PolicySet, compiled: CompiledSet | null): CompiledEngine {
+function engineOf(set: PolicySet, compiled: CompiledSet | null, onFallback: () => void): CompiledEngine {
   const reference = referenceOf(set)
   let open = true
   let fallbacks = 0
   const fallBack = (request: EvaluationRequest): Evaluation => {
     fallbacks += 1
+    onFallback()
     return reference.get().evaluate(request)
   }
   const engine: CompiledEngine = {
@@ -110,9 +106,9 @@ function engineOf(set: PolicySet, compiled: CompiledSet | null): CompiledEngine 
   return engine
 }
 
-/** The reference engine on the same set: at once for a small one, when it is needed for another. */
+/** The reference engine on the same set. Opening it parses every policy at once (0.4 ms each), so the first question that needs it does. */
 function referenceOf(set: PolicySet): Disposable & { get(): Engine } {
-  let engine: Engine | undefined = set.policies.size <= SMALL_SET ? openCedarEngine(set) : undefined
+  let engine: Engine | undefined
   return {
     get: () => (engine ??= openCedarEngine(set)),
     [Symbol.dispose]: () => engine?.[Symbol.dispose](),
@@ -144,7 +140,7 @@ function ask(
       resource: ref(resource),
       context,
     }
-    const { decision, determining, errors } = compiled.authorize(store, reeveData, query)
+    const { decision, determining, errors } = compiled.authorize(store, query)
     return { decision, determining: determining.map((id) => policyOf(set, id)), errors }
   } catch (error) {
     return isLeftToReference(error) ? null : failed(faultOf(error))

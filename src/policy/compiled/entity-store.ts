@@ -1,4 +1,4 @@
-import { emptyRecordType } from './data-type.ts'
+import { emptyRecordType, type DataType } from './data-type.ts'
 import { readData, readRecord, wellFormed, type DataForm, type Reading } from './data-reader.ts'
 import { DataFault, NotCompiled } from './fault.ts'
 import { isActionType, type SchemaTypes } from './schema-types.ts'
@@ -19,24 +19,27 @@ export type GivenEntity = {
  */
 export class EntityStore {
   readonly schema: SchemaTypes
+  /** How data that refers to these entities is read. */
+  readonly reading: Reading
   readonly #nodes = new Map<string, Map<string, EntityNode>>()
 
   /** Throws a `DataFault` when an entity does not fit the schema, is given twice in two ways, or is within itself. */
   constructor(schema: SchemaTypes, form: DataForm, given: readonly GivenEntity[]) {
     this.schema = schema
     const entities = this.#place(given)
-    const reading: Reading = { form, schema, reference: (type, id) => this.reference(type, id) }
+    this.reading = { form, schema, reference: (type, id) => this.reference(type, id) }
     const parents = new Map<string, readonly string[]>()
-    const known = new Map<string, string>()
+    const known = new Map<string, EntityFacts>()
     for (const [node, entity] of entities) {
-      const facts = named(entity, () => readFacts(reading, entity))
-      const above = [...new Set(entity.parents.map((parent) => checkParent(schema, entity, parent)))]
+      const facts = named(entity, () => readFacts(this.reading, entity))
+      const above = entity.parents.map((parent) => checkParent(schema, entity, parent))
       const before = known.get(node.key)
-      const print = printOf(facts, above)
-      if (before !== undefined && before !== print) throw new DataFault('an entity is given twice, in two ways')
-      known.set(node.key, print)
+      if (before && printOf(before, parents.get(node.key) ?? []) !== printOf(facts, above)) {
+        throw new DataFault('an entity is given twice, in two ways')
+      }
+      known.set(node.key, facts)
       parents.set(node.key, above)
-      node.facts = { ...facts, ancestors: NONE }
+      node.facts = facts
     }
     const ancestors = new Map<string, ReadonlySet<string>>()
     for (const [node, entity] of entities) {
@@ -79,22 +82,36 @@ function named<T>({ type, id }: GivenEntity, read: () => T): T {
 }
 
 const NONE: ReadonlySet<string> = new Set()
+const NO_TAGS: ReadonlyMap<string, Value> = new Map()
 
-function readFacts(reading: Reading, { type, id, attributes, tags = {} }: GivenEntity): EntityFacts {
+function readFacts(reading: Reading, { type, id, attributes, tags }: GivenEntity): EntityFacts {
   if (isActionType(type)) {
-    if (Object.keys(attributes).length + Object.keys(tags).length > 0)
+    if (Object.keys(attributes).length + Object.keys(tags ?? {}).length > 0)
       throw new NotCompiled('An action with attributes.')
-    return { attributes: readRecord(reading, emptyRecordType, {}), tags: new Map(), ancestors: NONE }
+    return { attributes: readRecord(reading, emptyRecordType, {}), tags: NO_TAGS, ancestors: NONE }
   }
   const declared = reading.schema.entities.get(type)
   if (!declared) throw new DataFault(`the type ${type} is not declared`)
   if (!reading.schema.allows(type, id)) throw new DataFault(`there is no such ${type}`)
+  return {
+    attributes: readRecord(reading, declared.attributes, attributes),
+    tags: tags ? readTags(reading, type, declared.tags, tags) : NO_TAGS,
+    ancestors: NONE,
+  }
+}
+
+function readTags(
+  reading: Reading,
+  type: string,
+  declared: DataType | null,
+  tags: Readonly<Record<string, unknown>>,
+): Map<string, Value> {
   const read = new Map<string, Value>()
   for (const [name, tag] of Object.entries(tags)) {
-    if (!declared.tags) throw new DataFault(`${type} has no tags`)
-    read.set(wellFormed(name), readData(reading, declared.tags, tag))
+    if (!declared) throw new DataFault(`${type} has no tags`)
+    read.set(wellFormed(name), readData(reading, declared, tag))
   }
-  return { attributes: readRecord(reading, declared.attributes, attributes), tags: read, ancestors: NONE }
+  return read
 }
 
 function checkParent(schema: SchemaTypes, { type }: GivenEntity, parent: { type: string; id: string }): string {
@@ -108,7 +125,7 @@ function checkParent(schema: SchemaTypes, { type }: GivenEntity, parent: { type:
 /** What two givings of one entity share when they say the same. */
 function printOf({ attributes, tags }: EntityFacts, parents: readonly string[]): string {
   const tagged = [...tags].map(([name, tag]) => `${JSON.stringify(name)}=${keyOf(tag)}`)
-  return JSON.stringify([keyOf(attributes), tagged.sort(), parents.toSorted()])
+  return JSON.stringify([keyOf(attributes), tagged.sort(), [...new Set(parents)].sort()])
 }
 
 /** Everything above an entity, through the entities that are given. `open` holds the entities on the way to this one. */

@@ -1,4 +1,4 @@
-import { booleanOf, combine, constantOf, type Compiled } from './code.ts'
+import { booleanOf, combine, constantOf, one, type Compiled } from './code.ts'
 import { attributeReader, attributeTest, extendedTest, tagReader, tagTest } from './attributes.ts'
 import { extensionFunctions, type ExtensionFunction } from './extension-functions.ts'
 import { EvaluationFault, NotCompiled } from './fault.ts'
@@ -207,14 +207,11 @@ function compileLike(left: Compiled, pattern: readonly unknown[]): Compiled {
       return { kind: 'text', text: asText(own(asObject(part), 'Literal')) }
     }),
   )
-  return combine(
-    [left],
-    ([value]) => {
-      if (typeof value === 'string') return matches(value)
-      throw new EvaluationFault(`like expected a string, got ${value === undefined ? 'nothing' : typeName(value)}`)
-    },
-    true,
-  )
+  const test = (value: Value) => {
+    if (typeof value === 'string') return matches(value)
+    throw new EvaluationFault(`like expected a string, got ${typeName(value)}`)
+  }
+  return one(left, test, true)
 }
 
 function compileIs(left: Compiled, body: Readonly<Record<string, unknown>>, setting: Setting): Compiled {

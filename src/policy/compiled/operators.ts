@@ -1,5 +1,5 @@
 import { isWithin, type Environment } from './environment.ts'
-import { combine, type Compiled } from './code.ts'
+import { one, two, type Compiled } from './code.ts'
 import { DateTime, Duration } from './extension-value.ts'
 import { EvaluationFault } from './fault.ts'
 import { add, multiply, negate, subtract, type Long } from './long.ts'
@@ -12,66 +12,63 @@ export function equality(left: Compiled, right: Compiled): Compiled {
   if (constant !== undefined && typeof constant !== 'object' && left.constant === undefined) {
     return { code: (env) => code(env) === constant, isBoolean: true }
   }
-  return binary(left, right, isEqual)
+  return two(left, right, isEqual, true)
 }
 
 export function comparison(operator: '<' | '<=', left: Compiled, right: Compiled): Compiled {
   const holds = operator === '<' ? (a: Long, b: Long) => a < b : (a: Long, b: Long) => a <= b
-  return binary(left, right, (a, b) => {
+  const test = (a: Value, b: Value) => {
     if (isLong(a) && isLong(b)) return holds(a, b)
     if (a instanceof DateTime && b instanceof DateTime) return holds(a.ms, b.ms)
     if (a instanceof Duration && b instanceof Duration) return holds(a.ms, b.ms)
     throw new EvaluationFault(`${operator} can't compare ${typeName(a)} with ${typeName(b)}`)
-  })
+  }
+  return two(left, right, test, true)
 }
 
 const OPERATIONS = { '+': add, '-': subtract, '*': multiply } as const
 
 export function arithmetic(operator: keyof typeof OPERATIONS, left: Compiled, right: Compiled): Compiled {
   const operate = OPERATIONS[operator]
-  return combine(
-    [left, right],
-    ([a, b]) => {
-      const result = operate(long(a, operator), long(b, operator))
-      if (result === undefined) throw new EvaluationFault(`the result of ${operator} is out of range`)
-      return result
-    },
-    false,
-  )
+  const compute = (a: Value, b: Value) => {
+    const result = operate(long(a, operator), long(b, operator))
+    if (result === undefined) throw new EvaluationFault(`the result of ${operator} is out of range`)
+    return result
+  }
+  return two(left, right, compute, false)
 }
 
 export function negation(part: Compiled): Compiled {
-  return combine(
-    [part],
-    ([value]) => {
-      const result = negate(long(value, '-'))
-      if (result === undefined) throw new EvaluationFault('the result of - is out of range')
-      return result
-    },
-    false,
-  )
+  const compute = (value: Value) => {
+    const result = negate(long(value, '-'))
+    if (result === undefined) throw new EvaluationFault('the result of - is out of range')
+    return result
+  }
+  return one(part, compute, false)
 }
 
 export function isEmpty(part: Compiled): Compiled {
-  return combine([part], ([value]) => set(value, 'isEmpty').size === 0, true)
+  return one(part, (value) => set(value, 'isEmpty').size === 0, true)
 }
 
 export function containsValue(left: Compiled, right: Compiled): Compiled {
-  return binary(left, right, (a, b) => set(a, 'contains').has(b))
+  return two(left, right, (a, b) => set(a, 'contains').has(b), true)
 }
 
 export function containsAll(left: Compiled, right: Compiled): Compiled {
-  return binary(left, right, (a, b) => {
+  const test = (a: Value, b: Value) => {
     const outer = set(a, 'containsAll')
     return set(b, 'containsAll').isSubsetOf(outer)
-  })
+  }
+  return two(left, right, test, true)
 }
 
 export function containsAny(left: Compiled, right: Compiled): Compiled {
-  return binary(left, right, (a, b) => {
-    const one = set(a, 'containsAny')
-    return !one.isDisjointFrom(set(b, 'containsAny'))
-  })
+  const test = (a: Value, b: Value) => {
+    const these = set(a, 'containsAny')
+    return !these.isDisjointFrom(set(b, 'containsAny'))
+  }
+  return two(left, right, test, true)
 }
 
 /** `in`: the entity is the other or below it, or so for one of a set. What it is below, only the question's entities know. */
@@ -105,47 +102,29 @@ function isWithinAny(env: Environment, node: EntityNode, groups: SetValue): bool
 }
 
 export function typeTest(part: Compiled, type: string): Compiled {
-  return combine([part], ([value]) => entity(value, 'is').type === type, true)
-}
-
-/** Both sides in their order, then the test. */
-function binary(left: Compiled, right: Compiled, holds: (a: Value, b: Value) => boolean): Compiled {
-  if (left.constant !== undefined && right.constant !== undefined) {
-    return combine([left, right], ([a, b]) => holds(present(a), present(b)), true)
-  }
-  const [first, second] = [left.code, right.code]
-  const { constant } = right
-  if (constant !== undefined) return { code: (env) => holds(first(env), constant), isBoolean: true }
-  return { code: (env) => holds(first(env), second(env)), isBoolean: true }
-}
-
-function present(value: Value | undefined): Value {
-  if (value !== undefined) return value
-  throw new EvaluationFault('a value is missing')
+  return one(part, (value) => entity(value, 'is').type === type, true)
 }
 
 function isLong(value: Value): value is Long {
   return typeof value === 'number' || typeof value === 'bigint'
 }
 
-function long(value: Value | undefined, operator: string): Long {
-  if (value !== undefined && isLong(value)) return value
+function long(value: Value, operator: string): Long {
+  if (isLong(value)) return value
   throw mistyped(operator, 'a long', value)
 }
 
-function set(value: Value | undefined, operator: string): SetValue {
+function set(value: Value, operator: string): SetValue {
   if (value instanceof SetValue) return value
   throw mistyped(operator, 'a set', value)
 }
 
 /** The value as an entity, or the error that the language has for any other. */
-export function entity(value: Value | undefined, operator: string): EntityNode {
+export function entity(value: Value, operator: string): EntityNode {
   if (value instanceof EntityNode) return value
   throw mistyped(operator, 'an entity', value)
 }
 
-function mistyped(operator: string, expected: string, value: Value | undefined): EvaluationFault {
-  return new EvaluationFault(
-    `${operator} expected ${expected}, got ${value === undefined ? 'nothing' : typeName(value)}`,
-  )
+function mistyped(operator: string, expected: string, value: Value): EvaluationFault {
+  return new EvaluationFault(`${operator} expected ${expected}, got ${typeName(value)}`)
 }

@@ -2,7 +2,7 @@ import type { CompiledPolicy } from './policy.ts'
 import type { Scope } from './scope.ts'
 import type { EntityNode } from './value.ts'
 
-/** What is filed under one kind of scope or another; who asks walks over what fits. */
+/** What is filed under one kind of scope or another; who asks gets what fits. */
 class Level<T> {
   #any: T | undefined
   readonly #is = new Map<string, T>()
@@ -16,20 +16,20 @@ class Level<T> {
     return placed(scope.kind === '==' ? this.#same : this.#within, scope.key, make)
   }
 
-  /** Calls `visit` with all that is filed where the entity fits. */
-  visit(node: EntityNode, visit: (found: T) => void): void {
-    if (this.#any !== undefined) visit(this.#any)
-    if (this.#is.size > 0) call(this.#is.get(node.type), visit)
-    if (this.#same.size > 0) call(this.#same.get(node.key), visit)
+  /** Adds to `found` all that is filed where the entity fits. */
+  collect(node: EntityNode, found: T[]): void {
+    if (this.#any !== undefined) found.push(this.#any)
+    if (this.#is.size > 0) add(this.#is.get(node.type), found)
+    if (this.#same.size > 0) add(this.#same.get(node.key), found)
     if (this.#within.size === 0) return
-    call(this.#within.get(node.key), visit)
+    add(this.#within.get(node.key), found)
     const ancestors = node.facts?.ancestors
     if (ancestors === undefined || ancestors.size === 0) return
     // The shorter of the two: an entity in thousands of groups meets few policies, and the reverse.
     if (ancestors.size <= this.#within.size) {
-      for (const key of ancestors) call(this.#within.get(key), visit)
+      for (const key of ancestors) add(this.#within.get(key), found)
     } else {
-      for (const [key, found] of this.#within) if (ancestors.has(key)) visit(found)
+      for (const [key, filed] of this.#within) if (ancestors.has(key)) found.push(filed)
     }
   }
 }
@@ -42,11 +42,14 @@ function placed<T>(map: Map<string, T>, key: string, make: () => T): T {
   return made
 }
 
-function call<T>(found: T | undefined, visit: (found: T) => void): void {
-  if (found !== undefined) visit(found)
+function add<T>(filed: T | undefined, found: T[]): void {
+  if (filed !== undefined) found.push(filed)
 }
 
 type Table = Level<Level<CompiledPolicy[]>>
+
+/** So many policies are filed between two steps of `prepare`. */
+const POLICIES_PER_STEP = 250
 
 /**
  * Finds the policies whose scope fits a question without looking at the others: by action, then principal, then resource. Scopes never err,
@@ -58,7 +61,7 @@ export class ScopeIndex {
   readonly #ofGroup = new Map<string, CompiledPolicy[]>()
   /** Tables by the action keys they answer for: actions that policies tell apart by nothing share one. */
   readonly #tables = new Map<string, Table>()
-  readonly #tableOf = new WeakMap<EntityNode, Table>()
+  readonly #tableOf = new Map<EntityNode, Table>()
 
   add(policy: CompiledPolicy): void {
     const { action } = policy
@@ -67,48 +70,55 @@ export class ScopeIndex {
     else for (const key of new Set(action.keys)) placed(this.#ofGroup, key, () => []).push(policy)
   }
 
-  /** Builds the table of an action ahead of its first question. */
-  prepare(action: EntityNode): void {
-    this.#tableFor(action)
-  }
-
-  /** Calls `visit` with every policy whose scope fits. `action` is a node of the schema. */
-  visit(
-    principal: EntityNode,
-    action: EntityNode,
-    resource: EntityNode,
-    visit: (policy: CompiledPolicy) => void,
-  ): void {
-    this.#tableFor(action).visit(principal, (level) => {
-      level.visit(resource, (policies) => {
-        for (const policy of policies) {
-          if (isOfType(policy.principal, principal) && isOfType(policy.resource, resource)) visit(policy)
-        }
-      })
-    })
-  }
-
-  #tableFor(action: EntityNode): Table {
+  /** Builds the table of an action ahead of its first question, in steps. */
+  *prepare(action: EntityNode): Generator<undefined, Table> {
     const known = this.#tableOf.get(action)
     if (known) return known
     const groups = [action.key, ...(action.facts?.ancestors ?? [])].filter((key) => this.#ofGroup.has(key)).sort()
     const own = this.#ofOneAction.get(action.key) ?? []
     const name = JSON.stringify([groups, own.length > 0 ? action.key : null])
-    const table = placed(this.#tables, name, () => this.#build(groups, own))
+    const table = this.#tables.get(name) ?? (yield* this.#build(groups, own))
+    this.#tables.set(name, table)
     this.#tableOf.set(action, table)
     return table
   }
 
-  #build(groups: readonly string[], own: readonly CompiledPolicy[]): Table {
+  /** Every policy whose scope fits, in lists. `action` is a node of the schema. */
+  find(principal: EntityNode, action: EntityNode, resource: EntityNode): readonly (readonly CompiledPolicy[])[] {
+    const levels: Level<CompiledPolicy[]>[] = []
+    const lists: CompiledPolicy[][] = []
+    const table = this.#tableOf.get(action) ?? lastOf(this.prepare(action))
+    table.collect(principal, levels)
+    for (const level of levels) level.collect(resource, lists)
+    return lists
+  }
+
+  *#build(groups: readonly string[], own: readonly CompiledPolicy[]): Generator<undefined, Table> {
     const table: Table = new Level()
     // A policy that names an action and a group of it is one policy.
     const policies = new Set([...this.#ofAnyAction, ...own, ...groups.flatMap((key) => this.#ofGroup.get(key) ?? [])])
+    let filed = 0
     for (const policy of policies) {
       const level = table.at(policy.principal, () => new Level<CompiledPolicy[]>())
       level.at(policy.resource, () => []).push(policy)
+      filed += 1
+      if (filed % POLICIES_PER_STEP === 0) yield
     }
     return table
   }
+}
+
+/** Runs all steps at once. */
+function lastOf<T>(steps: Generator<undefined, T>): T {
+  for (;;) {
+    const step = steps.next()
+    if (step.done) return step.value
+  }
+}
+
+/** What the index leaves to check: it files by an entity or by a type, and some scopes name both. */
+export function fits(policy: CompiledPolicy, principal: EntityNode, resource: EntityNode): boolean {
+  return isOfType(policy.principal, principal) && isOfType(policy.resource, resource)
 }
 
 function isOfType(scope: Scope, node: EntityNode): boolean {

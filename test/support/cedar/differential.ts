@@ -138,7 +138,7 @@ function outcomeOf(error: unknown): 'refused' | 'left to the reference' {
 function askCompiled(compiled: CompiledSet, prepared: Prepared, request: GeneratedRequest): Answer {
   if (typeof prepared === 'string') return { kind: prepared }
   try {
-    const { decision, determining, errors } = compiled.authorize(prepared, jsonData, request)
+    const { decision, determining, errors } = compiled.authorize(prepared, request)
     return {
       kind: 'answered',
       decision,
