@@ -44,10 +44,13 @@ test('what the schema leaves out without complaint is optional, and only that', 
   }
 })
 
+/** Commands by hand whose options are other words for the fields of their operation. */
+const IN_OTHER_WORDS = new Set(['enrolment redeem', 'policy explain', 'policy simulate', 'policy propose'])
+
 test('the help of every operation can be printed and names each of its options', async (t) => {
   const cli = await cliFor(t)
   for (const { noun, verb, fields } of shapes) {
-    if (noun === 'enrolment') continue
+    if (IN_OTHER_WORDS.has(`${noun} ${verb}`)) continue
     const { code, stdout } = await cli.run(noun, verb, '--help')
     assert.equal(code, 0, `${noun} ${verb}`)
     for (const { option } of fields) assert.ok(stdout.includes(`--${option}`), `${noun} ${verb} --${option}`)
