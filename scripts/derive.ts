@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
-import { events, operations } from '../src/contracts.ts'
+import { deferral, events, operations } from '../src/contracts.ts'
 import { configReference } from '../src/kernel/config.ts'
 import { clientConfig, type Connection } from '../src/kernel/db.ts'
 import { openApiDocument } from '../src/kernel/http/openapi.ts'
@@ -17,7 +17,7 @@ export async function derive(owner: Connection): Promise<ReadonlyMap<string, str
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
   return new Map([
     ...schema,
-    ['docs/reference/openapi.json', `${JSON.stringify(openApiDocument(operations, String(version)), null, 2)}\n`],
+    ['docs/reference/openapi.json', `${JSON.stringify(openApiDocument(operations, String(version), deferral), null, 2)}\n`],
     ['docs/reference/problems.md', problemsReference(operations)],
     ['docs/reference/events.md', eventsReference(events)],
     ['docs/reference/config.md', configReference()],

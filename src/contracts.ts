@@ -1,5 +1,5 @@
 /** Every operation and every kind of ledger entry there is, named one domain at a time: what is not here is not in the product. */
-import { accessOperations } from './access/contract.ts'
+import { accessOperations, Change, CHANGE_PROBLEMS } from './access/contract.ts'
 import { accessEvents } from './access/events.ts'
 import { catalogOperations } from './catalog/contract.ts'
 import { catalogEvents } from './catalog/events.ts'
@@ -25,6 +25,9 @@ export const operations: readonly Operation[] = [
   ...ledgerOperations,
   ...policyOperations,
 ]
+
+/** What a call may answer and end in when others have to approve it. */
+export const deferral = { output: Change, problems: CHANGE_PROBLEMS }
 
 export const events: readonly EventKind[] = [
   ...identityEvents,

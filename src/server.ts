@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { operations } from './contracts.ts'
+import { deferral, operations } from './contracts.ts'
 import { ensureFounderEnrolment } from './identities/identities.ts'
 import type { Config } from './kernel/config.ts'
 import { openAuthority, keepServerCertificate, type Authority } from './kernel/ca.ts'
@@ -136,7 +136,7 @@ function apiOptions(parts: ApiParts): Parameters<typeof openApi>[0] {
     names: namesOf(config),
     ...domains.api,
     documents: {
-      ...apiDocuments(operations, VERSION),
+      ...apiDocuments(operations, VERSION, deferral),
       [INSTALLATION_PATH]: installation,
     },
     wellKnown: { [METADATA_PATH]: (origin) => metadataOf(origin, config.authzen) },

@@ -8,6 +8,7 @@
  * A gateway: `proveGrant` → `ends.subscribe` → `useGrant` → connect → `beginUse` … `closeUse`, or `releaseUse`.
  */
 export { accessRoutes } from './routes.ts'
+export { approvalsOfCalls, changeRoutes, type ChangeNeeds } from './changes/changes.ts'
 export { approveRequest, denyRequest, withdrawRequest } from './approve.ts'
 export { emptyCalendar, parseCalendar, type Calendar } from './calendar.ts'
 export { decideUse } from './decide-use.ts'

@@ -5,6 +5,7 @@ import { Id, Slug } from '../kernel/ids.ts'
 import { Instant } from '../kernel/instant.ts'
 import { operation, PageQuery, pageOf, type Operation } from '../kernel/operation.ts'
 import { invalidInput, notFound, notPermitted } from '../kernel/problem.ts'
+import { changeOperations } from './changes/contract.ts'
 import {
   alreadyApproved,
   boundChanged,
@@ -34,6 +35,7 @@ import {
 export * from './problems.ts'
 export * from './schemas.ts'
 export * from './events.ts'
+export * from './changes/contract.ts'
 
 const oneRequest = z.object({ request: Id })
 const oneGrant = z.object({ grant: Id })
@@ -243,4 +245,5 @@ export const accessOperations: readonly Operation[] = [
   beatGrant,
   issueTicket,
   issueKey,
+  ...changeOperations,
 ]

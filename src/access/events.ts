@@ -3,6 +3,7 @@ import { Reason } from '../identities/contract.ts'
 import { event, shown } from '../kernel/event.ts'
 import { Id } from '../kernel/ids.ts'
 import { Instant } from '../kernel/instant.ts'
+import { changeEvents } from './changes/events.ts'
 import { ActionName, EndReason, Owed, RiskTold, Sha256Hex, TicketChecked, USE_REFUSALS } from './schemas.ts'
 
 const Comment = Reason.nullable()
@@ -133,4 +134,5 @@ export const accessEvents = [
   grantEnded,
   ticketIssued,
   keyIssued,
+  ...changeEvents,
 ]

@@ -4,6 +4,7 @@ import { transact, type Db, type Tx } from '../kernel/db.ts'
 import { NODE_DEAD_AFTER_SECONDS } from '../kernel/nodes.ts'
 import { SYSTEM } from '../ledger/ledger.ts'
 import { moveRequest } from './approve.ts'
+import { expireChanges } from './changes/changes.ts'
 import { accessExpired, type EndReason } from './contract.ts'
 import { endGrant, type EndedGrant } from './end.ts'
 import { HEARTBEAT_LATE_SECONDS } from './grant.ts'
@@ -26,9 +27,10 @@ export type Swept = {
  */
 export async function sweepAccess(db: Db, needs: EndNeeds): Promise<Swept> {
   const expiredRequests = await transact(db, (tx) => expireRequests(tx, needs))
+  const areMoreChanges = await transact(db, (tx) => expireChanges(tx, needs))
   const expired = await transact(db, (tx) => endAll(tx, needs, 'expired', ranOut(tx, needs)))
   const silent = await transact(db, (tx) => endAll(tx, needs, 'heartbeat-missed', stoppedBeating(tx, needs)))
-  const isMore = [expiredRequests, expired.length, silent.length].some((count) => count === BATCH)
+  const isMore = areMoreChanges || [expiredRequests, expired.length, silent.length].some((count) => count === BATCH)
   return { expiredRequests, ended: [...expired, ...silent], isMore }
 }
 

@@ -15,6 +15,8 @@ export type Given = {
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>
   readonly input?: unknown
   readonly idempotencyKey?: string
+  /** Where others have to approve the call: why, for them to read. It is put before them then, and the answer is the change. */
+  readonly requestApproval?: string
 }
 
 export type Client = Disposable & {
@@ -139,6 +141,9 @@ function sentOf(connection: Connection, operation: Operation, given: Given): Sen
           'idempotency-key': given.idempotencyKey ?? newId(systemClock, systemRandom),
         }),
       ...(body !== undefined && { 'content-type': 'application/json' }),
+      ...(given.requestApproval !== undefined && {
+        'reeve-request-approval': encodeURIComponent(given.requestApproval),
+      }),
     },
     body,
   }

@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander'
 import { usage } from './failure.ts'
 import { documentOf, valueOf } from './values.ts'
+import type { Operation } from '../kernel/operation.ts'
 import type { Given } from './client.ts'
 import type { Io } from './io.ts'
 import type { CommandShape, Field } from './shape.ts'
@@ -14,6 +15,8 @@ type CommonOptions = {
   readonly all?: boolean
   readonly from?: string
   readonly idempotencyKey?: string
+  readonly requestApproval?: string
+  readonly wait?: boolean
 }
 
 /** Verbs under which people look for others. */
@@ -39,12 +42,22 @@ export function operationCommand(io: Io, shape: CommandShape, run: (typed: Typed
       'names this write, so that repeating it by hand does it once; made by itself otherwise',
     )
   }
+  if (isApprovable(operation)) {
+    command
+      .option('--request-approval <reason>', 'where others have to approve it: puts it before them, with the reason')
+      .option('--wait', 'with --request-approval: waits for them, and then applies it')
+  }
   if (shape.isPaged) command.option('--all', 'every page, not only the first')
   withCommonOptions(
     command,
     operation.answer === 'bytes' ? ['-o, --output <file>', 'where to; standard output otherwise'] : undefined,
   )
   return command.action(async () => run(await typedIn(io, shape, command)))
+}
+
+/** What changes something may be put before others, but for saying what one thinks of such a change. */
+function isApprovable({ id, effect, caller, answer }: Operation): boolean {
+  return effect === 'write' && caller === 'identity' && answer === 'json' && !id.startsWith('change.')
 }
 
 const FORMAT_OPTION = ['-o, --output <format>', 'table, wide, json, yaml or name'] as const
@@ -105,6 +118,7 @@ async function typedIn(io: Io, shape: CommandShape, command: Command): Promise<T
     query: Object.fromEntries([...query].map(([name, value]) => [name, queryValue(value)])),
     ...(shape.takesInput && { input: Object.fromEntries(input) }),
     ...(options.idempotencyKey !== undefined && { idempotencyKey: options.idempotencyKey }),
+    ...(options.requestApproval !== undefined && { requestApproval: options.requestApproval }),
   }
   check(shape, operation.params.safeParse(given.params))
   check(shape, operation.query.safeParse(given.query))

@@ -48,6 +48,7 @@ const OVER = /(?:-over|-expired|-void)$|^(?:enrolment-invalid|request-not-pendin
 
 function exitCodeOf(status: number, slug: string): ExitCode {
   if (OVER.test(slug) || status === 410) return EXIT.over
+  if (slug === 'approval-owed' || slug === 'change-not-approved') return EXIT.pending
   if (status === 401 || status === 403) return EXIT.denied
   return status === 400 ? EXIT.usage : EXIT.server
 }
@@ -64,6 +65,8 @@ function adviceFor(slug: string, status: number, facts: Record<string, unknown>,
     case 'not-found':
     case 'no-such-route':
       return [`See what there is: reeve ${listOf(facts['type']) ?? `${command.split(' ')[0] ?? ''} list`}`]
+    case 'approval-owed':
+      return ['Put it before them: the same command with --request-approval "<why>", and --wait to stay until they answer.']
     case 'unknown-host':
       return ['Use a name or address that the server’s tls.names has.']
     default:
@@ -85,6 +88,8 @@ function listOf(type: unknown): string | undefined {
     case 'Session':
     case 'Lease':
       return `${type.toLowerCase()} list`
+    case 'Change':
+      return 'change list'
     case 'AccessRequest':
       return 'access list'
     case 'Account':

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { CamelCasePlugin, Kysely, PostgresDialect, type Transaction } from 'kysely'
 import pg from 'pg'
 import { reach } from './fault.ts'
@@ -87,16 +88,41 @@ export function clientConfig(connection: Connection): pg.ClientConfig {
 
 /** Runs `write` in one transaction and commits. Again, at most five times, when the database says the order of two was the trouble. */
 export async function transact<T>(db: Db, write: (tx: Tx) => Promise<T>): Promise<T> {
+  const joined = joining.getStore()
+  const also = joined?.also
+  if (joined) joined.also = undefined
   for (let attempt = 1; ; attempt += 1) {
     try {
-      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- this is the one place that makes a Tx
-      const written = await db.transaction().execute((transaction) => write(transaction as Tx))
+      const written = await db.transaction().execute(async (transaction) => {
+        // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- this is the one place that makes a Tx
+        const tx = transaction as Tx
+        await also?.(tx)
+        return write(tx)
+      })
       await reach('kernel.committed')
       return written
     } catch (error) {
-      if (attempt >= RETRIES || !RETRYABLE.has(sqlState(error) ?? '')) throw error
+      if (attempt < RETRIES && RETRYABLE.has(sqlState(error) ?? '')) continue
+      if (joined && also) joined.also = also
+      throw error
     }
   }
+}
+
+type Joined = { also: ((tx: Tx) => Promise<void>) | undefined }
+
+const joining = new AsyncLocalStorage<Joined>()
+
+/**
+ * Runs `work` so that the first transaction it commits also carries `also`, ahead of what it writes itself: both happen or neither does. Work
+ * that commits nothing is followed by a transaction of `also` alone, and ends as that does.
+ */
+export async function joinFirst<T>(db: Db, also: (tx: Tx) => Promise<void>, work: () => Promise<T>): Promise<T> {
+  const joined: Joined = { also }
+  const done = await joining.run(joined, work)
+  const left = joined.also
+  if (left) await transact(db, left)
+  return done
 }
 
 /** The SQLSTATE of an error that came from PostgreSQL. */

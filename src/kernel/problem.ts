@@ -59,6 +59,12 @@ export const notPermitted = problem('not-permitted', 403, 'The policy does not p
   reasons: z.array(z.string()).max(100),
   decisionId: z.string(),
 })
+/** Permitted, once others have agreed; `missing` has a way to get there per entry. */
+export const approvalOwed = problem('approval-owed', 403, 'Others have to approve this', {
+  action: z.string(),
+  missing: z.array(z.string()).max(256),
+  decisionId: z.string(),
+})
 export const notFound = problem('not-found', 404, 'There is no such thing', { type: z.string(), id: z.string() })
 export const conflict = problem('conflict', 409, 'The thing is not in a state that allows this', {
   type: z.string(),

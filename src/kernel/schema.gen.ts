@@ -98,6 +98,49 @@ export type ApiTokenTable = {
   cause: number
 }
 
+export type ChangeTable = {
+  id: string
+  requesterId: string
+  proof: 'token' | 'bound-token' | 'mtls' | 'spiffe' | 'kubernetes' | 'oidc' | 'dpop' | 'passkey'
+  operation: string
+  resourceType: string
+  resourceId: string
+  resourceFacts: ColumnType<unknown, string, string>
+  params: ColumnType<unknown, string, string>
+  query: ColumnType<unknown, string, string>
+  shown: ColumnType<unknown, string, string>
+  hidden: string[]
+  preview: string[]
+  sealedInput: Buffer | null
+  reason: string
+  obligations: ColumnType<unknown, string, string>
+  policies: ColumnType<unknown, string, string>
+  policyVersion: string
+  approverTeams: string[]
+  ownerOfTarget: string | null
+  ownerOfSubject: string | null
+  tiedIds: string[]
+  boundSha256: Buffer
+  state: 'pending' | 'approved' | 'used' | 'denied' | 'expired' | 'withdrawn' | 'void'
+  refusal: string | null
+  createdAt: Date
+  expiresAt: Date
+  decidedAt: Date | null
+  usedAt: Date | null
+  version: Generated<number>
+  cause: number
+}
+
+export type ChangeApprovalTable = {
+  changeId: string
+  approverId: string
+  verdict: 'approve' | 'deny'
+  boundSha256: Buffer
+  comment: string | null
+  at: Date
+  cause: number
+}
+
 export type EnrolmentTable = {
   id: string
   identityId: string | null
@@ -403,6 +446,8 @@ export type Database = {
   privilegedAction: PrivilegedActionTable
   purpose: PurposeTable
   purposeTarget: PurposeTargetTable
+  change: ChangeTable
+  changeApproval: ChangeApprovalTable
   requestApproval: RequestApprovalTable
   session: SessionTable
   subjectKey: SubjectKeyTable

@@ -3,13 +3,14 @@ import type { Db } from '../kernel/db.ts'
 import { linked, type Entity, type PolicyValue } from '../kernel/entity.ts'
 import type { Resource } from '../kernel/http/route.ts'
 import type { EntityRef, Permit } from '../kernel/permit.ts'
-import { notPermitted } from '../kernel/problem.ts'
+import { approvalOwed, notPermitted } from '../kernel/problem.ts'
 import { newId, type Random } from '../kernel/random.ts'
 import { actorOf, isBootstrap, principalEntities, type Proof, type Teams } from '../identities/identities.ts'
+import { isSatisfied, missingApprovals } from './approval.ts'
 import { decide, permitFrom, type Decision } from './decide.ts'
 import type { LiveEngine } from './live-engine.ts'
 import type { Observed } from './observed.ts'
-import { noEvidence, type Evidence, type Obligations } from './obligations.ts'
+import { noEvidence, outstanding, type Evidence, type Obligations } from './obligations.ts'
 import type { RiskModel } from './risk/model.ts'
 
 /** A question as an enforcement point asks it: identities by id, the resource with its facts. */
@@ -33,7 +34,7 @@ export type DecisionPoint = {
   decide<A extends string>(db: Db, asked: Asked<A>): Promise<Decision<A>>
   /** A decision for each action, in their order; what they refer to is loaded once. */
   decideEach(db: Db, asked: AskedEach): Promise<Decision[]>
-  /** The permit, or a `notPermitted` problem that says why not or what is owed. */
+  /** The permit, or a problem: `approvalOwed` when only others have to agree, else `notPermitted`, which says why not or what is owed. */
   permit<A extends string>(db: Db, asked: Asked<A>, evidence?: Partial<Evidence>): Promise<Permit<A>>
   /** Names the policies that decide now; a permit of another epoch is not for now. */
   epoch(): string
@@ -65,8 +66,10 @@ export function openDecisionPoint(needs: DecisionNeeds): DecisionPoint {
     },
     async permit(db, asked, evidence = {}) {
       const decision = await point.decide(db, asked)
-      const outcome = permitFrom(decision, { ...noEvidence, approvalFacts: factsOf(asked.resource), ...evidence })
+      const shown = { ...noEvidence, approvalFacts: approvalFactsOf(asked.resource), ...evidence }
+      const outcome = permitFrom(decision, shown)
       if (outcome.kind === 'permit') return outcome.permit
+      if (outcome.kind === 'owed') refuseForApprovalAlone(decision, shown)
       const reasons = outcome.kind === 'owed' ? outcome.owed : outcome.reasons
       throw notPermitted(`You may not do ${asked.action} here. ${reasons.join(' ')}`, {
         action: asked.action,
@@ -137,8 +140,19 @@ function answer<A extends string>(needs: DecisionNeeds, slice: Slice, asked: Ask
   )
 }
 
+/** Throws `approvalOwed` when nothing else is missing. A reason is given with the asking, so it counts as nothing here. */
+function refuseForApprovalAlone({ id, action, obligations }: Decision, evidence: Evidence): void {
+  if (isSatisfied(obligations.approval, evidence.approvals, evidence.approvalFacts)) return
+  if (outstanding({ ...obligations, approval: [], reasonRequired: false }, evidence).length > 0) return
+  const missing = missingApprovals(obligations.approval, evidence.approvals, evidence.approvalFacts)
+  throw approvalOwed(
+    `Others have to approve ${action} here: ${missing.join('; or ')}. Make the same call with Reeve-Request-Approval: <reason>, and it is put before them.`,
+    { action, missing, decisionId: id },
+  )
+}
+
 /** Whose approval would count for an operation on this. */
-function factsOf({ type, attributes }: Resource): Evidence['approvalFacts'] {
+export function approvalFactsOf({ type, attributes }: Resource): Evidence['approvalFacts'] {
   const { ownerTeam } = attributes
   const team = (typeof ownerTeam === 'object' && linked(ownerTeam)?.id) || null
   const isIdentity = type === 'Identity'

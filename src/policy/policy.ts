@@ -4,8 +4,8 @@
  * unknown is denied, obligations of every matching permit join. `permitFrom()` turns a permitting decision whose
  * obligations are met into the `Permit` that a command demands.
  */
-export { decide, type Decision } from './decide.ts'
-export { openDecisionPoint, type DecisionPoint } from './decision-point.ts'
+export { decide, permitFrom, type Decision } from './decide.ts'
+export { approvalFactsOf, openDecisionPoint, type DecisionPoint } from './decision-point.ts'
 export { METADATA_PATH, metadataOf } from './authzen/metadata.ts'
 export { loadVocabulary, type Vocabulary } from './authzen/vocabulary.ts'
 export { entryOf, type Observed } from './observed.ts'
@@ -22,6 +22,7 @@ export { buildPolicySet, loadPolicySet, type PolicySet } from './policy-set.ts'
 export { buildSchema } from './schema.ts'
 export {
   joinObligations,
+  noEvidence,
   noObligations,
   outstanding,
   withinLimits,

@@ -1,6 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import {
   accessRoutes,
+  approvalsOfCalls,
+  changeRoutes,
   emptyCalendar,
   noTicketVerifier,
   openEnds,
@@ -9,6 +11,7 @@ import {
   parseCalendar,
   type AccessNeeds,
   type Calendar,
+  type ChangeNeeds,
   type Ends,
   type TicketVerifier,
   type SecondLook,
@@ -36,6 +39,7 @@ import {
 import type { Authority } from '../kernel/ca.ts'
 import type { Config } from '../kernel/config.ts'
 import { readPublicKey } from '../kernel/crypto.ts'
+import type { Db } from '../kernel/db.ts'
 import type { PolicyValue } from '../kernel/entity.ts'
 import type { Deciders } from '../kernel/http/handle.ts'
 import type { OpenRoute, Route } from '../kernel/http/route.ts'
@@ -50,6 +54,7 @@ import {
   ledgerRoutes,
   openAppender,
   openLedger,
+  type Ledger,
   openSequencer,
   openWitnesses,
   settle,
@@ -65,8 +70,8 @@ import {
 } from '../sessions/sessions.ts'
 import { decisionObserver, decisionRoutes } from './decisions.ts'
 import type { Ground } from './ground.ts'
-import { openHooks } from './hooks.ts'
-import { loadRules, recordRules } from './policies.ts'
+import { openHooks, type Hooks } from './hooks.ts'
+import { loadRules, recordRules, type Rules } from './policies.ts'
 import type { WorkNeeds } from './work.ts'
 
 /** Every domain, opened, with what the doors and the workers take of them. */
@@ -137,8 +142,52 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
   const obligations = openObligations(parts, credentials)
   countAll(metrics, { live, ends })
 
+  const api = apiOf(parts, {
+    base,
+    ledger,
+    rules,
+    hooks,
+    identities,
+    access,
+    sessions,
+    ends,
+    obligations,
+  })
+  return {
+    node,
+    ends,
+    secondLook,
+    cancels,
+    identities,
+    access,
+    credentials,
+    sessions,
+    live,
+    api,
+    work: { node, ends, access, identities, sessions: live, obligations },
+  }
+}
+
+type ApiParts = {
+  readonly base: Omit<CredentialNeeds, 'writers'> & Pick<AccessNeeds, 'teams'> & { readonly db: Db }
+  readonly ledger: Ledger
+  readonly rules: Rules
+  readonly hooks: Hooks
+  readonly identities: IdentityNeeds & { readonly certify: CertifyToken }
+  readonly access: AccessNeeds
+  readonly sessions: LiveNeeds
+  readonly ends: Ends
+  readonly obligations: Obligations
+}
+
+/** Every operation with what it does, and how its calls are decided. */
+function apiOf({ config, ground, authority }: DomainParts, parts: ApiParts): Domains['api'] {
+  const { base, ledger, rules, hooks, identities, access, ends, obligations } = parts
+  const { db, seal } = ground
+  const byOperation = new Map<string, Route>()
+  const changes: ChangeNeeds = { ...base, ...access, db, routeOf: (operation) => byOperation.get(operation) }
   const routes = [
-    ...identityRoutes(identities),
+    ...identityRoutes({ ...identities, db }),
     ...catalogRoutes({
       ...base,
       protocols: new Map(gateways().map((gateway) => [gateway.protocol, gateway])),
@@ -152,29 +201,20 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
       ...access,
       ends,
       tickets: ticketsFrom(config),
-      certify: certifier(parts.authority, ground),
+      certify: certifier(authority, ground),
     }),
+    ...changeRoutes(changes),
     ...credentialRoutes({ ...base, wake: () => obligations.wake() }),
-    ...sessionRoutes(sessions),
+    ...sessionRoutes(parts.sessions),
     ...ledgerRoutes(base),
     ...decisionRoutes({ config, ground, ledger, rules, calendar: access.calendar }),
   ]
+  for (const route of routes) byOperation.set(route.operation.id, route)
   return {
-    node,
-    ends,
-    secondLook,
-    cancels,
-    identities,
-    access,
-    credentials,
-    sessions,
-    live,
-    api: {
-      ...deciders(ground, decisions),
-      routes,
-      openRoutes: identityOpenRoutes(identities),
-    },
-    work: { node, ends, access, identities, sessions: live, obligations },
+    ...deciders(ground, access.decisions),
+    approvals: approvalsOfCalls(changes),
+    routes,
+    openRoutes: identityOpenRoutes({ ...identities, db }),
   }
 }
 

@@ -10,6 +10,7 @@ import { clientFor, formatOf } from '../calling.ts'
 import type { Client } from '../client.ts'
 import { EXIT, Failure } from '../failure.ts'
 import { tell, type Io } from '../io.ts'
+import { appliedAnswer, changeIn, leaveWaiting } from '../change.ts'
 import { linkFor } from '../link.ts'
 import { operationCommand, type Typed } from '../operation-command.ts'
 import { printable, printableLines } from '../output/printable.ts'
@@ -49,9 +50,12 @@ async function run(io: Io, shape: CommandShape, typed: Typed): Promise<void> {
     for await (const line of client.stream(operation, typed.given)) io.stdout.write(streamed(operation, format, line))
     return
   }
-  const answer = typed.options.all
+  const called = typed.options.all
     ? await everyPage(client, operation, typed)
     : await client.call(operation, typed.given)
+  const change = changeIn(operation, called)
+  if (change && !typed.options.wait) return leaveWaiting(io, format, change)
+  const answer = change ? await appliedAnswer(io, client, change) : called
   await render(io.stdout, format, operation.output, withLink(client, operation, answer))
   if (operation.id === requestAccess.id) tellIfShortened(io, typed, answer)
   const cursor = isRecord(answer) ? answer['nextCursor'] : undefined

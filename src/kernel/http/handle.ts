@@ -1,24 +1,36 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { z } from 'zod'
 import { sha256 } from '../crypto.ts'
 import { isPermit, type Permit } from '../permit.ts'
-import { invalidInput, unauthenticated, type Problem } from '../problem.ts'
+import { approvalOwed, invalidInput, unauthenticated, type Problem } from '../problem.ts'
 import type { Operation } from '../operation.ts'
 import type { Idempotency, KeptAnswer } from './idempotency.ts'
 import { problemBody } from './problem-body.ts'
-import { bodyBytes, presentedBy, readInput, type Presented } from './request.ts'
+import {
+  approvalOf,
+  CHANGE,
+  REQUEST_APPROVAL,
+  type Approvals,
+  type AskedCall,
+  type Redeemed,
+  type Wire,
+} from './approval.ts'
+import { bodyBytes, presentedBy, readInput, wireOf, type Presented } from './request.ts'
 import type { Call, Caller, OpenRoute, Resource, Route } from './route.ts'
 import { encoded, sendBytes, sendKept, sendLines } from './send.ts'
 
 /** What the composition root gives the router: who somebody is, and whether they may. */
 export type Deciders = {
   readonly authenticate: (presented: Presented) => Promise<Caller | undefined>
-  /** Throws `notPermitted` unless the policy permits. */
+  /** Throws `notPermitted` unless the policy permits, and `approvalOwed` when all that is missing is that others agree. */
   readonly decide: (
     caller: Caller,
     action: string,
     resource: Resource,
     context: Readonly<Record<string, unknown>>,
   ) => Promise<Permit>
+  /** How others agree to a call. Without it, what they would have to approve is not to be had. */
+  readonly approvals?: Approvals
 }
 
 export type HandlerNeeds = Deciders & {
@@ -46,16 +58,16 @@ export async function handle(
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const { operation } = route
-  const call: Call<Operation> = { ...openCall(needs, operation, request, reply), caller }
+  const wire = wireOf(operation, request)
+  const call: Call<Operation> = { ...openCall(needs, operation, wire, request, reply), caller }
   const key = idempotencyKey(operation, request)
-  const resource = await route.resource(call)
-  const permit = await needs.decide(caller, operation.id, resource, await route.context(call))
-  holdPermit(permit, operation.id, resource)
-  if (operation.answer === 'stream') {
-    return sendLines(reply, operation, await route.run(call, permit), call.signal)
+  const act = await decided(needs, { route, call, wire }, request)
+  if (act.kind === 'run' && operation.answer === 'stream') {
+    return sendLines(reply, operation, await act.run(), call.signal)
   }
-  if (operation.answer === 'bytes') return sendBytes(reply, operation, await route.run(call, permit))
-  const answer = async (): Promise<KeptAnswer> => encoded(operation, await route.run(call, permit))
+  if (act.kind === 'run' && operation.answer === 'bytes') return sendBytes(reply, operation, await act.run())
+  const answer = async (): Promise<KeptAnswer> =>
+    act.kind === 'run' ? encoded(operation, await act.run()) : { status: 202, body: JSON.stringify(await act.ask()) }
   if (key === undefined) return sendKept(reply, await answer(), false)
   const keyed = { callerId: caller.id, key, requestSha256: fingerprint(request) }
   const problemAnswer = (problem: Problem) => ({
@@ -66,6 +78,40 @@ export async function handle(
   return sendKept(reply, kept, kept.isReplay)
 }
 
+type Act =
+  | { readonly kind: 'run'; readonly run: () => Promise<unknown> }
+  | { readonly kind: 'ask'; readonly ask: () => Promise<unknown> }
+
+/** What a call comes to: it runs, by the caller's own right or because others agreed to it, or others are asked. */
+async function decided(needs: HandlerNeeds, asked: AskedCall, request: FastifyRequest): Promise<Act> {
+  const { route, call } = asked
+  const { operation } = route
+  const approval = approvalOf(request)
+  const { approvals } = needs
+  if (approval.kind !== 'none' && !approvals) {
+    throw invalidInput('Calls are not put before others here.', { issues: [] })
+  }
+  if (approval.kind === 'given' && approvals) {
+    return { kind: 'run', run: async () => runApproved(asked, await approvals.redeem(asked, approval.changeId)) }
+  }
+  try {
+    const resource = await route.resource(call)
+    const permit = await needs.decide(call.caller, operation.id, resource, await route.context(call))
+    holdPermit(permit, operation.id, resource)
+    return { kind: 'run', run: () => route.run(call, permit) }
+  } catch (error) {
+    if (approval.kind !== 'wanted' || !approvals || !approvalOwed.is(error)) throw error
+    return { kind: 'ask', ask: async () => z.encode(approvals.output, await approvals.ask(asked, approval.reason)) }
+  }
+}
+
+/** Runs what others agreed to, and spends that agreement in doing so. */
+export function runApproved({ route, call }: AskedCall, redeemed: Redeemed): Promise<unknown> {
+  const { permit, resource } = redeemed
+  holdPermit(permit, route.operation.id, resource)
+  return redeemed.spend(() => route.run(call, permit))
+}
+
 /** One call of an operation that needs no proof. */
 export async function handleOpen(
   needs: HandlerNeeds,
@@ -73,12 +119,14 @@ export async function handleOpen(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  return sendKept(reply, encoded(operation, await run(openCall(needs, operation, request, reply))), false)
+  const call = openCall(needs, operation, wireOf(operation, request), request, reply)
+  return sendKept(reply, encoded(operation, await run(call)), false)
 }
 
 function openCall(
   needs: HandlerNeeds,
   operation: Operation,
+  wire: Wire,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Omit<Call<Operation>, 'caller'> {
@@ -87,7 +135,7 @@ function openCall(
     if (!reply.raw.writableFinished) gone.abort(new Error('the caller went away'))
   })
   return {
-    ...readInput(operation, request),
+    ...readInput(operation, wire),
     clientAddress: request.raw.socket.remoteAddress ?? '',
     signal: operation.answer === 'stream' ? AbortSignal.any([gone.signal, needs.stopping]) : gone.signal,
   }
@@ -111,6 +159,9 @@ function idempotencyKey(operation: Operation, request: FastifyRequest): string |
 }
 
 function fingerprint(request: FastifyRequest): Buffer {
-  const head = Buffer.from(`${request.method} ${request.raw.url ?? ''}\n`, 'utf8')
+  const { [REQUEST_APPROVAL]: wanted, [CHANGE]: given } = request.headers
+  // To ask others, and to come back with their approval, are not the same as the call alone.
+  const approval = wanted === undefined && given === undefined ? '' : `${JSON.stringify([wanted, given])}\n`
+  const head = Buffer.from(`${request.method} ${request.raw.url ?? ''}\n${approval}`, 'utf8')
   return sha256(Buffer.concat([head, bodyBytes(request)]))
 }

@@ -1,6 +1,14 @@
 import { z } from 'zod'
 import { PATH_PARAMETER, type Operation } from '../operation.ts'
-import { invalidInput, notFound, notPermitted, tooManyRequests, unauthenticated, type ProblemKind } from '../problem.ts'
+import {
+  approvalOwed,
+  invalidInput,
+  notFound,
+  notPermitted,
+  tooManyRequests,
+  unauthenticated,
+  type ProblemKind,
+} from '../problem.ts'
 import { PROBLEM_TYPE, typeOf } from './problem-body.ts'
 import { HTTP_PROBLEMS, internalError, keyInProgress, keyReused } from './problems.ts'
 
@@ -10,14 +18,14 @@ type Json = { [key: string]: unknown }
 type Components = Map<string, Json>
 
 /** The OpenAPI 3.1 document of the operations, ordered by path so that a change of the contract is a small difference. */
-export function openApiDocument(operations: readonly Operation[], version: string): Json {
+export function openApiDocument(operations: readonly Operation[], version: string, deferral?: Deferral): Json {
   refuseDoubles(operations)
   const components: Components = new Map()
   const paths: Record<string, Json> = {}
   const ordered = operations.toSorted((a, b) => compare(a.path, b.path) || compare(a.method, b.method))
   for (const operation of ordered) {
     const path = operation.path.replaceAll(PATH_PARAMETER, '{$1}')
-    paths[path] = { ...paths[path], [operation.method.toLowerCase()]: describe(operation, components) }
+    paths[path] = { ...paths[path], [operation.method.toLowerCase()]: describe(operation, components, deferral) }
   }
   components.set('Problem', problemSchema())
   return {
@@ -38,8 +46,13 @@ export function openApiDocument(operations: readonly Operation[], version: strin
 }
 
 /** What the API serves besides its operations: the document itself, and each kind of problem under the reference that names it. */
-export function apiDocuments(operations: readonly Operation[], version: string): Record<`/v1/${string}`, unknown> {
-  const documents: Record<`/v1/${string}`, unknown> = { '/v1/openapi.json': openApiDocument(operations, version) }
+export function apiDocuments(
+  operations: readonly Operation[],
+  version: string,
+  deferral?: Deferral,
+): Record<`/v1/${string}`, unknown> {
+  const document = openApiDocument(operations, version, deferral)
+  const documents: Record<`/v1/${string}`, unknown> = { '/v1/openapi.json': document }
   for (const { slug, status, title } of problemsOf(operations))
     documents[`/v1/problems/${slug}`] = { slug, status, title }
   return documents
@@ -58,13 +71,16 @@ export function problemsOf(operations: readonly Operation[]): ProblemKind[] {
 
 /** An operation's own problems with those that every call of its kind may end in. */
 export function problemsOfOne(operation: Operation): ProblemKind[] {
-  const decided = operation.caller === 'identity' ? [unauthenticated, notPermitted, notFound] : []
+  const decided = operation.caller === 'identity' ? [unauthenticated, notPermitted, approvalOwed, notFound] : []
   const isKeyed = operation.caller === 'identity' && operation.effect === 'write' && operation.answer === 'json'
   const keyed = isKeyed ? [keyReused, keyInProgress] : []
   return [...new Set([invalidInput, ...decided, ...keyed, tooManyRequests, internalError, ...operation.problems])]
 }
 
-function describe(operation: Operation, components: Components): Json {
+/** What a call that others have to approve may answer besides, and end in. */
+export type Deferral = { readonly output: z.ZodType; readonly problems: readonly ProblemKind[] }
+
+function describe(operation: Operation, components: Components, deferral: Deferral | undefined): Json {
   const { id, summary, params, query, input, caller, problems: _own, ...rest } = operation
   const hasBody = !(input instanceof z.ZodUndefined)
   return {
@@ -78,7 +94,7 @@ function describe(operation: Operation, components: Components): Json {
     parameters: [
       ...parametersOf('path', params, components),
       ...parametersOf('query', query, components),
-      ...(rest.effect === 'read' || caller === 'none' ? [] : [IDEMPOTENCY_KEY]),
+      ...(isDecidedWrite(operation) ? [IDEMPOTENCY_KEY, ...(deferral ? APPROVAL_HEADERS : [])] : []),
     ],
     ...(hasBody && {
       requestBody: {
@@ -86,9 +102,40 @@ function describe(operation: Operation, components: Components): Json {
         content: { 'application/json': { schema: schemaOf(input, components) } },
       },
     }),
-    responses: { ...answerOf(operation, components), ...refusalsOf(operation, components) },
+    responses: {
+      ...answerOf(operation, components),
+      ...(deferral && isDecidedWrite(operation) ? deferred(deferral, components) : {}),
+      ...refusalsOf(operation, components, deferral),
+    },
   }
 }
+
+function isDecidedWrite({ caller, effect }: Operation): boolean {
+  return caller === 'identity' && effect === 'write'
+}
+
+function deferred({ output }: Deferral, components: Components): Json {
+  const description = 'Kept for others to approve; nothing ran.'
+  return { 202: { description, content: { 'application/json': { schema: schemaOf(output, components) } } } }
+}
+
+const APPROVAL_HEADERS = [
+  {
+    name: 'Reeve-Request-Approval',
+    in: 'header',
+    required: false,
+    description:
+      'Why, percent-encoded: where others have to approve the call, it is put before them instead of refused.',
+    schema: { type: 'string', minLength: 3, maxLength: 4500 },
+  },
+  {
+    name: 'Reeve-Change',
+    in: 'header',
+    required: false,
+    description: 'The id of the change by which others approved exactly this call.',
+    schema: { type: 'string', format: 'uuid' },
+  },
+]
 
 const IDEMPOTENCY_KEY = {
   name: 'Idempotency-Key',
@@ -122,8 +169,9 @@ function answerOf({ output, status, answer, mediaType }: Operation, components: 
   return { [status]: { description, content: { [type]: isBinary ? {} : { schema: schemaOf(output, components) } } } }
 }
 
-function refusalsOf(operation: Operation, components: Components): Json {
-  const byStatus = Map.groupBy(problemsOfOne(operation), ({ status }) => status)
+function refusalsOf(operation: Operation, components: Components, deferral: Deferral | undefined): Json {
+  const more = deferral && isDecidedWrite(operation) ? deferral.problems : []
+  const byStatus = Map.groupBy(new Set([...problemsOfOne(operation), ...more]), ({ status }) => status)
   const responses: Json = {}
   for (const [status, kinds] of [...byStatus].toSorted(([a], [b]) => a - b)) {
     const schemas = kinds.map((kind) => problemRef(kind, components)).toSorted((a, b) => compare(a.$ref, b.$ref))

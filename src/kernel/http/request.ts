@@ -4,6 +4,7 @@ import { z } from 'zod'
 import type { Operation } from '../operation.ts'
 import { invalidInput } from '../problem.ts'
 import { Secret } from '../secret.ts'
+import { CHANGE, REQUEST_APPROVAL, type Wire } from './approval.ts'
 import { malformedRequest, unsupportedMediaType } from './problems.ts'
 import { isStorable, JsonRefused, parseStrictJson } from './strict-json.ts'
 import { validated } from './validate.ts'
@@ -25,6 +26,8 @@ const SINGLE_HEADERS = new Set([
   'authorization',
   'idempotency-key',
   'origin',
+  REQUEST_APPROVAL,
+  CHANGE,
 ])
 
 export function refuseAmbiguous(request: FastifyRequest): void {
@@ -54,15 +57,24 @@ export function presentedBy(request: FastifyRequest): Presented {
   }
 }
 
-/** Path, query and body, each through its schema. Content types route nothing: whatever came is parsed here, or refused here. */
+/** What a call says, as it came. Content types route nothing: whatever came is parsed here, or refused here. */
+export function wireOf(operation: Operation, request: FastifyRequest): Wire {
+  return {
+    params: storable(paramsOf(operation, request)),
+    query: storable(queryOf(request)),
+    input: inputOf(operation, request),
+  }
+}
+
+/** Path, query and body, each through its schema. */
 export function readInput(
   operation: Operation,
-  request: FastifyRequest,
+  wire: Wire,
 ): { params: Record<string, unknown>; query: Record<string, unknown>; input: unknown } {
   return {
-    params: validated(operation.params, storable(paramsOf(operation, request)), 'path'),
-    query: validated(operation.query, storable(queryOf(request)), 'query'),
-    input: inputOf(operation, request),
+    params: validated(operation.params, wire.params, 'path'),
+    query: validated(operation.query, wire.query, 'query'),
+    input: validated(operation.input, wire.input, 'body'),
   }
 }
 
@@ -77,14 +89,14 @@ function inputOf(operation: Operation, request: FastifyRequest): unknown {
     if (bytes.length > 0) throw invalidInput('This operation takes no body.', { issues: [] })
     return undefined
   }
-  if (bytes.length === 0) return validated(operation.input, undefined, 'body')
+  if (bytes.length === 0) return undefined
   const { 'content-type': type, 'content-encoding': encoding } = request.headers
   if (!/^application\/json(?:; ?charset=utf-8)?$/i.test(type ?? '') || encoding !== undefined) {
     const detail = 'Send the body as application/json, without content encoding.'
     // AuthZEN §10.1.2 knows 400 only, and its certification asks for it.
     throw operation.standard === undefined ? unsupportedMediaType(detail, {}) : invalidInput(detail, { issues: [] })
   }
-  return validated(operation.input, parsedBody(bytes), 'body')
+  return parsedBody(bytes)
 }
 
 function parsedBody(bytes: Buffer): unknown {
@@ -96,12 +108,12 @@ function parsedBody(bytes: Buffer): unknown {
   }
 }
 
-function storable(values: unknown): unknown {
-  const texts = Object.values(values ?? {})
-  if (texts.some((text) => typeof text === 'string' && !isStorable(text))) {
+function storable(values: unknown): Record<string, unknown> {
+  const entries = Object.entries(values ?? {})
+  if (entries.some(([, text]) => typeof text === 'string' && !isStorable(text))) {
     throw invalidInput('The path or the query holds a NUL.', { issues: [] })
   }
-  return values
+  return Object.fromEntries(entries)
 }
 
 /** The listener calls the rest of a path `*`; the operation has a name for it. */

@@ -1,3 +1,4 @@
+import { approveChange } from '../../../src/access/contract.ts'
 import { newKeyPair } from '../../../src/kernel/key-pair.ts'
 import type { Client } from '../../../src/cli/client.ts'
 import type { Asked, Row, Rows } from './call.ts'
@@ -21,6 +22,14 @@ export function accessRows(stage: Stage): Rows {
   const decided = async (by: Client, comment?: string): Promise<Asked> => {
     const { id, boundSha256 } = await stage.pending()
     return { by, given: { params: { request: id }, input: comment === undefined ? { boundSha256 } : { comment } } }
+  }
+  const ofChange = async (by: Client, input?: unknown): Promise<Asked> => ({
+    by,
+    given: { params: { change: (await stage.change()).id }, input },
+  })
+  const saidOf = async (by: Client): Promise<Asked> => {
+    const { id, boundSha256 } = await stage.change()
+    return { by, given: { params: { change: id }, input: { boundSha256 } } }
   }
   const list = { done: () => ({ by: bob }), refused: () => ({ by: drone }), as: 'not-permitted' }
   return {
@@ -56,6 +65,20 @@ export function accessRows(stage: Stage): Rows {
     'access.withdraw': {
       done: async () => ({ by: carol, given: { params: { request: (await stage.pending()).id } } }),
       refused: async () => ({ by: mallory, given: { params: { request: (await stage.pending()).id } } }),
+      as: 'not-permitted',
+    },
+    'change.list': list,
+    'change.read': { done: () => ofChange(carol), refused: () => ofChange(drone), as: 'not-permitted' },
+    'change.approve': { done: () => saidOf(carol), refused: () => saidOf(bob), as: 'not-permitted' },
+    'change.deny': { done: () => ofChange(erin, {}), refused: () => ofChange(mallory, {}), as: 'not-permitted' },
+    'change.withdraw': { done: () => ofChange(bob), refused: () => ofChange(carol), as: 'not-permitted' },
+    'change.apply': {
+      done: async () => {
+        const { id, boundSha256 } = await stage.change()
+        await carol.ask(approveChange, { params: { change: id }, input: { boundSha256 } })
+        return { by: bob, given: { params: { change: id } } }
+      },
+      refused: () => ofChange(carol),
       as: 'not-permitted',
     },
     'grant.list': list,

@@ -44,13 +44,13 @@ export function catalogRows(stage: Stage): Rows {
       as: 'not-permitted',
     },
     'target.update': {
-      // From the second person on this takes an approval, and there is no way yet to give one for an operation.
+      // From the second person on this takes an approval; test/journeys/change.test.ts goes that way.
       done: async () => {
         const { name } = await young.ada.ask(registerTarget, { input: target() })
         return { by: young.ada, given: { params: { target: name }, input: { sensitivity: 0 } } }
       },
       refused: () => ({ by: ada, given: { ...SHOP, input: { environment: 'staging' } } }),
-      as: 'not-permitted',
+      as: 'approval-owed',
     },
     'target.retire': {
       done: async () => ({ by: ada, given: { params: { target: await registered() }, input: WHY } }),

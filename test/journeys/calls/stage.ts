@@ -1,7 +1,8 @@
 import type pg from 'pg'
 import { withKey } from '../../../demo/database-client.ts'
 import { enrol, redeem } from '../../../demo/people.ts'
-import { requestAccess, type AccessRequest } from '../../../src/access/contract.ts'
+import { Change, requestAccess, type AccessRequest } from '../../../src/access/contract.ts'
+import { updateTarget } from '../../../src/catalog/contract.ts'
 import type { Client } from '../../../src/cli/client.ts'
 import {
   activateIdentity,
@@ -31,6 +32,8 @@ export type Stage = Installation & {
   granted(more?: Readonly<Record<string, unknown>>): Promise<string>
   /** What Carol asks and Bob has to approve. */
   pending(): Promise<AccessRequest>
+  /** A call of Bob's that Carol may approve: the shop's database gets another rank. */
+  change(): Promise<Change>
   /** A connection under a grant, open until it is ended. */
   session(): Promise<{ readonly id: string; readonly grantId: string; readonly client: pg.Client }>
 }
@@ -69,6 +72,14 @@ export async function stageOn(found: Installation, young: Stage['young']): Promi
     workload,
     granted,
     pending: () => carol.ask(requestAccess, { input: ADMIN }),
+    change: async () => {
+      const given = {
+        params: { target: 'shop-db' },
+        input: { businessService: 'shop' },
+        requestApproval: 'it has a name',
+      }
+      return Change.parse(await bob.call(updateTarget, given))
+    },
     session: async () => {
       const grantId = await granted()
       const client = await withKey(bob, door, grantId)
