@@ -5,6 +5,7 @@ import { addIdentityCommands } from './commands/identity.ts'
 import { addLedgerCommands } from './commands/ledger.ts'
 import { addOperationCommands } from './commands/operations.ts'
 import { addPolicyCommands } from './commands/policy.ts'
+import { addPolicyVersionCommands } from './commands/policy-versions.ts'
 import { addRunCommands } from './commands/run.ts'
 import { addServerCommands } from './commands/server.ts'
 import { EXIT, Failure } from './failure.ts'
@@ -52,6 +53,7 @@ async function programOf(io: Io, parts: Parts, exit: (code: number) => void): Pr
   addOperationCommands(program, io, operations)
   addLedgerCommands(program, io, parts, { operations, exit })
   addPolicyCommands(program, io, parts, exit)
+  addPolicyVersionCommands(program, io, parts)
   return program
 }
 

@@ -14,6 +14,8 @@ import { ConfigSchema, type ConfigValues } from './config/schema.ts'
 export type Config = Readonly<
   Omit<ConfigValues, 'policies' | 'recordings' | 'ledger'> & {
     policies: string
+    /** Whether a folder of one's own was named: its files decide then, and no version in the database. */
+    arePoliciesPinned: boolean
     recordings: string
     ledger: Omit<ConfigValues['ledger'], 'checkpointFile'> & { checkpointFile: string }
     /** The file that was read, if there was one. */
@@ -197,6 +199,7 @@ function complete(values: ConfigValues, workingFolder: string, file: string | un
     home,
     file,
     policies: absolute(values.policies) ?? SHIPPED_POLICIES,
+    arePoliciesPinned: values.policies !== undefined,
     recordings: absolute(values.recordings) ?? join(home, 'recordings'),
     teams: typeof values.teams === 'string' ? resolve(workingFolder, values.teams) : values.teams,
     calendar: absolute(values.calendar),

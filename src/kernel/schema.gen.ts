@@ -331,6 +331,26 @@ export type NodeTable = {
 }
 
 export type PrivilegedActionTable = {
+export type PolicyActivationTable = {
+  seq: number
+  versionId: string
+  backTo: number | null
+  activatedBy: string | null
+  activatedAt: Date
+  cause: number
+}
+
+export type PolicyVersionTable = {
+  id: string
+  sha256: Buffer
+  files: ColumnType<unknown, string, string>
+  origin: 'shipped' | 'proposed'
+  note: string | null
+  proposedBy: string | null
+  createdAt: Date
+  cause: number
+}
+
   name: string
   protocol: string
   class: 'read' | 'change' | 'admin'
@@ -446,6 +466,8 @@ export type Database = {
   privilegedAction: PrivilegedActionTable
   purpose: PurposeTable
   purposeTarget: PurposeTargetTable
+  policyActivation: PolicyActivationTable
+  policyVersion: PolicyVersionTable
   change: ChangeTable
   changeApproval: ChangeApprovalTable
   requestApproval: RequestApprovalTable

@@ -89,6 +89,21 @@ others do not | admin | access.approve | request | | no
 nobody approves their own request | dora | access.approve | request by dora | | no forbid-deciding-own-request
 nor what is about them | dora | access.approve | request about dora | | no forbid-deciding-own-request
 nor what an agent does for them | dora | access.approve | request for dora | | no forbid-deciding-own-request
+the owner team approves a change of its target | dora | change.approve | change | | yes approver-decides-change
+others do not | admin | change.approve | change | | no
+nor who asked for it | dora | change.approve | change by dora | | no forbid-deciding-own-change
+nor who it is about | dora | change.deny | change about dora | | no forbid-deciding-own-change
+a workload approves no change | workload of payments | change.approve | change | | no
+who asked applies it | ann | change.apply | change | | yes requester-applies-change
+nobody else applies it | dora | change.apply | change | | no
+not even the founder | founder | change.withdraw | change | | no
+administrators propose policies | admin | policy.propose | installation | | yes policies-are-proposed
+others do not | dora | policy.propose | installation | | no
+policies are changed under approval | guard | policy.activate | policy set | | yes policy-changes-are-approved
+even by the founder | founder | policy.revert | policy set | | yes policy-changes-are-approved
+but at first, alone | founder | policy.activate | policy set | bootstrap | yes founder-changes-policies-alone
+a stranger does not ask for it | dora | policy.activate | policy set | | no
+break-glass changes no policies | glass of administrators | policy.revert | policy set | | no forbid-break-glass-operations
 a workload approves nothing | workload of payments | access.approve | request | | no
 an agent approves nothing for an approver | agent of payments > dora | access.approve | request | | no
 who owns the targets approves the purpose | dora | purpose.approve | purpose | | yes owner-team-approves-purpose
@@ -122,5 +137,13 @@ the owner team registers accounts | dora | account.register | prod | | yes owner
 a target is changed under approval | dora | target.update | prod | | yes target-changes-are-approved
 even by the founder | founder | target.update | prod | | yes target-changes-are-approved
 but at first, alone | founder | target.update | prod | bootstrap | yes founder-changes-targets-alone
+a registered enforcement point asks for others | pipeline | decision.evaluate | registered question | | yes enforcement-points-ask
+one that is not registered does not | pipeline | decision.evaluate | question | | no
+a person is none, whatever is listed | ann | decision.search-subjects | registered question | | no
+nor an agent | bot | decision.search-subjects | registered question | | no
+an administrator asks what others may do | admin | policy.explain | question | | yes administrators-ask-for-decisions
+an administrator tries other policies | admin | policy.simulate | policy set | | yes guardians-examine-policies
+security does | guard | policy.simulate | policy set | | yes guardians-examine-policies
+a person does not | ann | policy.simulate | policy set | | no
 break-glass administers nothing | glass of administrators | identity.register | installation | | no forbid-break-glass-operations
 break-glass asks | glass | access.request | prod | | yes anyone-asks`

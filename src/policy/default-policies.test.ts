@@ -70,7 +70,24 @@ function record(type: string, more: Attributes = {}): Entity {
 const grant = record('Grant')
 const session = record('Session')
 const request = record('AccessRequest', { approverTeams: [linkTo('Team', 'payments')] })
+const change: Entity = {
+  type: 'Change',
+  id: 'c1',
+  attributes: {
+    id: 'c1',
+    state: 'pending',
+    operation: 'target.update',
+    requestedBy: 'ann',
+    tiedIds: ['ann'],
+    approverTeams: [linkTo('Team', 'payments')],
+  },
+}
 const installation: Entity = { type: 'Installation', id: 'here', attributes: { id: 'here' } }
+const question: Entity = {
+  type: 'Question',
+  id: 'q',
+  attributes: { id: 'q', subjectTypes: ['Person'], resourceTypes: ['Account'], actions: [], registered: false },
+}
 const ledger: Entity = { type: 'Ledger', id: 'ledger', attributes: { id: 'ledger' } }
 const purpose: Entity = {
   type: 'Purpose',
@@ -147,11 +164,17 @@ const THINGS: Record<string, Entity> = {
   purpose,
   annRecord,
   pipelineRecord,
+  question,
+  'registered question': but(question, { registered: true }),
+  'policy set': { type: 'PolicySet', id: 'set', attributes: { id: 'set' } },
   'grant of pipeline': record('Grant', { subjectId: 'migrator' }),
   'session of bot for ann': but(session, { subjectId: 'bot', onBehalfOfId: 'ann' }),
   'request by dora': but(request, { requestedBy: 'dora' }),
   'request about dora': but(request, { subjectId: 'dora' }),
   'request for dora': but(request, { onBehalfOfId: 'dora' }),
+  change,
+  'change by dora': but(change, { requestedBy: 'dora' }),
+  'change about dora': but(change, { tiedIds: ['ann', 'dora'] }),
   'purpose of dora': but(purpose, { requestedBy: 'dora' }),
   'purpose of founder': but(purpose, { requestedBy: 'fay' }),
   newcomer: identityRecord('new', 'human', { enrolled: false }),

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { event, shown, type EventKind } from '../kernel/event.ts'
+import { policyVersionEvents } from './versions/events.ts'
 
 const Sha256 = shown(z.string().length(64).describe('hexadecimal'))
 
@@ -41,4 +42,4 @@ export const policiesSimulated = event('policies.simulated', 'Other policies wer
   changed: shown(z.int()),
 })
 
-export const policyEvents: readonly EventKind[] = [policiesLoaded, decisionMade, decisionsSearched, policiesSimulated]
+export const policyEvents: readonly EventKind[] = [policiesLoaded, decisionMade, decisionsSearched, policiesSimulated, ...policyVersionEvents]

@@ -32,3 +32,7 @@ export {
 export { isSatisfied, missingApprovals, type Approval, type ApprovalFacts } from './approval.ts'
 export { readAnnotations } from './annotations.ts'
 export { groupsOf, mayOpenByItself, parseApproval, printApproval, type ApprovalExpression } from './approval-grammar.ts'
+export { openLivePolicies } from './versions/live.ts'
+export type { LivePolicies, PolicyVersionNeeds } from './versions/needs.ts'
+export { policyVersionRoutes } from './versions/routes.ts'
+export { readFiles as readPolicyFiles } from './versions/shipped.ts'

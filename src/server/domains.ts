@@ -60,7 +60,7 @@ import {
   settle,
   type Sequencer,
 } from '../ledger/ledger.ts'
-import { openDecisionPoint } from '../policy/policy.ts'
+import { openDecisionPoint, type LivePolicies } from '../policy/policy.ts'
 import {
   folderStore,
   openLiveSessions,
@@ -72,11 +72,13 @@ import { decisionObserver, decisionRoutes } from './decisions.ts'
 import type { Ground } from './ground.ts'
 import { openHooks, type Hooks } from './hooks.ts'
 import { loadRules, recordRules, type Rules } from './policies.ts'
+import { followPolicies } from './policy-versions.ts'
 import type { WorkNeeds } from './work.ts'
 
 /** Every domain, opened, with what the doors and the workers take of them. */
 export type Domains = {
   readonly node: RunningNode
+  readonly policies: LivePolicies | undefined
   readonly ends: Ends
   readonly secondLook: SecondLook
   readonly cancels: Cancels
@@ -111,7 +113,8 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
   const offered = gateways().flatMap(({ protocol, actions }) => actions.map((action) => ({ ...action, protocol })))
   const rules = await loadRules(config, offered, metrics)
   stop.add('policies', rules.engine)
-  await recordRules(db, ledger, { ...rules, actions: offered })
+  const policies = await followPolicies({ ...parts, ledger }, rules)
+  await recordRules(db, ledger, { ...rules, set: rules.engine.current().set, actions: offered })
   const observe = decisionObserver(ground, ledger, log)
   const decisions = openDecisionPoint({ engine: rules.engine, teams: rules.teams, clock, random, observe })
 
@@ -136,12 +139,14 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
     void live.recheck()
     secondLook.heard(hint)
     cancels.heard(hint)
+    policies.live?.heard(hint)
   }
   const ends = await openEnds({ connection, db, clock, log, onOtherHint }, stop.signal)
   stop.add('ends', ends)
   const obligations = openObligations(parts, credentials)
   countAll(metrics, { live, ends })
 
+  const versions = policies.routes
   const api = apiOf(parts, {
     base,
     ledger,
@@ -152,9 +157,11 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
     sessions,
     ends,
     obligations,
+    versions,
   })
   return {
     node,
+    policies: policies.live,
     ends,
     secondLook,
     cancels,
@@ -178,6 +185,7 @@ type ApiParts = {
   readonly sessions: LiveNeeds
   readonly ends: Ends
   readonly obligations: Obligations
+  readonly versions: readonly Route[]
 }
 
 /** Every operation with what it does, and how its calls are decided. */
@@ -207,6 +215,7 @@ function apiOf({ config, ground, authority }: DomainParts, parts: ApiParts): Dom
     ...credentialRoutes({ ...base, wake: () => obligations.wake() }),
     ...sessionRoutes(parts.sessions),
     ...ledgerRoutes(base),
+    ...parts.versions,
     ...decisionRoutes({ config, ground, ledger, rules, calendar: access.calendar }),
   ]
   for (const route of routes) byOperation.set(route.operation.id, route)

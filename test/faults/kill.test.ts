@@ -3,6 +3,9 @@ import { killAtEach } from './kills.ts'
 
 /** One of each domain, before and behind the commit. `npm run test:faults` dies at every point there is. */
 const REPRESENTATIVE = [
+  ['change.used'],
+  ['change.used', 'kernel.committed'],
+  ['policy.swapping'],
   ['access.request-stored'],
   ['access.request-stored', 'kernel.committed'],
   ['access.grant-made', 'kernel.committed'],

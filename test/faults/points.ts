@@ -1,8 +1,10 @@
 import { ACCESS_FAULT_POINTS } from '../../src/access/fault-points.ts'
+import { CHANGE_FAULT_POINTS } from '../../src/access/changes/fault-points.ts'
 import { LEASE_FAULT_POINTS } from '../../src/credentials/fault-points.ts'
 import { GATEWAY_FAULT_POINTS } from '../../src/gateways/fault-points.ts'
 import { KERNEL_FAULT_POINTS } from '../../src/kernel/fault.ts'
 import { LEDGER_FAULT_POINTS } from '../../src/ledger/fault-points.ts'
+import { POLICY_FAULT_POINTS } from '../../src/policy/versions/fault-points.ts'
 import { SESSION_FAULT_POINTS } from '../../src/sessions/fault-points.ts'
 
 /** Every labelled point of the product. */
@@ -10,6 +12,8 @@ export const ALL_POINTS: readonly string[] = [
   ...KERNEL_FAULT_POINTS,
   ...LEDGER_FAULT_POINTS,
   ...ACCESS_FAULT_POINTS,
+  ...CHANGE_FAULT_POINTS,
+  ...POLICY_FAULT_POINTS,
   ...LEASE_FAULT_POINTS,
   ...SESSION_FAULT_POINTS,
   ...GATEWAY_FAULT_POINTS,
@@ -18,5 +22,7 @@ export const ALL_POINTS: readonly string[] = [
 /** Points that lie before a commit: one can also die right behind it, before anybody is told. */
 export const COMMITTED_POINTS = [
   ...ACCESS_FAULT_POINTS,
+  ...CHANGE_FAULT_POINTS,
+  ...POLICY_FAULT_POINTS.filter((point) => point !== 'policy.swapping'),
   ...SESSION_FAULT_POINTS.filter((point) => point === 'session.opened' || point === 'session.closed'),
 ].map((point) => [point, 'kernel.committed'])

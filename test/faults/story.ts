@@ -2,7 +2,11 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import {
+  applyChange,
+  approveChange,
   approveRequest,
+  Change,
+  listChanges,
   issueTicket,
   listRequests,
   readGrant,
@@ -13,6 +17,8 @@ import {
   type RequestAccess,
 } from '../../src/access/contract.ts'
 import type { z } from 'zod'
+import { updateTarget } from '../../src/catalog/contract.ts'
+import { activatePolicies, listPolicyVersions, proposePolicies, readPolicyVersion } from '../../src/policy/contract.ts'
 import { listLeases } from '../../src/credentials/contract.ts'
 import { eventually } from '../support/eventually.ts'
 import type { FaultNode } from './node.ts'
@@ -34,8 +40,10 @@ export function newStory(): Story {
   return { told: [], written: [] }
 }
 
-/** Asks, approves, comes in, works, is refused something, is revoked in the middle, and waits until nothing stands any more. */
+/** Has the target and the policies changed under approval, then asks, approves, comes in, works, is refused something, is revoked in the middle, and waits until nothing stands any more. */
 export async function live(plant: Plant, node: FaultNode, story: Story): Promise<void> {
+  await changeTarget(plant, node, story)
+  await changePolicies(plant, node, story)
   await obtain(plant, node, story)
   const { grant = '' } = story
   const ticket = await ticketFor(plant, node, grant)
@@ -53,6 +61,50 @@ export async function live(plant: Plant, node: FaultNode, story: Story): Promise
   assert.match(await query, /revoked/)
   await ended
   await eventually(async () => ((await leaseStates(plant, node, grant)).every((s) => s === 'dead') ? true : undefined))
+}
+
+/** A call that others have to approve: asked by Bob, approved by Carol, applied. */
+async function changeTarget(plant: Plant, node: FaultNode, story: Story): Promise<void> {
+  using bob = plant.as('bob', node)
+  const input = { businessService: 'orders' }
+  const given = { params: { target: 'orders' }, input, requestApproval: 'the service has a name' }
+  const change = Change.parse(await bob.call(updateTarget, given))
+  story.told.push({ kind: 'change.requested', about: change.id })
+  await carryOut(plant, node, story, change)
+}
+
+/** Another version of the policies, which changes nothing for anybody: proposed and asked by Ada, approved by Erin, applied. */
+async function changePolicies(plant: Plant, node: FaultNode, story: Story): Promise<void> {
+  using ada = plant.as('ada', node)
+  const { items } = await ada.ask(listPolicyVersions)
+  const active = items.find(({ isActive }) => isActive)?.id ?? ''
+  const { files } = await ada.ask(readPolicyVersion, { params: { version: active } })
+  const text = `@id("own-${randomUUID()}") forbid (principal, action, resource is Reeve::Target) when { resource.name == "no" };`
+  const others = files.filter(({ name }) => name !== 'own.cedar')
+  const { id } = await ada.ask(proposePolicies, { input: { files: [...others, { name: 'own.cedar', text }] } })
+  story.told.push({ kind: 'policies.proposed', about: id })
+  const given = { params: { version: id }, requestApproval: 'nothing changes' }
+  const change = Change.parse(await ada.call(activatePolicies, given))
+  story.told.push({ kind: 'change.requested', about: change.id })
+  await carryOut(plant, node, story, change)
+  story.told.push({ kind: 'policies.activated', about: id })
+}
+
+/** Brings a change to its end from wherever it stands. */
+async function carryOut(plant: Plant, node: FaultNode, story: Story, change: Change): Promise<void> {
+  const { id, boundSha256 } = change
+  const params = { change: id }
+  const [asker, approver] =
+    change.operation === activatePolicies.id ? (['ada', 'erin'] as const) : (['bob', 'carol'] as const)
+  if (change.state === 'pending') {
+    using another = plant.as(approver, node)
+    assert.equal((await another.ask(approveChange, { params, input: { boundSha256 } })).state, 'approved')
+  }
+  story.told.push({ kind: 'change.approved', about: id })
+  using own = plant.as(asker, node)
+  const applied = await own.ask(applyChange, { params })
+  assert.equal(applied.change.state, 'used')
+  story.told.push({ kind: 'change.used', about: id })
 }
 
 /** To a live grant: asked by Bob, approved by Carol. */
@@ -151,6 +203,11 @@ export async function failureOf(act: Promise<unknown>): Promise<string> {
 export async function goOn(plant: Plant, node: FaultNode, story: Story, mayBeUsed: boolean): Promise<void> {
   using ada = plant.as('ada', node)
   using bob = plant.as('bob', node)
+  // What was used is used, and what was not can be: once.
+  for (const state of ['pending', 'approved'] as const) {
+    const { items } = await bob.ask(listChanges, { query: { state } })
+    for (const change of items) await carryOut(plant, node, story, change)
+  }
   if (story.request !== undefined) {
     const request = await ada.ask(readRequest, { params: { request: story.request } })
     if (request.state === 'pending') await approve(plant, node, story, request.id)

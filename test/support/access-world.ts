@@ -30,7 +30,7 @@ import {
 import type { Caller } from '../../src/kernel/http/route.ts'
 import { Problem } from '../../src/kernel/problem.ts'
 import type { Secret } from '../../src/kernel/secret.ts'
-import { buildPolicySet, buildSchema, liveEngine, openCedarEngine, openDecisionPoint } from '../../src/policy/policy.ts'
+import { buildPolicySet, buildSchema, liveEngine, openCedarEngine, openDecisionPoint, type LiveEngine } from '../../src/policy/policy.ts'
 import { readActions } from '../../src/policy/policy-set.ts'
 import { ACTIONS, TEAMS, world, type World } from './world.ts'
 
@@ -57,6 +57,8 @@ export type AccessWorld = World & {
   /** Swaps the policies for the shipped ones as `edit` leaves them. */
   readonly setPolicies: (edit: (shipped: string) => string) => Promise<void>
   readonly setCalendar: (calendar: Calendar) => void
+  /** What decides; `setPolicies` swaps it. */
+  readonly engine: LiveEngine
   /** A further identity of a person. */
   readonly further: (name: string, of: Identity) => Promise<Identity>
   readonly caller: (who: Identity, proof?: Caller['proof']) => Caller
@@ -137,6 +139,7 @@ export async function accessWorld(
       teams = await openTeams(next)
     },
     setPolicies: async (edit) => engine.swap(await engineOf(edit(shipped))),
+    engine,
     setCalendar: (next) => {
       calendar = next
     },

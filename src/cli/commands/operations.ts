@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import { AccessRequest, requestAccess } from '../../access/contract.ts'
 import { Enrolment, enrolIdentity, redeemEnrolment } from '../../identities/contract.ts'
 import type { Operation } from '../../kernel/operation.ts'
-import { explainPolicy, simulatePolicy } from '../../policy/contract.ts'
+import { explainPolicy, proposePolicies, simulatePolicy } from '../../policy/contract.ts'
 import { PlayedLine, followSession, playSession, revealSession } from '../../sessions/contract.ts'
 import { clientFor, formatOf } from '../calling.ts'
 import type { Client } from '../client.ts'
@@ -21,7 +21,7 @@ import { shapeOf, type CommandShape } from '../shape.ts'
 import { tellShortened } from '../shortened.ts'
 
 /** What has a command by hand that does more. */
-const BY_HAND = new Set<string>([redeemEnrolment.id, 'ledger.export', 'ledger.prove', explainPolicy.id, simulatePolicy.id])
+const BY_HAND = new Set<string>([redeemEnrolment.id, 'ledger.export', 'ledger.prove', explainPolicy.id, simulatePolicy.id, proposePolicies.id])
 
 /** A command for each operation, `reeve <noun> <verb>`. */
 export function addOperationCommands(program: Command, io: Io, operations: readonly Operation[]): void {
@@ -62,12 +62,6 @@ async function run(io: Io, shape: CommandShape, typed: Typed): Promise<void> {
   if (typeof cursor === 'string') tell(io, `There is more: --all, or --cursor ${printable(cursor)}`)
 }
 
-/** Of a time that was typed; one that was left out is nobody's wish. */
-function tellIfShortened(io: Io, { given }: Typed, answer: unknown): void {
-  const request = AccessRequest.safeParse(answer)
-  if (request.success && isRecord(given.input) && 'ttlSeconds' in given.input) tellShortened(io, request.data)
-}
-
 /** Bytes go where they were asked to, as they are; a terminal shows text alone. */
 async function keepBytes(io: Io, bytes: Buffer, { options }: Typed, { mediaType }: Operation): Promise<void> {
   if (options.output !== undefined) {
@@ -76,6 +70,12 @@ async function keepBytes(io: Io, bytes: Buffer, { options }: Typed, { mediaType 
   if (!io.stdout.isTTY) io.stdout.write(bytes)
   else if (mediaType.startsWith('text/')) io.stdout.write(printableLines(bytes.toString('utf8')))
   else throw new Failure(EXIT.usage, 'These are bytes, which a terminal does not show.', ['Name a file: -o <file>'])
+}
+
+/** Of a time that was typed; one that was left out is nobody's wish. */
+function tellIfShortened(io: Io, { given }: Typed, answer: unknown): void {
+  const request = AccessRequest.safeParse(answer)
+  if (request.success && isRecord(given.input) && 'ttlSeconds' in given.input) tellShortened(io, request.data)
 }
 
 const PLAYED = new Set<string>([playSession.id, followSession.id, revealSession.id])

@@ -164,7 +164,9 @@ export const ConfigSchema = z
     api: Api.prefault({}),
     gateways: z.strictObject({ postgres: Gateway(7332, 'PostgreSQL').prefault({}) }).prefault({}),
     node: Node.prefault({}),
-    policies: path.optional().describe('Folder of the Cedar policies; the shipped ones by default.'),
+    policies: path
+      .optional()
+      .describe('Folder of the Cedar policies. Without it the versions in the database decide, the shipped one first.'),
     teams: z
       .union([path, z.record(z.string().min(1).max(63), team)])
       .default({})

@@ -1,4 +1,11 @@
-import type { Row, Rows } from './call.ts'
+import {
+  activatePolicies,
+  listPolicyVersions,
+  proposePolicies,
+  readPolicyVersion,
+} from '../../../src/policy/contract.ts'
+import type { Client } from '../../../src/cli/client.ts'
+import type { Asked, Row, Rows } from './call.ts'
 import type { Stage } from './stage.ts'
 
 const QUESTION = {
@@ -8,13 +15,25 @@ const QUESTION = {
 }
 
 /** What enforcement points ask. */
-export function decisionRows({ cast, drone }: Stage): Rows {
+export function decisionRows({ cast, drone, young }: Stage): Rows {
   const asked = (input: object): Row => ({
     done: () => ({ by: cast.ada, given: { input } }),
     refused: () => ({ by: drone, given: { input } }),
     as: 'not-permitted',
   })
   const { subject, action, resource } = QUESTION
+  const proposing = async (by: Client): Promise<Asked> => ({ by, given: { input: { files: await filesOf(cast.bob) } } })
+  /** The version that decides on the site of the caller, as that caller reads it. */
+  const ofActive = async (by: Client): Promise<Asked> => ({
+    by,
+    given: { params: { version: await activeOn(cast.bob) } },
+  })
+  const another = async (by: Client): Promise<string> => {
+    const [first, ...rest] = await filesOf(by)
+    const files = [{ name: first?.name ?? '', text: `${first?.text ?? ''}\n${own()}` }, ...rest]
+    return (await by.ask(proposePolicies, { input: { files } })).id
+  }
+  const ofAnother = async (by: Client): Promise<Asked> => ({ by, given: { params: { version: await another(by) } } })
   return {
     'decision.evaluate': asked(QUESTION),
     'decision.evaluate-all': asked({ ...QUESTION, evaluations: [{}, { subject: { type: 'user', id: 'ghost' } }] }),
@@ -26,5 +45,40 @@ export function decisionRows({ cast, drone }: Stage): Rows {
       days: 1,
       files: [{ name: 'all.cedar', text: 'permit (principal, action, resource);' }],
     }),
+    'policy.propose': {
+      done: () => proposing(cast.ada),
+      refused: () => proposing(cast.bob),
+      as: 'not-permitted',
+    },
+    'policy.list': { done: () => ({ by: cast.bob }), refused: () => ({ by: drone }), as: 'not-permitted' },
+    'policy.read': { done: () => ofActive(cast.bob), refused: () => ofActive(drone), as: 'not-permitted' },
+    'policy.activate': {
+      // Alone, the founder does; test/journeys/policy-versions.test.ts goes the way of two.
+      done: () => ofAnother(young.ada),
+      refused: () => ofAnother(cast.ada),
+      as: 'approval-owed',
+    },
+    'policy.revert': {
+      done: async () => {
+        await young.ada.ask(activatePolicies, { params: { version: await another(young.ada) } })
+        return { by: young.ada }
+      },
+      refused: () => ({ by: cast.bob }),
+      as: 'not-permitted',
+    },
   }
+}
+
+let made = 0
+/** A policy more each time, which changes nothing for anybody. */
+const own = () =>
+  `@id("own-${(made += 1)}") forbid (principal, action == Reeve::Action::"target.survey", resource is Reeve::Target) when { resource.name == "nowhere" };`
+
+async function activeOn(by: Client): Promise<string> {
+  const { items } = await by.ask(listPolicyVersions)
+  return items.find(({ isActive }) => isActive)?.id ?? ''
+}
+
+async function filesOf(by: Client) {
+  return (await by.ask(readPolicyVersion, { params: { version: await activeOn(by) } })).files
 }

@@ -1,0 +1,32 @@
+import type { Policy, PolicySet } from '../policy-set.ts'
+import { changesOf } from '../tools/diff.ts'
+
+/**
+ * What another set would change, in lines as approvers read them: each policy that is added, removed or changed, with its text before and after. The
+ * first line names the set it is compared with, so that the lines are of exactly these two.
+ */
+export function differenceOf(before: PolicySet, after: PolicySet): string[] {
+  const lines = [`from ${before.sha256} to ${after.sha256}`]
+  for (const { id, kind, effect, note } of changesOf(before.policies, after.policies)) {
+    lines.push(`${kind}: ${effect} ${id}${note === '' ? '' : ` (${note})`}`)
+    const [was, is] = [before.policies.get(id), after.policies.get(id)]
+    if (kind !== 'added' && was) lines.push(...textOf(was, '-'))
+    if (kind !== 'removed' && is) lines.push(...textOf(is, '+'))
+  }
+  if (before.schema.sha256 !== after.schema.sha256) lines.push('the schema is another one')
+  if (before.risk.sha256 !== after.risk.sha256) lines.push(...riskLines(before, after))
+  if (lines.length === 1) lines.push('no policy changes')
+  return lines
+}
+
+function textOf({ text }: Policy, mark: '-' | '+'): string[] {
+  return text.split('\n').map((line) => `${mark} ${line}`)
+}
+
+function riskLines(before: PolicySet, after: PolicySet): string[] {
+  const of = ({ risk }: PolicySet, mark: string) =>
+    JSON.stringify({ ...risk, sha256: undefined }, null, 1)
+      .split('\n')
+      .map((line) => `${mark} ${line}`)
+  return ['the weights of the risk are others', ...of(before, '-'), ...of(after, '+')]
+}
