@@ -160,6 +160,7 @@ CREATE INDEX account_identity ON account USING btree (identity_id);
 comment on table account is 'A row is a principal inside a target: one to act as (lease, static), or one that stands there (seen).';
 comment on column account.identity_id is 'Who claims it; an account nobody claims is a finding.';
 comment on column account.attributes is 'What was read at the target: rights, memberships, password expiry.';
+CREATE CONSTRAINT TRIGGER account_change_is_hinted AFTER UPDATE ON account DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((old.state IS DISTINCT FROM new.state) OR (old.mode IS DISTINCT FROM new.mode)) OR (old.tier IS DISTINCT FROM new.tier))) EXECUTE FUNCTION hint_second_look('account', 'account_id = $1');
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON account FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON account FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON account FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -356,6 +357,7 @@ CREATE INDEX identity_search ON identity USING gin (search);
 CREATE INDEX identity_sponsor ON identity USING btree (sponsor_id);
 comment on table identity is 'A row is one thing that acts: a human, machine, workload or agent, with the person and team who answer for it.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON identity FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE CONSTRAINT TRIGGER identity_change_is_hinted AFTER UPDATE ON identity DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((((((((old.state IS DISTINCT FROM new.state) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.tier IS DISTINCT FROM new.tier)) OR (old.profile IS DISTINCT FROM new.profile)) OR (old.owner_state IS DISTINCT FROM new.owner_state)) OR (old.owner_team IS DISTINCT FROM new.owner_team)) OR (old.owner_id IS DISTINCT FROM new.owner_id)) OR (old.sponsor_id IS DISTINCT FROM new.sponsor_id))) EXECUTE FUNCTION hint_second_look('identity', 'subject_id = $1 or on_behalf_of_id = $1');
 CREATE TRIGGER identity_moves_legally BEFORE UPDATE ON identity FOR EACH ROW EXECUTE FUNCTION identity_moves_legally();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON identity FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON identity FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -607,6 +609,7 @@ CREATE INDEX purpose_cause ON purpose USING btree (cause);
 CREATE INDEX purpose_proposed_by ON purpose USING btree (proposed_by);
 comment on table purpose is 'A row is a registered reason to act: which actions on which targets, until when.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON purpose FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE CONSTRAINT TRIGGER purpose_change_is_hinted AFTER UPDATE ON purpose DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((old.state IS DISTINCT FROM new.state) OR (old.actions IS DISTINCT FROM new.actions)) OR (old.expires_at IS DISTINCT FROM new.expires_at))) EXECUTE FUNCTION hint_second_look('purpose', 'purpose_id = $1');
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON purpose FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON purpose FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
@@ -740,6 +743,7 @@ comment on column target.sealed_provisioner is 'The login by which leases are ma
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON target FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON target FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON target FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE CONSTRAINT TRIGGER target_change_is_hinted AFTER UPDATE ON target DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((((old.state IS DISTINCT FROM new.state) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.sensitivity IS DISTINCT FROM new.sensitivity)) OR (old.owner_team IS DISTINCT FROM new.owner_team))) EXECUTE FUNCTION hint_second_look('target', 'target_id = $1');
 
 CREATE OR REPLACE FUNCTION approver_is_another()
  RETURNS trigger
@@ -768,6 +772,21 @@ begin
     raise exception 'what a grant carries never grows' using errcode = 'RV004';
   end if;
   return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION hint_second_look()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  stands boolean;
+begin
+  execute format('select exists (select from access_grant where ended_at is null and (%s))', tg_argv[1]) into stands using new.id;
+  if stands then
+    perform pg_notify('reeve_end', tg_argv[0] || ':' || new.id);
+  end if;
+  return null;
 end $function$;
 
 CREATE OR REPLACE FUNCTION hold_cause(held regclass)
