@@ -330,7 +330,6 @@ export type NodeTable = {
   stoppedAt: Date | null
 }
 
-export type PrivilegedActionTable = {
 export type PolicyActivationTable = {
   seq: number
   versionId: string
@@ -351,6 +350,7 @@ export type PolicyVersionTable = {
   cause: number
 }
 
+export type PrivilegedActionTable = {
   name: string
   protocol: string
   class: 'read' | 'change' | 'admin'
@@ -445,6 +445,8 @@ export type Database = {
   account: AccountTable
   accountRole: AccountRoleTable
   apiToken: ApiTokenTable
+  change: ChangeTable
+  changeApproval: ChangeApprovalTable
   enrolment: EnrolmentTable
   grantHeartbeat: GrantHeartbeatTable
   grantProof: GrantProofTable
@@ -463,13 +465,11 @@ export type Database = {
   ledgerTile: LedgerTileTable
   ledgerWriter: LedgerWriterTable
   node: NodeTable
+  policyActivation: PolicyActivationTable
+  policyVersion: PolicyVersionTable
   privilegedAction: PrivilegedActionTable
   purpose: PurposeTable
   purposeTarget: PurposeTargetTable
-  policyActivation: PolicyActivationTable
-  policyVersion: PolicyVersionTable
-  change: ChangeTable
-  changeApproval: ChangeApprovalTable
   requestApproval: RequestApprovalTable
   session: SessionTable
   subjectKey: SubjectKeyTable
