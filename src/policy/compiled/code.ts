@@ -3,7 +3,7 @@ import { EvaluationFault } from './fault.ts'
 import { typeName, type Value } from './value.ts'
 
 /** A part of a policy as a function of the question. Throws an `EvaluationFault` where the language has an error. */
-export type Code = (env: Environment) => Value
+type Code = (env: Environment) => Value
 
 /** A compiled expression; a constant is known before any question is asked. */
 export type Compiled = {

@@ -11,7 +11,7 @@ import { given, reeveData, ref } from './reeve-data.ts'
 import { readSchema, type SchemaTypes } from './schema-types.ts'
 
 /** Entities that were checked once and may be asked about often; made by the engine that is asked. */
-export type PreparedEntities = {
+type PreparedEntities = {
   readonly entities: readonly Entity[]
   /** Absent when they are not what the schema says, or the reference engine's to read. */
   readonly store?: EntityStore

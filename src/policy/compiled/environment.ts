@@ -1,7 +1,7 @@
 import type { EntityNode, RecordValue } from './value.ts'
 
 /** Finds what is known of an entity; undefined for one that nothing is known of. */
-export type Lookup = { find(type: string, id: string): EntityNode | undefined }
+type Lookup = { find(type: string, id: string): EntityNode | undefined }
 
 /** What a policy is evaluated in. */
 export type Environment = {

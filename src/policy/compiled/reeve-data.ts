@@ -33,7 +33,7 @@ const fullTypes = new Map<string, string>()
 const MAX_TYPES = 1000
 
 /** A type's name with Reeve's namespace. */
-export function fullType(type: string): string {
+function fullType(type: string): string {
   const known = fullTypes.get(type)
   if (known !== undefined) return known
   if (!TYPE.test(type)) throw new DataFault('an entity has no name')
