@@ -34,7 +34,7 @@ test('a grant that ends on one node cuts its session on another, which says why'
   using carol = plant.as('carol', beta)
   await carol.ask(revokeGrant, { params: { grant }, input: { reason: 'it is enough' } })
 
-  assert.match(await query, /revoked/)
+  assert.match(await query, /revoked, with the reason: it is enough/)
   await eventually(async () => ((await leaseStates(plant, beta, grant))[0] === 'dead' ? true : undefined))
 })
 
@@ -129,6 +129,27 @@ test('of a killed node another closes the sessions and gives back the uses', asy
   const second = await eventually(() => connect(beta, further).catch(() => undefined))
   assert.deepEqual((await second.query('select 1 as one')).rows, [{ one: 1 }])
   await second.end()
+  using bob = plant.as('bob', beta)
+  await bob.ask(finishGrant, { params: { grant } })
+})
+
+test('a grant whose credential a killed node was making has another, sooner than a living one may take for it', async () => {
+  const gamma = await plant.start()
+  const grant = await readingGrant(plant, beta)
+  const ticket = await ticketFor(plant, beta, grant)
+  await gamma.order({ arm: ['lease.announced'] })
+  await failureOf(connect(gamma, ticket))
+  assert.equal(await gamma.died, 'SIGKILL')
+
+  const client = await eventually(() => connect(beta, ticket).catch(() => undefined))
+
+  assert.deepEqual((await client.query('select 1 as one')).rows, [{ one: 1 }])
+  const [abandoned, used] = await plant.look((db) =>
+    db.selectFrom('lease').select(['announcedAt', 'endingAt']).where('grantId', '=', grant).orderBy('id').execute(),
+  )
+  assert.ok(abandoned?.endingAt && used)
+  assert.ok(abandoned.endingAt.getTime() - abandoned.announcedAt.getTime() < 60_000)
+  await client.end()
   using bob = plant.as('bob', beta)
   await bob.ask(finishGrant, { params: { grant } })
 })
