@@ -15,6 +15,7 @@ import { transact } from '../kernel/db.ts'
 import { onReach } from '../kernel/fault.ts'
 import { Secret } from '../kernel/secret.ts'
 import { openLog, silentLog } from '../kernel/log.ts'
+import { openCedarEngine } from '../policy/policy.ts'
 import { openSecondLook } from './second-look.ts'
 
 const NEVER = new AbortController().signal
@@ -244,6 +245,19 @@ test('hints that were missed while the stream was broken are made up for by a lo
   await dba.query(`update target set environment = 'production'`)
 
   w.secondLook.heard()
+
+  assert.equal((await ending(first)).reason, 'policy-changed')
+  assert.equal(second.ended.aborted, false)
+  await close(first, second)
+})
+
+test('an idle session ends when policies come that do not permit it, and one that they permit goes on', async (t) => {
+  const w = await world(t)
+  // Looked at in the order of their ids: when the later one is over, the earlier one was decided.
+  const [kept, granted] = [await changing(w, { actions: ['toy.read'] }), await changing(w)]
+  const [first, second] = [await idle(w, granted), await idle(w, kept)]
+
+  w.engine.swap(openCedarEngine(await w.declare(toyGateway().actions.filter(({ name }) => name === 'toy.read'))))
 
   assert.equal((await ending(first)).reason, 'policy-changed')
   assert.equal(second.ended.aborted, false)

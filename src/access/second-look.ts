@@ -1,7 +1,7 @@
 /**
- * The second look at grants in use (core 5): what policies see of a target, an account, a purpose or an identity changed, so each node decides
- * the grants of its own sessions again, idle ones too, and ends those that are permitted no more. A grant that nobody uses is left alone: its
- * next use is a decision of its own.
+ * The second look at grants in use (core 5): what policies see of a target, an account, a purpose or an identity changed, or the policies did,
+ * so each node decides the grants of its own sessions again, idle ones too, and ends those that are permitted no more. A grant that nobody uses
+ * is left alone: its next use is a decision of its own.
  *
  * The trade: a session goes on while it is decided again, a few milliseconds. Grants that cannot be decided for as long as control may be
  * lost (rule 2) end.
@@ -9,7 +9,7 @@
 import type { Clock } from '../kernel/clock.ts'
 import { transact, type Db, type Tx } from '../kernel/db.ts'
 import type { Log } from '../kernel/log.ts'
-import { nextTurn, sleep } from '../kernel/timer.ts'
+import { every, nextTurn, sleep } from '../kernel/timer.ts'
 import { loadAccountById, loadTarget } from '../catalog/catalog.ts'
 import { knownIdentity } from './chain.ts'
 import { decideUse } from './decide-use.ts'
@@ -41,6 +41,8 @@ type Look = { readonly kind: (typeof KINDS)[number] | 'grant' | 'all'; readonly 
 
 const KINDS = ['target', 'account', 'purpose', 'identity'] as const
 const AGAIN_MS = 100
+/** How often it is looked whether other policies decide. Operations of a session do not wait for it: their class table sees that at once. */
+const EPOCH_MS = 1_000
 
 export function openSecondLook(needs: Needs): SecondLook {
   return new Looking(needs)
@@ -50,11 +52,15 @@ class Looking implements SecondLook {
   readonly #needs: Needs
   readonly #waiting = new Map<string, Look>()
   readonly #stop = new AbortController()
+  readonly #timer: Disposable
+  #epoch: string
   #running: Promise<void> | undefined
   #heard = 0
 
   constructor(needs: Needs) {
     this.#needs = needs
+    this.#epoch = needs.access.decisions.epoch()
+    this.#timer = every(EPOCH_MS, () => this.#checkEpoch())
   }
 
   heard(hint?: string): void {
@@ -74,8 +80,16 @@ class Looking implements SecondLook {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#timer[Symbol.dispose]()
     this.#stop.abort(new Error('this node stops'))
     await this.#running
+  }
+
+  #checkEpoch(): void {
+    const epoch = this.#needs.access.decisions.epoch()
+    if (epoch === this.#epoch) return
+    this.#epoch = epoch
+    this.heard()
   }
 
   #look(look: Look): void {
