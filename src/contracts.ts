@@ -5,6 +5,8 @@ import { catalogOperations } from './catalog/contract.ts'
 import { catalogEvents } from './catalog/events.ts'
 import { credentialOperations } from './credentials/contract.ts'
 import { credentialEvents } from './credentials/events.ts'
+import { governanceOperations } from './governance/contract.ts'
+import { governanceEvents } from './governance/events.ts'
 import { identityOperations } from './identities/contract.ts'
 import { identityEvents } from './identities/events.ts'
 import type { EventKind } from './kernel/event.ts'
@@ -24,6 +26,7 @@ export const operations: readonly Operation[] = [
   ...sessionOperations,
   ...ledgerOperations,
   ...policyOperations,
+  ...governanceOperations,
 ]
 
 /** What a call may answer and end in when others have to approve it. */
@@ -36,6 +39,7 @@ export const events: readonly EventKind[] = [
   ...accessEvents,
   ...credentialEvents,
   ...sessionEvents,
+  ...governanceEvents,
   ledgerContinued,
   personalRevealed,
 ]

@@ -17,15 +17,17 @@ const below = (folder: string) =>
 /** Which folders a folder may import, besides itself. A folder without a row may not exist. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ...Object.fromEntries(LOWER.map((folder) => [folder, below(folder)])),
+  // Reads every domain; nobody imports it.
+  governance: [...LOWER],
   gateways: [...LOWER, 'one gateway'],
   connectors: ['kernel', 'ledger', 'identities', 'catalog', 'credentials', 'one connector'],
   // A single one knows its contract and the kernel: no domain's code, no sibling. Of credentials it reads the schema of its protocol's settings,
   // which whoever makes leases needs as well.
   'one gateway': ['kernel', 'gateways', 'credentials'],
   'one connector': ['kernel', 'connectors', 'catalog', 'credentials'],
-  cli: ['kernel', 'contracts', ...LOWER.slice(1)],
-  contracts: [...LOWER],
-  server: [...LOWER, 'gateways', 'connectors', 'one connector', 'contracts'],
+  cli: ['kernel', 'contracts', 'governance', ...LOWER.slice(1)],
+  contracts: [...LOWER, 'governance'],
+  server: [...LOWER, 'governance', 'gateways', 'connectors', 'one connector', 'contracts'],
   // What `reeve` starts: the command line, the server and the verifier side by side.
   program: ['kernel', 'server', 'cli', 'contracts', 'verifier'],
   verifier: [],

@@ -206,6 +206,88 @@ CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON api_token FOR EACH ROW E
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON api_token FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON api_token FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+create table change (
+  id uuid not null,
+  requester_id uuid not null,
+  proof text not null,
+  operation text not null,
+  resource_type text not null,
+  resource_id text not null,
+  resource_facts jsonb not null,
+  params jsonb not null,
+  query jsonb not null,
+  shown jsonb not null,
+  hidden text[] not null,
+  preview text[] not null,
+  sealed_input bytea,
+  reason text not null,
+  obligations jsonb not null,
+  policies jsonb not null,
+  policy_version text not null,
+  approver_teams text[] not null,
+  owner_of_target text,
+  owner_of_subject text,
+  tied_ids text[] not null,
+  bound_sha256 bytea not null,
+  state text not null,
+  refusal text,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  decided_at timestamp with time zone,
+  used_at timestamp with time zone,
+  version integer not null default 1,
+  cause bigint not null,
+  constraint change_pkey PRIMARY KEY (id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint requester_fkey FOREIGN KEY (requester_id) REFERENCES identity(id),
+  constraint ends_after_start CHECK ((expires_at > created_at)),
+  constraint input_is_kept_while_open CHECK (((state = ANY (ARRAY['pending'::text, 'approved'::text])) = (sealed_input IS NOT NULL))),
+  constraint pending_is_undecided CHECK (((state = 'pending'::text) = (decided_at IS NULL))),
+  constraint proof_is_known CHECK ((proof = ANY (ARRAY['token'::text, 'bound-token'::text, 'mtls'::text, 'spiffe'::text, 'kubernetes'::text, 'oidc'::text, 'dpop'::text, 'passkey'::text]))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['pending'::text, 'approved'::text, 'used'::text, 'denied'::text, 'expired'::text, 'withdrawn'::text, 'void'::text]))),
+  constraint used_says_when CHECK (((state = 'used'::text) = (used_at IS NOT NULL)))
+);
+CREATE INDEX change_cause ON change USING btree (cause);
+CREATE INDEX change_inbox ON change USING gin (approver_teams) WHERE (state = 'pending'::text);
+CREATE INDEX change_open ON change USING btree (expires_at) WHERE (state = ANY (ARRAY['pending'::text, 'approved'::text]));
+CREATE INDEX change_requester ON change USING btree (requester_id);
+comment on table change is 'A row is one call of an operation that others have to approve before it runs, once, exactly as it was shown to them.';
+comment on column change.proof is 'How the caller proved itself when it asked, in the words of the policies.';
+comment on column change.resource_facts is 'What policies were told of the resource; a difference when it is used voids the change.';
+comment on column change.shown is 'The public part of the input. The whole of it is in sealed_input, until the change is over.';
+comment on column change.hidden is 'The parts of the input that are not in shown: personal ones, which approvers are told, and secret ones, which nobody is.';
+comment on column change.preview is 'What the change would do, in sentences, as approvers read it.';
+comment on column change.sealed_input is 'The whole input with the salt of its digest, sealed; destroyed when the change is over.';
+comment on column change.approver_teams is 'The teams its obligations name: whose inbox it is in.';
+comment on column change.tied_ids is 'Identities whose people do not decide on it: who asked, and who it is about.';
+comment on column change.bound_sha256 is 'Hash of the call, of what was shown of it and of the policies that decided (rule 8); an approval names it.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON change FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER change_moves_forward BEFORE UPDATE ON change FOR EACH ROW EXECUTE FUNCTION change_moves_forward();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON change FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON change FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table change_approval (
+  change_id uuid not null,
+  approver_id uuid not null,
+  verdict text not null,
+  bound_sha256 bytea not null,
+  comment text,
+  at timestamp with time zone not null,
+  cause bigint not null,
+  constraint change_approval_pkey PRIMARY KEY (change_id, approver_id),
+  constraint approver_fkey FOREIGN KEY (approver_id) REFERENCES identity(id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint change_fkey FOREIGN KEY (change_id) REFERENCES change(id),
+  constraint verdict_is_known CHECK ((verdict = ANY (ARRAY['approve'::text, 'deny'::text])))
+);
+CREATE INDEX change_approval_approver ON change_approval USING btree (approver_id);
+CREATE INDEX change_approval_cause ON change_approval USING btree (cause);
+comment on table change_approval is 'A row is what one distinct person said about a change exactly as it was shown to them.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON change_approval FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER change_approver_is_another BEFORE INSERT OR UPDATE ON change_approval FOR EACH ROW EXECUTE FUNCTION change_approver_is_another();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON change_approval FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON change_approval FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 create table enrolment (
   id uuid not null,
   identity_id uuid,
@@ -331,6 +413,7 @@ create table identity (
   version integer not null default 1,
   cause bigint not null,
   search tsvector generated always as (to_tsvector('simple'::regconfig, ((((((((((name || ' '::text) || COALESCE(display_name, ''::text)) || ' '::text) || COALESCE(purpose, ''::text)) || ' '::text) || COALESCE(business_service, ''::text)) || ' '::text) || COALESCE(owner_team, ''::text)) || ' '::text) || translate(name, '-._'::text, ' '::text)))) stored,
+  traits text[] not null default '{}'::text[],
   constraint identity_pkey PRIMARY KEY (id),
   constraint identity_name_is_unique UNIQUE (name),
   constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
@@ -347,7 +430,8 @@ create table identity (
   constraint person_profile_is_human CHECK (((profile = ANY (ARRAY['person'::text, 'break-glass'::text])) = (kind = 'human'::text))),
   constraint profile_is_known CHECK ((profile = ANY (ARRAY['person'::text, 'service'::text, 'pipeline'::text, 'integration'::text, 'device'::text, 'agent'::text, 'break-glass'::text, 'remediation-bot'::text]))),
   constraint state_is_known CHECK ((state = ANY (ARRAY['discovered'::text, 'registered'::text, 'active'::text, 'suspended'::text, 'retired'::text]))),
-  constraint tier_is_known CHECK (((tier >= 0) AND (tier <= 3)))
+  constraint tier_is_known CHECK (((tier >= 0) AND (tier <= 3))),
+  constraint traits_are_known CHECK ((traits <@ ARRAY['interactive'::text, 'autonomous'::text, 'exposed'::text, 'embedded'::text]))
 );
 CREATE INDEX identity_cause ON identity USING btree (cause);
 CREATE UNIQUE INDEX identity_founder ON identity USING btree (is_founder) WHERE is_founder;
@@ -356,6 +440,7 @@ CREATE INDEX identity_owner_proposed_by ON identity USING btree (owner_proposed_
 CREATE INDEX identity_search ON identity USING gin (search);
 CREATE INDEX identity_sponsor ON identity USING btree (sponsor_id);
 comment on table identity is 'A row is one thing that acts: a human, machine, workload or agent, with the person and team who answer for it.';
+comment on column identity.traits is 'What makes it more dangerous than another of its profile: people log in as it, it decides for itself, strangers reach it, its credential is shipped.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON identity FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE CONSTRAINT TRIGGER identity_change_is_hinted AFTER UPDATE ON identity DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((((((((old.state IS DISTINCT FROM new.state) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.tier IS DISTINCT FROM new.tier)) OR (old.profile IS DISTINCT FROM new.profile)) OR (old.owner_state IS DISTINCT FROM new.owner_state)) OR (old.owner_team IS DISTINCT FROM new.owner_team)) OR (old.owner_id IS DISTINCT FROM new.owner_id)) OR (old.sponsor_id IS DISTINCT FROM new.sponsor_id))) EXECUTE FUNCTION hint_second_look('identity', 'subject_id = $1 or on_behalf_of_id = $1');
 CREATE TRIGGER identity_moves_legally BEFORE UPDATE ON identity FOR EACH ROW EXECUTE FUNCTION identity_moves_legally();
@@ -561,6 +646,56 @@ create table node (
 comment on table node is 'A row is one running process of Reeve. Not a change to the record, so it has no cause.';
 comment on column node.worker_pool is 'Under which name its jobs are locked; those of a dead node are unlocked.';
 
+create table policy_activation (
+  seq bigint not null,
+  version_id uuid not null,
+  back_to bigint,
+  activated_by uuid,
+  activated_at timestamp with time zone not null,
+  cause bigint not null,
+  constraint policy_activation_pkey PRIMARY KEY (seq),
+  constraint activated_by_fkey FOREIGN KEY (activated_by) REFERENCES identity(id),
+  constraint back_to_fkey FOREIGN KEY (back_to) REFERENCES policy_activation(seq),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint version_fkey FOREIGN KEY (version_id) REFERENCES policy_version(id),
+  constraint goes_back_in_time CHECK ((back_to < seq)),
+  constraint is_counted CHECK ((seq > 0))
+);
+CREATE INDEX policy_activation_activated_by ON policy_activation USING btree (activated_by);
+CREATE INDEX policy_activation_back_to ON policy_activation USING btree (back_to);
+CREATE INDEX policy_activation_cause ON policy_activation USING btree (cause);
+CREATE INDEX policy_activation_version ON policy_activation USING btree (version_id);
+comment on table policy_activation is 'A row says which version of the policies decides from then on; the one with the highest number holds.';
+comment on column policy_activation.seq is 'One more than the one before: of two that would follow the same one, the database takes one.';
+comment on column policy_activation.back_to is 'The activation that a way back leads to; null where there is none.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON policy_activation FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON policy_activation FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON policy_activation FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table policy_version (
+  id uuid not null,
+  sha256 bytea not null,
+  files jsonb not null,
+  origin text not null,
+  note text,
+  proposed_by uuid,
+  created_at timestamp with time zone not null,
+  cause bigint not null,
+  constraint policy_version_pkey PRIMARY KEY (id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint proposed_by_fkey FOREIGN KEY (proposed_by) REFERENCES identity(id),
+  constraint origin_is_known CHECK ((origin = ANY (ARRAY['shipped'::text, 'proposed'::text]))),
+  constraint proposed_by_somebody CHECK (((origin = 'proposed'::text) = (proposed_by IS NOT NULL)))
+);
+CREATE INDEX policy_version_cause ON policy_version USING btree (cause);
+CREATE INDEX policy_version_proposed_by ON policy_version USING btree (proposed_by);
+comment on table policy_version is 'A row is one version of the policies, whole and never changed: the text of each file, as it was found valid.';
+comment on column policy_version.sha256 is 'Hash of the set that was made of it, with the schema of the release that made it.';
+comment on column policy_version.origin is 'shipped: came with a release; proposed: by an identity.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON policy_version FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON policy_version FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON policy_version FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 create table privileged_action (
   name text not null,
   protocol text not null,
@@ -753,6 +888,38 @@ begin
   if exists (select from access_request r where r.id = new.request_id
              and new.approver_id in (r.requester_id, r.subject_id, r.on_behalf_of_id, r.triggered_by_id)) then
     raise exception 'nobody decides on their own request' using errcode = 'RV007';
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION change_approver_is_another()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if exists (select from change c where c.id = new.change_id and (new.approver_id = c.requester_id or new.approver_id::text = any (c.tied_ids))) then
+    raise exception 'nobody decides on their own change' using errcode = 'RV007';
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION change_moves_forward()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if old.state not in ('pending', 'approved') or (old.state = 'approved' and new.state = 'pending')
+     or (old.state = 'pending' and new.state = 'used') then
+    raise exception 'a change that is % does not become %', old.state, new.state using errcode = 'RV006';
+  end if;
+  if (new.requester_id, new.proof, new.operation, new.resource_type, new.resource_id, new.resource_facts, new.params, new.query, new.shown,
+      new.hidden, new.preview, new.reason, new.obligations, new.policies, new.approver_teams, new.owner_of_target, new.owner_of_subject,
+      new.tied_ids, new.bound_sha256)
+     is distinct from
+     (old.requester_id, old.proof, old.operation, old.resource_type, old.resource_id, old.resource_facts, old.params, old.query, old.shown,
+      old.hidden, old.preview, old.reason, old.obligations, old.policies, old.approver_teams, old.owner_of_target, old.owner_of_subject,
+      old.tied_ids, old.bound_sha256) then
+    raise exception 'what a change asks for does not change' using errcode = 'RV006';
   end if;
   return new;
 end $function$;

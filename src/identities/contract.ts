@@ -18,12 +18,18 @@ const PROFILES = [
 ] as const
 export const ENVIRONMENTS = ['production', 'staging', 'test', 'development'] as const
 const IDENTITY_STATES = ['discovered', 'registered', 'active', 'suspended', 'retired'] as const
+/** What makes an identity of a profile more dangerous than another of it. */
+const TRAITS = ['interactive', 'autonomous', 'exposed', 'embedded'] as const
 const OWNER_STATES = ['none', 'suggested', 'attested', 'lost'] as const
 
 export const IdentityKind = shown(z.enum(IDENTITY_KINDS))
 export const Profile = shown(z.enum(PROFILES))
 export const Environment = shown(z.enum(ENVIRONMENTS))
 export const IdentityState = shown(z.enum(IDENTITY_STATES))
+export const Trait = shown(z.enum(TRAITS))
+const Traits = shown(z.array(Trait).max(TRAITS.length)).describe(
+  'interactive: people log in as it; autonomous: it decides for itself; exposed: strangers reach it; embedded: its credential is shipped',
+)
 export const OwnerState = shown(z.enum(OWNER_STATES))
 /** 0 is the most sensitive. */
 export const Tier = shown(z.int().min(0).max(3)).describe('0 is the most sensitive, 3 the least')
@@ -44,6 +50,7 @@ export const Identity = z
     businessService: Text.nullable(),
     environment: Environment,
     tier: Tier,
+    traits: shown(z.array(z.string().max(32))),
     ownerTeam: Slug.nullable(),
     ownerId: Id.nullable(),
     ownerState: OwnerState,
@@ -101,6 +108,7 @@ export const RegisterIdentity = z.strictObject({
   businessService: Text.optional(),
   environment: Environment.default('production'),
   tier: Tier.default(2),
+  traits: Traits.optional(),
   ownerTeam: Slug.optional(),
   owner: Slug.optional().describe('the accountable person, by name or id; they still have to accept'),
   sponsor: Slug.optional().describe('of an agent: the person who answers for it, by name or id'),
@@ -116,6 +124,7 @@ export const UpdateIdentity = z
     businessService: Text.nullable().optional(),
     environment: Environment.optional(),
     tier: Tier.optional(),
+    traits: Traits.optional(),
     reviewBy: Instant.nullable().optional(),
     expiresAt: Instant.nullable().optional(),
   })

@@ -7,12 +7,15 @@ import { Environment, IdentityKind, IdentityState, OwnerState, Profile, Reason, 
 const NullableId = Id.nullable()
 const Text = shown(z.string())
 
+const Traits = shown(z.array(z.string().max(32)).max(8))
+
 export const identityRegistered = event('identity.registered', 'An identity was entered into the shared record.', {
   name: Slug,
   kind: IdentityKind,
   profile: Profile,
   environment: Environment,
   tier: Tier,
+  traits: Traits,
   ownerTeam: Slug.nullable(),
   suggestedOwnerId: NullableId,
   sponsorId: NullableId,
@@ -23,6 +26,7 @@ export const identityUpdated = event('identity.updated', 'What is recorded of an
   fields: shown(z.array(z.string()).max(20)),
   environment: Environment,
   tier: Tier,
+  traits: Traits,
   ownerState: OwnerState,
   expiresAt: Instant.nullable(),
   displayName: personal(z.string()).nullable(),

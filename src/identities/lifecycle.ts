@@ -45,7 +45,8 @@ export async function registerIdentity(
   const ownerTeam = input.ownerTeam ?? null
   const purpose = input.purpose ?? null
   const displayName = input.displayName ?? null
-  const known = { kind, name, profile, environment, tier, ownerTeam, purpose, displayName }
+  const traits = [...new Set(input.traits ?? [])].sort()
+  const known = { kind, name, profile, environment, tier, traits, ownerTeam, purpose, displayName }
   const sponsorId = sponsor?.id ?? null
   const cause = await needs.ledger.record(tx, {
     ...actOf(permit),
@@ -119,6 +120,7 @@ export async function updateIdentity(
       fields: Object.keys(change),
       environment,
       tier,
+      traits: change.traits ?? seen.traits,
       ownerState,
       expiresAt,
       displayName: change.displayName === undefined ? seen.displayName : change.displayName,
@@ -126,6 +128,7 @@ export async function updateIdentity(
   })
   return changeIdentity(tx, seen, cause, {
     ...defined(change),
+    ...(change.traits && { traits: [...new Set(change.traits)].sort() }),
     ...(isUnattested && {
       ownerState,
       ownerProposedBy: permit.subject.id,

@@ -38,6 +38,7 @@ export const IDENTITY_COLUMNS = [
   'businessService',
   'environment',
   'tier',
+  'traits',
   'ownerTeam',
   'ownerId',
   'ownerState',

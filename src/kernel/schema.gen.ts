@@ -216,6 +216,7 @@ export type IdentityTable = {
   version: Generated<number>
   cause: number
   search: GeneratedAlways<string | null>
+  traits: Generated<string[]>
 }
 
 export type LeaseTable = {

@@ -28,6 +28,7 @@ import {
 } from '../credentials/credentials.ts'
 import { openCancels, type Cancels } from '../gateways/host.ts'
 import { gateways } from '../gateways/index.ts'
+import { governanceRoutes } from '../governance/governance.ts'
 import {
   authenticate,
   ENTITY_TYPES,
@@ -212,6 +213,7 @@ function apiOf({ config, ground, authority }: DomainParts, parts: ApiParts): Dom
       certify: certifier(authority, ground),
     }),
     ...changeRoutes(changes),
+    ...governanceRoutes({ ...base, db, standard: rules.standard }),
     ...credentialRoutes({ ...base, wake: () => obligations.wake() }),
     ...sessionRoutes(parts.sessions),
     ...ledgerRoutes(base),

@@ -1,12 +1,14 @@
 import { z } from 'zod'
 import { syncActions } from '../catalog/catalog.ts'
 import type { GatewayAction } from '../gateways/gateway.ts'
+import { recordStandard, type Standard } from '../governance/governance.ts'
 import { openTeams, recordTeams, type Teams } from '../identities/identities.ts'
 import type { Config } from '../kernel/config.ts'
 import { transact, type Db } from '../kernel/db.ts'
 import type { Metrics } from '../kernel/metrics.ts'
 import { SYSTEM, type Ledger } from '../ledger/ledger.ts'
 import { policiesLoaded } from '../policy/events.ts'
+import { loadStandard } from './standard.ts'
 import {
   liveEngine,
   loadPolicySet,
@@ -26,6 +28,7 @@ export type Rules = {
   readonly set: PolicySet
   readonly vocabulary: Vocabulary
   readonly engine: LiveEngine
+  readonly standard: Standard
 }
 
 /** What decides: files read at start (core 7), and the actions that the gateways offer. */
@@ -45,16 +48,17 @@ export async function loadRules(config: Config, actions: readonly OfferedAction[
     'Questions to the policies that the reference engine answered, since the compiled one does not know some part of them.',
   )
   const engine = liveEngine(await openCompiledEngine(set, () => fallbacks.inc()))
-  return { teams, set, vocabulary, engine }
+  return { teams, set, vocabulary, engine, standard: await loadStandard(config.policies) }
 }
 
 /** Enters what changed since the last start: the teams, the policies, the catalog of actions. */
 export async function recordRules(
   db: Db,
   ledger: Ledger,
-  rules: Pick<Rules, 'teams' | 'set' | 'vocabulary'> & { actions: readonly OfferedAction[] },
+  rules: Pick<Rules, 'teams' | 'set' | 'vocabulary' | 'standard'> & { actions: readonly OfferedAction[] },
 ): Promise<void> {
   await transact(db, (tx) => recordTeams(tx, { ledger }, rules.teams))
+  await transact(db, (tx) => recordStandard(tx, { ledger }, rules.standard))
   await transact(db, (tx) =>
     syncActions(
       tx,

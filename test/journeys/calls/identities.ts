@@ -27,6 +27,11 @@ export function identityRows(stage: Stage): Rows {
       refused: () => ({ by: drone, given: of('ada') }),
       as: 'not-found',
     },
+    'identity.assess': {
+      done: () => ({ by: bob, given: of('ada') }),
+      refused: () => ({ by: drone, given: of('ada') }),
+      as: 'not-found',
+    },
     'identity.whoami': { done: () => ({ by: drone }), refused: () => ({ by: gone }), as: 'unauthenticated' },
     'identity.register': {
       done: () => ({ by: ada, given: { input: { kind: 'human', name: stage.name(), profile: 'person' } } }),

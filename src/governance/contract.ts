@@ -1,0 +1,82 @@
+import { z } from 'zod'
+import { Environment, IdentityKind, Profile, Tier } from '../identities/contract.ts'
+import { shown } from '../kernel/event.ts'
+import { Id, Slug } from '../kernel/ids.ts'
+import { operation, type Operation } from '../kernel/operation.ts'
+import { notFound } from '../kernel/problem.ts'
+
+/** How acts of a class of identity are let through. */
+export const PATHS = [
+  'approved-and-stepped-up',
+  'attested-and-policy-gated',
+  'decided-call-by-call',
+  'break-glass',
+] as const
+
+/** What proves an identity to Reeve, as far as Reeve issued it. */
+export const CREDENTIAL_TYPES = ['none', 'token', 'bound-token'] as const
+
+/** Everything a standard may ask for. Each is read from facts on record in `assess.ts`. */
+export const CONTROLS = [
+  'own-path',
+  'owner-attested',
+  'owner-team',
+  'sponsor-named',
+  'purpose-recorded',
+  'service-named',
+  'review-dated',
+  'expiry-set',
+  'credential-bound',
+  'credential-young',
+  'no-standing-credential',
+  'step-up',
+  'reviewed-after-use',
+] as const
+
+const Text = shown(z.string().max(500))
+const Name = shown(z.string().max(64))
+
+/** One identity held against the standard, control by control. */
+export const IdentityAssessment = z
+  .object({
+    identityId: Id,
+    identity: Slug,
+    kind: IdentityKind,
+    profile: Profile,
+    tier: Tier,
+    environment: Environment,
+    traits: shown(z.array(z.string())),
+    credentials: shown(z.array(z.enum(CREDENTIAL_TYPES))),
+    path: shown(z.enum(PATHS)).describe('how its acts are let through'),
+    pathInWords: Text,
+    isOnPath: shown(z.boolean()).describe('false: its kind is not one of that path, and policies refuse it'),
+    controls: z
+      .array(
+        z.object({
+          control: shown(z.enum(CONTROLS)),
+          status: shown(z.enum(['met', 'unmet', 'unknown'])),
+          fact: Text,
+          rules: shown(z.array(z.string())).describe('who asks for it'),
+        }),
+      )
+      .meta({ classification: 'public' }),
+    score: shown(z.int().min(0).max(100)).describe('share of the controls that are met; what is not known is not'),
+    scoreAtMost: shown(z.int().min(0).max(100)).describe('if everything that is not known were met'),
+    standard: z.object({ version: Name, sha256: Name }).meta({ classification: 'public' }),
+  })
+  .meta({ id: 'IdentityAssessment' })
+export type IdentityAssessment = z.output<typeof IdentityAssessment>
+
+export const assessIdentity = operation({
+  id: 'identity.assess',
+  method: 'GET',
+  path: '/v1/identities/:identity/assessment',
+  summary: 'Holds an identity against the governance standard, control by control.',
+  function: 'governance',
+  resource: 'Identity',
+  params: z.object({ identity: Slug.describe('name or id') }),
+  output: IdentityAssessment,
+  problems: [notFound],
+})
+
+export const governanceOperations: readonly Operation[] = [assessIdentity]

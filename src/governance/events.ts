@@ -1,0 +1,9 @@
+import { z } from 'zod'
+import { event, shown, type EventKind } from '../kernel/event.ts'
+
+export const standardLoaded = event('standard.loaded', 'Another governance standard counts from here on.', {
+  sha256: shown(z.string().length(64).describe('hexadecimal')),
+  version: shown(z.string().max(64)),
+})
+
+export const governanceEvents: readonly EventKind[] = [standardLoaded]

@@ -1,0 +1,7 @@
+/**
+ * Governance reads every domain and changes none: what class of identity something is, which controls the standard asks of it, and which
+ * of them the record shows. A control that nothing can observe is unknown, and unknown is not met.
+ */
+export { governanceRoutes } from './routes.ts'
+export { recordStandard } from './record.ts'
+export { readStandard, type Standard } from './standard.ts'

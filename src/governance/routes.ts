@@ -1,0 +1,42 @@
+import { findIdentity, identityResource } from '../identities/identities.ts'
+import type { Clock } from '../kernel/clock.ts'
+import type { Db } from '../kernel/db.ts'
+import { route, type Caller, type Route } from '../kernel/http/route.ts'
+import { notFound } from '../kernel/problem.ts'
+import { assessAgainst, type LiveCredential } from './assess.ts'
+import * as contract from './contract.ts'
+import type { Standard } from './standard.ts'
+
+export type GovernanceNeeds = { readonly db: Db; readonly clock: Clock; readonly standard: Standard }
+
+/** The operations of this folder with what they do. */
+export function governanceRoutes({ db, clock, standard }: GovernanceNeeds): Route[] {
+  return [
+    route(contract.assessIdentity, {
+      resource: async ({ params, caller }) => identityResource(db, await known(db, params.identity, caller)),
+      run: async (_call, permit) => {
+        const now = clock.now()
+        const identity = await findIdentity(db, permit.resource.id)
+        return assessAgainst(standard, { identity, credentials: await liveCredentials(db, identity.id, now), now })
+      },
+    }),
+  ]
+}
+
+/** People know the inventory; everything else knows itself, and of others not even that they exist. */
+async function known(db: Db, nameOrId: string, caller: Caller) {
+  if (caller.kind === 'human') return findIdentity(db, nameOrId)
+  if (nameOrId === caller.id || nameOrId === caller.name) return findIdentity(db, caller.id)
+  throw notFound('There is no such identity.', { type: 'Identity', id: nameOrId })
+}
+
+async function liveCredentials(db: Db, identityId: string, now: Date): Promise<LiveCredential[]> {
+  const tokens = await db
+    .selectFrom('apiToken')
+    .select(['createdAt', 'keySha256'])
+    .where('identityId', '=', identityId)
+    .where('revokedAt', 'is', null)
+    .where('expiresAt', '>', now)
+    .execute()
+  return tokens.map(({ createdAt, keySha256 }) => ({ type: keySha256 === null ? 'token' : 'bound-token', createdAt }))
+}
