@@ -3,12 +3,11 @@ import type { ActionEntry } from '../catalog/contract.ts'
 import { accountResource, loadActions, rolesOf } from '../catalog/catalog.ts'
 import { subjectRef } from '../identities/identities.ts'
 import {
+  floorFrom,
   isSatisfied,
   joinObligations,
   missingApprovals,
-  noObligations,
   outstanding,
-  readAnnotations,
   riskContext,
   withinLimits,
   type ApprovalFacts,
@@ -170,7 +169,7 @@ export async function decideActions(
   const entries = await loadActions(db, asked.actions)
   const known = asked.actions.flatMap((name) => {
     const entry = entries.find((each) => each.name === name && each.protocol === target.protocol)
-    return entry ? [{ name, floor: floorOf(entry) }] : []
+    return entry ? [{ name, floor: floorFrom(entry) }] : []
   })
   const unknown = asked.actions
     .filter((name) => !known.some((each) => each.name === name))
@@ -184,16 +183,6 @@ export async function decideActions(
     context: contextOf(needs, asked, { ...via, risk }),
   })
   return { decisions, unknown, risk }
-}
-
-/** What the catalog asks for an action whatever the policies say. */
-function floorOf({ name, obligations }: { name: string; obligations: ActionEntry['obligations'] }): Obligations {
-  const { annotations, faults } = readAnnotations(obligations, 'permit')
-  const [fault] = faults
-  // A floor that can't be read is not a floor of nothing.
-  if (fault)
-    throw new Error(`the catalog's obligations of ${name} are not valid: @${fault.annotation} ${fault.message}`)
-  return joinObligations([noObligations, annotations.obligations])
 }
 
 /** Core 19: an action is bounded by a role at the target only if that role bounds no action that was not asked for. */

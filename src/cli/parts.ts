@@ -27,7 +27,7 @@ export type PolicyToolRequest =
   | { readonly tool: 'explain'; readonly folder: string; readonly question: string }
 
 /** What came of it: lines for a person, and the same as data. */
-export type PolicyToolResult = {
+type PolicyToolResult = {
   readonly isGood: boolean
   readonly lines: readonly string[]
   readonly data: unknown

@@ -30,7 +30,7 @@ export {
   type Obligations,
 } from './obligations.ts'
 export { isSatisfied, missingApprovals, type Approval, type ApprovalFacts } from './approval.ts'
-export { readAnnotations } from './annotations.ts'
+export { floorFrom } from './floor.ts'
 export { groupsOf, mayOpenByItself, parseApproval, printApproval, type ApprovalExpression } from './approval-grammar.ts'
 export { openLivePolicies } from './versions/live.ts'
 export type { LivePolicies, PolicyVersionNeeds } from './versions/needs.ts'

@@ -32,6 +32,27 @@ const makeThing = operation({
   problems: [gone],
 })
 
+const askThing = operation({
+  id: 'thing.ask',
+  method: 'POST',
+  path: '/access/v1/thing',
+  standard: 'Things 1.0 §2',
+  effect: 'read',
+  summary: 'Asks about a thing',
+  function: 'pam',
+  resource: 'Thing',
+  input: z.object({ at: Instant }),
+  output: Thing,
+})
+
+test('an operation on the path of a standard names it, and one that only reads keeps no answer under a key', () => {
+  const { post } = loosely(openApiDocument([askThing, makeThing], '1.0.0')).paths['/access/v1/thing']
+
+  assert.equal(post['x-standard'], 'Things 1.0 §2')
+  assert.deepEqual(post.parameters, [])
+  assert.equal(post.responses['409'], undefined)
+})
+
 test('the document says what is on the wire: instants as text, schemas with an id by reference', () => {
   const document = loosely(openApiDocument([readThing, makeThing], '1.0.0'))
 

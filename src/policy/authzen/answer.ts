@@ -10,7 +10,7 @@ export const SUPPORTED_OBLIGATIONS = ['urn:reeve:obligation:record', 'urn:reeve:
 const [RECORD, MAX_DURATION] = SUPPORTED_OBLIGATIONS
 
 /** How what was asked for may be requested; the composition root knows the operation. */
-export type Requestable = (
+type Requestable = (
   prepared: Prepared,
   purpose: string | undefined,
 ) =>

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { personal, shown } from '../../kernel/event.ts'
 
 /** One batch asks this much at most: all of it is decided on one connection while others wait. */
-export const MAX_EVALUATIONS = 500
+const MAX_EVALUATIONS = 500
 /** Candidates of a page that are looked at; what is behind them is another page. */
 export const PAGE_MAX = 200
 
@@ -12,13 +12,13 @@ const Json = z.json().meta({ id: 'Json' })
 /** What an enforcement point says of somebody may name a person; what it says of a thing too. */
 const Properties = personal(z.record(z.string().max(256), Json))
 
-export const AskedSubject = z
+const AskedSubject = z
   .looseObject({ type: shown(Text), id: personal(Text), properties: Properties.optional() })
   .meta({ id: 'AuthzenSubject', classification: 'public' })
-export const AskedAction = z
+const AskedAction = z
   .looseObject({ name: shown(Text), properties: Properties.optional() })
   .meta({ id: 'AuthzenAction', classification: 'public' })
-export const AskedResource = z
+const AskedResource = z
   .looseObject({ type: shown(Text), id: personal(Text), properties: Properties.optional() })
   .meta({ id: 'AuthzenResource', classification: 'public' })
 /** The thing that is searched: an id is ignored (§8.4.1, §8.5.1). */
@@ -36,7 +36,7 @@ export const AskedQuestion = z
   .meta({ id: 'AuthzenQuestion', classification: 'public' })
 export type AskedQuestion = z.output<typeof AskedQuestion>
 
-export const SEMANTICS = ['execute_all', 'deny_on_first_deny', 'permit_on_first_permit'] as const
+const SEMANTICS = ['execute_all', 'deny_on_first_deny', 'permit_on_first_permit'] as const
 
 export const AskedBatch = z.looseObject({
   subject: AskedSubject.optional(),

@@ -51,7 +51,7 @@ export type Found = {
 }
 
 /** A name that leads nowhere; the sentence quotes nothing that was asked. */
-export type Unfound = { readonly unfound: string }
+type Unfound = { readonly unfound: string }
 
 export type FactNeeds = {
   readonly teams: Teams
@@ -224,6 +224,6 @@ function groupsOf(vocabulary: Vocabulary, entity: Entity | undefined): Entity[] 
   return [...found.values()]
 }
 
-export function isUuid(text: string): boolean {
+function isUuid(text: string): boolean {
   return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)
 }

@@ -13,7 +13,7 @@ import type { AskedQuestion } from './asked.ts'
 import type { FactNeeds, Facts, Found } from './facts.ts'
 
 /** What is in force at a place: the calendar's word, given by the composition root. */
-export type Situation = (
+type Situation = (
   place: { readonly target: string; readonly environment: string },
   now: Date,
 ) => { readonly freeze: boolean; readonly window?: { readonly id: string; readonly open: boolean } }

@@ -25,7 +25,7 @@ export type Vocabulary = {
   listed(type: string): ReadonlyMap<string, Entity> | undefined
 }
 
-export const VOCABULARY_FILE = 'authzen.yaml'
+const VOCABULARY_FILE = 'authzen.yaml'
 
 export const vocabularyInvalid = problem(
   'vocabulary-invalid',

@@ -3,7 +3,7 @@ import type { Policy, PolicySet } from '../policy-set.ts'
 import { conditionsOf } from './conditions.ts'
 import { obligationText } from './run-cases.ts'
 
-export type AnalysisFinding = {
+type AnalysisFinding = {
   readonly kind: 'unreachable' | 'shadowed' | 'over-broad' | 'odd'
   readonly policy: string
   readonly file: string

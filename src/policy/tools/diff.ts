@@ -11,7 +11,7 @@ export type PolicyChange = {
   readonly note: string
 }
 
-export type AnswerChange = {
+type AnswerChange = {
   readonly name: string
   readonly file: string
   readonly before: string

@@ -7,7 +7,7 @@ import { ANYTHING, conditionsOf, policyText } from './conditions.ts'
 import { obligationText } from './run-cases.ts'
 
 /** A policy that bears on a question: what of it holds, and what does not. */
-export type Bearing = {
+type Bearing = {
   readonly id: string
   readonly effect: 'permit' | 'forbid'
   readonly why: string | null

@@ -4,7 +4,7 @@ import { printApproval } from '../approval-grammar.ts'
 import type { Obligations } from '../obligations.ts'
 import type { PolicyCase } from './cases.ts'
 
-export type CaseResult = {
+type CaseResult = {
   readonly name: string
   readonly file: string
   readonly line: number

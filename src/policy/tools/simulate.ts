@@ -6,9 +6,10 @@ import { nextTurn } from '../../kernel/timer.ts'
 import { observationsOf, type Actor } from '../../ledger/ledger.ts'
 import type { EvaluateNeeds } from '../authzen/evaluate.ts'
 import { openFacts } from '../authzen/facts.ts'
+import { openCompiledEngine } from '../compiled/engine.ts'
 import type { CandidatePolicies, Simulation } from '../contract.ts'
 import { decide, type Decision } from '../decide.ts'
-import { openCedarEngine, type Engine } from '../evaluate.ts'
+import type { Engine } from '../evaluate.ts'
 import { decisionMade, policiesSimulated } from '../events.ts'
 import { buildPolicySet } from '../policy-set.ts'
 import { NOT_ASKED, recall, recordedIn, type Recalled, type Recorded, type WhyNot } from './recall.ts'
@@ -35,8 +36,8 @@ export async function simulate(
   const current = needs.engine.current()
   const { schema, risk } = current.set
   const candidate = buildPolicySet(files, schema, risk)
-  using engine = openCedarEngine(candidate)
-  using now = openCedarEngine(current.set)
+  using engine = await openCompiledEngine(candidate)
+  using now = await openCompiledEngine(current.set)
   const sinceAt = secondsAfter(needs.clock.now(), -days * 86_400)
   const past = await gather(db, sinceAt)
   const facts = openFacts(db, needs, schema)
