@@ -6,7 +6,8 @@ export type PolicySource = {
   readonly file: PolicyFile
   readonly index: number
   readonly text: string
-  readonly start: number
+  /** Where its first token is. */
+  readonly start: Position
 }
 
 export type Position = { readonly line: number; readonly column: number }
@@ -20,26 +21,38 @@ const LEXEME = /\s+|\/\/[^\n]*|"(?:[^"\\\n]|\\.)*"|;|[^]/gu
  */
 export function splitPolicies(file: PolicyFile): PolicySource[] {
   const policies: PolicySource[] = []
-  let start: number | null = null
+  let first: { readonly at: number; readonly start: Position } | null = null
   let end = 0
+  let line = 1
+  let lineAt = 0
   const push = () => {
-    if (start !== null) policies.push({ file, index: policies.length, text: file.text.slice(start, end), start })
-    start = null
+    if (first) {
+      policies.push({ file, index: policies.length, text: file.text.slice(first.at, end), start: first.start })
+    }
+    first = null
   }
   for (const { 0: lexeme, index } of file.text.matchAll(LEXEME)) {
-    if (start === null && (lexeme.trim() === '' || lexeme.startsWith('//'))) continue
-    start ??= index
-    if (lexeme.trim() !== '' && !lexeme.startsWith('//')) end = index + lexeme.length
+    const isBlank = lexeme.trim() === ''
+    if (!isBlank && !lexeme.startsWith('//')) {
+      first ??= { at: index, start: { line, column: index - lineAt + 1 } }
+      end = index + lexeme.length
+    }
     if (lexeme === ';') push()
+    // No other lexeme holds the end of a line.
+    if (isBlank && lexeme.includes('\n')) {
+      line += lexeme.split('\n').length - 1
+      lineAt = index + lexeme.lastIndexOf('\n') + 1
+    }
   }
   push()
   return policies
 }
 
 /** Line and column, from 1, of a byte offset inside a policy; the engine counts bytes of UTF-8. */
-export function positionOf(source: PolicySource, byteOffset: number): Position {
-  const inside = Buffer.from(source.text).subarray(0, byteOffset).toString()
-  const before = source.file.text.slice(0, source.start) + inside
-  const lines = before.split('\n')
-  return { line: lines.length, column: (lines.at(-1) ?? '').length + 1 }
+export function positionOf({ text, start }: PolicySource, byteOffset: number): Position {
+  if (byteOffset === 0) return start
+  const lines = Buffer.from(text).subarray(0, byteOffset).toString().split('\n')
+  const [only = ''] = lines
+  if (lines.length === 1) return { line: start.line, column: start.column + only.length }
+  return { line: start.line + lines.length - 1, column: (lines.at(-1) ?? '').length + 1 }
 }
