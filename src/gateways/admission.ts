@@ -8,7 +8,7 @@ import type { ClassTable } from './class-table.ts'
 import { endingOf } from './endings.ts'
 import { reachGateway } from './fault-points.ts'
 import { Refused, type Admission, type Ending, type LiveSession } from './gateway.ts'
-import type { HostNeeds } from './host.ts'
+import type { HostNeeds } from './needs.ts'
 import type { ReservedUse } from './reserved-use.ts'
 
 /** What was reserved for one connection. */

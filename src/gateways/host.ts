@@ -5,49 +5,22 @@
  * The trade: a use whose reservation was committed while the connection to the database broke is held until this node stops. It errs on
  * the safe side: fewer uses, never more.
  */
-import {
-  decideUse,
-  factsNow,
-  proveGrant,
-  useGrant,
-  type AccessNeeds,
-  type Ends,
-  type GrantFacts,
-  type SecondLook,
-  type Subscription,
-} from '../access/access.ts'
+import { decideUse, factsNow, proveGrant, useGrant, type GrantFacts, type Subscription } from '../access/access.ts'
 import { USE_REFUSALS } from '../access/contract.ts'
-import { leaseFor, type CredentialNeeds, type IssuedLease } from '../credentials/credentials.ts'
+import { leaseFor, type IssuedLease } from '../credentials/credentials.ts'
 import { leaseImpossible, leaseRefused, leaseUnavailable } from '../credentials/contract.ts'
-import { transact, type Db } from '../kernel/db.ts'
-import type { Log } from '../kernel/log.ts'
+import { transact } from '../kernel/db.ts'
 import type { Problem } from '../kernel/problem.ts'
-import type { LiveNeeds, LiveSessions } from '../sessions/sessions.ts'
 import { HeldAdmission } from './admission.ts'
 import { Arrivals } from './arrivals.ts'
-import type { Cancels } from './cancels.ts'
 import { ClassTable } from './class-table.ts'
 import { endingOf } from './endings.ts'
 import { reachGateway } from './fault-points.ts'
 import { Refused, type Admission, type Asked, type Plane } from './gateway.ts'
+import type { HostNeeds } from './needs.ts'
 import { ReservedUse } from './reserved-use.ts'
 
 export { openCancels, type Cancels } from './cancels.ts'
-
-export type HostNeeds = {
-  readonly db: Db
-  readonly log: Log
-  readonly nodeId: string
-  readonly access: AccessNeeds
-  readonly credentials: CredentialNeeds
-  readonly ends: Ends
-  readonly secondLook: Pick<SecondLook, 'mark' | 'used'>
-  readonly cancels: Pick<Cancels, 'pass' | 'subscribe'>
-  readonly sessions: LiveNeeds
-  readonly live: LiveSessions
-  readonly tls: Plane['tls']
-  readonly drainMs?: number
-}
 
 const DRAIN_MS = 5_000
 /** The plane of one gateway. `protocol` is what its sessions are called by. */

@@ -2,7 +2,7 @@ import { closeUse, releaseUse } from '../access/access.ts'
 import { transact } from '../kernel/db.ts'
 import { after } from '../kernel/timer.ts'
 import { closeSession } from '../sessions/sessions.ts'
-import type { HostNeeds } from './host.ts'
+import type { HostNeeds } from './needs.ts'
 
 /** A use that could not be given back is tried again at this pace while this process lives; afterwards it is the dead node's. */
 const AGAIN_MS = 1_000
