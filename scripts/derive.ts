@@ -17,8 +17,11 @@ export async function derive(owner: Connection): Promise<ReadonlyMap<string, str
   const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'))
   return new Map([
     ...schema,
-    ['docs/reference/openapi.json', `${JSON.stringify(openApiDocument(operations, String(version), deferral), null, 2)}\n`],
-    ['docs/reference/problems.md', problemsReference(operations)],
+    [
+      'docs/reference/openapi.json',
+      `${JSON.stringify(openApiDocument(operations, String(version), deferral), null, 2)}\n`,
+    ],
+    ['docs/reference/problems.md', problemsReference(operations, deferral.problems)],
     ['docs/reference/events.md', eventsReference(events)],
     ['docs/reference/config.md', configReference()],
   ])

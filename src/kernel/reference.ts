@@ -2,22 +2,24 @@ import { z } from 'zod'
 import { classificationOf, type EventKind } from './event.ts'
 import { problemsOf, problemsOfOne } from './http/openapi.ts'
 import type { Operation } from './operation.ts'
+import type { ProblemKind } from './problem.ts'
 
 /** The catalogue of problems, as Markdown. */
-export function problemsReference(operations: readonly Operation[]): string {
+export function problemsReference(operations: readonly Operation[], deferred: readonly ProblemKind[] = []): string {
   const lines = [
     '# Problems',
     '',
     'Every error of the API is a problem (RFC 9457). `type` is `/v1/problems/<slug>` and never changes; `detail` is a sentence for a person;',
     '`facts` are typed. A 500 says nothing more: its `requestId` finds it in the log.',
   ]
-  for (const kind of problemsOf(operations)) {
+  for (const kind of problemsOf(operations, deferred)) {
     const where = operations.filter((operation) => problemsOfOne(operation).includes(kind)).map(({ id }) => `\`${id}\``)
     lines.push('', `## ${kind.slug}`, '', `${kind.status}. ${kind.title}.`)
     const facts = Object.entries(kind.facts.shape)
     if (facts.length > 0) lines.push('', '| fact | value |', '| --- | --- |')
     for (const [name, schema] of facts) lines.push(`| \`${name}\` | ${typeText(schema)} |`)
-    if (where.length === 0) lines.push('', 'Any request.')
+    if (where.length === 0 && deferred.includes(kind)) lines.push('', 'A call that others have to approve.')
+    else if (where.length === 0) lines.push('', 'Any request.')
     else if (where.length >= operations.length - 1) lines.push('', 'Every operation.')
     else if (where.length > MOST_NAMED) lines.push('', `${where.length} operations.`)
     else lines.push('', `By ${where.join(', ')}.`)

@@ -9,7 +9,7 @@ import { owedOf } from '../bound.ts'
 import { noPossibleApprover } from '../problems.ts'
 import { factsOf, policiesOf } from './bound.ts'
 import { aboutOf, consider, type Considered } from './consider.ts'
-import type { Change } from './contract.ts'
+import { tooManyChanges, type Change } from './contract.ts'
 import { changeRequested } from './events.ts'
 import { reachChange } from './fault-points.ts'
 import type { ChangeNeeds } from './needs.ts'
@@ -19,6 +19,8 @@ import { shownOf } from './shown.ts'
 /** A working day: who has not decided by then has gone home. */
 const PENDING_SECONDS = 8 * 3600
 const SALT_BYTES = 32
+/** Open ones of one identity: more than its approvers will look at, and few enough to keep. */
+const MOST_OPEN = 50
 
 /**
  * Keeps a call for others to approve, instead of running it. It is decided now, as if they had: what the policies do not permit, or what nobody
@@ -40,11 +42,25 @@ export async function askChange(needs: ChangeNeeds, asked: AskedCall, reason: st
   if (impossible !== null) throw noPossibleApprover(impossible, { missing: [impossible] })
   const id = newId(needs.clock, needs.random)
   return transact(needs.db, async (tx) => {
+    await refuseMany(tx, asked.call.caller.id)
     await store(tx, needs, { id, asked, reason, salt, considered })
     await reachChange('change.stored')
     const change = await loadChange(tx, id)
     if (!change) throw notFound('There is no such change.', { type: 'Change', id })
     return change
+  })
+}
+
+async function refuseMany(tx: Tx, requesterId: string): Promise<void> {
+  const { count } = await tx
+    .selectFrom('change')
+    .select((row) => row.fn.countAll<number>().as('count'))
+    .where('requesterId', '=', requesterId)
+    .where('state', 'in', ['pending', 'approved'])
+    .executeTakeFirstOrThrow()
+  if (count < MOST_OPEN) return
+  throw tooManyChanges(`You have ${count} changes open. Withdraw or apply some: reeve change list --view mine`, {
+    most: MOST_OPEN,
   })
 }
 

@@ -322,3 +322,15 @@ test('the inbox has what waits for somebody, and nothing of their own', async (t
   assert.deepEqual(await inbox(w.alice), [])
   assert.deepEqual(await inbox(w.dave), [])
 })
+
+test('attack: nobody buries their approvers: an identity has so many changes open and no more', async (t) => {
+  const w = await changeWorld(t)
+  const first = await w.put(w.alice, UPDATE, DEMOTE)
+  for (let count = 1; count < 50; count += 1) await w.put(w.alice, UPDATE, DEMOTE)
+
+  assert.equal(await refusalOf(w.put(w.alice, UPDATE, DEMOTE)), 'too-many-changes')
+  await w.put(w.bob, UPDATE, DEMOTE)
+  await w.on(w.alice, 'change.withdraw', { params: { change: first.id } })
+
+  assert.equal((await w.put(w.alice, UPDATE, DEMOTE)).state, 'pending')
+})

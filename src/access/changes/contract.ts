@@ -18,6 +18,10 @@ export const changeApprovedAlready = problem('change-approved-already', 409, 'Th
   changeId: z.uuid(),
 })
 
+export const tooManyChanges = problem('too-many-changes', 409, 'Too many changes of one identity are open', {
+  most: z.int(),
+})
+
 const oneChange = z.object({ change: Id })
 
 export const ChangeQuery = PageQuery.extend({
@@ -98,6 +102,7 @@ export const CHANGE_PROBLEMS = [
   approvalOwed,
   notPermitted,
   noPossibleApprover,
+  tooManyChanges,
   boundChanged,
   changeOver,
   changeNotApproved,

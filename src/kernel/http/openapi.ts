@@ -53,15 +53,15 @@ export function apiDocuments(
 ): Record<`/v1/${string}`, unknown> {
   const document = openApiDocument(operations, version, deferral)
   const documents: Record<`/v1/${string}`, unknown> = { '/v1/openapi.json': document }
-  for (const { slug, status, title } of problemsOf(operations))
+  for (const { slug, status, title } of problemsOf(operations, deferral?.problems))
     documents[`/v1/problems/${slug}`] = { slug, status, title }
   return documents
 }
 
 /** Every kind of problem a caller may meet, by slug. */
-export function problemsOf(operations: readonly Operation[]): ProblemKind[] {
+export function problemsOf(operations: readonly Operation[], more: readonly ProblemKind[] = []): ProblemKind[] {
   const kinds = new Map<string, ProblemKind>()
-  for (const kind of [...HTTP_PROBLEMS, ...operations.flatMap(problemsOfOne)]) {
+  for (const kind of [...HTTP_PROBLEMS, ...operations.flatMap(problemsOfOne), ...more]) {
     const known = kinds.get(kind.slug)
     if (known && known.title !== kind.title) throw new Error(`two problems share the slug ${kind.slug}`)
     kinds.set(kind.slug, kind)
