@@ -3,8 +3,8 @@ import { newId } from '../../kernel/random.ts'
 import { nextTurn } from '../../kernel/timer.ts'
 import type { Actor, Ledger } from '../../ledger/ledger.ts'
 import type { Decision } from '../decide.ts'
-import type { Engine } from '../evaluate.ts'
 import type { LiveEngine } from '../live-engine.ts'
+import type { PolicySet } from '../policy-set.ts'
 import { entryOf, type Fingerprint, type Link } from '../observed.ts'
 import { answerOf, malformed, refusal, type AnswerTerms } from './answer.ts'
 import { AskedQuestion, type Answer, type AskedBatch, type BatchAnswer } from './asked.ts'
@@ -22,8 +22,9 @@ export type EvaluateNeeds = QuestionNeeds &
 
 /** One answer (§6). Whatever cannot be decided is a deny that says why. */
 export async function evaluate(db: Db, needs: EvaluateNeeds, actor: Actor, asked: AskedQuestion): Promise<Answer> {
-  const engine = needs.engine.current()
-  return answerOne(db, needs, { engine, facts: openFacts(db, needs, engine.set.schema), actor }, asked)
+  const { answer, entered } = await answerOne(db, needs, asking(db, needs, actor), asked)
+  await entered
+  return answer
 }
 
 /** Many answers (§7): in their order, and cut after the one that settles it where that is asked for. */
@@ -34,34 +35,48 @@ export async function evaluateBatch(
   batch: AskedBatch,
 ): Promise<BatchAnswer> {
   const { evaluations = [], options, subject, action, resource, context } = batch
-  const engine = needs.engine.current()
-  const call = { engine, facts: openFacts(db, needs, engine.set.schema), actor }
+  const call = asking(db, needs, actor)
   const defaults = { subject, action, resource, context }
   const semantic = options?.evaluations_semantic ?? 'execute_all'
   const answers: Answer[] = []
+  const entries: Promise<void>[] = []
   for (const item of evaluations) {
     // A member of an item takes the place of the default as a whole (§7.1.1).
     const asked = AskedQuestion.safeParse({ ...withoutUndefined(defaults), ...item })
-    const answer = asked.success ? await answerOne(db, needs, call, asked.data) : malformed(describe(asked.error))
+    const { answer, entered } = asked.success
+      ? await answerOne(db, needs, call, asked.data)
+      : { answer: malformed(describe(asked.error)), entered: Promise.resolve() }
     answers.push(answer)
+    entries.push(entered)
+    // Waited for below, all at once; until then a refusal of the ledger has somebody who listens.
+    entered.catch(() => undefined)
     if (semantic === 'deny_on_first_deny' && !answer.decision) break
     if (semantic === 'permit_on_first_permit' && answer.decision) break
     // Many in a row would keep everybody else waiting.
     await nextTurn()
   }
+  await Promise.all(entries)
   return { evaluations: answers }
 }
 
-/** What the questions of one call share: one version of the policies, and facts that are loaded once. */
-type Asking = { readonly engine: Engine; readonly facts: Facts; readonly actor: Actor }
+/** What the questions of one call share: the words of one version of the policies, and facts that are loaded once. */
+type Asking = { readonly set: PolicySet; readonly facts: Facts; readonly actor: Actor }
 
-async function answerOne(db: Db, needs: EvaluateNeeds, call: Asking, asked: AskedQuestion): Promise<Answer> {
-  const prepared = await prepare(db, needs, call.facts, call.engine, asked)
+function asking(db: Db, needs: EvaluateNeeds, actor: Actor): Asking {
+  const { set } = needs.engine.current()
+  return { set, facts: openFacts(db, needs, set.schema), actor }
+}
+
+/** An answer, and when it may be given: `entered` resolves once its entry is durable. */
+type Answering = { readonly answer: Answer; readonly entered: Promise<void> }
+
+async function answerOne(db: Db, needs: EvaluateNeeds, call: Asking, asked: AskedQuestion): Promise<Answering> {
+  const prepared = await prepare(db, needs, call.facts, call.set, asked)
   if ('unanswerable' in prepared) return unanswered(needs, call, asked, prepared)
-  const decision = decidePrepared(needs, call.engine, prepared)
+  const decision = decidePrepared(needs, prepared)
   const { answer, decided } = answerOf(needs, asked, prepared, decision)
-  if (isEntered(needs, call.engine, prepared)) await enter(needs, call.actor, prepared, decision, decided)
-  return answer
+  const isEntered = needs.entries === 'all' || isPrivileged(call.set, prepared.question.action.name)
+  return { answer, entered: isEntered ? enter(needs, call.actor, prepared, decision, decided) : Promise.resolve() }
 }
 
 /** Enters an answer with its question; resolves when that is durable. */
@@ -86,42 +101,38 @@ export function enter(
 }
 
 /** Entered like any other: who is asked about in vain is worth knowing. What was asked stands in it as a fingerprint. */
-async function unanswered(
+function unanswered(
   needs: EvaluateNeeds,
-  { engine, actor }: Asking,
+  { set, actor }: Asking,
   { subject, action, resource }: AskedQuestion,
   { unanswerable }: Unanswerable,
-): Promise<Answer> {
+): Answering {
   const { vocabulary, clock, random } = needs
   const id = newId(clock, random)
-  const policyVersion = engine.set.sha256
+  const policyVersion = set.sha256
   const name = vocabulary.actionOf(action.name)
-  const isPrivileged = name !== undefined && engine.set.schema.actionGroups.get(name)?.has('privileged')
-  if (needs.entries === 'all' || isPrivileged) {
-    const outside = (named: { type: string; id: string }) => {
-      return { type: vocabulary.typeOf(named.type) ?? UNKNOWN, id: `${named.type}\n${named.id}`, isRecord: false }
-    }
-    await needs.ledger.observe({
-      ...entryOf(needs.fingerprint, {
-        decision: { id, policyVersion, action: name ?? UNKNOWN, policies: [], errors: [unanswerable] },
-        via: 'authzen',
-        decided: 'deny',
-        actor,
-        chain: [{ ...outside(subject), proof: null }],
-        resource: outside(resource),
-        context: {},
-        entities: [],
-      }),
-      action: 'decision.evaluate',
-    })
+  const answer = refusal(unanswerable, { evaluation_id: id, policy_version: policyVersion })
+  if (needs.entries === 'privileged' && !isPrivileged(set, name)) return { answer, entered: Promise.resolve() }
+  const outside = (named: { type: string; id: string }) => {
+    return { type: vocabulary.typeOf(named.type) ?? UNKNOWN, id: `${named.type}\n${named.id}`, isRecord: false }
   }
-  return refusal(unanswerable, { evaluation_id: id, policy_version: policyVersion })
+  const entry = entryOf(needs.fingerprint, {
+    decision: { id, policyVersion, action: name ?? UNKNOWN, policies: [], errors: [unanswerable] },
+    via: 'authzen',
+    decided: 'deny',
+    actor,
+    chain: [{ ...outside(subject), proof: null }],
+    resource: outside(resource),
+    context: {},
+    entities: [],
+  })
+  return { answer, entered: needs.ledger.observe({ ...entry, action: 'decision.evaluate' }) }
 }
 
 const UNKNOWN = 'unknown'
 
-function isEntered({ entries }: EvaluateNeeds, engine: Engine, { question }: Prepared): boolean {
-  return entries === 'all' || engine.set.schema.actionGroups.get(question.action.name)?.has('privileged') === true
+function isPrivileged(set: PolicySet, action: string | undefined): boolean {
+  return action !== undefined && set.schema.actionGroups.get(action)?.has('privileged') === true
 }
 
 function linkOf({ ref, isRecord, proof }: Found): Link {

@@ -5,9 +5,10 @@ import { notFound } from '../../kernel/problem.ts'
 import { newId, type Random } from '../../kernel/random.ts'
 import { decide, type Decision, type Question } from '../decide.ts'
 import type { Entity, PolicyValue } from '../entity.ts'
-import type { Engine } from '../evaluate.ts'
 import { floorFrom } from '../floor.ts'
+import type { LiveEngine } from '../live-engine.ts'
 import type { Obligations } from '../obligations.ts'
+import type { PolicySet } from '../policy-set.ts'
 import { contextAttributes, fitted, fittedAttributes } from '../typing.ts'
 import type { AskedQuestion } from './asked.ts'
 import type { FactNeeds, Facts, Found } from './facts.ts'
@@ -61,14 +62,13 @@ export async function prepare(
   db: Db,
   needs: QuestionNeeds,
   facts: Facts,
-  engine: Engine,
+  set: PolicySet,
   asked: AskedQuestion,
 ): Promise<Prepared | Unanswerable> {
   const name = needs.vocabulary.actionOf(asked.action.name)
   if (name === undefined) return { unanswerable: 'The action is not known here.' }
-  const subject = await facts.subject(asked.subject)
+  const [subject, resource] = await Promise.all([facts.subject(asked.subject), facts.resource(asked.resource)])
   if ('unfound' in subject) return { unanswerable: subject.unfound }
-  const resource = await facts.resource(asked.resource)
   if ('unfound' in resource) return { unanswerable: resource.unfound }
   const given = asked.context ?? {}
   const chain = await chainOf(facts, given['on_behalf_of'])
@@ -76,7 +76,7 @@ export async function prepare(
   const reason = given['reason']
   const reasonGiven = typeof reason === 'string' && reason.trim().length >= 3
   const ticket = typeof given['ticket'] === 'string' ? given['ticket'] : null
-  const context = await contextOf(db, needs, { engine, facts, asked, name, resource, reasonGiven })
+  const context = await contextOf(db, needs, { set, facts, asked, name, resource, reasonGiven })
   const entities = distinct([
     ...subject.entities,
     ...chain.links.flatMap((link) => link.entities),
@@ -91,7 +91,7 @@ export async function prepare(
       context,
     },
     entities,
-    floor: await floorOf(db, engine, name),
+    floor: await floorOf(db, set, name),
     subject,
     onBehalfOf: chain.links,
     resource,
@@ -100,12 +100,15 @@ export async function prepare(
   }
 }
 
-/** The decision of one version of the policies. Never throws. */
+/**
+ * The decision of the version that decides at this very moment: another may have taken over while the facts were loaded, and the one of before
+ * answers nobody any more. Never throws.
+ */
 export function decidePrepared(
-  needs: Pick<QuestionNeeds, 'clock' | 'random'>,
-  engine: Engine,
+  needs: Pick<QuestionNeeds, 'clock' | 'random'> & { readonly engine: LiveEngine },
   prepared: Prepared,
 ): Decision {
+  const engine = needs.engine.current()
   const { question, entities, floor } = prepared
   return decide(engine, question, {
     decisionId: newId(needs.clock, needs.random),
@@ -117,8 +120,8 @@ export function decidePrepared(
 }
 
 /** What the catalog asks for a privileged action whatever the policies say. */
-export async function floorOf(db: Db, engine: Engine, name: string): Promise<Obligations | undefined> {
-  if (!engine.set.schema.actionGroups.get(name)?.has('privileged')) return undefined
+export async function floorOf(db: Db, set: PolicySet, name: string): Promise<Obligations | undefined> {
+  if (!set.schema.actionGroups.get(name)?.has('privileged')) return undefined
   const [entry] = await loadActions(db, [name])
   return entry && floorFrom(entry)
 }
@@ -138,7 +141,7 @@ async function chainOf(facts: Facts, claimed: unknown): Promise<{ readonly links
 }
 
 type Situated = {
-  readonly engine: Engine
+  readonly set: PolicySet
   readonly facts: Facts
   readonly asked: AskedQuestion
   readonly name: string
@@ -147,8 +150,8 @@ type Situated = {
 }
 
 async function contextOf(db: Db, needs: QuestionNeeds, situated: Situated): Promise<Record<string, PolicyValue>> {
-  const { engine, facts, asked, resource, reasonGiven } = situated
-  const declared = contextAttributes(engine.set.schema)
+  const { set, facts, asked, resource, reasonGiven } = situated
+  const declared = contextAttributes(set.schema)
   const theirs = new Map([...declared].filter(([name]) => !OURS.has(name)))
   const ofAction = declared.get('action')
   const ofRisk = declared.get('risk')

@@ -5,7 +5,7 @@ import type { Seal } from '../../kernel/seal.ts'
 import { nextTurn } from '../../kernel/timer.ts'
 import type { Actor } from '../../ledger/ledger.ts'
 import { decisionsSearched } from '../events.ts'
-import type { Engine } from '../evaluate.ts'
+import type { PolicySet } from '../policy-set.ts'
 import { actionsBetween } from '../typing.ts'
 import { answerOf } from './answer.ts'
 import { PAGE_MAX } from './asked.ts'
@@ -79,7 +79,7 @@ export async function searchActions(
   const names =
     'unfound' in subject || 'unfound' in resource
       ? []
-      : actionsBetween(page.engine.set.schema, subject.ref.type, resource.ref.type)
+      : actionsBetween(page.set.schema, subject.ref.type, resource.ref.type)
   const { found, ...rest } = await walk(db, needs, page, {
     candidates: names
       .filter((name) => name > page.place.after)
@@ -91,7 +91,7 @@ export async function searchActions(
 }
 
 type OpenPage = {
-  readonly engine: Engine
+  readonly set: PolicySet
   readonly facts: Facts
   readonly hash: string
   readonly place: Place
@@ -106,7 +106,7 @@ function openPage(
   actor: Actor,
   asked: Paged & Readonly<Record<string, unknown>>,
 ): OpenPage {
-  const engine = needs.engine.current()
+  const { set } = needs.engine.current()
   const { page, ...request } = asked
   const hash = searchHash(kind, actor.id ?? '', request)
   const begun = page?.token ? readToken(needs.seal, hash, page.token) : undefined
@@ -115,7 +115,12 @@ function openPage(
     throw invalid('page.limit', 'another than that of the page before')
   }
   const limit = begun?.limit ?? Math.min(page?.limit ?? PAGE_DEFAULT, PAGE_MAX)
-  return { engine, facts: openFacts(db, needs, engine.set.schema), hash, place: { after: begun?.after ?? '', limit } }
+  return {
+    set,
+    facts: openFacts(db, needs, set.schema),
+    hash,
+    place: { after: begun?.after ?? '', limit },
+  }
 }
 
 type Walk = {
@@ -128,7 +133,7 @@ type Walked = { readonly examined: number; readonly last: string; readonly isMor
 async function walk(
   db: Db,
   needs: SearchNeeds,
-  { engine, facts, place }: OpenPage,
+  { set, facts, place }: OpenPage,
   { candidates, question }: Walk,
 ): Promise<Walked & { readonly found: readonly Candidate[] }> {
   const found: Candidate[] = []
@@ -137,9 +142,9 @@ async function walk(
   for await (const candidate of candidates) {
     if (found.length >= place.limit || examined >= EXAMINED_MAX) return { found, examined, last, isMore: true }
     const asked = question(candidate)
-    const prepared = await prepare(db, needs, facts, engine, asked)
+    const prepared = await prepare(db, needs, facts, set, asked)
     if (!('unanswerable' in prepared)) {
-      const { answer } = answerOf(needs, asked, prepared, decidePrepared(needs, engine, prepared))
+      const { answer } = answerOf(needs, asked, prepared, decidePrepared(needs, prepared))
       if (answer.decision) found.push(candidate)
     }
     examined += 1

@@ -16,9 +16,11 @@ export async function explainLive(
   actor: Actor,
   asked: AskedQuestion,
 ): Promise<Explained> {
+  const { set } = needs.engine.current()
+  const prepared = await prepare(db, needs, openFacts(db, needs, set.schema), set, asked)
+  // From here on nothing waits: the version that decides now explains itself.
   const engine = needs.engine.current()
   const policyVersion = engine.set.sha256
-  const prepared = await prepare(db, needs, openFacts(db, needs, engine.set.schema), engine, asked)
   if ('unanswerable' in prepared) {
     return { decision: false, lines: [`Denied. ${prepared.unanswerable}`], owed: [], policies: [], policyVersion }
   }

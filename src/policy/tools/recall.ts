@@ -6,8 +6,8 @@ import { floorOf } from '../authzen/question.ts'
 import type { Vocabulary } from '../authzen/vocabulary.ts'
 import type { DecisionFacts, Question } from '../decide.ts'
 import type { PolicyValue } from '../entity.ts'
-import type { Engine } from '../evaluate.ts'
 import { printed, type Fingerprint } from '../observed.ts'
+import type { PolicySet } from '../policy-set.ts'
 import { contextAttributes, fittedAttributes, isAction } from '../typing.ts'
 
 const Ref = z.object({ type: z.string(), id: z.string() })
@@ -51,10 +51,10 @@ export async function recall(
   db: Db,
   needs: RecallNeeds,
   facts: Facts,
-  engine: Engine,
+  set: PolicySet,
   recorded: Recorded,
 ): Promise<Recalled | WhyNot> {
-  const { schema } = engine.set
+  const { schema } = set
   if (!recorded.isWhole) return 'context'
   if (!isAction(schema, recorded.asked)) return 'action'
   const names = [...recorded.chain, recorded.on].map((ref) => nameOf(needs, ref))
@@ -71,7 +71,7 @@ export async function recall(
   const resource = await facts.resource(on)
   const [first, ...rest] = chain
   if (!first || 'unfound' in resource) return 'gone'
-  const floor = await floorOf(db, engine, recorded.asked)
+  const floor = await floorOf(db, set, recorded.asked)
   const context: Record<string, PolicyValue> = fittedAttributes(contextAttributes(schema), recorded.context)
   return {
     question: {

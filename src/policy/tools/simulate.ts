@@ -33,11 +33,11 @@ export async function simulate(
   actor: Actor,
   { files, days }: CandidatePolicies,
 ): Promise<Simulation> {
-  const current = needs.engine.current()
-  const { schema, risk } = current.set
+  const { set: current } = needs.engine.current()
+  const { schema, risk } = current
   const candidate = buildPolicySet(files, schema, risk)
   using engine = await openCompiledEngine(candidate)
-  using now = await openCompiledEngine(current.set)
+  using now = await openCompiledEngine(current)
   const sinceAt = secondsAfter(needs.clock.now(), -days * 86_400)
   const past = await gather(db, sinceAt)
   const facts = openFacts(db, needs, schema)
@@ -55,7 +55,7 @@ export async function simulate(
     isCut: past.isCut,
     ...tally.result(),
     candidateSha256: candidate.sha256,
-    policyVersion: current.set.sha256,
+    policyVersion: current.sha256,
   }
   await needs.ledger.observe({
     event: policiesSimulated,
