@@ -167,9 +167,7 @@ export async function decideActions(
   const { chain, target, account } = asked
   const entries = await loadActions(db, asked.actions)
   const known = asked.actions.flatMap((name) => {
-    const entry = entries.find(
-      (each) => each.name === name && each.protocol === target.protocol && each.enforcement === 'gateway',
-    )
+    const entry = entries.find((each) => each.name === name && each.protocol === target.protocol)
     return entry ? [{ name, floor: floorFrom(entry) }] : []
   })
   const unknown = asked.actions
