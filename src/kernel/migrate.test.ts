@@ -4,7 +4,7 @@ import pg from 'pg'
 import { freshDatabase } from '../../test/support/database.ts'
 import { eventually } from '../../test/support/eventually.ts'
 import { clientConfig } from './db.ts'
-import { migrate, refuseOwner, schemaState } from './migrate.ts'
+import { migrate, migrationNames, refuseOwner, schemaState } from './migrate.ts'
 
 test('migrating again changes nothing', async (t) => {
   const { owner, server } = await freshDatabase(t)
@@ -86,3 +86,11 @@ async function rowsOf(connection: Parameters<typeof clientConfig>[0], statement:
     await client.end()
   }
 }
+
+test('a file that is named like no migration is said, not left out', () => {
+  assert.deepEqual(migrationNames(['server-rights.sql', '0002_b.sql', '0001_a-b.sql', 'README.md']), [
+    '0001_a-b.sql',
+    '0002_b.sql',
+  ])
+  assert.throws(() => migrationNames(['0001_a_b.sql']), /0001_a_b\.sql: a migration is named like/)
+})

@@ -117,13 +117,21 @@ async function connect(connection: Connection): Promise<pg.Client> {
 }
 
 async function sqlFiles(): Promise<SqlFile[]> {
-  const names = (await readdir(FOLDER)).filter((name) => /^\d{4}_[a-z-]+\.sql$/.test(name)).sort()
+  const names = migrationNames(await readdir(FOLDER))
   return Promise.all(
     names.map(async (file) => {
       const text = await readFile(join(FOLDER, file), 'utf8')
       return { name: file.slice(0, -4), text, sha256: createHash('sha256').update(text).digest('hex') }
     }),
   )
+}
+
+/** Files of the folder that are migrations, in order. One that is left out by its spelling would be missed where it is needed. */
+export function migrationNames(files: readonly string[]): string[] {
+  const names = files.filter((name) => name.endsWith('.sql') && name !== RIGHTS).sort()
+  const misnamed = names.find((name) => !/^\d{4}_[a-z-]+\.sql$/.test(name))
+  if (misnamed !== undefined) throw new Error(`${misnamed}: a migration is named like 0001_what-changes.sql`)
+  return names
 }
 
 async function checksums(db: Kysely<Bookkeeping>): Promise<Map<string, string>> {
