@@ -164,6 +164,7 @@ export function identityNamed(name: string): Record<string, unknown> {
     businessService: null,
     environment: 'production',
     tier: 2,
+    traits: [],
     ownerTeam: null,
     ownerId: null,
     ownerState: 'none',

@@ -70,7 +70,7 @@ const request = (state: string, more: Record<string, unknown> = {}) => ({
   ...more,
 })
 
-const pending = (missing: string[]) => request('pending', { approvals: [], missing })
+const pending = (missing: string[]) => request('pending', { approvals: [], risk: null, missing })
 
 type World = { api: FakeApi; cli: Cli; calls: () => string[]; asked: (path: string) => Asked | undefined }
 
@@ -248,7 +248,7 @@ test('it waits for an approval and says for whose', async (t) => {
     () => ({ status: 201, body: request('pending') }),
     () => ({ status: 200, body: pending(['1 of team payments: bob or \u001b[2Jcarol']) }),
     () => ({ status: 200, body: pending(['1 of team payments: bob or \u001b[2Jcarol']) }),
-    () => ({ status: 200, body: request('granted', { approvals: [], missing: [] }) }),
+    () => ({ status: 200, body: request('granted', { approvals: [], risk: null, missing: [] }) }),
   ])
 
   const { code, stderr } = await cli.run(...RUN, '--', 'true')
