@@ -704,13 +704,21 @@ create table privileged_action (
   summary text not null,
   obligations jsonb not null,
   cause bigint not null,
+  enforcement text not null default 'gateway'::text,
+  tier_elsewhere smallint,
+  deciders jsonb not null default '{"owns": "pam", "holds": "iam", "credentials": "nhi"}'::jsonb,
   constraint privileged_action_pkey PRIMARY KEY (name),
   constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
   constraint class_is_known CHECK ((class = ANY (ARRAY['read'::text, 'change'::text, 'admin'::text]))),
+  constraint enforcement_is_known CHECK ((enforcement = ANY (ARRAY['gateway'::text, 'reeve'::text, 'none'::text]))),
+  constraint tier_elsewhere_is_known CHECK (((tier_elsewhere >= tier) AND (tier_elsewhere <= 3))),
   constraint tier_is_known CHECK (((tier >= 0) AND (tier <= 3)))
 );
 CREATE INDEX privileged_action_cause ON privileged_action USING btree (cause);
 comment on table privileged_action is 'A row is an entry of the catalog of privileged actions. Its obligations are a floor that no policy lowers.';
+comment on column privileged_action.enforcement is 'A gateway, Reeve itself (its own operations), or nobody yet: then it is listed and cannot be granted.';
+comment on column privileged_action.tier_elsewhere is 'Outside production, where it may be less sensitive and never more; null is the same.';
+comment on column privileged_action.deciders is 'Which function owns the action, says who may hold it, and answers for how its credentials live.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON privileged_action FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON privileged_action FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON privileged_action FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

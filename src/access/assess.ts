@@ -167,7 +167,9 @@ export async function decideActions(
   const { chain, target, account } = asked
   const entries = await loadActions(db, asked.actions)
   const known = asked.actions.flatMap((name) => {
-    const entry = entries.find((each) => each.name === name && each.protocol === target.protocol)
+    const entry = entries.find(
+      (each) => each.name === name && each.protocol === target.protocol && each.enforcement === 'gateway',
+    )
     return entry ? [{ name, floor: floorFrom(entry) }] : []
   })
   const unknown = asked.actions

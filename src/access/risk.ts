@@ -19,7 +19,10 @@ export async function riskOfAct(
   db: Db,
   needs: Pick<AccessNeeds, 'clock' | 'calendar' | 'decisions'>,
   { chain, target, account }: Risky,
-  act: { readonly entries: readonly Pick<ActionEntry, 'name' | 'tier'>[]; readonly address: string | undefined },
+  act: {
+    readonly entries: readonly Pick<ActionEntry, 'name' | 'tier' | 'tierElsewhere'>[]
+    readonly address: string | undefined
+  },
 ): Promise<Risk> {
   const now = needs.clock.now()
   const { subject, onBehalfOf, proof } = chain
@@ -29,7 +32,10 @@ export async function riskOfAct(
     now,
     target,
     tier: Math.min(target.sensitivity, account.tier),
-    actions: act.entries,
+    actions: act.entries.map(({ name, tier, tierElsewhere }) => ({
+      name,
+      tier: target.environment === 'production' ? tier : (tierElsewhere ?? tier),
+    })),
     subject,
     proof,
     credentialSince,

@@ -4,9 +4,19 @@ import type { Db, Tx } from '../kernel/db.ts'
 import { keyAfter, pageAfter, type Page } from '../kernel/page.ts'
 import { SYSTEM, type Ledger } from '../ledger/ledger.ts'
 import { actionsCatalogued } from './events.ts'
-import { ActionEntry } from './schemas.ts'
+import { ActionEntry, type OfferedAction } from './schemas.ts'
 
-const COLUMNS = ['name', 'protocol', 'class', 'tier', 'summary', 'obligations'] as const
+const COLUMNS = [
+  'name',
+  'protocol',
+  'class',
+  'tier',
+  'tierElsewhere',
+  'enforcement',
+  'deciders',
+  'summary',
+  'obligations',
+] as const
 
 /** Those of the names that the catalog has. */
 export async function loadActions(db: Db, names: readonly string[]): Promise<ActionEntry[]> {
@@ -34,7 +44,8 @@ export async function listActions(db: Db, query: { cursor?: string | undefined; 
  * Makes the catalog hold these actions, as the gateways name them at start. What did not change is not touched; nothing is taken out,
  * since grants and purposes of the past name it. Nodes that start together take turns. Returns the names that are new or changed.
  */
-export async function syncActions(tx: Tx, ledger: Ledger, actions: readonly ActionEntry[]): Promise<string[]> {
+export async function syncActions(tx: Tx, ledger: Ledger, offered: readonly OfferedAction[]): Promise<string[]> {
+  const actions = offered.map((action) => ActionEntry.parse(action))
   await sql`select pg_advisory_xact_lock(hashtext('catalog.actions'))`.execute(tx)
   const rows = await tx.selectFrom('privilegedAction').select(COLUMNS).execute()
   const known = new Map(rows.map((row) => ActionEntry.parse(row)).map((action) => [action.name, action]))
@@ -51,7 +62,12 @@ export async function syncActions(tx: Tx, ledger: Ledger, actions: readonly Acti
     facts: { names, sha256: sha256(catalog.join('\n')).toString('hex') },
   })
   for (const { name, ...entry } of changed) {
-    const values = { ...entry, obligations: JSON.stringify(entry.obligations), cause }
+    const values = {
+      ...entry,
+      obligations: JSON.stringify(entry.obligations),
+      deciders: JSON.stringify(entry.deciders),
+      cause,
+    }
     await tx
       .insertInto('privilegedAction')
       .values({ name, ...values })
@@ -65,5 +81,12 @@ export async function syncActions(tx: Tx, ledger: Ledger, actions: readonly Acti
 function canonical(action: ActionEntry | undefined): string {
   if (!action) return ''
   const obligations = Object.entries(action.obligations).sort(([a], [b]) => (a < b ? -1 : 1))
-  return JSON.stringify([action.name, action.protocol, action.class, action.tier, action.summary, obligations])
+  const { name, protocol, class: group, tier, tierElsewhere, enforcement, deciders, summary } = action
+  const { owns, holds, credentials } = deciders
+  return JSON.stringify([
+    [name, protocol, group, tier, tierElsewhere, enforcement],
+    [owns, holds, credentials],
+    summary,
+    obligations,
+  ])
 }

@@ -27,6 +27,7 @@ import {
 } from './catalog.ts'
 import { actionsCatalogued } from './events.ts'
 import {
+  ActionEntry,
   AccountQuery,
   continuesAtTier0,
   ownPurpose,
@@ -81,7 +82,7 @@ test('the catalog takes what gateways bring, once, and enters what changed', asy
   assert.deepEqual(await sync([stricter]), [first.name])
   assert.deepEqual(await sync([{ ...stricter, obligations: { ttl: '5m', record: 'full' } }]), [])
 
-  assert.deepEqual(await loadActions(w.db, [first.name, 'no.such-action']), [stricter])
+  assert.deepEqual(await loadActions(w.db, [first.name, 'no.such-action']), [ActionEntry.parse(stricter)])
   assert.equal((await w.kinds()).filter((kind) => kind === 'action.catalogued').length, 2)
 })
 

@@ -29,3 +29,4 @@ export {
 export { catalogRoutes } from './routes.ts'
 export { recordSeen, surveyTarget } from './survey.ts'
 export { registerTarget, retireTarget, updateTarget } from './targets.ts'
+export { readCatalog, withShipped } from './shipped.ts'

@@ -27,17 +27,32 @@ export const AccountName = shown(
     .regex(/^[^\u0000-\u001f\u007f]+$/, 'a name has no control characters'),
 )
 
+const FUNCTIONS = ['iam', 'pam', 'nhi', 'governance'] as const
+const DecidingFunction = z.enum(FUNCTIONS)
+const Deciders = z.object({
+  owns: DecidingFunction.default('pam').describe('what it takes to do it'),
+  holds: DecidingFunction.default('iam').describe('who may hold it'),
+  credentials: DecidingFunction.default('nhi').describe('how its credentials live'),
+})
+
 export const ActionEntry = z
   .object({
     name: ActionName,
     protocol: shown(z.string()),
     class: shown(z.enum(['read', 'change', 'admin'])),
-    tier: Tier,
+    tier: Tier.describe('in production'),
+    tierElsewhere: Tier.nullable().default(null).describe('outside production; null: the same'),
+    enforcement: shown(z.enum(['gateway', 'reeve', 'none']))
+      .default('gateway')
+      .describe('who enforces it; none: no gateway does yet, and it cannot be granted'),
+    deciders: shown(Deciders).prefault({}),
     summary: Text,
     obligations: shown(z.record(z.string(), z.string())).describe('a floor that no policy lowers'),
   })
   .meta({ id: 'ActionEntry' })
 export type ActionEntry = z.output<typeof ActionEntry>
+/** As a gateway or a file offers it. */
+export type OfferedAction = z.input<typeof ActionEntry>
 
 export const Target = z
   .object({

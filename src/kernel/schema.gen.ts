@@ -359,6 +359,9 @@ export type PrivilegedActionTable = {
   summary: string
   obligations: ColumnType<unknown, string, string>
   cause: number
+  enforcement: Generated<'gateway' | 'reeve' | 'none'>
+  tierElsewhere: number | null
+  deciders: ColumnType<unknown, string | null | undefined, string>
 }
 
 export type PurposeTable = {

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { syncActions } from '../catalog/catalog.ts'
+import { syncActions, withShipped } from '../catalog/catalog.ts'
+import type { ActionEntry } from '../catalog/contract.ts'
 import type { GatewayAction } from '../gateways/gateway.ts'
 import { recordStandard, type Standard } from '../governance/governance.ts'
 import { openTeams, recordTeams, type Teams } from '../identities/identities.ts'
@@ -8,7 +9,7 @@ import { transact, type Db } from '../kernel/db.ts'
 import type { Metrics } from '../kernel/metrics.ts'
 import { SYSTEM, type Ledger } from '../ledger/ledger.ts'
 import { policiesLoaded } from '../policy/events.ts'
-import { loadStandard } from './standard.ts'
+import { loadCatalog, loadStandard } from './standard.ts'
 import {
   liveEngine,
   loadPolicySet,
@@ -29,6 +30,7 @@ export type Rules = {
   readonly vocabulary: Vocabulary
   readonly engine: LiveEngine
   readonly standard: Standard
+  readonly catalog: readonly ActionEntry[]
 }
 
 /** What decides: files read at start (core 7), and the actions that the gateways offer. */
@@ -48,14 +50,15 @@ export async function loadRules(config: Config, actions: readonly OfferedAction[
     'Questions to the policies that the reference engine answered, since the compiled one does not know some part of them.',
   )
   const engine = liveEngine(await openCompiledEngine(set, () => fallbacks.inc()))
-  return { teams, set, vocabulary, engine, standard: await loadStandard(config.policies) }
+  const [standard, catalog] = await Promise.all([loadStandard(config.policies), loadCatalog(config.policies)])
+  return { teams, set, vocabulary, engine, standard, catalog }
 }
 
 /** Enters what changed since the last start: the teams, the policies, the catalog of actions. */
 export async function recordRules(
   db: Db,
   ledger: Ledger,
-  rules: Pick<Rules, 'teams' | 'set' | 'vocabulary' | 'standard'> & { actions: readonly OfferedAction[] },
+  rules: Pick<Rules, 'teams' | 'set' | 'vocabulary' | 'standard' | 'catalog'> & { actions: readonly OfferedAction[] },
 ): Promise<void> {
   await transact(db, (tx) => recordTeams(tx, { ledger }, rules.teams))
   await transact(db, (tx) => recordStandard(tx, { ledger }, rules.standard))
@@ -63,14 +66,17 @@ export async function recordRules(
     syncActions(
       tx,
       ledger,
-      rules.actions.map(({ name, protocol, class: group, tier, summary, obligations }) => ({
-        name,
-        protocol,
-        class: group,
-        tier,
-        summary,
-        obligations: { ...obligations },
-      })),
+      withShipped(
+        rules.actions.map(({ name, protocol, class: group, tier, summary, obligations }) => ({
+          name,
+          protocol,
+          class: group,
+          tier,
+          summary,
+          obligations: { ...obligations },
+        })),
+        rules.catalog,
+      ),
     ),
   )
   await transact(db, async (tx) => {

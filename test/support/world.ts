@@ -15,7 +15,7 @@ import {
   RegisterAccount,
   RegisterTarget,
   type AccountDetail,
-  type ActionEntry,
+  type OfferedAction,
   type Purpose,
   type Target,
 } from '../../src/catalog/contract.ts'
@@ -50,14 +50,14 @@ export const TEAMS: TeamsMap = {
 }
 
 /** The actions a PostgreSQL gateway brings, as far as tests need them. */
-export const ACTIONS: readonly ActionEntry[] = [
+export const ACTIONS: readonly OfferedAction[] = [
   action('postgres.read', 'read', 2),
   action('postgres.write', 'change', 2),
   action('postgres.schema', 'change', 1),
   action('postgres.privilege', 'admin', 1),
 ]
 
-function action(name: string, kind: ActionEntry['class'], tier: number): ActionEntry {
+function action(name: string, kind: OfferedAction['class'], tier: number): OfferedAction {
   return { name, protocol: 'postgres', class: kind, tier, summary: `what ${name} covers`, obligations: {} }
 }
 
