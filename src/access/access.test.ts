@@ -5,6 +5,7 @@ import { transact } from '../kernel/db.ts'
 import { denyRequest, endGrantsOf, loadRequest, previewAccess, revokeGrant, withdrawRequest } from './access.ts'
 import { accessWithdrawn, RequestAccess } from './contract.ts'
 import { parseCalendar } from './calendar.ts'
+import { loadRequestDetail } from './read.ts'
 
 const OPEN_ALWAYS = parseCalendar('windows: {always: {environments: [production]}}')
 
@@ -59,6 +60,15 @@ test('a preview says what would be decided and binds what the request then binds
   assert.deepEqual(preview.missing, ['1 more of owner(target), the team payments'])
   assert.deepEqual(preview.parserEnforced, [])
   assert.equal(preview.boundSha256, request.boundSha256)
+})
+
+test('a request shows the path it is decided on: who owns the control, who approves, who acts', async (t) => {
+  const { dave, ask, db, access } = await accessWorld(t)
+  const request = await ask(dave)
+
+  const detail = await loadRequestDetail(db, access.teams, request.id)
+
+  assert.deepEqual(detail?.decisionPath, { controlOwner: 'payments', approverTeams: ['payments'], operator: 'dave' })
 })
 
 test('nobody approves what they asked for, though they are of the owner team', async (t) => {

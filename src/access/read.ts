@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { Db } from '../kernel/db.ts'
 import { beyond, decodeCursor, page } from '../kernel/http/cursor.ts'
-import { parseApproval, missingApprovals, type ApprovalFacts } from '../policy/policy.ts'
+import { parseApproval, missingApprovals } from '../policy/policy.ts'
 import type { Teams } from '../identities/identities.ts'
 import { tiedPeople } from '../identities/identities.ts'
 import { approvalsOf } from './approvers.ts'
@@ -95,20 +95,26 @@ export async function loadRequestDetail(
     .orderBy('a.approverId')
     .execute()
   const approvals: Approval[] = spoken.map((row) => ({ ...row, boundSha256: row.boundSha256.toString('hex') }))
+  const facts = await approvalFactsOf(db, request)
   const missing = missingApprovals(
     request.obligations.approval.map(parseApproval),
     await approvalsOf(db, teams, id),
-    await approvalFactsOf(db, request),
+    facts,
   )
-  return { ...request, approvals, missing: request.state === 'pending' ? missing : [] }
+  const decisionPath = {
+    controlOwner: facts.ownerOfTarget,
+    approverTeams: facts.approverTeams,
+    operator: request.subject,
+  }
+  return { ...request, approvals, decisionPath, missing: request.state === 'pending' ? missing : [] }
 }
 
-async function approvalFactsOf(db: Db, request: AccessRequest): Promise<ApprovalFacts> {
+async function approvalFactsOf(db: Db, request: AccessRequest) {
   const row = await db
     .selectFrom('accessRequest as r')
     .innerJoin('identity as subject', 'subject.id', 'r.subjectId')
     .innerJoin('target', 'target.id', 'r.targetId')
-    .select(['target.ownerTeam as ownerOfTarget', 'subject.ownerTeam as ownerOfSubject'])
+    .select(['target.ownerTeam as ownerOfTarget', 'subject.ownerTeam as ownerOfSubject', 'r.approverTeams'])
     .where('r.id', '=', request.id)
     .executeTakeFirstOrThrow()
   return { ...row, excluded: await tiedToRequest(db, request) }

@@ -174,6 +174,13 @@ export type AccessRequest = z.output<typeof AccessRequest>
 export const AccessRequestDetail = AccessRequest.extend({
   approvals: z.array(Approval),
   risk: RiskShown.nullable().describe('of acting now; null when the request is decided'),
+  decisionPath: z
+    .object({
+      controlOwner: Slug.describe('team that owns the target'),
+      approverTeams: shown(z.array(Slug)).describe('teams the request was routed to when it was made'),
+      operator: Slug.describe('who acts'),
+    })
+    .meta({ classification: 'public' }),
   missing: shown(z.array(Sentence)).describe('ways to open the gate, shortest first; empty when it is open'),
 }).meta({ id: 'AccessRequestDetail' })
 export type AccessRequestDetail = z.output<typeof AccessRequestDetail>
