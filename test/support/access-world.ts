@@ -30,7 +30,14 @@ import {
 import type { Caller } from '../../src/kernel/http/route.ts'
 import { Problem } from '../../src/kernel/problem.ts'
 import type { Secret } from '../../src/kernel/secret.ts'
-import { buildPolicySet, buildSchema, liveEngine, openCedarEngine, openDecisionPoint, type LiveEngine } from '../../src/policy/policy.ts'
+import {
+  buildPolicySet,
+  buildSchema,
+  liveEngine,
+  openCedarEngine,
+  openDecisionPoint,
+  type LiveEngine,
+} from '../../src/policy/policy.ts'
 import { readActions } from '../../src/policy/policy-set.ts'
 import { ACTIONS, TEAMS, world, type World } from './world.ts'
 
