@@ -42,4 +42,10 @@ export const policiesSimulated = event('policies.simulated', 'Other policies wer
   changed: shown(z.int()),
 })
 
-export const policyEvents: readonly EventKind[] = [policiesLoaded, decisionMade, decisionsSearched, policiesSimulated, ...policyVersionEvents]
+export const policyEvents: readonly EventKind[] = [
+  policiesLoaded,
+  decisionMade,
+  decisionsSearched,
+  policiesSimulated,
+  ...policyVersionEvents,
+]

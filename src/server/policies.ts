@@ -15,6 +15,7 @@ import {
   loadPolicySet,
   loadVocabulary,
   openCompiledEngine,
+  type Engine,
   type LiveEngine,
   type PolicySet,
   type Vocabulary,
@@ -29,6 +30,8 @@ export type Rules = {
   readonly set: PolicySet
   readonly vocabulary: Vocabulary
   readonly engine: LiveEngine
+  /** Makes an engine for a version; what it leaves to the reference engine is counted. */
+  readonly openEngine: (set: PolicySet) => Promise<Engine>
   readonly standard: Standard
   readonly catalog: readonly ActionEntry[]
 }
@@ -49,9 +52,10 @@ export async function loadRules(config: Config, actions: readonly OfferedAction[
     'reeve_policy_fallbacks_total',
     'Questions to the policies that the reference engine answered, since the compiled one does not know some part of them.',
   )
-  const engine = liveEngine(await openCompiledEngine(set, () => fallbacks.inc()))
+  const openEngine = (version: PolicySet) => openCompiledEngine(version, () => fallbacks.inc())
+  const engine = liveEngine(await openEngine(set))
   const [standard, catalog] = await Promise.all([loadStandard(config.policies), loadCatalog(config.policies)])
-  return { teams, set, vocabulary, engine, standard, catalog }
+  return { teams, set, vocabulary, engine, openEngine, standard, catalog }
 }
 
 /** Enters what changed since the last start: the teams, the policies, the catalog of actions. */

@@ -7,7 +7,6 @@ import { systemRandom } from '../kernel/random.ts'
 import type { Stop } from '../kernel/stop.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import {
-  openCompiledEngine,
   openLivePolicies,
   policyVersionRoutes,
   readPolicyFiles,
@@ -32,7 +31,10 @@ export type FollowParts = {
 }
 
 /** From here on the version of the policies that the database says decides does so, unless a folder was named. */
-export async function followPolicies(parts: FollowParts, { engine, set, teams }: Rules): Promise<FollowedPolicies> {
+export async function followPolicies(
+  parts: FollowParts,
+  { engine, openEngine, set, teams }: Rules,
+): Promise<FollowedPolicies> {
   const { config, ground, ledger, log, stop } = parts
   const { db, clock } = ground
   const needs: PolicyVersionNeeds = {
@@ -44,7 +46,7 @@ export async function followPolicies(parts: FollowParts, { engine, set, teams }:
     log,
     engine,
     schema: set.schema,
-    open: openCompiledEngine,
+    open: openEngine,
     announce: async (tx, hint) => {
       await sql`select pg_notify(${END_CHANNEL}, ${hint})`.execute(tx)
     },

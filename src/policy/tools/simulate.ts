@@ -6,12 +6,12 @@ import { nextTurn } from '../../kernel/timer.ts'
 import { observationsOf, type Actor } from '../../ledger/ledger.ts'
 import type { EvaluateNeeds } from '../authzen/evaluate.ts'
 import { openFacts } from '../authzen/facts.ts'
+import { buildPolicySetAside } from '../aside/build.ts'
 import { openCompiledEngine } from '../compiled/engine.ts'
 import type { CandidatePolicies, Simulation } from '../contract.ts'
 import { decide, type Decision } from '../decide.ts'
 import type { Engine } from '../evaluate.ts'
 import { decisionMade, policiesSimulated } from '../events.ts'
-import { buildPolicySet } from '../policy-set.ts'
 import { NOT_ASKED, recall, recordedIn, type Recalled, type Recorded, type WhyNot } from './recall.ts'
 import { obligationText } from './run-cases.ts'
 
@@ -35,7 +35,7 @@ export async function simulate(
 ): Promise<Simulation> {
   const { set: current } = needs.engine.current()
   const { schema, risk } = current
-  const candidate = buildPolicySet(files, schema, risk)
+  const candidate = await buildPolicySetAside(files, schema, risk)
   using engine = await openCompiledEngine(candidate)
   using now = await openCompiledEngine(current)
   const sinceAt = secondsAfter(needs.clock.now(), -days * 86_400)

@@ -70,8 +70,11 @@ class Following implements LivePolicies {
     if (!active) throw new Error('no version of the policies is active')
     await reachPolicy('policy.swapping')
     try {
-      const set = setOf(active.files, schema)
-      if (engine.current().set.sha256 !== set.sha256) engine.swap(await open(set))
+      // The hash covers the schema too: a version that another release stored is built anew.
+      if (engine.current().set.sha256 !== active.sha256) {
+        const set = await setOf(active.files, schema)
+        if (engine.current().set.sha256 !== set.sha256) engine.swap(await open(set))
+      }
       this.#isLoaded = true
     } catch (error) {
       if (this.#isLoaded || this.#seq !== active.seq) {

@@ -25,7 +25,7 @@ export function policyVersionRoutes(needs: PolicyVersionRouteNeeds): Route[] {
       resource: async () => installation(),
       run: async ({ input }, permit) => {
         mustFollow(needs)
-        const set = setOf(input.files, needs.schema)
+        const set = await setOf(input.files, needs.schema)
         return transact(db, (tx) => storeVersion(tx, needs, permit, { ...input, set }))
       },
     }),
@@ -81,7 +81,7 @@ async function stepOf(needs: PolicyVersionRouteNeeds, id: string): Promise<Step>
   if (active.versionId === id) {
     throw conflict('This version decides already.', { type: 'PolicySet', id, state: 'active' })
   }
-  return stepTo(active, { id, set: setOf(await loadFiles(needs.db, id), needs.schema) })
+  return stepTo(active, { id, set: await setOf(await loadFiles(needs.db, id), needs.schema) })
 }
 
 async function stepBackOf(needs: PolicyVersionRouteNeeds): Promise<Step> {
@@ -108,12 +108,16 @@ async function take(
 
 async function readVersion(needs: PolicyVersionRouteNeeds, id: string) {
   const files = await loadFiles(needs.db, id)
-  return { ...(await findVersion(needs.db, id)), files, difference: differenceNow(needs, files) }
+  return { ...(await findVersion(needs.db, id)), files, difference: await differenceNow(needs, files) }
 }
 
-function differenceNow({ engine, schema }: PolicyVersionRouteNeeds, files: contract.PolicyFiles): string[] {
+async function differenceNow(
+  { engine, schema }: PolicyVersionRouteNeeds,
+  files: contract.PolicyFiles,
+): Promise<string[]> {
   try {
-    return differenceOf(engine.current().set, setOf(files, schema))
+    const set = await setOf(files, schema)
+    return differenceOf(engine.current().set, set)
   } catch (error) {
     if (!(error instanceof Problem)) throw error
     return [`This release cannot load it: ${error.message}`]

@@ -8,7 +8,7 @@ import { newId } from '../../kernel/random.ts'
 import { actOf } from '../../identities/identities.ts'
 import { SYSTEM } from '../../ledger/ledger.ts'
 import type { PolicySet } from '../policy-set.ts'
-import { setOf } from './build.ts'
+import { setOf, setOfHere } from './build.ts'
 import { nothingBefore, type PolicyFiles, type PolicyVersion, type ProposePolicies } from './contract.ts'
 import { policiesActivated, policiesProposed } from './events.ts'
 import { reachPolicy } from './fault-points.ts'
@@ -75,7 +75,7 @@ export function stepTo(from: Active, version: { readonly id: string; readonly se
 export async function stepBack(needs: PolicyVersionNeeds, from: Active): Promise<Step> {
   const before = from.backTo === null ? undefined : await loadActivation(needs.db, from.backTo)
   if (!before) throw nothingBefore('No other version of the policies decided before this one.', {})
-  const set = setOf(before.files, needs.schema)
+  const set = await setOf(before.files, needs.schema)
   return { from, versionId: before.versionId, set, backTo: before.backTo, isRevert: true }
 }
 
@@ -140,7 +140,7 @@ export async function ensureShipped(tx: Tx, needs: PolicyVersionNeeds, files: Po
   await sql`select pg_advisory_xact_lock(hashtext('reeve shipped policies'))`.execute(tx)
   const known = await tx.selectFrom('policyVersion').select('files').where('origin', '=', 'shipped').execute()
   if (known.some((row) => isDeepStrictEqual(row.files, files))) return
-  const set = setOf(files, needs.schema)
+  const set = setOfHere(files, needs.schema)
   const { id } = await storeVersion(tx, needs, undefined, { files, set })
   const from = await loadActive(tx)
   if (from && from.origin !== 'shipped') return

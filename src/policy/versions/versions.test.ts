@@ -14,7 +14,7 @@ import { silentLog } from '../../kernel/log.ts'
 import { Problem } from '../../kernel/problem.ts'
 import { liveEngine, openCedarEngine } from '../policy.ts'
 import { buildSchema } from '../schema.ts'
-import { setOf } from './build.ts'
+import { setOfHere } from './build.ts'
 import { PolicyVersionDetail, type PolicyVersion } from './contract.ts'
 import { openLivePolicies } from './live.ts'
 import type { LivePolicies, PolicyVersionNeeds } from './needs.ts'
@@ -271,7 +271,7 @@ test('every node follows: by the hint, and by looking when no hint came', async 
 })
 
 async function secondNode(t: Pick<TestContext, 'after'>, w: VersionWorld, schema = w.versions.schema) {
-  const engine = liveEngine(openCedarEngine(setOf(SHIPPED_FILES, w.versions.schema)))
+  const engine = liveEngine(openCedarEngine(setOfHere(SHIPPED_FILES, w.versions.schema)))
   t.after(() => engine[Symbol.dispose]())
   const needs = { ...w.versions, engine, schema }
   const other = await openLivePolicies(needs, SHIPPED_FILES)
