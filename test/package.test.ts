@@ -55,10 +55,13 @@ test('the package holds what runs, what it reads, and nothing else', () => {
     assert.ok(files.includes(path), path)
   }
   assert.ok(files.includes('dist/policies/default.cedar') && files.includes('dist/package.json'))
+  // The questions that go with the policies: who copies the folder has them too.
+  const asked = ['dist/policies/default.test.yaml']
+  assert.ok(asked.every((path) => files.includes(path)))
   assert.ok(files.some((path) => /^dist\/migrations\/0001_.*\.sql$/.test(path)))
   assert.deepEqual(
     files.filter((path) => /\.ts$|\.test\.|\.fixture\.|^(?:src|test|scripts|node_modules)\//.test(path)),
-    [],
+    asked,
   )
 })
 

@@ -66,7 +66,9 @@ function adviceFor(slug: string, status: number, facts: Record<string, unknown>,
     case 'no-such-route':
       return [`See what there is: reeve ${listOf(facts['type']) ?? `${command.split(' ')[0] ?? ''} list`}`]
     case 'approval-owed':
-      return ['Put it before them: the same command with --request-approval "<why>", and --wait to stay until they answer.']
+      return [
+        'Put it before them: the same command with --request-approval "<why>", and --wait to stay until they answer.',
+      ]
     case 'unknown-host':
       return ['Use a name or address that the server’s tls.names has.']
     default:

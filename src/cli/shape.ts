@@ -45,7 +45,16 @@ export type CommandShape = {
 }
 
 /** Options that every command has; a field of that name gets the prefix `input-`. */
-export const COMMON_OPTIONS = ['output', 'context', 'all', 'from', 'idempotency-key', 'request-approval', 'wait', 'help']
+export const COMMON_OPTIONS = [
+  'output',
+  'context',
+  'all',
+  'from',
+  'idempotency-key',
+  'request-approval',
+  'wait',
+  'help',
+]
 
 export function shapeOf(operation: Operation): CommandShape {
   const [noun = '', verb = ''] = operation.id.split('.')

@@ -23,7 +23,6 @@ export { buildSchema } from './schema.ts'
 export {
   joinObligations,
   noEvidence,
-  noObligations,
   outstanding,
   withinLimits,
   type Evidence,

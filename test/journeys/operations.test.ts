@@ -35,7 +35,13 @@ type Document = z.output<typeof Document>
 before(async () => {
   const [found, young] = await Promise.all([installation(cleaning), founded(cleaning)])
   stage = await stageOn(found, young)
-  rows = { ...identityRows(stage), ...catalogRows(stage), ...accessRows(stage), ...evidenceRows(stage), ...decisionRows(stage) }
+  rows = {
+    ...identityRows(stage),
+    ...catalogRows(stage),
+    ...accessRows(stage),
+    ...evidenceRows(stage),
+    ...decisionRows(stage),
+  }
   document = Document.parse(await stage.nobody.document('/v1/openapi.json'))
 })
 

@@ -200,7 +200,7 @@ export async function listChanges(
   const { db, teams } = needs
   let rows = changes(db)
   if (query.cursor !== undefined) {
-    rows = rows.where(beyond(['c.created_at', 'c.id'], decodeCursor(query.cursor, ['instant', 'text']), '<'))
+    rows = rows.where(beyond(['c.created_at', 'c.id'], decodeCursor(query.cursor, ['instant', 'id']), '<'))
   }
   if (query.state) rows = rows.where('c.state', '=', query.state)
   if (query.view === 'mine') rows = rows.where('c.requesterId', '=', caller.id)

@@ -21,7 +21,14 @@ import { shapeOf, type CommandShape } from '../shape.ts'
 import { tellShortened } from '../shortened.ts'
 
 /** What has a command by hand that does more. */
-const BY_HAND = new Set<string>([redeemEnrolment.id, 'ledger.export', 'ledger.prove', explainPolicy.id, simulatePolicy.id, proposePolicies.id])
+const BY_HAND = new Set<string>([
+  redeemEnrolment.id,
+  'ledger.export',
+  'ledger.prove',
+  explainPolicy.id,
+  simulatePolicy.id,
+  proposePolicies.id,
+])
 
 /** A command for each operation, `reeve <noun> <verb>`. */
 export function addOperationCommands(program: Command, io: Io, operations: readonly Operation[]): void {

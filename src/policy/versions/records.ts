@@ -107,7 +107,7 @@ export async function listVersions(
 ): Promise<{ items: PolicyVersion[]; nextCursor: string | null }> {
   let rows = versions(db)
   if (query.cursor !== undefined) {
-    rows = rows.where(beyond(['v.created_at', 'v.id'], decodeCursor(query.cursor, ['instant', 'text']), '<'))
+    rows = rows.where(beyond(['v.created_at', 'v.id'], decodeCursor(query.cursor, ['instant', 'id']), '<'))
   }
   const found = await rows
     .orderBy('v.createdAt', 'desc')
