@@ -1,0 +1,79 @@
+import { fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import type { Ask, Drive, Driven, SiteReady, Statement, Told } from './messages.ts'
+
+/** A server in a process of its own. */
+export type Measured = AsyncDisposable & {
+  /** What its process has used of the processor, in microseconds. */
+  cpuUs(): Promise<number>
+}
+export type MeasuredSite = Measured &
+  SiteReady & {
+    /** Observations that are durable in the ledger. */
+    entries(): Promise<number>
+    /** Statements its process sends to the database while `work` runs. For after the measurement: counting stays. */
+    statementsOf(work: () => Promise<unknown>): Promise<readonly Statement[]>
+  }
+
+/** A whole node. `profile` is a folder for what its process spends its time on. */
+export async function startSite(folder: string, profile: string | undefined): Promise<MeasuredSite> {
+  const execArgv = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`]
+  const child = fork(join(import.meta.dirname, 'site-process.ts'), { execArgv })
+  const { ready } = await asked<SiteReady>(child, { folder })
+  const ask = async (what: Ask) => (await asked<Told>(child, what)).told
+  return {
+    ready,
+    cpuUs: async () => Number(await ask('cpu')),
+    entries: async () => Number(await ask('entries')),
+    async statementsOf(work) {
+      await ask('count')
+      await work()
+      const told = await ask('counted')
+      return typeof told === 'number' ? [] : told
+    },
+    [Symbol.asyncDispose]: () => ended(child),
+  }
+}
+
+/** A bare Fastify. */
+export async function startEcho(tls: { key: string; cert: string }): Promise<Measured & { readonly port: number }> {
+  const child = fork(join(import.meta.dirname, 'echo-process.ts'))
+  const { port } = await asked<{ port: number }>(child, tls)
+  return {
+    port,
+    cpuUs: async () => Number((await asked<Told>(child, 'cpu')).told),
+    [Symbol.asyncDispose]: () => ended(child),
+  }
+}
+
+export type Load = AsyncDisposable & { drive(asked: Drive): Promise<Driven> }
+
+/** Where the load comes from. */
+export function startLoad(): Load {
+  const child = fork(join(import.meta.dirname, 'load-process.ts'))
+  return { drive: (drive) => asked(child, drive), [Symbol.asyncDispose]: () => ended(child) }
+}
+
+/** One message for one; a process that ends instead of answering is an error. */
+async function asked<T>(child: ChildProcess, message: object | string): Promise<T> {
+  const done = new AbortController()
+  const failed = once(child, 'exit', { signal: done.signal }).then(() => {
+    throw new Error('a process of the measurement ended before it answered')
+  })
+  failed.catch(() => undefined)
+  child.send(message)
+  try {
+    const [answer]: unknown[] = await Promise.race([once(child, 'message', { signal: done.signal }), failed])
+    return answer as T
+  } finally {
+    done.abort()
+  }
+}
+
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const exited = once(child, 'exit')
+  child.disconnect()
+  await exited
+}
