@@ -70,7 +70,14 @@ const request = (state: string, more: Record<string, unknown> = {}) => ({
   ...more,
 })
 
-const pending = (missing: string[]) => request('pending', { approvals: [], risk: null, missing })
+/** What else somebody sees who looks at one request. */
+const DETAIL = {
+  approvals: [],
+  risk: null,
+  decisionPath: { controlOwner: 'payments', approverTeams: ['payments'], operator: 'dave' },
+}
+
+const pending = (missing: string[]) => request('pending', { ...DETAIL, missing })
 
 type World = { api: FakeApi; cli: Cli; calls: () => string[]; asked: (path: string) => Asked | undefined }
 
@@ -248,7 +255,7 @@ test('it waits for an approval and says for whose', async (t) => {
     () => ({ status: 201, body: request('pending') }),
     () => ({ status: 200, body: pending(['1 of team payments: bob or \u001b[2Jcarol']) }),
     () => ({ status: 200, body: pending(['1 of team payments: bob or \u001b[2Jcarol']) }),
-    () => ({ status: 200, body: request('granted', { approvals: [], risk: null, missing: [] }) }),
+    () => ({ status: 200, body: request('granted', { ...DETAIL, missing: [] }) }),
   ])
 
   const { code, stderr } = await cli.run(...RUN, '--', 'true')
