@@ -67,8 +67,9 @@ function openLoop({ seconds, rate = 0 }: Drive, lines: readonly Line[], requests
   let onIdle: (() => void) | undefined
   return new Promise((resolve) => {
     const send = (): void => {
+      if (onIdle) return
       const now = performance.now()
-      for (; !onIdle && sent < total && dueAt(sent) <= now; sent += 1) {
+      for (; sent < total && dueAt(sent) <= now; sent += 1) {
         const line = free.pop()
         if (!line) return
         const of = sent
