@@ -12,11 +12,15 @@ export type Proof = 'token' | 'bound-token' | 'mtls' | 'spiffe' | 'kubernetes' |
 /** What policies know of who acts: the identity and, of a person, the teams it is in. Empty for an unknown id. */
 export async function principalEntities(db: Db, teams: Teams, id: string, proof: Proof = 'token'): Promise<Entity[]> {
   const identity = await loadIdentity(db, id)
-  if (!identity) return []
+  return identity ? entitiesOfIdentity(teams, identity, proof) : []
+}
+
+/** As `principalEntities`, of a record that was loaded for this question already. */
+export function entitiesOfIdentity(teams: Teams, identity: Identity, proof: Proof): Entity[] {
   // Teams are groups of people: a workload that got a name from the file is in no team.
   const parents =
     identity.kind === 'human' ? teams.teamsOf(identity.name).map((team) => ({ type: 'Team', id: team })) : []
-  const { name, profile, tier, state, environment, ownerState } = identity
+  const { id, name, profile, tier, state, environment, ownerState } = identity
   const attributes = { id, name, profile, tier, state, environment, ownerState, proof }
   return [
     {

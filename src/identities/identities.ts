@@ -9,7 +9,7 @@
 export { actOf, actorOf, ENTITY_TYPES, subjectRef } from './act.ts'
 export { authenticate } from './bearer.ts'
 export { ensureFounderEnrolment, enrolIdentity, redeemEnrolment } from './enrolment.ts'
-export { identityResource, principalEntities, type Proof } from './entities.ts'
+export { entitiesOfIdentity, identityResource, principalEntities, type Proof } from './entities.ts'
 export { identityEvents } from './events.ts'
 export { eraseIdentity } from './erase.ts'
 export {

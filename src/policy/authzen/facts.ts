@@ -10,13 +10,13 @@ import {
   targetResource,
 } from '../../catalog/catalog.ts'
 import {
+  entitiesOfIdentity,
   ENTITY_TYPES,
   findIdentity,
   identityResource,
   isBootstrap,
   loadIdentity,
   loadIdentityByName,
-  principalEntities,
   type Proof,
   type Teams,
 } from '../../identities/identities.ts'
@@ -132,7 +132,7 @@ async function identityAs(
   const identity = (isUuid(id) ? await loadIdentity(db, id) : undefined) ?? (await loadIdentityByName(db, id))
   if (!identity || (type !== undefined && ENTITY_TYPES[identity.kind] !== type)) return undefined
   const proof = PROOFS.find((word) => word === properties?.['proof']) ?? 'token'
-  const entities = await principalEntities(db, teams, identity.id, proof)
+  const entities = entitiesOfIdentity(teams, identity, proof)
   return { ref: { type: ENTITY_TYPES[identity.kind], id: identity.id }, entities, isRecord: true, proof }
 }
 
