@@ -1,4 +1,5 @@
 import type { Db } from '../kernel/db.ts'
+import type { Identity } from '../identities/contract.ts'
 import type { Teams } from '../identities/identities.ts'
 import { groupsOf, type Approval, type ApprovalExpression, type ApprovalFacts } from '../policy/policy.ts'
 
@@ -41,22 +42,42 @@ export function groupsAt(
   return { teams: of, onCall: of.filter((team) => teams.onCall(team, at).includes(name)) }
 }
 
-/**
- * Those who approved a request and still could: active people with the teams they are in now. On call is who was when they spoke: a
- * shift that ends takes nothing back.
- */
-export async function approvalsOf(db: Db, teams: Teams, requestId: string): Promise<(Approval & { id: string })[]> {
-  const people = await db
-    .selectFrom('requestApproval')
-    .innerJoin('identity', 'identity.id', 'requestApproval.approverId')
-    .select(['identity.id', 'identity.name', 'identity.ownerId', 'requestApproval.at'])
-    .where('requestApproval.requestId', '=', requestId)
-    .where('requestApproval.verdict', '=', 'approve')
-    .where('identity.kind', '=', 'human')
-    .where('identity.state', '=', 'active')
+/** Those who approved a request and still could. */
+export async function approvalsOf(db: Db, teams: Teams, requestId: string): Promise<Counted[]> {
+  const spoken = await db
+    .selectFrom('requestApproval as a')
+    .innerJoin('identity', 'identity.id', 'a.approverId')
+    .select(SPOKE)
+    .where('a.requestId', '=', requestId)
+    .where('a.verdict', '=', 'approve')
     .orderBy('identity.id')
     .execute()
-  return people.map((each) => ({ id: each.id, approver: personOf(each), ...groupsAt(teams, each.name, each.at) }))
+  return countedOf(teams, spoken)
+}
+
+/** What there is to know of an identity that approved something, of the row `a` that says so. */
+export const SPOKE = [
+  'identity.id',
+  'identity.name',
+  'identity.kind',
+  'identity.state',
+  'identity.ownerId',
+  'a.at',
+] as const
+
+type Spoke = Pick<Identity, 'id' | 'name' | 'kind' | 'state' | 'ownerId'> & { readonly at: Date }
+
+/** An approval that counts, and whose row it is. */
+export type Counted = Approval & { readonly id: string }
+
+/**
+ * Whose approvals count, of a request or of anything else: active people with the teams they are in now. On call is who was when they
+ * spoke: a shift that ends takes nothing back.
+ */
+export function countedOf(teams: Teams, spoken: readonly Spoke[]): Counted[] {
+  return spoken
+    .filter(({ kind, state }) => kind === 'human' && state === 'active')
+    .map((each) => ({ id: each.id, approver: personOf(each), ...groupsAt(teams, each.name, each.at) }))
 }
 
 /** A human identity that has an owner is that person's further identity: both are one approver. */

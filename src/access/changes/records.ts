@@ -8,8 +8,8 @@ import type { Caller, Resource } from '../../kernel/http/route.ts'
 import { notFound } from '../../kernel/problem.ts'
 import type { Seal } from '../../kernel/seal.ts'
 import type { Teams } from '../../identities/identities.ts'
-import { missingApprovals, parseApproval, type Approval, type ApprovalFacts } from '../../policy/policy.ts'
-import { groupsAt, personOf } from '../approvers.ts'
+import { missingApprovals, parseApproval, type ApprovalFacts } from '../../policy/policy.ts'
+import { countedOf, SPOKE, type Counted } from '../approvers.ts'
 import { DeterminingPolicy, Owed, type Approval as Said } from '../schemas.ts'
 import { tiedToAny } from './consider.ts'
 import { changeOver, type Change, type ChangeDetail, type ChangeQuery, type ChangeState } from './contract.ts'
@@ -106,19 +106,17 @@ function unknownChange(id: string) {
   return notFound('There is no such change.', { type: 'Change', id })
 }
 
-/** Those who approved a change and still could: active people with the teams they are in now, on call as they were when they spoke. */
-export async function approvalsOf(db: Db, teams: Teams, id: string): Promise<(Approval & { id: string })[]> {
-  const people = await db
-    .selectFrom('changeApproval')
-    .innerJoin('identity', 'identity.id', 'changeApproval.approverId')
-    .select(['identity.id', 'identity.name', 'identity.ownerId', 'changeApproval.at'])
-    .where('changeApproval.changeId', '=', id)
-    .where('changeApproval.verdict', '=', 'approve')
-    .where('identity.kind', '=', 'human')
-    .where('identity.state', '=', 'active')
+/** Those who approved a change and still could. */
+export async function approvalsOf(db: Db, teams: Teams, id: string): Promise<Counted[]> {
+  const spoken = await db
+    .selectFrom('changeApproval as a')
+    .innerJoin('identity', 'identity.id', 'a.approverId')
+    .select(SPOKE)
+    .where('a.changeId', '=', id)
+    .where('a.verdict', '=', 'approve')
     .orderBy('identity.id')
     .execute()
-  return people.map((each) => ({ id: each.id, approver: personOf(each), ...groupsAt(teams, each.name, each.at) }))
+  return countedOf(teams, spoken)
 }
 
 /** Whose approval counts for a change, and what it asks for. */
