@@ -49,3 +49,14 @@ export function linkTo(type: string, id: string): EntityLink {
 export function linked(value: object): EntityRef | undefined {
   return Link.target(value)
 }
+
+/** An entity may be met twice (a team of two links); the first with facts stands. */
+export function distinctEntities(entities: readonly Entity[]): Entity[] {
+  const found = new Map<string, Entity>()
+  for (const entity of entities) {
+    const key = `${entity.type}\n${entity.id}`
+    const known = found.get(key)
+    if (!known || Object.keys(known.attributes).length < Object.keys(entity.attributes).length) found.set(key, entity)
+  }
+  return [...found.values()]
+}

@@ -1,6 +1,6 @@
 import type { Clock } from '../kernel/clock.ts'
 import type { Db } from '../kernel/db.ts'
-import { linked, type Entity, type PolicyValue } from '../kernel/entity.ts'
+import { distinctEntities, linked, type Entity, type PolicyValue } from '../kernel/entity.ts'
 import type { Resource } from '../kernel/http/route.ts'
 import type { EntityRef, Permit } from '../kernel/permit.ts'
 import { approvalOwed, notPermitted } from '../kernel/problem.ts'
@@ -94,7 +94,7 @@ async function sliceOf(
   const links = [asked.subject, ...(asked.onBehalfOf ?? [])]
   const slices = await Promise.all(links.map((link) => principalEntities(db, teams, link.id, link.proof)))
   return {
-    entities: distinct([...slices.flat(), ...entitiesOf(asked.resource)]),
+    entities: distinctEntities([...slices.flat(), ...entitiesOf(asked.resource)]),
     bootstrap: await isBootstrap(db),
   }
 }
@@ -172,15 +172,4 @@ function ref({ type, id }: EntityRef): EntityRef {
  */
 function entitiesOf({ type, id, attributes, parents = [] }: Resource): Entity[] {
   return [{ type, id, attributes, parents: parents.map(ref) }]
-}
-
-/** An entity may be met twice (a team of two links); the first with facts stands. */
-function distinct(entities: readonly Entity[]): Entity[] {
-  const found = new Map<string, Entity>()
-  for (const entity of entities) {
-    const key = `${entity.type}\n${entity.id}`
-    const known = found.get(key)
-    if (!known || Object.keys(known.attributes).length < Object.keys(entity.attributes).length) found.set(key, entity)
-  }
-  return [...found.values()]
 }

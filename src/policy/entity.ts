@@ -1,2 +1,2 @@
 /** Entities are plain values that lower folders build too, so they live in the kernel. */
-export { linkTo, linked, type Entity, type PolicyValue } from '../kernel/entity.ts'
+export { distinctEntities, linkTo, linked, type Entity, type PolicyValue } from '../kernel/entity.ts'

@@ -1,5 +1,6 @@
 import { schemaToJson, type SchemaJson } from '@cedar-policy/cedar-wasm/nodejs'
 import { z } from 'zod'
+import { canonicalJson } from '../kernel/canonical-json.ts'
 import { sha256 } from '../kernel/crypto.ts'
 import { problem } from '../kernel/problem.ts'
 
@@ -102,13 +103,4 @@ function closeGroups(actions: DeclaredActions): ReadonlyMap<string, ReadonlySet<
     closed.set(name, seen)
   }
   return closed
-}
-
-/** JSON with sorted keys: the same value has the same bytes. */
-function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) =>
-    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
-  )
 }

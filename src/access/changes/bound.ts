@@ -1,3 +1,4 @@
+import { canonicalJson } from '../../kernel/canonical-json.ts'
 import { sha256 } from '../../kernel/crypto.ts'
 import { linked, type PolicyValue } from '../../kernel/entity.ts'
 import { isInstant } from '../../kernel/instant.ts'
@@ -76,13 +77,4 @@ function jsonOf(value: PolicyValue | Readonly<Record<string, PolicyValue>>): Jso
 
 function isList(value: object): value is readonly PolicyValue[] {
   return Array.isArray(value)
-}
-
-/** RFC 8785 over values that were JSON: sorted members, numbers and strings as JavaScript writes them (§3.2.2). */
-function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) =>
-    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
-  )
 }

@@ -4,7 +4,7 @@ import type { Db } from '../../kernel/db.ts'
 import { notFound } from '../../kernel/problem.ts'
 import { newId, type Random } from '../../kernel/random.ts'
 import { decide, type Decision, type Question } from '../decide.ts'
-import type { Entity, PolicyValue } from '../entity.ts'
+import { distinctEntities, type Entity, type PolicyValue } from '../entity.ts'
 import { floorFrom } from '../floor.ts'
 import type { LiveEngine } from '../live-engine.ts'
 import type { Obligations } from '../obligations.ts'
@@ -77,7 +77,7 @@ export async function prepare(
   const reasonGiven = typeof reason === 'string' && reason.trim().length >= 3
   const ticket = typeof given['ticket'] === 'string' ? given['ticket'] : null
   const context = await contextOf(db, needs, { set, facts, asked, name, resource, reasonGiven })
-  const entities = distinct([
+  const entities = distinctEntities([
     ...subject.entities,
     ...chain.links.flatMap((link) => link.entities),
     ...resource.entities,
@@ -192,15 +192,4 @@ async function purposeOf(
     if (notFound.is(error)) return undefined
     throw error
   }
-}
-
-/** Two links may share a group; the first with facts stands. */
-function distinct(entities: readonly Entity[]): Entity[] {
-  const found = new Map<string, Entity>()
-  for (const entity of entities) {
-    const key = `${entity.type}\n${entity.id}`
-    const known = found.get(key)
-    if (!known || Object.keys(known.attributes).length < Object.keys(entity.attributes).length) found.set(key, entity)
-  }
-  return [...found.values()]
 }
