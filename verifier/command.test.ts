@@ -37,9 +37,12 @@ test('the command ends with 0, 1 or 2 and says why', async (t) => {
     return { code: await main(args, (text) => printed.push(text)), text: printed.join('\n') }
   }
 
+  const help = await run('--help')
   const ok = await run(good, '--key', keyFile, '--entry', 'g-4')
   const failed = await run(bad, '--key', key)
 
+  assert.equal(help.code, 0)
+  assert.match(help.text, /^reeve-verify <export> --key/)
   assert.equal(ok.code, 0)
   assert.match(ok.text, /NOT CHECKED: truncation[^]*NOT CHECKED: fork[^]*OK:/)
   assert.match(ok.text, /entry 4 of reeve\.example\/log/)

@@ -19,6 +19,7 @@ const USAGE = `reeve-verify <export> --key <verifier key or file> [options]
   --entry X      prints the entry of that index, or the entries that hold that id
   --accept-loss  the origin of a log whose declared loss in a restore you know and accept (repeatable)
   --json         the report as JSON
+  --help         this text
 
 Ends with 0 if everything holds, 1 if anything does not, 2 if it could not be tried.`
 
@@ -38,8 +39,13 @@ export async function main(args: readonly string[], print: (text: string) => voi
         entry: { type: 'string' },
         'accept-loss': { type: 'string', multiple: true, default: [] },
         json: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
       },
     })
+    if (values.help) {
+      print(USAGE)
+      return 0
+    }
     const [source] = positionals
     if (source === undefined || positionals.length > 1) throw new UsageError('Name one export.')
     const { quorum, entry } = values
