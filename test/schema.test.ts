@@ -19,6 +19,7 @@ const WITHOUT_CAUSE: Readonly<Record<string, string>> = {
   subject_key: 'is destroyed without a trace of what it opened; the erasure is an entry',
   node: 'is a running process, not a change',
   idempotency: 'repeats an answer that was given',
+  fingerprint_key: 'is a key, made by the first node that needs one',
   grant_heartbeat: 'says that a holder is alive, every few seconds',
   schema_migration: 'is the bookkeeping of migrations',
   schema_migration_lock: 'is the bookkeeping of migrations',

@@ -354,6 +354,17 @@ create table grant_use (
   state text not null,
   reserved_at timestamp with time zone not null,
   begun_at timestamp with time zone,
+create table fingerprint_key (
+  id uuid not null,
+  is_only boolean not null default true,
+  sealed_key bytea not null,
+  created_at timestamp with time zone not null,
+  constraint fingerprint_key_pkey PRIMARY KEY (id),
+  constraint there_is_one_key UNIQUE (is_only),
+  constraint only_is_true CHECK (is_only)
+);
+comment on table fingerprint_key is 'A row is the key under which secrets are recognised without being kept; sealed under the root key, and there is one.';
+
   closed_at timestamp with time zone,
   cause bigint not null,
   constraint grant_use_pkey PRIMARY KEY (id),

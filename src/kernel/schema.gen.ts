@@ -479,3 +479,4 @@ export type Database = {
   subjectKey: SubjectKeyTable
   target: TargetTable
 }
+  fingerprintKey: FingerprintKeyTable

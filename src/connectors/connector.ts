@@ -1,0 +1,224 @@
+/**
+ * What a connector is, and all it may know. A connector reads one kind of source and says what it saw, scope by scope. It never sees a database
+ * of ours, a policy or another connector; paging, pace, retries, what is new and what is gone are the reconciler's.
+ *
+ * Its promises: an id names one thing for good; each thing is told in exactly one scope; a secret value leaves it only as a fingerprint; reading
+ * changes nothing at the source; a scope is closed with a report that says what could not be seen and which permission would show it. A reading
+ * that throws is partial, and nothing is taken for gone.
+ */
+import type { z } from 'zod'
+import type { Clock } from '../kernel/clock.ts'
+import type { Fingerprint } from '../kernel/fingerprint.ts'
+import type { Secret } from '../kernel/secret.ts'
+import type { CredentialType, NativeId, Observation, ObservationKind } from './observation.ts'
+
+export * from './observation.ts'
+export { tame } from './text.ts'
+
+/** One kind of source: a folder and a line in `index.ts`. */
+export type Connector = {
+  readonly manifest: Manifest
+  /** What `source.settings` holds: the address is in here and nowhere else. Every field is classified. */
+  readonly settings: z.ZodType
+  /** What is sealed of a source, `{ user, password }` or `{ token }`; undefined when nothing is needed. */
+  readonly credential: z.ZodType | undefined
+  /** Where it connects to, as a URL, from its settings: no reading goes anywhere else. */
+  readonly address: (settings: unknown) => string
+  /** Throws when the source cannot be reached or refuses the credential. */
+  readonly open: (given: Given, signal: AbortSignal) => Promise<OpenSource>
+}
+
+/** What a connector says of itself; its page and the permission matrix come from here. */
+export type Manifest = {
+  readonly id: string
+  readonly version: string
+  /** The system it reads, in words. */
+  readonly source: string
+  readonly observes: readonly ObservationKind[]
+  readonly reads: readonly {
+    /** As in `ScopeRef.scope`, `*` for what varies. */
+    readonly scope: string
+    readonly gives: string
+    readonly permission: string
+    /** Whether the rest can be read without it. */
+    readonly isOptional: boolean
+  }[]
+  readonly writes: readonly WriteAbility[]
+  /** What nobody can see by this way, whatever the permission. */
+  readonly blindSpots: readonly string[]
+  /** Which data of the source are kept, and which never leave it. */
+  readonly metadataHandling: string
+  /** Risks of the OWASP Non-Human Identities Top 10 that what it reads is evidence for. */
+  readonly risks: readonly Risk[]
+}
+
+type Risk = `NHI${1 | 2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10}:2025`
+
+/** What an open source works with. */
+export type Given = {
+  readonly settings: unknown
+  /** The sealed credential's JSON text, opened; parse it by the connector's own schema. */
+  readonly credential: Secret | undefined
+  readonly clock: Clock
+  /** The one way in which a secret value may leave. */
+  readonly fingerprint: (value: Secret<Buffer> | Secret) => Fingerprint
+  /** For sources that speak HTTP: asks `address`, never another. */
+  readonly http: SourceHttp
+  /** Seals a secret that a write made, for whoever asked; nothing else opens it. */
+  readonly custody: (secret: Secret) => Buffer
+}
+
+/**
+ * HTTP to the origin of the registered address. `path` begins with `/` and cannot leave it; redirects to elsewhere are refused; answers are
+ * bounded. 429 and 503 become `SlowDown`, 401 and 403 are answers: whether they deny a scope is the connector's to say.
+ */
+export type SourceHttp = (asked: HttpAsked, signal: AbortSignal) => Promise<HttpAnswer>
+export type HttpAsked = {
+  readonly method?: 'GET' | 'HEAD' | 'POST'
+  readonly path: string
+  readonly headers?: Readonly<Record<string, string | Secret>>
+  readonly body?: string
+  /** In PEM, when the public authorities do not know the source's. */
+  readonly ca?: string
+  readonly maxBytes?: number
+}
+export type HttpAnswer = {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Buffer
+}
+
+/** A source that is being read; disposing it closes its connections. */
+export type OpenSource = AsyncDisposable & {
+  /** Which scopes would be visible, and what is missing for the others: a matrix, not a yes. */
+  readonly probe: (signal: AbortSignal) => Promise<Probe>
+  /** Every scope there is, those too that cannot be read. */
+  readonly scopes: (signal: AbortSignal) => AsyncGenerator<ScopeRef, ScopesReport>
+  /**
+   * Reads one scope. With `since.validator` it may close as `unchanged` without a page. With `since.cursor` it goes on behind that page.
+   * Throws `Denied`, `SlowDown`, or anything: the scope is then denied, read on later, or partial.
+   */
+  readonly read: (scope: string, since: Since, signal: AbortSignal) => AsyncGenerator<Page, ScopeReport>
+  readonly writer?: Writer
+}
+
+export type Probe = {
+  /**
+   * The system itself, by something that does not change when its address does: a cluster's system identifier, an account number. A source that
+   * turns out to be another system than it was is not read.
+   */
+  readonly authority: string
+  /** Product and version, in words. */
+  readonly system: string
+  readonly scopes: readonly ProbedScope[]
+}
+export type ProbedScope = {
+  readonly scope: string
+  readonly isVisible: boolean
+  /** When it is not, or not wholly. */
+  readonly missing: readonly Missing[]
+}
+
+export type ScopeRef = {
+  /** Stable name of a part of the source: `cluster/roles`, `database/16384/grants`. */
+  readonly scope: string
+  /** In words, for people. */
+  readonly title?: string
+  /** Events and not a list: a reading goes on behind the last cursor of the one before, and nothing is gone by not being in it. */
+  readonly isFeed?: boolean
+}
+/** `isAll`: whether scopes that were not named do not exist any more. */
+export type ScopesReport = { readonly isAll: boolean; readonly missing: readonly Missing[] }
+
+export type Since = {
+  /** Of the last complete reading, as the connector gave it. */
+  readonly validator?: string | undefined
+  /** Of the last page that was kept, of this reading or, for a scope that is a feed, of an earlier one. */
+  readonly cursor?: string | undefined
+}
+
+/** At most `PAGE_MAX` observations. A cursor lets a reading that was cut go on behind this page, also after a restart. */
+export type Page = { readonly observations: readonly Observation[]; readonly cursor?: string | undefined }
+export const PAGE_MAX = 5_000
+
+/** How a scope ended. Only `complete` lets something be taken for gone; it may still name fields that stay dark. */
+export type ScopeReport = {
+  readonly status: ScopeStatus
+  readonly missing: readonly Missing[]
+  /** An etag or the like: what `since.validator` will be next time. */
+  readonly validator?: string | undefined
+}
+export const SCOPE_STATUSES = ['complete', 'partial', 'denied', 'unsupported', 'unchanged'] as const
+export type ScopeStatus = (typeof SCOPE_STATUSES)[number]
+
+/** What was not seen, why, and which permission would show it. No text of the source in `why`. */
+export type Missing = { readonly what: string; readonly why: string; readonly permission?: string | undefined }
+
+/** The source does not let this scope be read. Thrown at any moment: what was read before stays, and nothing is gone. */
+export class Denied extends Error {
+  override readonly name = 'Denied'
+  readonly missing: Missing
+
+  constructor(missing: Missing, options?: ErrorOptions) {
+    super(missing.why, options)
+    this.missing = missing
+  }
+}
+
+/** The source asks for patience: the reading goes on after the wait, behind the last page that had a cursor. */
+export class SlowDown extends Error {
+  override readonly name = 'SlowDown'
+  readonly retryAfterMs: number | undefined
+
+  constructor(retryAfterMs?: number, options?: ErrorOptions) {
+    super('the source asks for fewer requests', options)
+    this.retryAfterMs = retryAfterMs
+  }
+}
+
+/** Reading failed in a way that may be said aloud: one sentence of ours, nothing of the source's words. */
+export class Unreadable extends Error {
+  override readonly name = 'Unreadable'
+}
+
+export const WRITE_OPS = ['issue', 'disable', 'enable', 'revoke', 'grant', 'ungrant', 'end-sessions'] as const
+
+/** One thing that can be changed there, with what its undoing is worth. Declared whether or not anybody has switched it on. */
+export type WriteAbility = {
+  readonly op: (typeof WRITE_OPS)[number]
+  readonly on: z.output<typeof CredentialType> | 'principal' | 'grant'
+  readonly revocability: 'immediate' | 'next-login' | 'expires-only' | 'none'
+  readonly maxResidualSeconds?: number
+  /** How many may live at once: what a rotation with overlap needs. */
+  readonly coexisting: number
+  readonly isReversible: boolean
+  readonly permissions: readonly string[]
+}
+
+export type Act = {
+  readonly op: WriteAbility['op']
+  readonly on: NativeId
+  readonly terms: Readonly<Record<string, string | number | boolean>>
+}
+/** What an act would do, before anything is done. */
+export type Plan = {
+  readonly effects: readonly string[]
+  readonly breaks: readonly NativeId[]
+  readonly isReversible: boolean
+}
+export type Applied = {
+  /** What was made, sealed by `custody`. */
+  readonly issued?: { readonly id: NativeId; readonly sealed: Buffer }
+  /** What `revert` needs; holds no secret. */
+  readonly undo?: string
+}
+
+/** Changes at the source. Planned, done once per idempotency key, and believed only when a probe of its own says so. */
+export type Writer = {
+  readonly plan: (act: Act, signal: AbortSignal) => Promise<Plan>
+  /** The same key again is the same act: it answers as the first time and does nothing twice. */
+  readonly apply: (act: Act, idempotencyKey: string, signal: AbortSignal) => Promise<Applied>
+  /** Whether the act holds there now; after a revocation that is a negative probe: the credential is tried and must fail. */
+  readonly verify: (act: Act, signal: AbortSignal) => Promise<'holds' | 'does-not-hold' | 'cannot-tell'>
+  readonly revert?: (undo: string, signal: AbortSignal) => Promise<void>
+}
