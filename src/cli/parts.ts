@@ -15,7 +15,7 @@ export type Parts = {
   readonly config: (given: ServerFlags) => Promise<unknown>
   /** Does something with a folder of policies on this machine. */
   readonly policy: (request: PolicyToolRequest) => Promise<PolicyToolResult>
-  /** The `.cedar` files of a folder. */
+  /** The files of a folder that a version of the policies is made of. */
   readonly policyTexts: (folder: string) => Promise<{ name: string; text: string }[]>
   readonly verify: (args: readonly string[], print: (text: string) => void) => Promise<0 | 1 | 2>
 }

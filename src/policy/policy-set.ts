@@ -4,6 +4,7 @@ import { policyToJson, validate, type DetailedError, type PolicyJson } from '@ce
 import { z } from 'zod'
 import { sha256 } from '../kernel/crypto.ts'
 import { readAnnotations } from './annotations.ts'
+import { readWords, VOCABULARY_FILE, vocabularyInvalid, type Words } from './authzen/vocabulary.ts'
 import { MAX_FAULTS, policySetInvalid, type Fault } from './faults.ts'
 import type { Obligations } from './obligations.ts'
 import { riskModelFrom, riskModelInvalid, SHIPPED_RISK_MODEL, type RiskModel } from './risk/model.ts'
@@ -36,17 +37,19 @@ export type PolicySet = {
   readonly policies: ReadonlyMap<string, Policy>
   /** The weights of the risk that its policies are told of. */
   readonly risk: RiskModel
+  /** What enforcement points call things, and what is listed of them; `vocabularyOf(set)` reads it. */
+  readonly words: Words
   /** What the validator finds odd but legal, such as a policy that can never match. */
   readonly warnings: readonly string[]
 }
 
 /**
- * The files of a folder of policies: `*.cedar`, `schema.cedarschema`, `actions.json` for Reeve's own operations, and
- * `risk.json` where its weights are not the shipped ones.
+ * The files of a folder of policies: `*.cedar`, `schema.cedarschema`, `actions.json` for Reeve's own operations,
+ * `risk.json` where its weights are not the shipped ones, and `authzen.yaml` where enforcement points have words of their own.
  */
 const SCHEMA_FILE = 'schema.cedarschema'
 export const ACTIONS_FILE = 'actions.json'
-const RISK_FILE = 'risk.json'
+export const RISK_FILE = 'risk.json'
 
 /** Reads and checks a folder of policies. `actions` are those the folder does not declare: the catalog's. */
 export async function loadPolicySet(folder: string, actions: readonly ActionDeclaration[] = []): Promise<PolicySet> {
@@ -58,7 +61,8 @@ export async function loadPolicySet(folder: string, actions: readonly ActionDecl
   const own = await readActions(join(folder, ACTIONS_FILE))
   const schema = buildSchema(await readFile(join(folder, SCHEMA_FILE), 'utf8'), [...own, ...actions])
   const risk = listed.includes(RISK_FILE) ? await readRiskModel(join(folder, RISK_FILE)) : SHIPPED_RISK_MODEL
-  return buildPolicySet(files, schema, risk)
+  const words = listed.includes(VOCABULARY_FILE) ? await readFile(join(folder, VOCABULARY_FILE), 'utf8') : ''
+  return buildPolicySet(files, schema, risk, words)
 }
 
 async function readRiskModel(path: string): Promise<RiskModel> {
@@ -90,6 +94,7 @@ export function buildPolicySet(
   files: readonly PolicyFile[],
   schema: PolicySchema,
   risk: RiskModel = SHIPPED_RISK_MODEL,
+  vocabulary = '',
 ): PolicySet {
   const faults: Fault[] = []
   const policies = new Map<string, Policy>()
@@ -105,10 +110,24 @@ export function buildPolicySet(
   }
   refuseIfAny(faults)
   const warnings = validateAgainst(schema, policies, sources, faults)
+  const words = wordsOf(vocabulary, schema, faults)
   refuseIfAny(faults)
   const lines = [...policies.values()].map((policy) => `${policy.id} ${policy.sha256}\n`).sort()
-  const hash = sha256(`schema ${schema.sha256}\nrisk ${risk.sha256}\n${lines.join('')}`).toString('hex')
-  return { sha256: hash, schema, policies, risk, warnings }
+  // Without words of its own a set has the hash it always had.
+  const spoken = vocabulary === '' ? '' : `words ${words.sha256}\n`
+  const hash = sha256(`schema ${schema.sha256}\nrisk ${risk.sha256}\n${spoken}${lines.join('')}`).toString('hex')
+  return { sha256: hash, schema, policies, risk, words, warnings }
+}
+
+/** The vocabulary is as much of a version as its policies: what is wrong with it refuses the set. */
+function wordsOf(text: string, schema: PolicySchema, faults: Fault[]): Words {
+  try {
+    return readWords(text, schema)
+  } catch (error) {
+    if (!vocabularyInvalid.is(error)) throw error
+    faults.push({ file: VOCABULARY_FILE, policy: 'vocabulary', line: 1, column: 1, message: error.message, help: null })
+    return readWords('', schema)
+  }
 }
 
 function refuseIfAny(faults: readonly Fault[]): void {

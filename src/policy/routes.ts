@@ -5,6 +5,7 @@ import type { Actor } from '../ledger/ledger.ts'
 import type { AskedQuestion } from './authzen/asked.ts'
 import { evaluate, evaluateBatch } from './authzen/evaluate.ts'
 import { searchActions, searchResources, searchSubjects, type SearchNeeds } from './authzen/search.ts'
+import { vocabularyOf } from './authzen/vocabulary.ts'
 import * as contract from './contract.ts'
 import { explainLive } from './tools/explain-live.ts'
 import { simulate } from './tools/simulate.ts'
@@ -66,10 +67,11 @@ function actorOf({ id, kind }: Caller): Actor {
 
 /** The question as policies see it: what it is about, in their own words, and whether its asker is one of those who ask for others. */
 function questionResource(
-  { vocabulary, enforcementPoints }: Pick<PolicyRouteNeeds, 'vocabulary' | 'enforcementPoints'>,
+  { engine, enforcementPoints }: Pick<PolicyRouteNeeds, 'engine' | 'enforcementPoints'>,
   { name, kind }: Caller,
   asked: readonly Readonly<Record<string, unknown>>[],
 ): Resource {
+  const vocabulary = vocabularyOf(engine.current().set)
   const words = (role: string, member: string) => {
     const found = asked.map((each) => memberOf(each[role], member)).filter((word) => word !== undefined)
     return [...new Set(found)].sort()

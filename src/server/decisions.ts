@@ -30,7 +30,6 @@ export function decisionRoutes({ config, ground, ledger, rules, calendar }: Deci
     fingerprint: (text) => seal.fingerprint(text),
     engine: rules.engine,
     teams: rules.teams,
-    vocabulary: rules.vocabulary,
     enforcementPoints: new Set(enforcementPoints),
     drafts,
     entries,

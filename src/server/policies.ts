@@ -13,12 +13,11 @@ import { loadCatalog, loadStandard } from './standard.ts'
 import {
   liveEngine,
   loadPolicySet,
-  loadVocabulary,
   openCompiledEngine,
   type Engine,
   type LiveEngine,
+  vocabularyOf,
   type PolicySet,
-  type Vocabulary,
 } from '../policy/policy.ts'
 
 /** An action of a gateway, with the protocol it belongs to. */
@@ -28,7 +27,6 @@ export type OfferedAction = GatewayAction & { readonly protocol: string }
 export type Rules = {
   readonly teams: Teams
   readonly set: PolicySet
-  readonly vocabulary: Vocabulary
   readonly engine: LiveEngine
   /** Makes an engine for a version; what it leaves to the reference engine is counted. */
   readonly openEngine: (set: PolicySet) => Promise<Engine>
@@ -47,7 +45,6 @@ export async function loadRules(config: Config, actions: readonly OfferedAction[
       resources: ['Account', 'Target'],
     })),
   )
-  const vocabulary = await loadVocabulary(config.policies, set.schema)
   const fallbacks = metrics.counter(
     'reeve_policy_fallbacks_total',
     'Questions to the policies that the reference engine answered, since the compiled one does not know some part of them.',
@@ -55,14 +52,14 @@ export async function loadRules(config: Config, actions: readonly OfferedAction[
   const openEngine = (version: PolicySet) => openCompiledEngine(version, () => fallbacks.inc())
   const engine = liveEngine(await openEngine(set))
   const [standard, catalog] = await Promise.all([loadStandard(config.policies), loadCatalog(config.policies)])
-  return { teams, set, vocabulary, engine, openEngine, standard, catalog }
+  return { teams, set, engine, openEngine, standard, catalog }
 }
 
 /** Enters what changed since the last start: the teams, the policies, the catalog of actions. */
 export async function recordRules(
   db: Db,
   ledger: Ledger,
-  rules: Pick<Rules, 'teams' | 'set' | 'vocabulary' | 'standard' | 'catalog'> & { actions: readonly OfferedAction[] },
+  rules: Pick<Rules, 'teams' | 'set' | 'standard' | 'catalog'> & { actions: readonly OfferedAction[] },
 ): Promise<void> {
   await transact(db, (tx) => recordTeams(tx, { ledger }, rules.teams))
   await transact(db, (tx) => recordStandard(tx, { ledger }, rules.standard))
@@ -84,7 +81,8 @@ export async function recordRules(
     ),
   )
   await transact(db, async (tx) => {
-    const { set, vocabulary } = rules
+    const { set } = rules
+    const vocabulary = vocabularyOf(set)
     const last = await lastPolicies(tx)
     if (last?.sha256 === set.sha256 && last.vocabularySha256 === vocabulary.sha256) return
     await ledger.record(tx, {

@@ -1,7 +1,7 @@
 import { gateways } from '../gateways/index.ts'
-import { readPolicyTexts, runPolicyTool, type ToolRequest, type ToolResult } from '../policy/policy.ts'
+import { readPolicyFiles, runPolicyTool, type ToolRequest, type ToolResult } from '../policy/policy.ts'
 
-export { readPolicyTexts }
+export { readPolicyFiles as readPolicyTexts }
 
 type WithoutActions<Request> = Request extends unknown ? Omit<Request, 'actions'> : never
 

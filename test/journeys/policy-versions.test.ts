@@ -11,6 +11,7 @@ import { silentLog } from '../../src/kernel/log.ts'
 import { startServer } from '../../src/server.ts'
 import {
   activatePolicies,
+  evaluateDecision,
   listPolicyVersions,
   proposePolicies,
   readPolicyVersion,
@@ -71,7 +72,11 @@ test('a version is proposed from a folder, put before security with the differen
   const { files } = await cast.bob.ask(readPolicyVersion, { params: { version: shipped.id } })
   const folder = join(on.folder, 'own')
   mkdirSync(folder)
-  for (const { name, text } of [...files, { name: 'halt.cedar', text: HALT }]) writeFileSync(join(folder, name), text)
+  const more = [
+    { name: 'halt.cedar', text: HALT },
+    { name: 'authzen.yaml', text: 'types: { box: Target }\n' },
+  ]
+  for (const { name, text } of [...files, ...more]) writeFileSync(join(folder, name), text)
   const { address, authority = '', token } = cast.ada.connection
   writeFileSync(join(on.folder, 'ca.pem'), authority)
   const env = {
@@ -97,6 +102,10 @@ test('a version is proposed from a folder, put before security with the differen
 
   const preview = await underApproval(activatePolicies, { version })
 
+  assert.ok(
+    preview.some((line) => line.includes('box')),
+    preview.join('\n'),
+  )
   assert.ok(preview.includes('added: forbid halt (nothing is registered this week)'), preview.join('\n'))
   assert.equal((await active()).id, version)
   assert.equal(await refusal(register(cast.ada)), 'not-permitted')
@@ -119,6 +128,28 @@ test('a node started on the same database decides by what is active there, and f
   assert.equal(await there(), 'not-permitted')
   await underApproval(revertPolicies, {})
   assert.equal(await eventually(async () => ((await there()) === 'nothing' ? 'followed' : undefined)), 'followed')
+})
+
+test('the words of enforcement points belong to the version that decides: they change with it, and go back with it', async () => {
+  const { files } = await cast.bob.ask(readPolicyVersion, { params: { version: (await active()).id } })
+  const asked = { subject: { type: 'user', id: 'ada' }, resource: { type: 'installation', id: 'installation' } }
+  const decided = async (name: string) =>
+    (await cast.ada.ask(evaluateDecision, { input: { ...asked, action: { name } } })).decision
+  const words = (text: string) => ({ files: [...files, { name: 'authzen.yaml', text }] })
+  const { id: version } = await cast.ada.ask(proposePolicies, { input: words('actions: { LOOK: identity.list }') })
+  assert.deepEqual([await decided('LOOK'), await decided('identity.list')], [false, true])
+
+  const preview = await underApproval(activatePolicies, { version })
+
+  assert.ok(
+    preview.some((line) => line.includes('LOOK')),
+    preview.join('\n'),
+  )
+  assert.equal(await decided('LOOK'), true)
+  await underApproval(revertPolicies, {})
+  assert.equal(await decided('LOOK'), false)
+  const wrong = cast.ada.ask(proposePolicies, { input: words('actions: { LOOK: identity.lst }') })
+  await assert.rejects(wrong, /authzen\.yaml.*actions\.LOOK: the schema has no action identity\.lst/)
 })
 
 test('with a folder named in the configuration its files decide, and versions are refused with a sentence that says so', async (t) => {

@@ -8,8 +8,9 @@ import type { PolicySet } from '../policy-set.ts'
 import { entryOf, type Fingerprint, type Link } from '../observed.ts'
 import { answerOf, malformed, refusal, type AnswerTerms } from './answer.ts'
 import { AskedQuestion, type Answer, type AskedBatch, type BatchAnswer } from './asked.ts'
-import { openFacts, type Facts, type Found } from './facts.ts'
-import { decidePrepared, prepare, type Prepared, type QuestionNeeds, type Unanswerable } from './question.ts'
+import type { Facts, Found } from './facts.ts'
+import { decidePrepared, factsFor, prepare, type Prepared, type QuestionNeeds, type Unanswerable } from './question.ts'
+import { vocabularyOf } from './vocabulary.ts'
 
 export type EvaluateNeeds = QuestionNeeds &
   AnswerTerms & {
@@ -64,7 +65,7 @@ type Asking = { readonly set: PolicySet; readonly facts: Facts; readonly actor: 
 
 function asking(db: Db, needs: EvaluateNeeds, actor: Actor): Asking {
   const { set } = needs.engine.current()
-  return { set, facts: openFacts(db, needs, set.schema), actor }
+  return { set, facts: factsFor(db, needs, set), actor }
 }
 
 /** An answer, and when it may be given: `entered` resolves once its entry is durable. */
@@ -107,8 +108,8 @@ function unanswered(
   { subject, action, resource }: AskedQuestion,
   { unanswerable }: Unanswerable,
 ): Answering {
-  const { vocabulary, clock, random } = needs
-  const id = newId(clock, random)
+  const vocabulary = vocabularyOf(set)
+  const id = newId(needs.clock, needs.random)
   const policyVersion = set.sha256
   const name = vocabulary.actionOf(action.name)
   const answer = refusal(unanswerable, { evaluation_id: id, policy_version: policyVersion })

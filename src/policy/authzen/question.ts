@@ -11,7 +11,8 @@ import type { Obligations } from '../obligations.ts'
 import type { PolicySet } from '../policy-set.ts'
 import { contextAttributes, fitted, fittedAttributes } from '../typing.ts'
 import type { AskedQuestion } from './asked.ts'
-import type { FactNeeds, Facts, Found } from './facts.ts'
+import { openFacts, type FactNeeds, type Facts, type Found } from './facts.ts'
+import { vocabularyOf } from './vocabulary.ts'
 
 /** What is in force at a place: the calendar's word, given by the composition root. */
 type Situation = (
@@ -19,7 +20,7 @@ type Situation = (
   now: Date,
 ) => { readonly freeze: boolean; readonly window?: { readonly id: string; readonly open: boolean } }
 
-export type QuestionNeeds = FactNeeds & {
+export type QuestionNeeds = Omit<FactNeeds, 'vocabulary'> & {
   readonly clock: Clock
   readonly random: Random
   readonly situation: Situation
@@ -57,6 +58,11 @@ const OURS = new Set([
 
 const UNASSESSED = { score: 100, low: 0, high: 100, factors: ['unassessed'] }
 
+/** Facts for the questions of one call, by the words of the version that is asked. */
+export function factsFor(db: Db, needs: Omit<FactNeeds, 'vocabulary'>, set: PolicySet): Facts {
+  return openFacts(db, { ...needs, vocabulary: vocabularyOf(set) }, set.schema)
+}
+
 /** Loads what a question refers to. `facts` is shared by the questions of one call. */
 export async function prepare(
   db: Db,
@@ -65,7 +71,7 @@ export async function prepare(
   set: PolicySet,
   asked: AskedQuestion,
 ): Promise<Prepared | Unanswerable> {
-  const name = needs.vocabulary.actionOf(asked.action.name)
+  const name = vocabularyOf(set).actionOf(asked.action.name)
   if (name === undefined) return { unanswerable: 'The action is not known here.' }
   const [subject, resource] = await Promise.all([facts.subject(asked.subject), facts.resource(asked.resource)])
   if ('unfound' in subject) return { unanswerable: subject.unfound }

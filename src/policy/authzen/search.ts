@@ -12,9 +12,10 @@ import { PAGE_MAX } from './asked.ts'
 import type { AskedActions, AskedQuestion, AskedResources, AskedSubjects, FoundActions, FoundThings } from './asked.ts'
 import { candidatesOf, type Candidate } from './candidates.ts'
 import type { EvaluateNeeds } from './evaluate.ts'
-import { openFacts, type Facts } from './facts.ts'
+import type { Facts } from './facts.ts'
 import { readToken, searchHash, writeToken, type Place } from './page-token.ts'
-import { decidePrepared, prepare } from './question.ts'
+import { decidePrepared, factsFor, prepare } from './question.ts'
+import { vocabularyOf, type Vocabulary } from './vocabulary.ts'
 
 export type SearchNeeds = EvaluateNeeds & { readonly seal: Seal }
 
@@ -31,9 +32,9 @@ export async function searchSubjects(
 ): Promise<FoundThings> {
   const { subject } = asked
   const page = openPage(db, needs, 'subjects', actor, asked)
-  const type = needs.vocabulary.typeOf(subject.type)
+  const type = page.vocabulary.typeOf(subject.type)
   const { found, ...rest } = await walk(db, needs, page, {
-    candidates: type === undefined ? [] : candidatesOf(db, needs.vocabulary, type, page.place.after),
+    candidates: type === undefined ? [] : candidatesOf(db, page.vocabulary, type, page.place.after),
     question: ({ id }) => ({ ...asked, subject: { type: subject.type, id, properties: subject.properties } }),
   })
   await enter(needs, actor, 'subjects', { ...rest, found: found.length })
@@ -52,9 +53,9 @@ export async function searchResources(
 ): Promise<FoundThings> {
   const { resource } = asked
   const page = openPage(db, needs, 'resources', actor, asked)
-  const type = needs.vocabulary.typeOf(resource.type)
+  const type = page.vocabulary.typeOf(resource.type)
   const { found, ...rest } = await walk(db, needs, page, {
-    candidates: type === undefined ? [] : candidatesOf(db, needs.vocabulary, type, page.place.after),
+    candidates: type === undefined ? [] : candidatesOf(db, page.vocabulary, type, page.place.after),
     question: ({ id }) => ({ ...asked, resource: { type: resource.type, id, properties: resource.properties } }),
   })
   await enter(needs, actor, 'resources', { ...rest, found: found.length })
@@ -83,7 +84,7 @@ export async function searchActions(
   const { found, ...rest } = await walk(db, needs, page, {
     candidates: names
       .filter((name) => name > page.place.after)
-      .map((name) => ({ key: name, id: needs.vocabulary.wordOfAction(name) })),
+      .map((name) => ({ key: name, id: page.vocabulary.wordOfAction(name) })),
     question: ({ id }) => ({ ...asked, action: { name: id } }),
   })
   await enter(needs, actor, 'actions', { ...rest, found: found.length })
@@ -92,6 +93,7 @@ export async function searchActions(
 
 type OpenPage = {
   readonly set: PolicySet
+  readonly vocabulary: Vocabulary
   readonly facts: Facts
   readonly hash: string
   readonly place: Place
@@ -117,7 +119,8 @@ function openPage(
   const limit = begun?.limit ?? Math.min(page?.limit ?? PAGE_DEFAULT, PAGE_MAX)
   return {
     set,
-    facts: openFacts(db, needs, set.schema),
+    vocabulary: vocabularyOf(set),
+    facts: factsFor(db, needs, set),
     hash,
     place: { after: begun?.after ?? '', limit },
   }

@@ -1,5 +1,3 @@
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { parseDocument, type Document } from 'yaml'
 import { z } from 'zod'
 import { sha256 } from '../../kernel/crypto.ts'
@@ -10,8 +8,8 @@ import type { PolicySchema } from '../schema.ts'
 import { attributesOf, fitted, isAction, type Attributes } from '../typing.ts'
 
 /**
- * How enforcement points call what policies call, and what is known of things that are not in Reeve's record. A file beside the
- * policies, read with them; without one every name is taken as it is.
+ * How enforcement points call what policies call, and what is known of things that are not in Reeve's record. A file of the policies and
+ * of their version; without one every name is taken as it is.
  */
 export type Vocabulary = {
   readonly sha256: string
@@ -25,7 +23,7 @@ export type Vocabulary = {
   listed(type: string): ReadonlyMap<string, Entity> | undefined
 }
 
-const VOCABULARY_FILE = 'authzen.yaml'
+export const VOCABULARY_FILE = 'authzen.yaml'
 
 export const vocabularyInvalid = problem(
   'vocabulary-invalid',
@@ -48,19 +46,33 @@ const GROUPS = 'in'
 const MAX_BYTES = 16_000_000
 const MAX_FAULTS = 100
 
-/** Reads the file of a folder of policies; throws `vocabularyInvalid` with the line of each fault it can place. */
-export async function loadVocabulary(folder: string, schema: PolicySchema): Promise<Vocabulary> {
-  const text = await readFile(join(folder, VOCABULARY_FILE), 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return ''
-    throw error
-  })
-  return parseVocabulary(text, schema)
+/** The file as it was read, in plain values: a version of the policies carries it from thread to thread. */
+export type Words = z.output<typeof File> & { readonly sha256: string }
+
+/** Reads the text of the file and holds it against the schema; throws `vocabularyInvalid`. */
+export function readWords(text: string, schema: PolicySchema): Words {
+  const words = { ...read(text), sha256: sha256(text).toString('hex') }
+  const faults: string[] = []
+  build(words, schema, faults)
+  if (faults.length > 0) refuse(faults)
+  return words
 }
 
-/** As `loadVocabulary`, from the text. */
+const built = new WeakMap<Words, Vocabulary>()
+
+/** The vocabulary of a version: it decides what is asked together with that version's policies, and with no others. */
+export function vocabularyOf({ words, schema }: { readonly words: Words; readonly schema: PolicySchema }): Vocabulary {
+  const known = built.get(words) ?? build(words, schema, [])
+  built.set(words, known)
+  return known
+}
+
+/** A vocabulary from the text of the file. */
 export function parseVocabulary(text: string, schema: PolicySchema): Vocabulary {
-  const { types, actions, entities } = read(text)
-  const faults: string[] = []
+  return vocabularyOf({ words: readWords(text, schema), schema })
+}
+
+function build({ types, actions, entities, sha256: hash }: Words, schema: PolicySchema, faults: string[]): Vocabulary {
   for (const [word, type] of Object.entries(types)) {
     if (!attributesOf(schema, type)) faults.push(`types.${word}: the schema has no type ${type}`)
   }
@@ -74,12 +86,11 @@ export function parseVocabulary(text: string, schema: PolicySchema): Vocabulary 
     else listed.set(type, readEntities(type, members, attributes, faults))
   }
   faults.push(...circlesIn(listed))
-  if (faults.length > 0) refuse(faults)
   const typeWords = new Map(Object.entries(types))
   const actionWords = new Map(Object.entries(actions))
   const wordsOfActions = new Map([...actionWords].map(([word, action]) => [action, word]))
   return {
-    sha256: sha256(text).toString('hex'),
+    sha256: hash,
     typeOf: (word) => typeWords.get(word) ?? typeNamed(schema, word),
     actionOf: (word) => actionWords.get(word) ?? (isAction(schema, word) ? word : undefined),
     wordOfAction: (action) => wordsOfActions.get(action) ?? action,

@@ -3,8 +3,7 @@ import type { Actor } from '../../ledger/ledger.ts'
 import { answerOf } from '../authzen/answer.ts'
 import type { AskedQuestion } from '../authzen/asked.ts'
 import { enter, type EvaluateNeeds } from '../authzen/evaluate.ts'
-import { openFacts } from '../authzen/facts.ts'
-import { prepare } from '../authzen/question.ts'
+import { factsFor, prepare } from '../authzen/question.ts'
 import type { Explained } from '../contract.ts'
 import { newId } from '../../kernel/random.ts'
 import { explain } from './explain.ts'
@@ -17,7 +16,7 @@ export async function explainLive(
   asked: AskedQuestion,
 ): Promise<Explained> {
   const { set } = needs.engine.current()
-  const prepared = await prepare(db, needs, openFacts(db, needs, set.schema), set, asked)
+  const prepared = await prepare(db, needs, factsFor(db, needs, set), set, asked)
   // From here on nothing waits: the version that decides now explains itself.
   const engine = needs.engine.current()
   const policyVersion = engine.set.sha256

@@ -1,6 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { loadVocabulary } from '../authzen/vocabulary.ts'
 import { loadPolicySet, type PolicySet } from '../policy-set.ts'
 import type { ActionDeclaration } from '../schema.ts'
 import { readCases, type PolicyCase } from './cases.ts'
@@ -13,17 +12,10 @@ const TESTS = '.test.yaml'
 /** Reads and checks everything in a folder; throws a problem with file and line for the first kind of fault there is. */
 export async function openPolicyFolder(folder: string, actions: readonly ActionDeclaration[]): Promise<PolicyFolder> {
   const set = await loadPolicySet(folder, actions)
-  await loadVocabulary(folder, set.schema)
   const names = (await readdir(folder)).filter((name) => name.endsWith(TESTS)).sort()
   const cases: PolicyCase[] = []
   for (const name of names) {
     cases.push(...readCases({ name, text: await readFile(join(folder, name), 'utf8') }, set.schema))
   }
   return { set, cases }
-}
-
-/** The policies of a folder as they are sent somewhere else. */
-export async function readPolicyTexts(folder: string): Promise<{ name: string; text: string }[]> {
-  const names = (await readdir(folder)).filter((name) => name.endsWith('.cedar')).sort()
-  return Promise.all(names.map(async (name) => ({ name, text: await readFile(join(folder, name), 'utf8') })))
 }

@@ -3,7 +3,7 @@ import type { Db } from '../../kernel/db.ts'
 import type { Observation } from '../../ledger/ledger.ts'
 import type { Facts, Found, Named } from '../authzen/facts.ts'
 import { floorOf } from '../authzen/question.ts'
-import type { Vocabulary } from '../authzen/vocabulary.ts'
+import { vocabularyOf } from '../authzen/vocabulary.ts'
 import type { DecisionFacts, Question } from '../decide.ts'
 import type { PolicyValue } from '../entity.ts'
 import { printed, type Fingerprint } from '../observed.ts'
@@ -39,7 +39,7 @@ export const NOT_ASKED = {
 } as const
 export type WhyNot = keyof typeof NOT_ASKED
 
-export type RecallNeeds = { readonly vocabulary: Vocabulary; readonly fingerprint: Fingerprint }
+export type RecallNeeds = { readonly fingerprint: Fingerprint }
 
 /** The decision of an observation, or undefined for one of another form. */
 export function recordedIn(observation: Observation): Recorded | undefined {
@@ -57,7 +57,7 @@ export async function recall(
   const { schema } = set
   if (!recorded.isWhole) return 'context'
   if (!isAction(schema, recorded.asked)) return 'action'
-  const names = [...recorded.chain, recorded.on].map((ref) => nameOf(needs, ref))
+  const names = [...recorded.chain, recorded.on].map((ref) => nameOf(needs, set, ref))
   if (names.some((name) => name === undefined)) return 'outside'
   const [subject, ...others] = names.filter((name) => name !== undefined)
   const on = others.pop()
@@ -89,9 +89,9 @@ export async function recall(
 }
 
 /** Of the record by its id; of a thing that the vocabulary lists by its fingerprint; of anything else nothing. */
-function nameOf({ vocabulary, fingerprint }: RecallNeeds, { type, id }: z.output<typeof Ref>): Named | undefined {
+function nameOf({ fingerprint }: RecallNeeds, set: PolicySet, { type, id }: z.output<typeof Ref>): Named | undefined {
   if (!id.startsWith('print:')) return { type, id }
-  const listed = vocabulary.listed(type) ?? new Map<string, unknown>()
+  const listed = vocabularyOf(set).listed(type) ?? new Map<string, unknown>()
   const found = [...listed.keys()].find((known) => printed(fingerprint, { type, id: known }) === id)
   return found === undefined ? undefined : { type, id: found }
 }

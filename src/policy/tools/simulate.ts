@@ -5,13 +5,15 @@ import { newId } from '../../kernel/random.ts'
 import { nextTurn } from '../../kernel/timer.ts'
 import { observationsOf, type Actor } from '../../ledger/ledger.ts'
 import type { EvaluateNeeds } from '../authzen/evaluate.ts'
-import { openFacts } from '../authzen/facts.ts'
+import { factsFor } from '../authzen/question.ts'
+import { VOCABULARY_FILE } from '../authzen/vocabulary.ts'
 import { buildPolicySetAside } from '../aside/build.ts'
 import { openCompiledEngine } from '../compiled/engine.ts'
 import type { CandidatePolicies, Simulation } from '../contract.ts'
 import { decide, type Decision } from '../decide.ts'
 import type { Engine } from '../evaluate.ts'
 import { decisionMade, policiesSimulated } from '../events.ts'
+import { readRiskModelText, RISK_FILE, type PolicySet } from '../policy-set.ts'
 import { NOT_ASKED, recall, recordedIn, type Recalled, type Recorded, type WhyNot } from './recall.ts'
 import { obligationText } from './run-cases.ts'
 
@@ -34,13 +36,12 @@ export async function simulate(
   { files, days }: CandidatePolicies,
 ): Promise<Simulation> {
   const { set: current } = needs.engine.current()
-  const { schema, risk } = current
-  const candidate = await buildPolicySetAside(files, schema, risk)
+  const candidate = await candidateOf(files, current)
   using engine = await openCompiledEngine(candidate)
   using now = await openCompiledEngine(current)
   const sinceAt = secondsAfter(needs.clock.now(), -days * 86_400)
   const past = await gather(db, sinceAt)
-  const facts = openFacts(db, needs, schema)
+  const facts = factsFor(db, needs, current)
   const tally = new Tally()
   for (const [at, asked] of [...past.questions.values()].entries()) {
     const recalled = await recall(db, needs, facts, current, asked.recorded)
@@ -71,6 +72,15 @@ export async function simulate(
     },
   })
   return simulation
+}
+
+/** As it would be activated; the weights of the risk are those of now where its folder says none. */
+function candidateOf(files: CandidatePolicies['files'], { schema, risk }: PolicySet): Promise<PolicySet> {
+  const textOf = (file: string) => files.find(({ name }) => name === file)?.text
+  const own = textOf(RISK_FILE)
+  const policies = files.filter(({ name }) => name !== RISK_FILE && name !== VOCABULARY_FILE)
+  const weights = own === undefined ? risk : readRiskModelText(own)
+  return buildPolicySetAside(policies, schema, weights, textOf(VOCABULARY_FILE) ?? '')
 }
 
 async function gather(db: Db, since: Date) {

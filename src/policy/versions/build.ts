@@ -1,11 +1,10 @@
 import { buildPolicySetAside } from '../aside/build.ts'
-import { buildPolicySet, readRiskModelText, type PolicySet } from '../policy-set.ts'
-import type { RiskModel } from '../risk/model.ts'
+import { VOCABULARY_FILE } from '../authzen/vocabulary.ts'
+import { buildPolicySet, readRiskModelText, RISK_FILE, type PolicySet } from '../policy-set.ts'
+import { SHIPPED_RISK_MODEL, type RiskModel } from '../risk/model.ts'
 import type { PolicySchema } from '../schema.ts'
 import type { PolicyFile } from '../source.ts'
 import type { PolicyFiles } from './contract.ts'
-
-const RISK_FILE = 'risk.json'
 
 /**
  * The set that files make, by the schema of this release, built in a thread of its own since calls are answered meanwhile. Rejects with
@@ -20,8 +19,14 @@ export function setOfHere(files: PolicyFiles, schema: PolicySchema): PolicySet {
   return buildPolicySet(...partsOf(files, schema))
 }
 
-function partsOf(files: PolicyFiles, schema: PolicySchema): [PolicyFile[], PolicySchema, RiskModel?] {
-  const risk = files.find(({ name }) => name === RISK_FILE)
-  const policies = files.filter(({ name }) => name !== RISK_FILE).sort((a, b) => (a.name < b.name ? -1 : 1))
-  return risk ? [policies, schema, readRiskModelText(risk.text)] : [policies, schema]
+function partsOf(files: PolicyFiles, schema: PolicySchema): [PolicyFile[], PolicySchema, RiskModel, string] {
+  const textOf = (file: string) => files.find(({ name }) => name === file)?.text
+  const risk = textOf(RISK_FILE)
+  const policies = files.filter(({ name }) => name.endsWith('.cedar')).sort((a, b) => (a.name < b.name ? -1 : 1))
+  return [
+    policies,
+    schema,
+    risk === undefined ? SHIPPED_RISK_MODEL : readRiskModelText(risk),
+    textOf(VOCABULARY_FILE) ?? '',
+  ]
 }

@@ -20,7 +20,10 @@ const FileName = shown(
   z
     .string()
     .max(128)
-    .regex(/^(?:[A-Za-z0-9][A-Za-z0-9._-]*\.cedar|risk\.json)$/, 'name a .cedar file, or risk.json'),
+    .regex(
+      /^(?:[A-Za-z0-9][A-Za-z0-9._-]*\.cedar|risk\.json|authzen\.yaml)$/,
+      'name a .cedar file, risk.json or authzen.yaml',
+    ),
 )
 /** The text of one file of a version. */
 const File = z

@@ -15,6 +15,7 @@ export function differenceOf(before: PolicySet, after: PolicySet): string[] {
   }
   if (before.schema.sha256 !== after.schema.sha256) lines.push('the schema is another one')
   if (before.risk.sha256 !== after.risk.sha256) lines.push(...riskLines(before, after))
+  if (before.words.sha256 !== after.words.sha256) lines.push(...wordLines(before, after))
   if (lines.length === 1) lines.push('no policy changes')
   return lines
 }
@@ -24,9 +25,16 @@ function textOf({ text }: Policy, mark: '-' | '+'): string[] {
 }
 
 function riskLines(before: PolicySet, after: PolicySet): string[] {
-  const of = ({ risk }: PolicySet, mark: string) =>
-    JSON.stringify({ ...risk, sha256: undefined }, null, 1)
-      .split('\n')
-      .map((line) => `${mark} ${line}`)
-  return ['the weights of the risk are others', ...of(before, '-'), ...of(after, '+')]
+  return ['the weights of the risk are others', ...dataLines(before.risk, '-'), ...dataLines(after.risk, '+')]
+}
+
+function wordLines(before: PolicySet, after: PolicySet): string[] {
+  const title = 'what enforcement points call things, or what is listed of them, is other'
+  return [title, ...dataLines(before.words, '-'), ...dataLines(after.words, '+')]
+}
+
+function dataLines(data: PolicySet['risk'] | PolicySet['words'], mark: string): string[] {
+  return JSON.stringify({ ...data, sha256: undefined }, null, 1)
+    .split('\n')
+    .map((line) => `${mark} ${line}`)
 }
