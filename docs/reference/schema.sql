@@ -161,6 +161,7 @@ comment on table account is 'A row is a principal inside a target: one to act as
 comment on column account.identity_id is 'Who claims it; an account nobody claims is a finding.';
 comment on column account.attributes is 'What was read at the target: rights, memberships, password expiry.';
 CREATE CONSTRAINT TRIGGER account_change_is_hinted AFTER UPDATE ON account DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((old.state IS DISTINCT FROM new.state) OR (old.mode IS DISTINCT FROM new.mode)) OR (old.tier IS DISTINCT FROM new.tier))) EXECUTE FUNCTION hint_second_look('account', 'account_id = $1');
+CREATE TRIGGER account_is_hinted AFTER UPDATE ON account FOR EACH ROW WHEN (((((old.name IS DISTINCT FROM new.name) OR (old.target_id IS DISTINCT FROM new.target_id)) OR (old.tier IS DISTINCT FROM new.tier)) OR (old.state IS DISTINCT FROM new.state))) EXECUTE FUNCTION hint_record('account');
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON account FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON account FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON account FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -203,8 +204,10 @@ CREATE INDEX api_token_identity ON api_token USING btree (identity_id);
 comment on table api_token is 'A row is an opaque bearer token, kept as its hash, that proves an identity to the API until it expires.';
 comment on column api_token.key_sha256 is 'Of the public key it is bound to: it proves nothing without a TLS handshake by that key (RFC 8705 §3).';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON api_token FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER removed_token_is_hinted AFTER DELETE ON api_token FOR EACH ROW EXECUTE FUNCTION hint_record('token');
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON api_token FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON api_token FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER token_is_hinted AFTER UPDATE ON api_token FOR EACH ROW WHEN ((((((old.token_sha256 IS DISTINCT FROM new.token_sha256) OR (old.key_sha256 IS DISTINCT FROM new.key_sha256)) OR (old.identity_id IS DISTINCT FROM new.identity_id)) OR (old.expires_at IS DISTINCT FROM new.expires_at)) OR (old.revoked_at IS DISTINCT FROM new.revoked_at))) EXECUTE FUNCTION hint_record('token');
 
 create table change (
   id uuid not null,
@@ -454,7 +457,10 @@ comment on table identity is 'A row is one thing that acts: a human, machine, wo
 comment on column identity.traits is 'What makes it more dangerous than another of its profile: people log in as it, it decides for itself, strangers reach it, its credential is shipped.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON identity FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE CONSTRAINT TRIGGER identity_change_is_hinted AFTER UPDATE ON identity DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((((((((old.state IS DISTINCT FROM new.state) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.tier IS DISTINCT FROM new.tier)) OR (old.profile IS DISTINCT FROM new.profile)) OR (old.owner_state IS DISTINCT FROM new.owner_state)) OR (old.owner_team IS DISTINCT FROM new.owner_team)) OR (old.owner_id IS DISTINCT FROM new.owner_id)) OR (old.sponsor_id IS DISTINCT FROM new.sponsor_id))) EXECUTE FUNCTION hint_second_look('identity', 'subject_id = $1 or on_behalf_of_id = $1');
+CREATE TRIGGER identity_is_hinted AFTER UPDATE ON identity FOR EACH ROW WHEN ((((((((old.name IS DISTINCT FROM new.name) OR (old.profile IS DISTINCT FROM new.profile)) OR (old.tier IS DISTINCT FROM new.tier)) OR (old.state IS DISTINCT FROM new.state)) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.owner_state IS DISTINCT FROM new.owner_state)) OR (old.expires_at IS DISTINCT FROM new.expires_at))) EXECUTE FUNCTION hint_record('identity');
 CREATE TRIGGER identity_moves_legally BEFORE UPDATE ON identity FOR EACH ROW EXECUTE FUNCTION identity_moves_legally();
+CREATE TRIGGER new_person_is_hinted AFTER INSERT ON identity FOR EACH ROW WHEN (((new.kind = 'human'::text) AND (new.state = 'active'::text))) EXECUTE FUNCTION hint_record_kind('people');
+CREATE TRIGGER person_is_hinted AFTER UPDATE ON identity FOR EACH ROW WHEN (((new.kind = 'human'::text) AND ((old.state = 'active'::text) IS DISTINCT FROM (new.state = 'active'::text)))) EXECUTE FUNCTION hint_record_kind('people');
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON identity FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON identity FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
@@ -730,6 +736,7 @@ comment on table privileged_action is 'A row is an entry of the catalog of privi
 comment on column privileged_action.enforcement is 'A gateway, Reeve itself (its own operations), or nobody yet: then it is listed and cannot be granted.';
 comment on column privileged_action.tier_elsewhere is 'Outside production, where it may be less sensitive and never more; null is the same.';
 comment on column privileged_action.deciders is 'Which function owns the action, says who may hold it, and answers for how its credentials live.';
+CREATE TRIGGER action_is_hinted AFTER INSERT OR DELETE OR UPDATE ON privileged_action FOR EACH STATEMENT EXECUTE FUNCTION hint_record_kind('actions');
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON privileged_action FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON privileged_action FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON privileged_action FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -764,6 +771,7 @@ CREATE INDEX purpose_proposed_by ON purpose USING btree (proposed_by);
 comment on table purpose is 'A row is a registered reason to act: which actions on which targets, until when.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON purpose FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE CONSTRAINT TRIGGER purpose_change_is_hinted AFTER UPDATE ON purpose DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((old.state IS DISTINCT FROM new.state) OR (old.actions IS DISTINCT FROM new.actions)) OR (old.expires_at IS DISTINCT FROM new.expires_at))) EXECUTE FUNCTION hint_second_look('purpose', 'purpose_id = $1');
+CREATE TRIGGER purpose_is_hinted AFTER UPDATE ON purpose FOR EACH ROW WHEN (((((old.name IS DISTINCT FROM new.name) OR (old.actions IS DISTINCT FROM new.actions)) OR (old.state IS DISTINCT FROM new.state)) OR (old.expires_at IS DISTINCT FROM new.expires_at))) EXECUTE FUNCTION hint_record('purpose');
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON purpose FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON purpose FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
@@ -780,6 +788,7 @@ CREATE INDEX purpose_target_cause ON purpose_target USING btree (cause);
 CREATE INDEX purpose_target_target ON purpose_target USING btree (target_id);
 comment on table purpose_target is 'A row lets a purpose reach a target.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON purpose_target FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER purpose_target_is_hinted AFTER INSERT OR UPDATE ON purpose_target FOR EACH ROW EXECUTE FUNCTION hint_purpose_target();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON purpose_target FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON purpose_target FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
@@ -898,6 +907,7 @@ CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON target FOR EACH ROW EXEC
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON target FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON target FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE CONSTRAINT TRIGGER target_change_is_hinted AFTER UPDATE ON target DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((((old.state IS DISTINCT FROM new.state) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.sensitivity IS DISTINCT FROM new.sensitivity)) OR (old.owner_team IS DISTINCT FROM new.owner_team))) EXECUTE FUNCTION hint_second_look('target', 'target_id = $1');
+CREATE TRIGGER target_is_hinted AFTER UPDATE ON target FOR EACH ROW WHEN (((((((old.name IS DISTINCT FROM new.name) OR (old.protocol IS DISTINCT FROM new.protocol)) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.sensitivity IS DISTINCT FROM new.sensitivity)) OR (old.owner_team IS DISTINCT FROM new.owner_team)) OR (old.state IS DISTINCT FROM new.state))) EXECUTE FUNCTION hint_record('target');
 
 CREATE OR REPLACE FUNCTION approver_is_another()
  RETURNS trigger
@@ -958,6 +968,38 @@ begin
     raise exception 'what a grant carries never grows' using errcode = 'RV004';
   end if;
   return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION hint_purpose_target()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  if exists (select from purpose where id = new.purpose_id and state <> 'proposed') then
+    perform pg_notify('reeve_record', 'purpose:' || new.purpose_id);
+  end if;
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION hint_record()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  perform pg_notify('reeve_record', tg_argv[0] || ':' || coalesce(new.id, old.id));
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION hint_record_kind()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  perform pg_notify('reeve_record', tg_argv[0]);
+  return null;
 end $function$;
 
 CREATE OR REPLACE FUNCTION hint_second_look()

@@ -8,6 +8,14 @@ export { claimAccount, registerAccount, retireAccount } from './accounts.ts'
 export { loadActions, syncActions } from './actions.ts'
 export { accountResource, purposeResource, targetResource } from './entities.ts'
 export { catalogEvents } from './events.ts'
+export {
+  catalogFactsIn,
+  catalogFactsOf,
+  isCovered,
+  type CatalogFacts,
+  type SeenPurpose,
+  type SeenTarget,
+} from './facts.ts'
 export { findPurpose, listPurposes, purposeCovers } from './purpose-records.ts'
 export { approvePurpose, endPurpose, proposePurpose } from './purposes.ts'
 export {

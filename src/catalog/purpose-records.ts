@@ -26,11 +26,11 @@ function purposes(db: Db) {
     ])
 }
 
-function loadPurpose(db: Db, id: string): Promise<Purpose | undefined> {
+export function loadPurpose(db: Db, id: string): Promise<Purpose | undefined> {
   return purposes(db).where('id', '=', id).executeTakeFirst()
 }
 
-function loadPurposeByName(db: Db, name: string): Promise<Purpose | undefined> {
+export function loadPurposeByName(db: Db, name: string): Promise<Purpose | undefined> {
   return purposes(db).where('name', '=', name).executeTakeFirst()
 }
 

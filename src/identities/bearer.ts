@@ -4,6 +4,7 @@ import type { Db } from '../kernel/db.ts'
 import type { Caller } from '../kernel/http/route.ts'
 import type { Random } from '../kernel/random.ts'
 import { Secret } from '../kernel/secret.ts'
+import { identityFactsIn, type IdentityFacts } from './facts.ts'
 
 /** 256 bits: nobody guesses one, so a plain hash is enough at rest. */
 const SECRET_BYTES = 32
@@ -27,33 +28,23 @@ type ShownKey = string | undefined
  * Who a bearer token proves, or undefined: unknown, expired, revoked, and an identity that may not act look the same from outside. One
  * look-up by hash whatever was shown, so time says nothing about how close a guess came. A token bound to a key needs it (RFC 8705 §3).
  */
-export async function authenticate(
-  db: Db,
-  clock: Clock,
+export function authenticate(db: Db, clock: Clock, bearer: Secret, keySha256?: ShownKey): Promise<Caller | undefined> {
+  return callerBy(identityFactsIn(db), clock, bearer, keySha256)
+}
+
+/** As `authenticate`, by facts that a node may remember. */
+export async function callerBy(
+  facts: Pick<IdentityFacts, 'proven'>,
+  clock: Pick<Clock, 'now'>,
   bearer: Secret,
   keySha256?: ShownKey,
 ): Promise<Caller | undefined> {
+  const found = await facts.proven(bearerSha256(bearer).toString('hex'))
+  if (!found || found.revokedAt !== null || found.state !== 'active') return undefined
   const now = clock.now()
-  const found = await db
-    .selectFrom('apiToken')
-    .innerJoin('identity', 'identity.id', 'apiToken.identityId')
-    .select([
-      'apiToken.id as proofId',
-      'apiToken.expiresAt',
-      'apiToken.revokedAt',
-      'apiToken.keySha256',
-      'identity.id',
-      'identity.name',
-      'identity.kind',
-      'identity.state',
-      'identity.expiresAt as identityExpiresAt',
-    ])
-    .where('apiToken.tokenSha256', '=', bearerSha256(bearer))
-    .executeTakeFirst()
-  if (!found || found.revokedAt !== null || found.expiresAt <= now || found.state !== 'active') return undefined
-  if (found.identityExpiresAt !== null && found.identityExpiresAt <= now) return undefined
+  if (found.expiresAt <= now || (found.identityExpiresAt !== null && found.identityExpiresAt <= now)) return undefined
   const { id, name, kind, proofId } = found
   if (found.keySha256 === null) return { id, name, kind, proof: 'token', proofId }
-  if (found.keySha256.toString('hex') !== keySha256) return undefined
+  if (found.keySha256 !== keySha256) return undefined
   return { id, name, kind, proof: 'bound-token', proofId }
 }

@@ -3,34 +3,70 @@ import { linkTo, type Entity } from '../kernel/entity.ts'
 import type { Resource } from '../kernel/http/route.ts'
 import { ENTITY_TYPES } from './act.ts'
 import type { Identity } from './contract.ts'
-import { loadIdentity } from './record.ts'
+import { identityFactsIn, type IdentityFacts, type Standing } from './facts.ts'
 import type { Teams } from './teams.ts'
 
 /** How an identity proved itself for one question, in the words of the policies' schema. */
 export type Proof = 'token' | 'bound-token' | 'mtls' | 'spiffe' | 'kubernetes' | 'oidc' | 'dpop' | 'passkey'
 
 /** What policies know of who acts: the identity and, of a person, the teams it is in. Empty for an unknown id. */
-export async function principalEntities(db: Db, teams: Teams, id: string, proof: Proof = 'token'): Promise<Entity[]> {
-  const identity = await loadIdentity(db, id)
-  return identity ? entitiesOfIdentity(teams, identity, proof) : []
+export function principalEntities(
+  db: Db,
+  teams: Teams,
+  id: string,
+  proof: Proof = 'token',
+): Promise<readonly Entity[]> {
+  return principalEntitiesBy(identityFactsIn(db), teams, id, proof)
 }
 
+/** As `principalEntities`, by facts that a node may remember. */
+export async function principalEntitiesBy(
+  facts: Pick<IdentityFacts, 'identity'>,
+  teams: Teams,
+  id: string,
+  proof: Proof,
+): Promise<readonly Entity[]> {
+  const identity = await facts.identity(id)
+  return identity ? entitiesOfIdentity(teams, identity, proof) : NOBODY
+}
+
+const NOBODY: readonly Entity[] = Object.freeze([])
+
+type Made = { readonly teamsSha256: string; readonly byProof: Map<Proof, readonly Entity[]> }
+
+/** Made once for a record as it was read, and for the teams as they are: the same list each time, which nobody changes. */
+const made = new WeakMap<Standing, Made>()
+
 /** As `principalEntities`, of a record that was loaded for this question already. */
-export function entitiesOfIdentity(teams: Teams, identity: Identity, proof: Proof): Entity[] {
+export function entitiesOfIdentity(teams: Teams, identity: Standing, proof: Proof): readonly Entity[] {
+  const before = made.get(identity)
+  const now = before?.teamsSha256 === teams.sha256 ? before : { teamsSha256: teams.sha256, byProof: new Map() }
+  if (now !== before) made.set(identity, now)
+  const known = now.byProof.get(proof)
+  if (known) return known
+  const entities = makeEntities(teams, identity, proof)
+  now.byProof.set(proof, entities)
+  return entities
+}
+
+function makeEntities(teams: Teams, identity: Standing, proof: Proof): readonly Entity[] {
   // Teams are groups of people: a workload that got a name from the file is in no team.
   const parents =
     identity.kind === 'human' ? teams.teamsOf(identity.name).map((team) => ({ type: 'Team', id: team })) : []
   const { id, name, profile, tier, state, environment, ownerState } = identity
   const attributes = { id, name, profile, tier, state, environment, ownerState, proof }
-  return [
+  const entities: Entity[] = [
     {
       type: ENTITY_TYPES[identity.kind],
       id,
-      attributes: identity.kind === 'human' ? { ...attributes, isFounder: identity.isFounder } : attributes,
-      parents,
+      attributes: Object.freeze(
+        identity.kind === 'human' ? { ...attributes, isFounder: identity.isFounder } : attributes,
+      ),
+      parents: Object.freeze(parents),
     },
-    ...parents.map((team) => ({ ...team, attributes: {} })),
+    ...parents.map((team) => ({ ...team, attributes: Object.freeze({}) })),
   ]
+  return Object.freeze(entities.map((entity) => Object.freeze(entity)))
 }
 
 /** What policies know of an identity that something is done to. */

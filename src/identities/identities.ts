@@ -7,11 +7,12 @@
  * A human identity with an owner is a further identity of that person, so neither decides for the other.
  */
 export { actOf, actorOf, ENTITY_TYPES, subjectRef } from './act.ts'
-export { authenticate } from './bearer.ts'
+export { authenticate, callerBy } from './bearer.ts'
 export { ensureFounderEnrolment, enrolIdentity, redeemEnrolment } from './enrolment.ts'
-export { entitiesOfIdentity, identityResource, principalEntities, type Proof } from './entities.ts'
+export { entitiesOfIdentity, identityResource, principalEntities, principalEntitiesBy, type Proof } from './entities.ts'
 export { identityEvents } from './events.ts'
 export { eraseIdentity } from './erase.ts'
+export { identityFactsIn, identityFactsOf, type IdentityFacts } from './facts.ts'
 export {
   activateIdentity,
   registerIdentity,

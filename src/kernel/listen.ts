@@ -12,6 +12,10 @@ export type Listener = AsyncDisposable & {
   isHealthy(): boolean
   /** Milliseconds since the stream last proved that it works. */
   silenceMs(): number
+  /** Everything that was committed longer ago than this was heard: how long ago the last heartbeat that came back was sent. */
+  behindMs(): number
+  /** Resolves when everything that was committed before the call was heard. Rejects while the stream is broken. */
+  caughtUp(): Promise<void>
 }
 
 type Options = {
@@ -42,6 +46,9 @@ export async function listen(options: Options): Promise<Listener> {
   return stream
 }
 
+/** Two streams of one process do not take each other's heartbeats for their own. */
+let streams = 0
+
 class Stream implements Listener {
   readonly #options: Options
   readonly #beatChannel: string
@@ -49,13 +56,18 @@ class Stream implements Listener {
   readonly #beat: Disposable
   #client: pg.Client | undefined
   #heardAtMs: number
+  /** As of when everything that was committed has been heard. */
+  #completeAtMs = Number.NEGATIVE_INFINITY
+  #beats = 0
+  /** Heartbeats under way, with when they were sent. */
+  readonly #sentAtMs = new Map<string, number>()
   #isHealthy = false
   #isReconnecting = false
 
   constructor(options: Options) {
     this.#options = options
     this.#heardAtMs = options.clock.monotonicMs()
-    this.#beatChannel = `reeve_beat_${process.pid}_${Math.round(performance.timeOrigin)}`
+    this.#beatChannel = `reeve_beat_${process.pid}_${Math.round(performance.timeOrigin)}_${(streams += 1)}`
     this.#beat = every(BEAT_MS, () => this.#check())
     options.signal.addEventListener('abort', () => this.#stop.abort(), { once: true })
   }
@@ -68,6 +80,17 @@ class Stream implements Listener {
     return this.#options.clock.monotonicMs() - this.#heardAtMs
   }
 
+  behindMs(): number {
+    return this.#options.clock.monotonicMs() - this.#completeAtMs
+  }
+
+  // A committer signals who listens before it hears of its commit, and what was signalled is sent ahead of the next answer.
+  async caughtUp(): Promise<void> {
+    const client = this.#client
+    if (!client) throw new Error('the listening connection is broken')
+    await client.query('select 1')
+  }
+
   async connect(): Promise<void> {
     const client = new pg.Client(clientConfig(this.#options.connection))
     client.on('error', (error) => this.#broken(client, error))
@@ -78,7 +101,11 @@ class Stream implements Listener {
       await client.query(`listen ${pg.escapeIdentifier(channel)}`)
     }
     this.#client = client
+    // Hints from here on arrive; what came before is looked at now.
+    this.#sentAtMs.clear()
+    const listensSinceMs = this.#options.clock.monotonicMs()
     await this.#options.onResync()
+    this.#completeAtMs = listensSinceMs
     this.#heardAtMs = this.#options.clock.monotonicMs()
     this.#isHealthy = true
   }
@@ -97,7 +124,12 @@ class Stream implements Listener {
     this.#heardAtMs = this.#options.clock.monotonicMs()
     if (message.channel !== this.#beatChannel) {
       this.#options.onHint({ channel: message.channel, payload: message.payload ?? '' })
+      return
     }
+    const sentAtMs = this.#sentAtMs.get(message.payload ?? '')
+    if (sentAtMs === undefined) return
+    this.#sentAtMs.delete(message.payload ?? '')
+    this.#completeAtMs = Math.max(this.#completeAtMs, sentAtMs)
   }
 
   #check(): void {
@@ -105,7 +137,10 @@ class Stream implements Listener {
     const silenceMs = this.silenceMs()
     if (silenceMs > BEAT_LATE_MS && this.#client) this.#broken(this.#client, new Error('a heartbeat did not come back'))
     if (!this.#isHealthy) this.#options.onSilence(silenceMs)
-    this.#client?.query(`notify ${pg.escapeIdentifier(this.#beatChannel)}`).catch((error: unknown) => {
+    if (!this.#client) return
+    const beat = String((this.#beats += 1))
+    this.#sentAtMs.set(beat, this.#options.clock.monotonicMs())
+    this.#client.query(`notify ${pg.escapeIdentifier(this.#beatChannel)}, '${beat}'`).catch((error: unknown) => {
       this.#options.log.debug({ err: error }, 'a heartbeat could not be sent')
     })
   }
@@ -114,7 +149,7 @@ class Stream implements Listener {
     if (client !== this.#client || this.#stop.signal.aborted) return
     this.#client = undefined
     this.#isHealthy = false
-    this.#options.log.warn({ err: error }, 'the stream of ends broke; connecting again')
+    this.#options.log.warn({ err: error }, 'a stream of hints broke; connecting again')
     client.end().catch((late: unknown) => this.#options.log.debug({ err: late }, 'the broken connection was gone'))
     if (!this.#isReconnecting) void this.#reconnect()
   }
@@ -126,7 +161,7 @@ class Stream implements Listener {
         await this.connect()
         break
       } catch (error) {
-        this.#options.log.warn({ err: error }, 'the stream of ends is still broken')
+        this.#options.log.warn({ err: error }, 'a stream of hints is still broken')
         await sleep(RECONNECT_MS, this.#stop.signal).catch(() => undefined)
       }
     }

@@ -1,0 +1,87 @@
+import type { Db } from '../kernel/db.ts'
+import type { Kind, View } from '../kernel/view.ts'
+import type { Caller } from '../kernel/http/route.ts'
+import type { Identity } from './contract.ts'
+import { isBootstrap } from './record.ts'
+
+/** What policies see of who acts, and nothing else of the record: the rest may be older than the row. */
+export type Standing = Pick<
+  Identity,
+  'id' | 'kind' | 'name' | 'profile' | 'tier' | 'state' | 'environment' | 'ownerState' | 'isFounder'
+>
+
+/** A token with its identity, as authentication judges it. */
+export type Proven = Pick<Caller, 'id' | 'name' | 'kind' | 'proofId'> & {
+  readonly state: Identity['state']
+  readonly expiresAt: Date
+  readonly revokedAt: Date | null
+  readonly identityExpiresAt: Date | null
+  /** Of the key it is bound to, as hexadecimal. */
+  readonly keySha256: string | null
+}
+
+/** What a decision at the door takes of the shared record: from its rows, or from the view of them. */
+export type IdentityFacts = {
+  identity(id: string): Promise<Standing | undefined>
+  identityNamed(name: string): Promise<Standing | undefined>
+  /** By the SHA-256 of a bearer token, as hexadecimal. */
+  proven(tokenSha256: string): Promise<Proven | undefined>
+  isBootstrap(): Promise<boolean>
+}
+
+const STANDING = ['id', 'kind', 'name', 'profile', 'tier', 'state', 'environment', 'ownerState', 'isFounder'] as const
+
+/** As the rows say it now. */
+export function identityFactsIn(db: Db): IdentityFacts {
+  return {
+    identity: (id) => loadStanding(db, 'id', id),
+    identityNamed: (name) => loadStanding(db, 'name', name),
+    proven: (tokenSha256) => loadProven(db, tokenSha256),
+    isBootstrap: () => isBootstrap(db),
+  }
+}
+
+/** As this node remembers it. */
+export function identityFactsOf(view: View): IdentityFacts {
+  const hintsOf: Kind<Standing>['hintsOf'] = ({ id }) => [`identity:${id}`]
+  const byId = view.shelf<Standing>({ load: (db, id) => loadStanding(db, 'id', id), hintsOf })
+  const byName = view.shelf<Standing>({ load: (db, name) => loadStanding(db, 'name', name), hintsOf })
+  const tokens = view.shelf<Proven>({
+    load: loadProven,
+    hintsOf: ({ id, proofId }) => [`identity:${id}`, `token:${proofId}`],
+  })
+  const people = view.shelf<{ readonly isBootstrap: boolean }>({
+    load: async (db) => ({ isBootstrap: await isBootstrap(db) }),
+    hintsOf: () => ['people'],
+  })
+  return {
+    identity: (id) => byId.read(id),
+    identityNamed: (name) => byName.read(name),
+    proven: (tokenSha256) => tokens.read(tokenSha256),
+    isBootstrap: async () => (await people.read(''))?.isBootstrap === true,
+  }
+}
+
+function loadStanding(db: Db, by: 'id' | 'name', key: string): Promise<Standing | undefined> {
+  return db.selectFrom('identity').select(STANDING).where(by, '=', key).executeTakeFirst()
+}
+
+async function loadProven(db: Db, tokenSha256: string): Promise<Proven | undefined> {
+  const found = await db
+    .selectFrom('apiToken')
+    .innerJoin('identity', 'identity.id', 'apiToken.identityId')
+    .select([
+      'apiToken.id as proofId',
+      'apiToken.expiresAt',
+      'apiToken.revokedAt',
+      'apiToken.keySha256',
+      'identity.id',
+      'identity.name',
+      'identity.kind',
+      'identity.state',
+      'identity.expiresAt as identityExpiresAt',
+    ])
+    .where('apiToken.tokenSha256', '=', Buffer.from(tokenSha256, 'hex'))
+    .executeTakeFirst()
+  return found && { ...found, keySha256: found.keySha256?.toString('hex') ?? null }
+}
