@@ -23,6 +23,7 @@ const TYPES: Record<string, string> = {
   jsonb: 'unknown',
   xid8: 'string',
   tsvector: 'string',
+  tstzmultirange: 'string',
   'text[]': 'string[]',
 }
 

@@ -20,6 +20,8 @@ const WITHOUT_CAUSE: Readonly<Record<string, string>> = {
   node: 'is a running process, not a change',
   idempotency: 'repeats an answer that was given',
   fingerprint_key: 'is a key, made by the first node that needs one',
+  reading_progress: 'says how far a reading is, page by page',
+  inventory_stage: 'holds what a reading told so far, until its scope is closed by an entry',
   grant_heartbeat: 'says that a holder is alive, every few seconds',
   schema_migration: 'is the bookkeeping of migrations',
   schema_migration_lock: 'is the bookkeeping of migrations',
@@ -90,16 +92,19 @@ const RULES: readonly Rule[] = [
   },
 ]
 
-/** The trigger that holds a cause, exactly as hold_cause() makes it and switched on. */
+/** The triggers that hold a cause, exactly as hold_cause() makes them, or hold_causes() for what is written in bulk, and switched on. */
 const CAUSE = `
   select c.relname as broken from pg_class c
    where ${OURS} and c.relname <> all ($2)
      and not (
        exists (select from pg_attribute a where a.attrelid = c.oid and a.attname = 'cause' and a.attnotnull)
-       and exists (select from pg_constraint k where k.conrelid = c.oid and k.contype = 'f' and k.confrelid = 'ledger_entry'::regclass
-                     and k.conkey = array[(select a.attnum from pg_attribute a where a.attrelid = c.oid and a.attname = 'cause')])
-       and exists (select from pg_trigger g where g.tgrelid = c.oid and g.tgfoid = 'require_cause()'::regprocedure and g.tgenabled = 'O'
-                     and g.tgtype = (1 | 2 | 4 | 16) and g.tgqual is null)
+       and (
+         exists (select from pg_constraint k where k.conrelid = c.oid and k.contype = 'f' and k.confrelid = 'ledger_entry'::regclass
+                   and k.conkey = array[(select a.attnum from pg_attribute a where a.attrelid = c.oid and a.attname = 'cause')])
+         and exists (select from pg_trigger g where g.tgrelid = c.oid and g.tgfoid = 'require_cause()'::regprocedure and g.tgenabled = 'O'
+                       and g.tgtype = (1 | 2 | 4 | 16) and g.tgqual is null)
+         or 2 = (select count(*) from pg_trigger g where g.tgrelid = c.oid and g.tgfoid = 'require_causes()'::regprocedure and g.tgenabled = 'O'
+                   and g.tgtype in (4, 16) and g.tgattr = '' and g.tgnewtable = 'changed' and g.tgqual is null))
        and 2 = (select count(*) from pg_trigger g where g.tgrelid = c.oid and g.tgfoid = 'refuse_change()'::regprocedure and g.tgenabled = 'O'
                    and g.tgtype in (1 | 2 | 8, 2 | 32)))`
 
@@ -156,6 +161,9 @@ test('every table holds its cause by trigger, but for those listed with their re
     `${table}; select hold_cause('planted'); drop trigger cause_is_held on planted;
      create trigger cause_is_held before insert on planted for each row execute function require_cause()`,
     'drop trigger cause_is_held on access_grant',
+    'drop trigger causes_are_held on observed_grant',
+    'drop trigger causes_are_held_at_birth on observed_grant',
+    'alter table observed_grant disable trigger causes_are_held',
     'alter table access_grant alter column cause drop not null',
   ]) {
     assert.equal((await brokenAfter(plant, CAUSE, listed)).length, 1, plant)

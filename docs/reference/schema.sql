@@ -357,17 +357,6 @@ create table grant_use (
   state text not null,
   reserved_at timestamp with time zone not null,
   begun_at timestamp with time zone,
-create table fingerprint_key (
-  id uuid not null,
-  is_only boolean not null default true,
-  sealed_key bytea not null,
-  created_at timestamp with time zone not null,
-  constraint fingerprint_key_pkey PRIMARY KEY (id),
-  constraint there_is_one_key UNIQUE (is_only),
-  constraint only_is_true CHECK (is_only)
-);
-comment on table fingerprint_key is 'A row is the key under which secrets are recognised without being kept; sealed under the root key, and there is one.';
-
   closed_at timestamp with time zone,
   cause bigint not null,
   constraint grant_use_pkey PRIMARY KEY (id),
@@ -379,6 +368,17 @@ comment on table fingerprint_key is 'A row is the key under which secrets are re
   constraint state_is_known CHECK ((state = ANY (ARRAY['reserved'::text, 'live'::text, 'closed'::text, 'released'::text])))
 );
 CREATE INDEX grant_use_cause ON grant_use USING btree (cause);
+create table fingerprint_key (
+  id uuid not null,
+  is_only boolean not null default true,
+  sealed_key bytea not null,
+  created_at timestamp with time zone not null,
+  constraint fingerprint_key_pkey PRIMARY KEY (id),
+  constraint there_is_only_one UNIQUE (is_only),
+  constraint only_is_true CHECK (is_only)
+);
+comment on table fingerprint_key is 'A row is the key under which secrets are recognised without being kept; sealed under the root key, and there is one.';
+
 CREATE INDEX grant_use_latest ON grant_use USING btree (grant_id, reserved_at DESC);
 CREATE INDEX grant_use_open ON grant_use USING btree (node_id) WHERE (state = ANY (ARRAY['reserved'::text, 'live'::text]));
 CREATE INDEX grant_use_proof ON grant_use USING btree (proof_id);
@@ -599,6 +599,33 @@ create table ledger_pending (
   source text not null,
   constraint ledger_pending_pkey PRIMARY KEY (source, id),
   constraint source_is_known CHECK ((source = ANY (ARRAY['entry'::text, 'segment'::text])))
+create table inventory_stage (
+  reading_id uuid not null,
+  object_id uuid not null,
+  kind text not null,
+  digest bytea not null,
+  content jsonb,
+  constraint inventory_stage_pkey PRIMARY KEY (reading_id, object_id)
+);
+comment on table inventory_stage is 'A row is a thing that the scope now being read has told: it enters the inventory when the scope is closed.';
+comment on column inventory_stage.content is 'Its row of the inventory; null when it stands there already, just so.';
+
+create table issuer_keys (
+  url text not null,
+  issuer text not null,
+  keys_sha256 bytea not null,
+  kids text[] not null,
+  seen_at timestamp with time zone not null,
+  cause bigint not null,
+  constraint issuer_keys_pkey PRIMARY KEY (url),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id)
+);
+CREATE INDEX issuer_keys_cause ON issuer_keys USING btree (cause);
+comment on table issuer_keys is 'A row is the set of keys that an issuer was last seen with: a change of it is an entry.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON issuer_keys FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON issuer_keys FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON issuer_keys FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 );
 comment on table ledger_pending is 'A row is a committed entry or segment that the sequencer has not yet placed. Filled by triggers, so no watermark can pass a late commit.';
 
@@ -663,33 +690,49 @@ create table node (
 comment on table node is 'A row is one running process of Reeve. Not a change to the record, so it has no cause.';
 comment on column node.worker_pool is 'Under which name its jobs are locked; those of a dead node are unlocked.';
 
-create table policy_activation (
-  seq bigint not null,
-  version_id uuid not null,
-  back_to bigint,
-  activated_by uuid,
-  activated_at timestamp with time zone not null,
+create table observed_credential (
+  id uuid not null,
+  scope_id uuid not null,
+  native_kind text not null,
+  native_id text not null,
+  principal_id uuid,
+  type text not null,
+  name text not null,
+  state text,
+  created_at timestamp with time zone,
+  rotated_at timestamp with time zone,
+  expires_at timestamp with time zone,
+  never_expires boolean not null,
+  fingerprints text[],
+  scopes text[],
+  bindings text[],
+  strength text,
+  strength_why text[] not null,
+  held_by text,
+  facts jsonb not null,
+  unknown jsonb not null,
+  digest bytea not null,
+  first_seen_at timestamp with time zone not null,
+  changed_at timestamp with time zone not null,
+  last_seen_at timestamp with time zone,
+  missed_at timestamp with time zone,
+  gone_at timestamp with time zone,
   cause bigint not null,
-  constraint policy_activation_pkey PRIMARY KEY (seq),
-  constraint activated_by_fkey FOREIGN KEY (activated_by) REFERENCES identity(id),
-  constraint back_to_fkey FOREIGN KEY (back_to) REFERENCES policy_activation(seq),
-  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
-  constraint version_fkey FOREIGN KEY (version_id) REFERENCES policy_version(id),
-  constraint goes_back_in_time CHECK ((back_to < seq)),
-  constraint is_counted CHECK ((seq > 0))
+  constraint observed_credential_pkey PRIMARY KEY (id),
+  constraint scope_fkey FOREIGN KEY (scope_id) REFERENCES source_scope(id)
 );
-CREATE INDEX policy_activation_activated_by ON policy_activation USING btree (activated_by);
-CREATE INDEX policy_activation_back_to ON policy_activation USING btree (back_to);
-CREATE INDEX policy_activation_cause ON policy_activation USING btree (cause);
-CREATE INDEX policy_activation_version ON policy_activation USING btree (version_id);
-comment on table policy_activation is 'A row says which version of the policies decides from then on; the one with the highest number holds.';
-comment on column policy_activation.seq is 'One more than the one before: of two that would follow the same one, the database takes one.';
-comment on column policy_activation.back_to is 'The activation that a way back leads to; null where there is none.';
-CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON policy_activation FOR EACH ROW EXECUTE FUNCTION require_cause();
-CREATE TRIGGER rows_are_kept BEFORE DELETE ON policy_activation FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON policy_activation FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE INDEX observed_credential_fingerprints ON observed_credential USING gin (fingerprints);
+CREATE INDEX observed_credential_name ON observed_credential USING btree (name, id);
+CREATE INDEX observed_credential_principal ON observed_credential USING btree (principal_id);
+CREATE INDEX observed_credential_scope ON observed_credential USING btree (scope_id);
+comment on table observed_credential is 'A row is a credential as a source shows it: what it is, how old, whose. Never its value.';
+comment on column observed_credential.fingerprints is 'As <algorithm>:<value>; keyed ones match one secret across sources.';
+CREATE TRIGGER causes_are_held AFTER UPDATE ON observed_credential REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
+CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON observed_credential REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON observed_credential FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON observed_credential FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
-create table policy_version (
+create table observed_grant (
   id uuid not null,
   sha256 bytea not null,
   files jsonb not null,
@@ -698,20 +741,190 @@ create table policy_version (
   proposed_by uuid,
   created_at timestamp with time zone not null,
   cause bigint not null,
-  constraint policy_version_pkey PRIMARY KEY (id),
-  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
-  constraint proposed_by_fkey FOREIGN KEY (proposed_by) REFERENCES identity(id),
-  constraint origin_is_known CHECK ((origin = ANY (ARRAY['shipped'::text, 'proposed'::text]))),
-  constraint proposed_by_somebody CHECK (((origin = 'proposed'::text) = (proposed_by IS NOT NULL)))
+  constraint observed_grant_pkey PRIMARY KEY (id),
+  constraint scope_fkey FOREIGN KEY (scope_id) REFERENCES source_scope(id)
 );
-CREATE INDEX policy_version_cause ON policy_version USING btree (cause);
-CREATE INDEX policy_version_proposed_by ON policy_version USING btree (proposed_by);
-comment on table policy_version is 'A row is one version of the policies, whole and never changed: the text of each file, as it was found valid.';
-comment on column policy_version.sha256 is 'Hash of the set that was made of it, with the schema of the release that made it.';
-comment on column policy_version.origin is 'shipped: came with a release; proposed: by an identity.';
-CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON policy_version FOR EACH ROW EXECUTE FUNCTION require_cause();
-CREATE TRIGGER rows_are_kept BEFORE DELETE ON policy_version FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON policy_version FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE INDEX observed_grant_on ON observed_grant USING btree (on_id, id);
+CREATE INDEX observed_grant_principal ON observed_grant USING btree (principal_id, id);
+CREATE INDEX observed_grant_scope ON observed_grant USING btree (scope_id);
+comment on table observed_grant is 'A row is a right that stands at a source, a membership among them: who, what, on which.';
+CREATE TRIGGER causes_are_held AFTER UPDATE ON observed_grant REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
+CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON observed_grant REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON observed_grant FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON observed_grant FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table observed_principal (
+  id uuid not null,
+  scope_id uuid not null,
+  native_kind text not null,
+  native_id text not null,
+  type text not null,
+  name text not null,
+  aliases text[] not null,
+  state text,
+  created_at timestamp with time zone,
+  created_by_id uuid,
+  interactive boolean,
+  environment text,
+  instance_of_id uuid,
+  tags jsonb not null,
+  facts jsonb not null,
+  unknown jsonb not null,
+  account_id uuid,
+  digest bytea not null,
+  first_seen_at timestamp with time zone not null,
+  changed_at timestamp with time zone not null,
+  last_seen_at timestamp with time zone,
+  missed_at timestamp with time zone,
+  gone_at timestamp with time zone,
+  cause bigint not null,
+  constraint observed_principal_pkey PRIMARY KEY (id),
+  constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint scope_fkey FOREIGN KEY (scope_id) REFERENCES source_scope(id)
+);
+CREATE INDEX observed_principal_account ON observed_principal USING btree (account_id);
+CREATE INDEX observed_principal_name ON observed_principal USING btree (name, id);
+CREATE INDEX observed_principal_scope ON observed_principal USING btree (scope_id);
+comment on table observed_principal is 'A row is something that can hold rights at a source: an account, a group, a role, a client.';
+comment on column observed_principal.unknown is 'Of fields that are null: why they are not known. A null that is not named here is known to be nothing.';
+comment on column observed_principal.account_id is 'The account of the shared record that it is.';
+comment on column observed_principal.digest is 'Of all that was told of it: a reading that tells the same changes nothing.';
+comment on column observed_principal.last_seen_at is 'When it last stood there; null while it does, and then it is its scope''s.';
+comment on column observed_principal.missed_at is 'The first complete reading without it.';
+comment on column observed_principal.gone_at is 'The second complete reading without it: it is gone. Rows stay.';
+CREATE TRIGGER causes_are_held AFTER UPDATE ON observed_principal REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
+CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON observed_principal REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON observed_principal FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON observed_principal FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table observed_reference (
+  id uuid not null,
+  scope_id uuid not null,
+  native_kind text not null,
+  native_id text not null,
+  consumer_id uuid not null,
+  credential_id uuid,
+  fingerprint text,
+  how text not null,
+  location text not null,
+  evidence text not null,
+  facts jsonb not null,
+  unknown jsonb not null,
+  digest bytea not null,
+  first_seen_at timestamp with time zone not null,
+  changed_at timestamp with time zone not null,
+  last_seen_at timestamp with time zone,
+  missed_at timestamp with time zone,
+  gone_at timestamp with time zone,
+  cause bigint not null,
+  constraint observed_reference_pkey PRIMARY KEY (id),
+  constraint scope_fkey FOREIGN KEY (scope_id) REFERENCES source_scope(id),
+  constraint refers_to_one_thing CHECK ((num_nonnulls(credential_id, fingerprint) = 1))
+);
+CREATE INDEX observed_reference_consumer ON observed_reference USING btree (consumer_id);
+CREATE INDEX observed_reference_credential ON observed_reference USING btree (credential_id);
+CREATE INDEX observed_reference_fingerprint ON observed_reference USING btree (fingerprint);
+CREATE INDEX observed_reference_scope ON observed_reference USING btree (scope_id);
+comment on table observed_reference is 'A row is a place where a credential is kept or used: an edge of the consumer map.';
+CREATE TRIGGER causes_are_held AFTER UPDATE ON observed_reference REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
+CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON observed_reference REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON observed_reference FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON observed_reference FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table observed_resource (
+  id uuid not null,
+  scope_id uuid not null,
+  native_kind text not null,
+  native_id text not null,
+  type text not null,
+  name text not null,
+  parent_id uuid,
+  environment text,
+  sensitivity smallint,
+  tags jsonb not null,
+  facts jsonb not null,
+  unknown jsonb not null,
+  digest bytea not null,
+  first_seen_at timestamp with time zone not null,
+  changed_at timestamp with time zone not null,
+  last_seen_at timestamp with time zone,
+  missed_at timestamp with time zone,
+  gone_at timestamp with time zone,
+  cause bigint not null,
+  constraint observed_resource_pkey PRIMARY KEY (id),
+  constraint scope_fkey FOREIGN KEY (scope_id) REFERENCES source_scope(id)
+);
+CREATE INDEX observed_resource_name ON observed_resource USING btree (name, id);
+CREATE INDEX observed_resource_parent ON observed_resource USING btree (parent_id);
+CREATE INDEX observed_resource_scope ON observed_resource USING btree (scope_id);
+comment on table observed_resource is 'A row is something that rights are held on.';
+CREATE TRIGGER causes_are_held AFTER UPDATE ON observed_resource REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
+CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON observed_resource REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON observed_resource FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON observed_resource FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table observed_trust (
+  id uuid not null,
+  scope_id uuid not null,
+  native_kind text not null,
+  native_id text not null,
+  from_id uuid,
+  issuer text,
+  claims jsonb,
+  to_id uuid not null,
+  is_wildcard boolean not null,
+  facts jsonb not null,
+  unknown jsonb not null,
+  digest bytea not null,
+  first_seen_at timestamp with time zone not null,
+  changed_at timestamp with time zone not null,
+  last_seen_at timestamp with time zone,
+  missed_at timestamp with time zone,
+  gone_at timestamp with time zone,
+  cause bigint not null,
+  constraint observed_trust_pkey PRIMARY KEY (id),
+  constraint scope_fkey FOREIGN KEY (scope_id) REFERENCES source_scope(id),
+  constraint trusts_one_thing CHECK ((num_nonnulls(from_id, issuer) = 1))
+);
+CREATE INDEX observed_trust_from ON observed_trust USING btree (from_id);
+CREATE INDEX observed_trust_scope ON observed_trust USING btree (scope_id);
+CREATE INDEX observed_trust_to ON observed_trust USING btree (to_id);
+comment on table observed_trust is 'A row says whom something at a source believes: a principal, or an issuer with the claims it must show.';
+CREATE TRIGGER causes_are_held AFTER UPDATE ON observed_trust REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
+CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON observed_trust REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON observed_trust FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON observed_trust FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table observed_usage (
+  id uuid not null,
+  scope_id uuid not null,
+  subject_id uuid not null,
+  semantics text not null,
+  privilege text,
+  on_id uuid,
+  actor_id uuid,
+  address text,
+  agent text,
+  day_at timestamp with time zone,
+  first_at timestamp with time zone not null,
+  last_at timestamp with time zone not null,
+  count bigint not null,
+  instances bigint not null,
+  cause bigint not null,
+  constraint observed_usage_pkey PRIMARY KEY (id),
+  constraint scope_fkey FOREIGN KEY (scope_id) REFERENCES source_scope(id),
+  constraint times_are_in_order CHECK ((first_at <= last_at))
+);
+CREATE INDEX observed_usage_scope ON observed_usage USING btree (scope_id);
+CREATE INDEX observed_usage_subject ON observed_usage USING btree (subject_id, last_at);
+comment on table observed_usage is 'A row adds up one way of using one thing on one day, or is the last use that a source knows.';
+comment on column observed_usage.day_at is 'The beginning of the day (UTC); null when the source tells only the last use.';
+comment on column observed_usage.count is '0 when the source does not count.';
+comment on column observed_usage.instances is 'How many short-lived instances of the subject it stands for.';
+CREATE TRIGGER causes_are_held AFTER UPDATE ON observed_usage REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
+CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON observed_usage REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON observed_usage FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON observed_usage FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 create table privileged_action (
   name text not null,
@@ -941,6 +1154,19 @@ begin
      or (old.state = 'pending' and new.state = 'used') then
     raise exception 'a change that is % does not become %', old.state, new.state using errcode = 'RV006';
   end if;
+create table reading_progress (
+  source_id uuid not null,
+  reading_id uuid not null,
+  holder_id uuid not null,
+  beat_at timestamp with time zone not null,
+  scope text,
+  cursor text,
+  pages integer not null default 0,
+  items integer not null default 0,
+  constraint reading_progress_pkey PRIMARY KEY (source_id)
+);
+comment on table reading_progress is 'A row is a reading under way: who reads, and behind which page it goes on should they die.';
+
   if (new.requester_id, new.proof, new.operation, new.resource_type, new.resource_id, new.resource_facts, new.params, new.query, new.shown,
       new.hidden, new.preview, new.reason, new.obligations, new.policies, new.approver_teams, new.owner_of_target, new.owner_of_subject,
       new.tied_ids, new.bound_sha256)
@@ -963,6 +1189,85 @@ begin
   end if;
   if (new.request_id, new.subject_id, new.on_behalf_of_id, new.target_id, new.account_id, new.actions, new.purpose_id, new.max_uses, new.starts_at)
      is distinct from
+create table rule_activation (
+  seq bigint not null,
+  version_id uuid not null,
+  back_to bigint,
+  activated_by uuid,
+  activated_at timestamp with time zone not null,
+  cause bigint not null,
+  kind text not null,
+  constraint rule_activation_pkey PRIMARY KEY (kind, seq),
+  constraint activated_by_fkey FOREIGN KEY (activated_by) REFERENCES identity(id),
+  constraint back_to_fkey FOREIGN KEY (kind, back_to) REFERENCES rule_activation(kind, seq),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint version_fkey FOREIGN KEY (kind, version_id) REFERENCES rule_version(kind, id),
+  constraint goes_back_in_time CHECK ((back_to < seq)),
+  constraint is_counted CHECK ((seq > 0))
+);
+CREATE INDEX rule_activation_activated_by ON rule_activation USING btree (activated_by);
+CREATE INDEX rule_activation_back_to ON rule_activation USING btree (kind, back_to);
+CREATE INDEX rule_activation_cause ON rule_activation USING btree (cause);
+CREATE INDEX rule_activation_version ON rule_activation USING btree (kind, version_id);
+comment on table rule_activation is 'A row says which version of a kind of rules decides from then on; of each kind the one with the highest number holds.';
+comment on column rule_activation.seq is 'One more than the one before of its kind: of two that would follow the same one, the database takes one.';
+comment on column rule_activation.back_to is 'The activation that a way back leads to; null where there is none.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON rule_activation FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON rule_activation FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON rule_activation FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table rule_version (
+  id uuid not null,
+  sha256 bytea not null,
+  files jsonb not null,
+  origin text not null,
+  note text,
+  proposed_by uuid,
+  created_at timestamp with time zone not null,
+  cause bigint not null,
+  kind text not null,
+  constraint rule_version_pkey PRIMARY KEY (id),
+  constraint rule_version_kind_is_unique UNIQUE (kind, id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint proposed_by_fkey FOREIGN KEY (proposed_by) REFERENCES identity(id),
+  constraint kind_is_known CHECK ((kind = ANY (ARRAY['policies'::text, 'teams'::text, 'calendar'::text, 'catalog'::text]))),
+  constraint origin_is_known CHECK ((origin = ANY (ARRAY['shipped'::text, 'proposed'::text]))),
+  constraint proposed_by_somebody CHECK (((origin = 'proposed'::text) = (proposed_by IS NOT NULL)))
+);
+CREATE INDEX rule_version_cause ON rule_version USING btree (cause);
+CREATE INDEX rule_version_proposed_by ON rule_version USING btree (proposed_by);
+comment on table rule_version is 'A row is one version of one kind of rules, whole and never changed: the text of each file, as it was found valid.';
+comment on column rule_version.sha256 is 'Hash of what was made of it; of policies with the schema of the release that made it.';
+comment on column rule_version.origin is 'shipped: came with a release or the files of the first start; proposed: by an identity.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON rule_version FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON rule_version FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON rule_version FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table scope_report (
+  reading_id uuid not null,
+  scope_id uuid not null,
+  status text not null,
+  items integer not null,
+  added integer not null,
+  changed integer not null,
+  missed integer not null,
+  gone integer not null,
+  missing jsonb not null,
+  read_at timestamp with time zone not null,
+  cause bigint not null,
+  constraint scope_report_pkey PRIMARY KEY (reading_id, scope_id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint reading_fkey FOREIGN KEY (reading_id) REFERENCES source_reading(id),
+  constraint scope_fkey FOREIGN KEY (scope_id) REFERENCES source_scope(id),
+  constraint status_is_known CHECK ((status = ANY (ARRAY['complete'::text, 'partial'::text, 'denied'::text, 'unsupported'::text, 'unchanged'::text])))
+);
+CREATE INDEX scope_report_cause ON scope_report USING btree (cause);
+CREATE INDEX scope_report_scope ON scope_report USING btree (scope_id, read_at);
+comment on table scope_report is 'A row is how one scope ended in one reading: what coverage was, kept.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON scope_report FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON scope_report FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON scope_report FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
      (old.request_id, old.subject_id, old.on_behalf_of_id, old.target_id, old.account_id, old.actions, old.purpose_id, old.max_uses, old.starts_at)
      or new.expires_at > old.expires_at or new.max_connections > old.max_connections then
     raise exception 'what a grant carries never grows' using errcode = 'RV004';
@@ -1012,6 +1317,228 @@ declare
 begin
   execute format('select exists (select from access_grant where ended_at is null and (%s))', tg_argv[1]) into stands using new.id;
   if stands then
+create table signal (
+  id uuid not null,
+  sender_id uuid not null,
+  jti text not null,
+  type text not null,
+  about text not null,
+  about_id uuid not null,
+  identity_id uuid,
+  target_id uuid,
+  severity text not null,
+  reason text not null,
+  occurred_at timestamp with time zone not null,
+  received_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  ended_grants integer not null,
+  withdrawn_at timestamp with time zone,
+  withdrawn_by_id uuid,
+  version integer not null default 1,
+  cause bigint not null,
+  constraint signal_pkey PRIMARY KEY (id),
+  constraint signal_is_received_once UNIQUE (sender_id, jti),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint sender_fkey FOREIGN KEY (sender_id) REFERENCES identity(id),
+  constraint target_fkey FOREIGN KEY (target_id) REFERENCES target(id),
+  constraint withdrawn_by_fkey FOREIGN KEY (withdrawn_by_id) REFERENCES identity(id),
+  constraint about_is_known CHECK ((about = ANY (ARRAY['identity'::text, 'session'::text, 'credential'::text, 'target'::text]))),
+  constraint about_says_whom CHECK ((((about = 'target'::text) = (target_id IS NOT NULL)) AND ((identity_id IS NULL) = (about = 'target'::text)))),
+  constraint ends_after_receipt CHECK ((expires_at > received_at)),
+  constraint severity_is_known CHECK ((severity = ANY (ARRAY['low'::text, 'medium'::text, 'high'::text, 'critical'::text]))),
+  constraint withdrawn_says_by_whom CHECK (((withdrawn_at IS NULL) = (withdrawn_by_id IS NULL)))
+);
+CREATE INDEX signal_cause ON signal USING btree (cause);
+CREATE INDEX signal_identity ON signal USING btree (identity_id, expires_at);
+CREATE INDEX signal_latest ON signal USING btree (received_at DESC, id DESC);
+CREATE INDEX signal_sender ON signal USING btree (sender_id, expires_at);
+CREATE INDEX signal_target ON signal USING btree (target_id, expires_at);
+CREATE INDEX signal_withdrawn_by ON signal USING btree (withdrawn_by_id);
+comment on table signal is 'A row is what one sender reported once of an identity, a session or credential of one, or a target.';
+comment on column signal.jti is 'The sender''s own name for it: sent again it is the same signal.';
+comment on column signal.about_id is 'The identity, session, token, proof or target that was named; identity_id and target_id are what it comes to.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON signal FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON signal FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE CONSTRAINT TRIGGER signal_is_hinted AFTER INSERT OR UPDATE ON signal DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hint_signal();
+CREATE TRIGGER signal_is_only_withdrawn BEFORE UPDATE ON signal FOR EACH ROW EXECUTE FUNCTION signal_is_only_withdrawn();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON signal FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table signing_key (
+  id uuid not null,
+  kid text not null,
+  algorithm text not null,
+  public_jwk jsonb not null,
+  sealed_key bytea,
+  state text not null,
+  created_at timestamp with time zone not null,
+  signs_at timestamp with time zone,
+  retires_at timestamp with time zone,
+  cause bigint not null,
+  constraint signing_key_pkey PRIMARY KEY (id),
+  constraint kid_is_unique UNIQUE (kid),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint algorithm_is_known CHECK ((algorithm = ANY (ARRAY['ES256'::text, 'EdDSA'::text]))),
+  constraint current_says_since_when CHECK (((state = 'next'::text) OR (signs_at IS NOT NULL))),
+  constraint only_a_retired_key_is_gone CHECK (((sealed_key IS NULL) = (state = ANY (ARRAY['previous'::text, 'retired'::text])))),
+  constraint previous_says_until_when CHECK (((state = ANY (ARRAY['next'::text, 'current'::text])) OR (retires_at IS NOT NULL))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['next'::text, 'current'::text, 'previous'::text, 'retired'::text])))
+);
+CREATE INDEX signing_key_cause ON signing_key USING btree (cause);
+CREATE UNIQUE INDEX signing_key_current ON signing_key USING btree (state) WHERE (state = 'current'::text);
+CREATE UNIQUE INDEX signing_key_next ON signing_key USING btree (state) WHERE (state = 'next'::text);
+comment on table signing_key is 'A row is a key that access tokens are signed with. It is published before it signs and until its last token has expired.';
+comment on column signing_key.sealed_key is 'PKCS #8, sealed for this row; destroyed when the key stops signing.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON signing_key FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON signing_key FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON signing_key FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table source (
+  id uuid not null,
+  name text not null,
+  connector text not null,
+  settings jsonb not null,
+  sealed_credential bytea,
+  target_id uuid,
+  owner_team text not null,
+  environment text not null,
+  authority text,
+  system text,
+  schedule text not null,
+  next_read_at timestamp with time zone,
+  read_at timestamp with time zone,
+  problem text,
+  state text not null default 'active'::text,
+  created_at timestamp with time zone not null,
+  version integer not null default 1,
+  cause bigint not null,
+  constraint source_pkey PRIMARY KEY (id),
+  constraint source_name_is_unique UNIQUE (name),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint target_fkey FOREIGN KEY (target_id) REFERENCES target(id),
+  constraint environment_is_known CHECK ((environment = ANY (ARRAY['production'::text, 'staging'::text, 'test'::text, 'development'::text]))),
+  constraint schedule_is_known CHECK ((schedule = ANY (ARRAY['never'::text, 'daily'::text, 'weekly'::text]))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['active'::text, 'retired'::text])))
+);
+CREATE UNIQUE INDEX source_authority ON source USING btree (authority) WHERE ((state = 'active'::text) AND (authority IS NOT NULL));
+CREATE INDEX source_cause ON source USING btree (cause);
+CREATE INDEX source_due ON source USING btree (next_read_at) WHERE (state = 'active'::text);
+CREATE INDEX source_target ON source USING btree (target_id);
+comment on table source is 'A row is a system that a connector reads: where it is, as whom, how often.';
+comment on column source.settings is 'Address and the like; the schema is the connector''s, and nothing is read anywhere else.';
+comment on column source.sealed_credential is 'The login to read with, sealed for this row.';
+comment on column source.target_id is 'The target it is as well: its accounts are then known to the catalog.';
+comment on column source.authority is 'The system itself, by what does not change with its address; learnt at the first reading. Another one is not read.';
+comment on column source.problem is 'Why the last reading could not begin; null when it did.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON source FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON source FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON source FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table source_reading (
+  id uuid not null,
+  source_id uuid not null,
+  began_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  outcome text,
+  problem text,
+  cause bigint not null,
+  constraint source_reading_pkey PRIMARY KEY (id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint source_fkey FOREIGN KEY (source_id) REFERENCES source(id),
+  constraint ended_has_an_outcome CHECK (((ended_at IS NULL) = (outcome IS NULL))),
+  constraint outcome_is_known CHECK ((outcome = ANY (ARRAY['complete'::text, 'partial'::text, 'failed'::text, 'cancelled'::text])))
+);
+CREATE INDEX source_reading_cause ON source_reading USING btree (cause);
+CREATE INDEX source_reading_source ON source_reading USING btree (source_id, began_at);
+comment on table source_reading is 'A row is one run of a connector over a source.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON source_reading FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON source_reading FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON source_reading FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table source_scope (
+  id uuid not null,
+  source_id uuid not null,
+  scope text not null,
+  title text,
+  is_feed boolean not null,
+  status text,
+  missing jsonb not null default '[]'::jsonb,
+  validator text,
+  cursor text,
+  items integer not null default 0,
+  read_at timestamp with time zone,
+  seen_at timestamp with time zone,
+  missed_at timestamp with time zone,
+  state text not null default 'active'::text,
+  version integer not null default 1,
+  cause bigint not null,
+  constraint source_scope_pkey PRIMARY KEY (id),
+  constraint scope_is_unique_per_source UNIQUE (source_id, scope),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint source_fkey FOREIGN KEY (source_id) REFERENCES source(id),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['active'::text, 'gone'::text, 'retired'::text]))),
+  constraint status_is_known CHECK ((status = ANY (ARRAY['complete'::text, 'partial'::text, 'denied'::text, 'unsupported'::text, 'unchanged'::text])))
+);
+CREATE INDEX source_scope_cause ON source_scope USING btree (cause);
+comment on table source_scope is 'A row is a part of a source that is read and reported on by itself. Coverage is its status.';
+comment on column source_scope.status is 'How its last reading ended; null: it was never read.';
+comment on column source_scope.missing is 'What the last reading could not see, why, and which permission would show it.';
+comment on column source_scope.validator is 'What the source gave to say later that nothing changed.';
+comment on column source_scope.cursor is 'Of a feed: behind which page the next reading goes on.';
+comment on column source_scope.items is 'How many things the last reading that saw all of them told.';
+comment on column source_scope.seen_at is 'When everything in it was last seen: what is not marked as missed stood there then.';
+comment on column source_scope.missed_at is 'When the source first did not name it any more; the second time it is gone, with what it told.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON source_scope FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON source_scope FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON source_scope FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table ssh_authority (
+  id uuid not null,
+  public_key bytea not null,
+  sealed_seed bytea not null,
+  created_at timestamp with time zone not null,
+  retired_at timestamp with time zone,
+  distrusted boolean not null default false,
+  cause bigint not null,
+  constraint ssh_authority_pkey PRIMARY KEY (id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint distrusted_is_retired CHECK (((NOT distrusted) OR (retired_at IS NOT NULL))),
+  constraint public_key_is_ed25519 CHECK ((octet_length(public_key) = 32))
+);
+CREATE UNIQUE INDEX one_ssh_authority_signs ON ssh_authority USING btree ((true)) WHERE (retired_at IS NULL);
+CREATE INDEX ssh_authority_cause ON ssh_authority USING btree (cause);
+comment on table ssh_authority is 'A row is a key that signs certificates for hosts. One of them signs; those before it are trusted until their certificates have run out.';
+comment on column ssh_authority.distrusted is 'Servers are not to trust it any more, whatever it signed.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON ssh_authority FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON ssh_authority FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON ssh_authority FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table ssh_certificate (
+  serial bigint not null generated always as identity,
+  lease_id uuid not null,
+  use_id uuid not null,
+  authority_id uuid not null,
+  key_sha256 bytea not null,
+  valid_before timestamp with time zone not null,
+  issued_at timestamp with time zone not null,
+  cause bigint not null,
+  constraint ssh_certificate_pkey PRIMARY KEY (serial),
+  constraint use_has_one_certificate UNIQUE (use_id),
+  constraint authority_fkey FOREIGN KEY (authority_id) REFERENCES ssh_authority(id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint lease_fkey FOREIGN KEY (lease_id) REFERENCES lease(id),
+  constraint use_fkey FOREIGN KEY (use_id) REFERENCES grant_use(id)
+);
+CREATE INDEX ssh_certificate_authority ON ssh_certificate USING btree (authority_id);
+CREATE INDEX ssh_certificate_cause ON ssh_certificate USING btree (cause);
+CREATE INDEX ssh_certificate_end ON ssh_certificate USING btree (valid_before);
+CREATE INDEX ssh_certificate_lease ON ssh_certificate USING btree (lease_id);
+comment on table ssh_certificate is 'A row is a certificate that lets the holder of a key in at a host. Whether it is revoked is the state of its lease.';
+comment on column ssh_certificate.use_id is 'The use of the grant that it is; closed when it has run out.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON ssh_certificate FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON ssh_certificate FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON ssh_certificate FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
     perform pg_notify('reeve_end', tg_argv[0] || ':' || new.id);
   end if;
   return null;
@@ -1061,6 +1588,100 @@ begin
   end if;
   return new;
 end $function$;
+
+create table trust_rule (
+  id uuid not null,
+  name text not null,
+  identity_id uuid not null,
+  preset text not null,
+  issuer text not null,
+  audience text not null,
+  subject jsonb not null,
+  claims jsonb not null,
+  keys_url text,
+  keys jsonb,
+  review jsonb,
+  sealed_reviewer bytea,
+  is_bound boolean not null,
+  ttl_seconds integer not null,
+  state text not null default 'active'::text,
+  created_by uuid not null,
+  created_at timestamp with time zone not null,
+  version integer not null default 1,
+  cause bigint not null,
+  constraint trust_rule_pkey PRIMARY KEY (id),
+  constraint trust_rule_name_is_unique UNIQUE (name),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint created_by_fkey FOREIGN KEY (created_by) REFERENCES identity(id),
+  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint a_client_has_keys CHECK (((preset <> 'client-key'::text) OR (keys IS NOT NULL))),
+  constraint keys_come_from_one_place CHECK (((keys IS NULL) OR (keys_url IS NULL))),
+  constraint preset_is_known CHECK ((preset = ANY (ARRAY['oidc'::text, 'github-actions'::text, 'gitlab-ci'::text, 'kubernetes'::text, 'buildkite'::text, 'circleci'::text, 'client-key'::text]))),
+  constraint reviewer_belongs_to_a_review CHECK (((review IS NOT NULL) OR (sealed_reviewer IS NULL))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['active'::text, 'retired'::text]))),
+  constraint ttl_is_short CHECK (((ttl_seconds >= 60) AND (ttl_seconds <= 3600)))
+);
+CREATE INDEX trust_rule_cause ON trust_rule USING btree (cause);
+CREATE INDEX trust_rule_created_by ON trust_rule USING btree (created_by);
+CREATE INDEX trust_rule_identity ON trust_rule USING btree (identity_id);
+CREATE INDEX trust_rule_issuer ON trust_rule USING btree (issuer) WHERE (state = 'active'::text);
+comment on table trust_rule is 'A row lets what one issuer says of one subject prove one registered identity.';
+comment on column trust_rule.subject is 'Exactly, or how the `sub` begins.';
+comment on column trust_rule.claims is 'Further claims that must be there, each exactly or by its beginning.';
+comment on column trust_rule.keys is 'The keys themselves (RFC 7517), of a client or of an issuer that cannot be asked.';
+comment on column trust_rule.review is 'Of Kubernetes: where a token is held up for review as well.';
+comment on column trust_rule.sealed_reviewer is 'The token that may ask for reviews, sealed for this row.';
+comment on column trust_rule.is_bound is 'Whether tokens under it are bound to a key; those of tiers 0 and 1 always are.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON trust_rule FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON trust_rule FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON trust_rule FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table usage_window (
+  id uuid not null,
+  scope_id uuid not null,
+  subject_id uuid,
+  semantics text not null,
+  sees text not null,
+  seen tstzmultirange not null,
+  cause bigint not null,
+  constraint usage_window_pkey PRIMARY KEY (id),
+  constraint scope_fkey FOREIGN KEY (scope_id) REFERENCES source_scope(id),
+  constraint sees_is_known CHECK ((sees = ANY (ARRAY['every-use'::text, 'samples'::text])))
+);
+CREATE INDEX usage_window_scope ON usage_window USING btree (scope_id);
+CREATE INDEX usage_window_subject ON usage_window USING btree (subject_id);
+comment on table usage_window is 'A row says when use of something would have been seen. Its holes are the gaps: nothing is known to be unused over one.';
+comment on column usage_window.subject_id is 'Null: of every principal of the source.';
+CREATE TRIGGER causes_are_held AFTER UPDATE ON usage_window REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
+CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON usage_window REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON usage_window FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON usage_window FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table use_refusal (
+  use_id uuid not null,
+  action text not null,
+  outcome text not null,
+  count bigint not null,
+  cause bigint not null,
+  constraint use_refusal_pkey PRIMARY KEY (use_id, action, outcome),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint use_fkey FOREIGN KEY (use_id) REFERENCES grant_use(id),
+  constraint count_is_positive CHECK ((count > 0)),
+  constraint outcome_is_known CHECK ((outcome = ANY (ARRAY['refused'::text, 'would-refuse'::text])))
+);
+CREATE INDEX use_refusal_cause ON use_refusal USING btree (cause);
+comment on table use_refusal is 'A row says how many operations of one session were refused, or would have been where the target does not enforce. Written when the session closes.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON use_refusal FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON use_refusal FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON use_refusal FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table used_proof (
+  proof_sha256 bytea not null,
+  expires_at timestamp with time zone not null,
+  constraint used_proof_pkey PRIMARY KEY (proof_sha256)
+);
+CREATE INDEX used_proof_expires ON used_proof USING btree (expires_at);
+comment on table used_proof is 'A row is a proof that was shown (the jti of an assertion or of a DPoP proof), so that no node takes it again. Removed when it has expired.';
 
 CREATE OR REPLACE FUNCTION ledger_enqueue()
  RETURNS trigger
@@ -1204,3 +1825,59 @@ begin
   end if;
   return new;
 end $function$;
+CREATE OR REPLACE FUNCTION hold_causes(held regclass)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+begin
+  execute format('create trigger causes_are_held_at_birth after insert on %s referencing new table as changed for each statement execute function require_causes()', held);
+  execute format('create trigger causes_are_held after update on %s referencing new table as changed for each statement execute function require_causes()', held);
+  execute format('create trigger rows_are_kept before delete on %s for each row execute function refuse_change()', held);
+  execute format('create trigger table_is_kept before truncate on %s for each statement execute function refuse_change()', held);
+end $function$;
+
+CREATE OR REPLACE FUNCTION hold_moves_legally()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if (old.state, new.state) not in (('held', 'released'), ('held', 'refused'), ('held', 'expired'), ('held', 'dropped'),
+                                    ('released', 'used'), ('released', 'refused'), ('released', 'expired'), ('released', 'dropped')) then
+    raise exception 'a held operation does not go from % to %', old.state, new.state using errcode = 'RV009';
+  end if;
+  if (new.id, new.grant_id, new.use_id, new.class, new.action, new.label, new.statement, new.gates, new.owner_of_target, new.owner_of_subject,
+      new.approver_teams, new.bound_sha256, new.created_at, new.expires_at)
+     is distinct from
+     (old.id, old.grant_id, old.use_id, old.class, old.action, old.label, old.statement, old.gates, old.owner_of_target, old.owner_of_subject,
+      old.approver_teams, old.bound_sha256, old.created_at, old.expires_at) then
+    raise exception 'what is held does not change' using errcode = 'RV009';
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION require_causes()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if exists (
+    select from (select distinct cause from changed) c
+     where not exists (select from ledger_entry e where e.id = c.cause and e.xid = pg_current_xact_id())) then
+    raise exception 'a change of % needs an entry of its own transaction as its cause', tg_table_name using errcode = 'RV002';
+  end if;
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION signal_is_only_withdrawn()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if old.withdrawn_at is not null or
+     (to_jsonb(new) - '{withdrawn_at,withdrawn_by_id,version,cause}'::text[])
+       is distinct from (to_jsonb(old) - '{withdrawn_at,withdrawn_by_id,version,cause}'::text[]) then
+    raise exception 'a signal stays as it was received; it is withdrawn once' using errcode = 'RV017';
+  end if;
+  return new;
+end $function$;
+

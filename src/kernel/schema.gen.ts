@@ -177,6 +177,13 @@ export type GrantUseTable = {
   nodeId: string
   address: string
   state: 'reserved' | 'live' | 'closed' | 'released'
+export type FingerprintKeyTable = {
+  id: string
+  isOnly: Generated<boolean>
+  sealedKey: Buffer
+  createdAt: Date
+}
+
   reservedAt: Date
   begunAt: Date | null
   closedAt: Date | null
@@ -277,6 +284,23 @@ export type LedgerLeafTable = {
   entryId: number | null
   segmentId: number | null
 }
+export type InventoryStageTable = {
+  readingId: string
+  objectId: string
+  kind: string
+  digest: Buffer
+  content: ColumnType<unknown, string | null | undefined, string>
+}
+
+export type IssuerKeysTable = {
+  url: string
+  issuer: string
+  keysSha256: Buffer
+  kids: string[]
+  seenAt: Date
+  cause: number
+}
+
 
 export type LedgerLogTable = {
   id: number
@@ -331,23 +355,168 @@ export type NodeTable = {
   stoppedAt: Date | null
 }
 
-export type PolicyActivationTable = {
-  seq: number
-  versionId: string
-  backTo: number | null
-  activatedBy: string | null
-  activatedAt: Date
+export type ObservedCredentialTable = {
+  id: string
+  scopeId: string
+  nativeKind: string
+  nativeId: string
+  principalId: string | null
+  type: string
+  name: string
+  state: string | null
+  createdAt: Date | null
+  rotatedAt: Date | null
+  expiresAt: Date | null
+  neverExpires: boolean
+  fingerprints: string[] | null
+  scopes: string[] | null
+  bindings: string[] | null
+  strength: string | null
+  strengthWhy: string[]
+  heldBy: string | null
+  facts: ColumnType<unknown, string, string>
+  unknown: ColumnType<unknown, string, string>
+  digest: Buffer
+  firstSeenAt: Date
+  changedAt: Date
+  lastSeenAt: Date | null
+  missedAt: Date | null
+  goneAt: Date | null
   cause: number
 }
 
-export type PolicyVersionTable = {
+export type ObservedGrantTable = {
   id: string
-  sha256: Buffer
-  files: ColumnType<unknown, string, string>
-  origin: 'shipped' | 'proposed'
-  note: string | null
-  proposedBy: string | null
-  createdAt: Date
+  scopeId: string
+  nativeKind: string
+  nativeId: string
+  principalId: string
+  onId: string
+  privilege: string
+  level: string
+  via: string[]
+  grantable: boolean | null
+  grantedById: string | null
+  expiresAt: Date | null
+  neverExpires: boolean
+  facts: ColumnType<unknown, string, string>
+  unknown: ColumnType<unknown, string, string>
+  digest: Buffer
+  firstSeenAt: Date
+  changedAt: Date
+  lastSeenAt: Date | null
+  missedAt: Date | null
+  goneAt: Date | null
+  cause: number
+}
+
+export type ObservedPrincipalTable = {
+  id: string
+  scopeId: string
+  nativeKind: string
+  nativeId: string
+  type: string
+  name: string
+  aliases: string[]
+  state: string | null
+  createdAt: Date | null
+  createdById: string | null
+  interactive: boolean | null
+  environment: string | null
+  instanceOfId: string | null
+  tags: ColumnType<unknown, string, string>
+  facts: ColumnType<unknown, string, string>
+  unknown: ColumnType<unknown, string, string>
+  accountId: string | null
+  digest: Buffer
+  firstSeenAt: Date
+  changedAt: Date
+  lastSeenAt: Date | null
+  missedAt: Date | null
+  goneAt: Date | null
+  cause: number
+}
+
+export type ObservedReferenceTable = {
+  id: string
+  scopeId: string
+  nativeKind: string
+  nativeId: string
+  consumerId: string
+  credentialId: string | null
+  fingerprint: string | null
+  how: string
+  location: string
+  evidence: string
+  facts: ColumnType<unknown, string, string>
+  unknown: ColumnType<unknown, string, string>
+  digest: Buffer
+  firstSeenAt: Date
+  changedAt: Date
+  lastSeenAt: Date | null
+  missedAt: Date | null
+  goneAt: Date | null
+  cause: number
+}
+
+export type ObservedResourceTable = {
+  id: string
+  scopeId: string
+  nativeKind: string
+  nativeId: string
+  type: string
+  name: string
+  parentId: string | null
+  environment: string | null
+  sensitivity: number | null
+  tags: ColumnType<unknown, string, string>
+  facts: ColumnType<unknown, string, string>
+  unknown: ColumnType<unknown, string, string>
+  digest: Buffer
+  firstSeenAt: Date
+  changedAt: Date
+  lastSeenAt: Date | null
+  missedAt: Date | null
+  goneAt: Date | null
+  cause: number
+}
+
+export type ObservedTrustTable = {
+  id: string
+  scopeId: string
+  nativeKind: string
+  nativeId: string
+  fromId: string | null
+  issuer: string | null
+  claims: ColumnType<unknown, string | null | undefined, string>
+  toId: string
+  isWildcard: boolean
+  facts: ColumnType<unknown, string, string>
+  unknown: ColumnType<unknown, string, string>
+  digest: Buffer
+  firstSeenAt: Date
+  changedAt: Date
+  lastSeenAt: Date | null
+  missedAt: Date | null
+  goneAt: Date | null
+  cause: number
+}
+
+export type ObservedUsageTable = {
+  id: string
+  scopeId: string
+  subjectId: string
+  semantics: string
+  privilege: string | null
+  onId: string | null
+  actorId: string | null
+  address: string | null
+  agent: string | null
+  dayAt: Date | null
+  firstAt: Date
+  lastAt: Date
+  count: number
+  instances: number
   cause: number
 }
 
@@ -443,6 +612,17 @@ export type TargetTable = {
   cause: number
 }
 
+export type ReadingProgressTable = {
+  sourceId: string
+  readingId: string
+  holderId: string
+  beatAt: Date
+  scope: string | null
+  cursor: string | null
+  pages: Generated<number>
+  items: Generated<number>
+}
+
 export type Database = {
   accessGrant: AccessGrantTable
   accessRequest: AccessRequestTable
@@ -453,6 +633,42 @@ export type Database = {
   changeApproval: ChangeApprovalTable
   enrolment: EnrolmentTable
   grantHeartbeat: GrantHeartbeatTable
+export type RuleActivationTable = {
+  seq: number
+  versionId: string
+  backTo: number | null
+  activatedBy: string | null
+  activatedAt: Date
+  cause: number
+  kind: string
+}
+
+export type RuleVersionTable = {
+  id: string
+  sha256: Buffer
+  files: ColumnType<unknown, string, string>
+  origin: 'shipped' | 'proposed'
+  note: string | null
+  proposedBy: string | null
+  createdAt: Date
+  cause: number
+  kind: 'policies' | 'teams' | 'calendar' | 'catalog'
+}
+
+export type ScopeReportTable = {
+  readingId: string
+  scopeId: string
+  status: 'complete' | 'partial' | 'denied' | 'unsupported' | 'unchanged'
+  items: number
+  added: number
+  changed: number
+  missed: number
+  gone: number
+  missing: ColumnType<unknown, string, string>
+  readAt: Date
+  cause: number
+}
+
   grantProof: GrantProofTable
   grantUse: GrantUseTable
   idempotency: IdempotencyTable
@@ -469,14 +685,187 @@ export type Database = {
   ledgerTile: LedgerTileTable
   ledgerWriter: LedgerWriterTable
   node: NodeTable
-  policyActivation: PolicyActivationTable
-  policyVersion: PolicyVersionTable
+  observedCredential: ObservedCredentialTable
+  observedGrant: ObservedGrantTable
+  observedPrincipal: ObservedPrincipalTable
+  observedReference: ObservedReferenceTable
+  observedResource: ObservedResourceTable
+  observedTrust: ObservedTrustTable
+  observedUsage: ObservedUsageTable
   privilegedAction: PrivilegedActionTable
   purpose: PurposeTable
   purposeTarget: PurposeTargetTable
   requestApproval: RequestApprovalTable
   session: SessionTable
   subjectKey: SubjectKeyTable
+export type SignalTable = {
+  id: string
+  senderId: string
+  jti: string
+  type: string
+  about: 'identity' | 'session' | 'credential' | 'target'
+  aboutId: string
+  identityId: string | null
+  targetId: string | null
+  severity: 'low' | 'medium' | 'high' | 'critical'
+  reason: string
+  occurredAt: Date
+  receivedAt: Date
+  expiresAt: Date
+  endedGrants: number
+  withdrawnAt: Date | null
+  withdrawnById: string | null
+  version: Generated<number>
+  cause: number
+}
+
+export type SigningKeyTable = {
+  id: string
+  kid: string
+  algorithm: 'ES256' | 'EdDSA'
+  publicJwk: ColumnType<unknown, string, string>
+  sealedKey: Buffer | null
+  state: 'next' | 'current' | 'previous' | 'retired'
+  createdAt: Date
+  signsAt: Date | null
+  retiresAt: Date | null
+  cause: number
+}
+
+export type SourceTable = {
+  id: string
+  name: string
+  connector: string
+  settings: ColumnType<unknown, string, string>
+  sealedCredential: Buffer | null
+  targetId: string | null
+  ownerTeam: string
+  environment: 'production' | 'staging' | 'test' | 'development'
+  authority: string | null
+  system: string | null
+  schedule: 'never' | 'daily' | 'weekly'
+  nextReadAt: Date | null
+  readAt: Date | null
+  problem: string | null
+  state: Generated<'active' | 'retired'>
+  createdAt: Date
+  version: Generated<number>
+  cause: number
+}
+
+export type SourceReadingTable = {
+  id: string
+  sourceId: string
+  beganAt: Date
+  endedAt: Date | null
+  outcome: 'complete' | 'partial' | 'failed' | 'cancelled' | null
+  problem: string | null
+  cause: number
+}
+
+export type SourceScopeTable = {
+  id: string
+  sourceId: string
+  scope: string
+  title: string | null
+  isFeed: boolean
+  status: 'complete' | 'partial' | 'denied' | 'unsupported' | 'unchanged' | null
+  missing: ColumnType<unknown, string | null | undefined, string>
+  validator: string | null
+  cursor: string | null
+  items: Generated<number>
+  readAt: Date | null
+  seenAt: Date | null
+  missedAt: Date | null
+  state: Generated<'active' | 'gone' | 'retired'>
+  version: Generated<number>
+  cause: number
+}
+
+export type SshAuthorityTable = {
+  id: string
+  publicKey: Buffer
+  sealedSeed: Buffer
+  createdAt: Date
+  retiredAt: Date | null
+  distrusted: Generated<boolean>
+  cause: number
+}
+
+export type SshCertificateTable = {
+  serial: GeneratedAlways<number>
+  leaseId: string
+  useId: string
+  authorityId: string
+  keySha256: Buffer
+  validBefore: Date
+  issuedAt: Date
+  cause: number
+}
+
   target: TargetTable
 }
+  mode: Generated<'observe' | 'warn' | 'enforce'>
+}
+
+export type TrustRuleTable = {
+  id: string
+  name: string
+  identityId: string
+  preset: 'oidc' | 'github-actions' | 'gitlab-ci' | 'kubernetes' | 'buildkite' | 'circleci' | 'client-key'
+  issuer: string
+  audience: string
+  subject: ColumnType<unknown, string, string>
+  claims: ColumnType<unknown, string, string>
+  keysUrl: string | null
+  keys: ColumnType<unknown, string | null | undefined, string>
+  review: ColumnType<unknown, string | null | undefined, string>
+  sealedReviewer: Buffer | null
+  isBound: boolean
+  ttlSeconds: number
+  state: Generated<'active' | 'retired'>
+  createdBy: string
+  createdAt: Date
+  version: Generated<number>
+  cause: number
+}
+
+export type UsageWindowTable = {
+  id: string
+  scopeId: string
+  subjectId: string | null
+  semantics: string
+  sees: 'every-use' | 'samples'
+  seen: string
+  cause: number
+}
+
+export type UseRefusalTable = {
+  useId: string
+  action: string
+  outcome: 'refused' | 'would-refuse'
+  count: number
+  cause: number
+}
+
+export type UsedProofTable = {
+  proofSha256: Buffer
+  expiresAt: Date
   fingerprintKey: FingerprintKeyTable
+  inventoryStage: InventoryStageTable
+  issuerKeys: IssuerKeysTable
+  readingProgress: ReadingProgressTable
+  ruleActivation: RuleActivationTable
+  ruleVersion: RuleVersionTable
+  scopeReport: ScopeReportTable
+  signal: SignalTable
+  signingKey: SigningKeyTable
+  source: SourceTable
+  sourceReading: SourceReadingTable
+  sourceScope: SourceScopeTable
+  sshAuthority: SshAuthorityTable
+  sshCertificate: SshCertificateTable
+  trustRule: TrustRuleTable
+  usageWindow: UsageWindowTable
+  useRefusal: UseRefusalTable
+  usedProof: UsedProofTable
