@@ -19,3 +19,7 @@ grant delete on reading_progress, inventory_stage to :server;
 revoke insert on ledger_pending from :server;
 revoke insert on schema_migration, schema_migration_lock, schema_checksum from :server;
 grant execute on function ledger_extend(bigint), ledger_requeue() to :server;
+-- The token service.
+grant update on signing_key, trust_rule, issuer_keys to :server;
+grant update on ssh_authority to :server;
+grant delete on used_proof to :server;

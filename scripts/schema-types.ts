@@ -25,6 +25,7 @@ const TYPES: Record<string, string> = {
   tsvector: 'string',
   tstzmultirange: 'string',
   'text[]': 'string[]',
+  'uuid[]': 'string[]',
 }
 
 /** TypeScript types of every table of the schema `public`, camel-cased as Kysely's plugin does. A checked list of texts becomes a union. */

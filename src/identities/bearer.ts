@@ -28,8 +28,14 @@ type ShownKey = string | undefined
  * Who a bearer token proves, or undefined: unknown, expired, revoked, and an identity that may not act look the same from outside. One
  * look-up by hash whatever was shown, so time says nothing about how close a guess came. A token bound to a key needs it (RFC 8705 §3).
  */
-export function authenticate(db: Db, clock: Clock, bearer: Secret, keySha256?: ShownKey): Promise<Caller | undefined> {
-  return callerBy(identityFactsIn(db), clock, bearer, keySha256)
+export function authenticate(
+  db: Db,
+  clock: Clock,
+  bearer: Secret,
+  keySha256?: ShownKey,
+  dpopKeySha256?: ShownKey,
+): Promise<Caller | undefined> {
+  return callerBy(identityFactsIn(db), clock, bearer, { keySha256, dpopKeySha256 })
 }
 
 /** As `authenticate`, by facts that a node may remember. */
@@ -37,14 +43,25 @@ export async function callerBy(
   facts: Pick<IdentityFacts, 'proven'>,
   clock: Pick<Clock, 'now'>,
   bearer: Secret,
-  keySha256?: ShownKey,
+  shown: { readonly keySha256?: ShownKey; readonly dpopKeySha256?: ShownKey },
 ): Promise<Caller | undefined> {
   const found = await facts.proven(bearerSha256(bearer).toString('hex'))
   if (!found || found.revokedAt !== null || found.state !== 'active') return undefined
   const now = clock.now()
   if (found.expiresAt <= now || (found.identityExpiresAt !== null && found.identityExpiresAt <= now)) return undefined
-  const { id, name, kind, proofId } = found
-  if (found.keySha256 === null) return { id, name, kind, proof: 'token', proofId }
-  if (found.keySha256 !== keySha256) return undefined
-  return { id, name, kind, proof: 'bound-token', proofId }
+  // A token for another place is no proof here, and its holder may be that place.
+  if (found.audience !== null) return undefined
+  // RFC 9449 §7.1: as `DPoP` only with the key it is bound to, and one that is bound in no other way.
+  if ((found.dpopKeySha256 ?? undefined) !== shown.dpopKeySha256) return undefined
+  if (found.keySha256 !== null && found.keySha256 !== shown.keySha256) return undefined
+  const { id, name, kind, proofId, onBehalfOfId, narrowedTo } = found
+  return {
+    id,
+    name,
+    kind,
+    proof: found.proof ?? (found.keySha256 === null ? 'token' : 'bound-token'),
+    proofId,
+    ...(onBehalfOfId !== null && { onBehalfOfId }),
+    ...(narrowedTo !== null && { narrowedTo }),
+  }
 }

@@ -5,6 +5,8 @@ import { Instant } from '../kernel/instant.ts'
 import { operation, PageQuery, pageOf, type Operation } from '../kernel/operation.ts'
 import { conflict, invalidInput, nameTaken, notFound, problem } from '../kernel/problem.ts'
 
+export { AccessDetails } from './access-details.ts'
+
 const IDENTITY_KINDS = ['human', 'machine', 'workload', 'agent'] as const
 const PROFILES = [
   'person',

@@ -1,6 +1,7 @@
 import type { Db } from '../kernel/db.ts'
 import type { Kind, View } from '../kernel/view.ts'
 import type { Caller } from '../kernel/http/route.ts'
+import { AccessDetails } from './access-details.ts'
 import type { Identity } from './contract.ts'
 import { isBootstrap } from './record.ts'
 
@@ -18,6 +19,13 @@ export type Proven = Pick<Caller, 'id' | 'name' | 'kind' | 'proofId'> & {
   readonly identityExpiresAt: Date | null
   /** Of the key it is bound to, as hexadecimal. */
   readonly keySha256: string | null
+  /** The same by DPoP. */
+  readonly dpopKeySha256: string | null
+  /** Of a token of the token service: how its holder proved itself, where it is good, for whom and for what. */
+  readonly proof: Caller['proof'] | null
+  readonly audience: string | null
+  readonly onBehalfOfId: string | null
+  readonly narrowedTo: AccessDetails | null
 }
 
 /** What a decision at the door takes of the shared record: from its rows, or from the view of them. */
@@ -75,6 +83,11 @@ async function loadProven(db: Db, tokenSha256: string): Promise<Proven | undefin
       'apiToken.expiresAt',
       'apiToken.revokedAt',
       'apiToken.keySha256',
+      'apiToken.dpopKeySha256',
+      'apiToken.proof',
+      'apiToken.audience',
+      'apiToken.onBehalfOfId',
+      'apiToken.details',
       'identity.id',
       'identity.name',
       'identity.kind',
@@ -83,5 +96,12 @@ async function loadProven(db: Db, tokenSha256: string): Promise<Proven | undefin
     ])
     .where('apiToken.tokenSha256', '=', Buffer.from(tokenSha256, 'hex'))
     .executeTakeFirst()
-  return found && { ...found, keySha256: found.keySha256?.toString('hex') ?? null }
+  if (!found) return undefined
+  const { details, keySha256, dpopKeySha256, ...rest } = found
+  return {
+    ...rest,
+    keySha256: keySha256?.toString('hex') ?? null,
+    dpopKeySha256: dpopKeySha256?.toString('hex') ?? null,
+    narrowedTo: details === null ? null : AccessDetails.parse(details),
+  }
 }

@@ -34,5 +34,16 @@ export {
   type OnIdentityEnded,
 } from './record.ts'
 export { identityOpenRoutes, identityRoutes, type CertifyToken } from './routes.ts'
-export { openTeams, parseTeams, recordTeams, TeamsInvalid, type Teams, type TeamsMap } from './teams.ts'
-export { issueToken, listTokens, revokeToken } from './tokens.ts'
+export {
+  openTeams,
+  readTeams,
+  readTeamsText,
+  recordTeams,
+  teamsFrom,
+  type Teams,
+  type TeamsDocument,
+  type TeamsMap,
+} from './teams.ts'
+export { joining, teamsDifference } from './teams-difference.ts'
+export { liveTeams, teamsAsOf, type LiveTeams } from './teams-live.ts'
+export { endTokens, issueToken, listTokens, revokeToken } from './tokens.ts'

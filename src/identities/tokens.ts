@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { secondsAfter } from '../kernel/clock.ts'
 import type { Db, Tx } from '../kernel/db.ts'
 import { readPublicKey, sha256 } from '../kernel/crypto.ts'
@@ -70,10 +71,20 @@ export type Prover = Pick<Caller, 'proof' | 'proofId'>
 
 /** The key the caller's own proof is bound to, or null where it is a bearer's. */
 export async function keyOfProof(tx: Tx, { proof, proofId }: Prover): Promise<Buffer | null> {
-  if (proof === 'token') return null
-  const token = await tx.selectFrom('apiToken').select('keySha256').where('id', '=', proofId).executeTakeFirst()
-  if (!token?.keySha256) throw new Error(`the proof ${proofId} is bound to a key, and nothing says to which`)
-  return token.keySha256
+  const token = await tx
+    .selectFrom('apiToken')
+    .select(['identityId', 'keySha256', 'dpopKeySha256'])
+    .where('id', '=', proofId)
+    .executeTakeFirst()
+  if (token?.dpopKeySha256) {
+    throw keyNeeded('Your own token is bound to a key by DPoP: send the public key of the new one.', {
+      identityId: token.identityId,
+    })
+  }
+  if (!token?.keySha256 && proof !== 'token') {
+    throw new Error(`the proof ${proofId} is bound to a key, and nothing says to which`)
+  }
+  return token?.keySha256 ?? null
 }
 
 /** One's own token is bound to the key one has; that of another identity to the key it has, which nobody else can name. */
@@ -144,7 +155,24 @@ export async function revokeToken(tx: Tx, needs: IdentityNeeds, permit: Permit<'
     .returning(TOKEN_COLUMNS)
     .executeTakeFirst()
   if (!revoked) throw conflict('The token ended already.', { type: 'Token', id, state: 'revoked' })
+  await endTokens(tx, [id], { now: needs.clock.now(), cause })
   return revoked
+}
+
+/** Ends tokens that live, with what was exchanged for them. */
+export async function endTokens(
+  tx: Tx,
+  ids: readonly string[],
+  { now, cause }: { readonly now: Date; readonly cause: number },
+): Promise<void> {
+  await sql`
+    with recursive ended (id) as (
+      select t.id from api_token t where t.id = any(${ids}::uuid[])
+       union
+      select t.id from api_token t join ended e on t.parent_id = e.id
+    )
+    update api_token set revoked_at = ${now}, cause = ${cause}
+     where id in (select id from ended) and revoked_at is null`.execute(tx)
 }
 
 function unknownToken(id: string) {

@@ -110,6 +110,14 @@ export type ChangeTable = {
   query: ColumnType<unknown, string, string>
   shown: ColumnType<unknown, string, string>
   hidden: string[]
+  dpopKeySha256: Buffer | null
+  proof: 'token' | 'bound-token' | 'mtls' | 'spiffe' | 'kubernetes' | 'oidc' | 'dpop' | 'passkey' | null
+  audience: string | null
+  details: ColumnType<unknown, string | null | undefined, string>
+  trustRuleId: string | null
+  onBehalfOfId: string | null
+  actorIds: Generated<string[]>
+  parentId: string | null
   preview: string[]
   sealedInput: Buffer | null
   reason: string
@@ -274,16 +282,6 @@ export type LedgerEntryTable = {
   actorId: string | null
   resourceId: string | null
   grantId: string | null
-  leaf: Buffer
-}
-
-export type LedgerLeafTable = {
-  logId: number
-  firstPosition: number
-  size: number
-  entryId: number | null
-  segmentId: number | null
-}
 export type InventoryStageTable = {
   readingId: string
   objectId: string
@@ -301,6 +299,16 @@ export type IssuerKeysTable = {
   cause: number
 }
 
+  leaf: Buffer
+}
+
+export type LedgerLeafTable = {
+  logId: number
+  firstPosition: number
+  size: number
+  entryId: number | null
+  segmentId: number | null
+}
 
 export type LedgerLogTable = {
   id: number

@@ -14,8 +14,14 @@ export type Presented = {
   readonly bearer: Secret | undefined
   /** DER of a client certificate whose chain was verified against the client CA; its key was used in this handshake. */
   readonly certificate: Buffer | undefined
+  /** DER of the client certificate of this handshake, whoever issued it: it proves its key and nothing else. */
+  readonly keyCertificate: Buffer | undefined
+  /** Of a token that was sent as `DPoP` (RFC 9449 §7.1): what is to prove its key, and for which request. */
+  readonly dpop: DpopPresented | undefined
   readonly clientAddress: string
 }
+
+export type DpopPresented = { readonly proof: string; readonly method: string; readonly url: string }
 
 /** Said twice, these mean two things to two readers. */
 const SINGLE_HEADERS = new Set([
@@ -24,6 +30,7 @@ const SINGLE_HEADERS = new Set([
   'content-length',
   'content-encoding',
   'authorization',
+  'dpop',
   'idempotency-key',
   'origin',
   REQUEST_APPROVAL,
@@ -45,15 +52,28 @@ export function refuseAmbiguous(request: FastifyRequest): void {
   }
 }
 
-/** Bearer token (RFC 6750 §2.1) and client certificate of a request. */
+/** Token (RFC 6750 §2.1, RFC 9449 §7.1) and client certificate of a request. */
 export function presentedBy(request: FastifyRequest): Presented {
-  const match = /^Bearer ([A-Za-z0-9._~+/-]{1,4096}=*)$/i.exec(request.headers.authorization ?? '')
+  const match = /^(Bearer|DPoP) ([A-Za-z0-9._~+/-]{1,4096}=*)$/i.exec(request.headers.authorization ?? '')
   const { socket } = request.raw
-  const peer = socket instanceof TLSSocket && socket.authorized ? socket.getPeerCertificate() : undefined
+  const peer = socket instanceof TLSSocket ? socket.getPeerCertificate() : undefined
   return {
-    bearer: match?.[1] === undefined ? undefined : new Secret(match[1]),
-    certificate: peer?.raw,
+    bearer: match?.[2] === undefined ? undefined : new Secret(match[2]),
+    certificate: socket instanceof TLSSocket && socket.authorized ? peer?.raw : undefined,
+    keyCertificate: peer?.raw,
+    dpop: match?.[1]?.toLowerCase() === 'dpop' ? dpopOf(request) : undefined,
     clientAddress: request.raw.socket.remoteAddress ?? '',
+  }
+}
+
+/** The proof that came along, empty where none did, and the request it has to be for. */
+export function dpopOf(request: FastifyRequest): DpopPresented {
+  const { dpop } = request.headers
+  const path = (request.raw.url ?? '').split('?', 1)[0] ?? ''
+  return {
+    proof: typeof dpop === 'string' ? dpop : '',
+    method: request.method,
+    url: `${request.protocol}://${request.host}${path}`,
   }
 }
 

@@ -8,9 +8,21 @@ export type Caller = {
   readonly id: string
   readonly name: string
   readonly kind: 'human' | 'machine' | 'workload' | 'agent'
-  readonly proof: 'token' | 'bound-token' | 'mtls'
+  readonly proof: 'token' | 'bound-token' | 'mtls' | 'spiffe' | 'kubernetes' | 'oidc' | 'dpop' | 'passkey'
   /** The token or certificate it came with, so that a caller can end exactly this proof. */
   readonly proofId: string
+  /** Whom it acts for, as its token says: a person. */
+  readonly onBehalfOfId?: string
+  /** What its token is narrowed to, where it is (RFC 9396): one of these is enough, and all that one names must hold. */
+  readonly narrowedTo?: readonly Narrowing[]
+}
+
+export type Narrowing = {
+  readonly type: 'urn:reeve:access'
+  readonly purpose?: string | undefined
+  readonly targets?: readonly string[] | undefined
+  readonly accounts?: readonly string[] | undefined
+  readonly actions?: readonly string[] | undefined
 }
 
 /** What a decision needs to know of the thing it is about: AuthZEN's resource with its properties. */

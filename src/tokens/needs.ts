@@ -1,0 +1,32 @@
+import type { IdentityNeeds } from '../identities/identities.ts'
+import type { Db } from '../kernel/db.ts'
+import type { Egress } from '../kernel/egress.ts'
+import type { Caller } from '../kernel/http/route.ts'
+import type { Log } from '../kernel/log.ts'
+import type { Seal } from '../kernel/seal.ts'
+import type { DecisionPoint } from '../policy/policy.ts'
+import type { IssuerKeys } from './issuer-keys.ts'
+import type { KeyRing } from './key-ring.ts'
+
+/** What the token service works with. */
+export type TokenNeeds = Pick<IdentityNeeds, 'clock' | 'random' | 'ledger' | 'teams'> & {
+  readonly db: Db
+  readonly seal: Seal
+  readonly log: Log
+  readonly egress: Egress
+  readonly ring: KeyRing
+  readonly issuerKeys: IssuerKeys
+  readonly decisions: DecisionPoint
+  /** What our tokens say made them, and what tokens for us must be meant for: the one address of this installation. */
+  readonly issuer: () => string
+  /** Other places that our tokens may be for (RFC 8707), as they call themselves. */
+  readonly resources: readonly string[]
+  /** Names of identities that may look at the tokens of others. */
+  readonly enforcementPoints: ReadonlySet<string>
+  /** Who a bearer of one of our tokens is, as for any call of the API. */
+  readonly authenticate: (shown: {
+    readonly token: string
+    readonly keySha256?: string | undefined
+    readonly dpopKeySha256?: string | undefined
+  }) => Promise<Caller | undefined>
+}

@@ -1,0 +1,24 @@
+/** RFC 6749 §5.2 with its extensions; `invalid_dpop_proof` RFC 9449 §5, `invalid_target` RFC 8707 §2, the details RFC 9396 §5. */
+type OAuthErrorCode =
+  | 'invalid_request'
+  | 'invalid_client'
+  | 'invalid_grant'
+  | 'unauthorized_client'
+  | 'unsupported_grant_type'
+  | 'invalid_scope'
+  | 'invalid_target'
+  | 'invalid_dpop_proof'
+  | 'invalid_authorization_details'
+  | 'unsupported_token_type'
+  | 'temporarily_unavailable'
+
+/** What a client of the token service can act on. The description is ours and quotes nothing that was sent. */
+export class OAuthError extends Error {
+  override readonly name = 'OAuthError'
+  readonly code: OAuthErrorCode
+
+  constructor(code: OAuthErrorCode, description: string, options?: ErrorOptions) {
+    super(description, options)
+    this.code = code
+  }
+}
