@@ -10,6 +10,7 @@ grant update on
   identity, enrolment, api_token, privileged_action, target, account, account_role, purpose, access_request, access_grant, change,
   grant_proof, grant_use, grant_heartbeat, node, lease, session, ledger_tile, ledger_writer, subject_key, idempotency
 to :server;
+grant update on ssh_authority to :server;
 grant delete on ledger_pending, idempotency to :server;
 grant update on
   source, source_scope, source_reading, reading_progress, inventory_stage, observed_principal, observed_credential, observed_resource,

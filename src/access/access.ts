@@ -20,6 +20,7 @@ export { proveGrant, type GrantFacts } from './proof.ts'
 export { loadGrant, loadRequest } from './read.ts'
 export { previewAccess, requestAccess } from './request.ts'
 
+export { grantResource } from './resources.ts'
 export { factsNow, openSecondLook, type SecondLook } from './second-look.ts'
 export { sweepAccess, sweepUses } from './sweep.ts'
 export { noTicketVerifier, openTicketVerifier, type TicketVerifier } from './ticket-verifier.ts'

@@ -95,7 +95,7 @@ export async function assess(
     ...limits,
     parserEnforced,
     purposeGaps,
-    owed: outstanding({ ...obligations, approval: [] }, evidenceOf(asked)),
+    owed: outstanding({ ...obligations, approval: [] }, evidenceOf(needs, asked)),
     approvalFacts,
     approverTeams,
     risk,
@@ -110,12 +110,15 @@ export async function assess(
 }
 
 /** What a request shows beside approvals. The gateways record in full, and no caller can step up yet. */
-export function evidenceOf(asked: Pick<Asked, 'reason' | 'ticket'>): Evidence {
+export function evidenceOf(
+  needs: AccessNeeds,
+  asked: Pick<Asked, 'reason' | 'ticket' | 'target' | 'actions'>,
+): Evidence {
   return {
     approvals: [],
     approvalFacts: { ownerOfTarget: null, ownerOfSubject: null, excluded: new Set() },
     stepUp: 'none',
-    recording: 'full',
+    recording: needs.recordingOf?.(asked.target.protocol, asked.actions) ?? 'full',
     reasonGiven: asked.reason !== null,
     ticket: asked.ticket,
   }
@@ -168,7 +171,8 @@ export async function decideActions(
   const entries = await loadActions(db, asked.actions)
   const known = asked.actions.flatMap((name) => {
     const entry = entries.find(
-      (each) => each.name === name && each.protocol === target.protocol && each.enforcement === 'gateway',
+      (each) =>
+        each.name === name && each.protocol === target.protocol && ['gateway', 'target'].includes(each.enforcement),
     )
     return entry ? [{ name, floor: floorFrom(entry) }] : []
   })

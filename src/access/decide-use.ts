@@ -68,7 +68,7 @@ export async function decideUse(tx: Tx, needs: AccessNeeds, facts: GrantFacts, a
       ...outstanding(
         { ...obligations, approval: gatesToMeet(obligations, then) },
         {
-          ...evidenceOf(asked),
+          ...evidenceOf(needs, asked),
           // The session is recorded as the grant says, however strong the policies have become.
           recording: grant.recording,
           approvals: await approvalsOf(tx, needs.teams, grant.requestId),

@@ -27,6 +27,7 @@ export type AccessNeeds = EndNeeds & {
   readonly teams: Teams
   readonly decisions: DecisionPoint
   readonly calendar: Calendar
+  readonly recordingOf?: (protocol: string, actions: readonly string[]) => 'none' | 'meta' | 'full'
 }
 
 /**

@@ -73,14 +73,14 @@ export async function issueTicket(
 }
 
 /**
- * Binds a public key, named by the hash of its SubjectPublicKeyInfo, to the permit's grant. The private key never left who made it,
+ * Binds a public key, named by the hash of its SubjectPublicKeyInfo (of an SSH key: of its blob), to the permit's grant. The private key never left who made it,
  * so it may wait for its first use as long as the grant lives. Said again of the same grant it is the same proof. Throws `grantOver`,
  * `proofTooWeak`, and `keyTaken` for a key that proves something else already.
  */
 export async function issueKey(
   tx: Tx,
   needs: IssueNeeds,
-  permit: Permit<'key.issue'>,
+  permit: Permit<'key.issue'> | Permit<'ssh-certificate.issue'>,
   issuing: Issuing & { readonly spkiSha256: Buffer },
 ): Promise<Issued> {
   const { grant } = await lockLive(tx, needs, permit.resource.id, issuing)

@@ -42,7 +42,7 @@ export const ActionEntry = z
     class: shown(z.enum(['read', 'change', 'admin'])),
     tier: Tier.describe('in production'),
     tierElsewhere: Tier.nullable().default(null).describe('outside production; null: the same'),
-    enforcement: shown(z.enum(['gateway', 'reeve', 'none']))
+    enforcement: shown(z.enum(['gateway', 'target', 'reeve', 'none']))
       .default('gateway')
       .describe('who enforces it; none: no gateway does yet, and it cannot be granted'),
     deciders: shown(Deciders).prefault({}),

@@ -27,7 +27,7 @@ test('the shipped catalog names what is privileged in each kind of system, and n
 test('each action says who owns it, who says who holds it, and who answers for its credentials', () => {
   const deciders = new Map(shipped.map((action) => [action.name, action.deciders]))
 
-  assert.deepEqual(deciders.get('ssh.root'), { owns: 'pam', holds: 'iam', credentials: 'nhi' })
+  assert.deepEqual(deciders.get('k8s.cluster-admin'), { owns: 'pam', holds: 'iam', credentials: 'nhi' })
   assert.equal(deciders.get('reeve.policy-change')?.owns, 'governance')
   assert.equal(deciders.get('reeve.identity-change')?.owns, 'iam')
 })
@@ -54,12 +54,12 @@ test('a file cannot say that a gateway enforces something, misspell a field, or 
 })
 
 test('what a gateway offers stands before what is shipped under the same name', () => {
-  const offered = [{ name: 'ssh.root', protocol: 'ssh' }]
+  const offered = [{ name: 'k8s.cluster-admin', protocol: 'ssh' }]
 
   const all = withShipped(offered, shipped)
 
   assert.deepEqual(
-    all.filter(({ name }) => name === 'ssh.root'),
+    all.filter(({ name }) => name === 'k8s.cluster-admin'),
     offered,
   )
   assert.equal(all.length, shipped.length)
@@ -67,20 +67,20 @@ test('what a gateway offers stands before what is shipped under the same name', 
 
 test('what nothing enforces is listed as that and cannot be asked for, whatever target claims its protocol', async (t) => {
   const world = await accessWorld(t)
-  const here = shipped.map((action) => (action.name === 'ssh.root' ? { ...action, protocol: 'postgres' } : action))
+  const here = shipped.map((action) => (action.name === 'k8s.cluster-admin' ? { ...action, protocol: 'postgres' } : action))
   await world.run((tx) => syncActions(tx, world.needs.ledger, here))
   await world.purpose(
     'root',
     { proposer: world.bob, approver: world.alice, targets: [world.orders] },
-    { actions: ['ssh.root'] },
+    { actions: ['k8s.cluster-admin'] },
   )
 
   const { items } = await listActions(world.db, { limit: 100 })
 
-  assert.equal(items.find(({ name }) => name === 'ssh.root')?.enforcement, 'none')
+  assert.equal(items.find(({ name }) => name === 'k8s.cluster-admin')?.enforcement, 'none')
   assert.equal(items.find(({ name }) => name === 'postgres.read')?.enforcement, 'gateway')
   assert.equal(items.find(({ name }) => name === 'k8s.secrets')?.tierElsewhere, 1)
-  assert.equal(await refusalOf(world.ask(world.dave, { actions: ['ssh.root'], purpose: 'root' })), 'not-permitted')
+  assert.equal(await refusalOf(world.ask(world.dave, { actions: ['k8s.cluster-admin'], purpose: 'root' })), 'not-permitted')
   const again = await world.run((tx) => syncActions(tx, world.needs.ledger, here))
   assert.deepEqual(again, [], 'the same catalog is no change')
 })

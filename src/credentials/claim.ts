@@ -91,6 +91,7 @@ export function claimDue(db: Db, needs: CredentialNeeds, targetId: string, limit
       escalation: row.escalation,
       nextTryAt,
       lease: {
+        id: row.id,
         principal: row.principal,
         // A credential that stands at the target is not ours to try.
         secret: row.sealedSecret ? openSecret(needs.seal, row.id, row.sealedSecret) : new Secret(''),

@@ -3,9 +3,12 @@ import { shown } from '../kernel/event.ts'
 import { Id, Slug } from '../kernel/ids.ts'
 import { Instant } from '../kernel/instant.ts'
 import { operation, PageQuery, pageOf, type Operation } from '../kernel/operation.ts'
-import { conflict, notFound, problem } from '../kernel/problem.ts'
+import { conflict, notFound } from '../kernel/problem.ts'
+import { sshOperations } from './ssh/contract.ts'
 
 export { PostgresSettings } from './postgres/settings.ts'
+export { leaseImpossible, leaseRefused, leaseUnavailable } from './problems.ts'
+export * from './ssh/contract.ts'
 
 const LEASE_STATES = ['announced', 'issued', 'ending', 'dead'] as const
 const REVOCABILITIES = ['immediate', 'next-login', 'expires-only', 'none'] as const
@@ -56,21 +59,6 @@ export const LeaseQuery = PageQuery.extend({
 })
 export type LeaseQuery = z.output<typeof LeaseQuery>
 
-/** The grant is over, so nothing is issued under it. */
-export const leaseRefused = problem('lease-refused', 409, 'No credential is issued under this grant', {
-  grantId: z.uuid(),
-})
-/** The account has no way to be acted as: what is missing is in the sentence. */
-export const leaseImpossible = problem('lease-impossible', 409, 'The account cannot be leased', {
-  grantId: z.uuid(),
-  accountId: z.uuid(),
-})
-/** The target did not let the credential be made, now; trying again makes sense. */
-export const leaseUnavailable = problem('lease-unavailable', 503, 'The target could not issue a credential', {
-  grantId: z.uuid(),
-  retryAfterSeconds: z.int(),
-})
-
 const one = z.object({ lease: Id })
 
 export const listLeases = operation({
@@ -106,4 +94,4 @@ export const retryLease = operation({
   problems: [notFound, conflict],
 })
 
-export const credentialOperations: readonly Operation[] = [listLeases, readLease, retryLease]
+export const credentialOperations: readonly Operation[] = [listLeases, readLease, retryLease, ...sshOperations]

@@ -3,6 +3,7 @@ import { event, shown } from '../kernel/event.ts'
 import { Id } from '../kernel/ids.ts'
 import { Instant } from '../kernel/instant.ts'
 import { Escalation, Evidence, Revocability } from './contract.ts'
+import { sshEvents } from './ssh/events.ts'
 
 const Text = shown(z.string())
 const Ids = shown(z.array(z.uuid()).max(1000))
@@ -53,4 +54,5 @@ export const credentialEvents = [
   leaseDead,
   leaseResidue,
   leaseWoken,
+  ...sshEvents,
 ]

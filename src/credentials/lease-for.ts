@@ -90,7 +90,7 @@ async function makeLease(
   try {
     const within = AbortSignal.any([signal, AbortSignal.timeout(ISSUE_MS)])
     const site = await siteOf(db, needs.seal, grant.targetId)
-    const lease = { principal, secret, terms: account.terms, details: undefined, issuedAt: null }
+    const lease = { id, principal, secret, terms: account.terms, details: undefined, issuedAt: null }
     const details = await writer.issue(site, lease, () => isStillAnnounced(db, id), within)
     await reachLease('lease.created-upstream')
     await transact(db, (tx) => recordIssued(tx, needs, grant, { id, principal, details }))
@@ -125,9 +125,10 @@ async function announce(
   }
 }
 
-async function announceIn(
+/** As `announce`, in a transaction of the caller's. Throws `leaseRefused` when the grant is over. */
+export async function announceIn(
   tx: Tx,
-  needs: CredentialNeeds,
+  needs: Omit<CredentialNeeds, 'writers'>,
   grant: LeaseGrant,
   { account, writer, principal, secret }: Announcing,
 ): Promise<string> {
@@ -197,9 +198,10 @@ async function isStillAnnounced(db: Db, id: string): Promise<boolean> {
   return row !== undefined
 }
 
-async function recordIssued(
+/** The credential was made. Throws `NotWanted` when the lease was ended meanwhile, which undoes the entry too. */
+export async function recordIssued(
   tx: Tx,
-  needs: CredentialNeeds,
+  needs: Pick<CredentialNeeds, 'clock' | 'ledger'>,
   grant: LeaseGrant,
   made: { id: string; principal: string; details: Details },
 ): Promise<void> {

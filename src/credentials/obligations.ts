@@ -120,7 +120,7 @@ async function noteFailure(db: Db, needs: CredentialNeeds, claimed: Claimed, fai
 async function workOn(db: Db, needs: CredentialNeeds, claimed: Claimed, signal: AbortSignal): Promise<unknown> {
   try {
     const writer = writerOf(needs, claimed.kind)
-    const site = claimed.kind === STATIC ? NOWHERE : await siteOf(db, needs.seal, claimed.targetId)
+    const site = writer.needsSite ? await siteOf(db, needs.seal, claimed.targetId) : NOWHERE
     const within = AbortSignal.any([signal, AbortSignal.timeout(END_MS)])
     const residue = await writer.end(site, claimed.lease, within)
     const probe = await writer.probe(site, claimed.lease, within)

@@ -11,6 +11,7 @@ export const staticWriter: LeaseWriter = {
   kind: STATIC,
   protocol: '*',
   revocability: 'none',
+  needsSite: false,
   announce() {
     throw new Error('a static credential is not made by us')
   },

@@ -28,6 +28,7 @@ export type Site = {
 
 /** A lease as its writer sees it. */
 export type WrittenLease = {
+  readonly id: string
   readonly principal: string
   readonly secret: Secret
   readonly terms: LeaseTerms
@@ -59,6 +60,8 @@ export type LeaseWriter = {
   readonly kind: string
   readonly protocol: string
   readonly revocability: Lease['revocability']
+  /** Whether it works at the target and so needs a login there. */
+  readonly needsSite: boolean
   /** Pure: the name and secret that `issue` will make. */
   announce(random: Random, terms: LeaseTerms): { readonly principal: string; readonly secret: Secret }
   /**

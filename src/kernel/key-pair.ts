@@ -1,4 +1,4 @@
-import { createHash, generateKeyPair, X509Certificate } from 'node:crypto'
+import { createHash, createPublicKey, generateKeyPair, X509Certificate } from 'node:crypto'
 import { promisify } from 'node:util'
 import { Secret } from './secret.ts'
 
@@ -20,6 +20,18 @@ export async function newKeyPair(): Promise<KeyPair> {
     publicKeyEncoding: { type: 'spki', format: 'pem' },
   })
   return { privateKey: new Secret(privateKey), publicKey }
+}
+
+/** The public half as OpenSSH has it in a `.pub` file (RFC 5656 §3.1): the curve by name, then the point, which DER ends in. */
+export function opensshPublicKey({ publicKey }: Pick<KeyPair, 'publicKey'>): string {
+  const point = createPublicKey(publicKey).export({ format: 'der', type: 'spki' }).subarray(-65)
+  const fields = ['ecdsa-sha2-nistp256', 'nistp256', point].flatMap((field) => {
+    const bytes = Buffer.from(field)
+    const size = Buffer.alloc(4)
+    size.writeUInt32BE(bytes.length)
+    return [size, bytes]
+  })
+  return `ecdsa-sha2-nistp256 ${Buffer.concat(fields).toString('base64')}`
 }
 
 /** SHA-256 of the certificate's SubjectPublicKeyInfo as lower-case hex: what a pin names (RFC 7469 §2.4). Throws for what is no certificate. */

@@ -23,11 +23,13 @@ import {
   credentialRoutes,
   postgresRoleWriter,
   runObligations,
+  sshCertificateWriter,
+  sshOpenRoutes,
+  sshRoutes,
   type CredentialNeeds,
   type Obligations,
 } from '../credentials/credentials.ts'
 import { openCancels, type Cancels } from '../gateways/host.ts'
-import { gateways } from '../gateways/index.ts'
 import { governanceRoutes } from '../governance/governance.ts'
 import {
   authenticate,
@@ -73,6 +75,7 @@ import { decisionObserver, decisionRoutes } from './decisions.ts'
 import type { Ground } from './ground.ts'
 import { openHooks, type Hooks } from './hooks.ts'
 import { loadRules, recordRules, type Rules } from './policies.ts'
+import { protocols, recordingOf } from './protocols.ts'
 import { followPolicies } from './policy-versions.ts'
 import type { WorkNeeds } from './work.ts'
 
@@ -111,7 +114,9 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
   stop.add('node', node)
   const ledger = await openTheLedger(parts, node.id)
 
-  const offered = gateways().flatMap(({ protocol, actions }) => actions.map((action) => ({ ...action, protocol })))
+  const offered = protocols().flatMap(({ protocol, actions, enforcement }) =>
+    actions.map((action) => ({ ...action, protocol, enforcement })),
+  )
   const rules = await loadRules(config, offered, metrics)
   stop.add('policies', rules.engine)
   const policies = await followPolicies({ ...parts, ledger }, rules)
@@ -127,9 +132,10 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
     ...base,
     decisions,
     calendar: await calendarFrom(config),
+    recordingOf,
     onGrantEnded: hooks.onGrantEnded,
   }
-  const credentials: CredentialNeeds = { ...base, writers: [postgresRoleWriter] }
+  const credentials: CredentialNeeds = { ...base, writers: [postgresRoleWriter, sshCertificateWriter({ db, clock })] }
   const sessions: LiveNeeds = { ...base, store: folderStore(config.recordings) }
   const live = openLiveSessions(sessions)
   stop.add('sessions', live, 15_000)
@@ -199,7 +205,7 @@ function apiOf({ config, ground, authority }: DomainParts, parts: ApiParts): Dom
     ...identityRoutes({ ...identities, db }),
     ...catalogRoutes({
       ...base,
-      protocols: new Map(gateways().map((gateway) => [gateway.protocol, gateway])),
+      protocols: new Map(protocols().map((each) => [each.protocol, each])),
       survey: postgresSurvey(db, seal),
       onPurposeEnded: hooks.onPurposeEnded,
       onTargetRetired: hooks.onTargetRetired,
@@ -215,6 +221,7 @@ function apiOf({ config, ground, authority }: DomainParts, parts: ApiParts): Dom
     ...changeRoutes(changes),
     ...governanceRoutes({ ...base, db, standard: rules.standard }),
     ...credentialRoutes({ ...base, wake: () => obligations.wake() }),
+    ...sshRoutes({ ...base, ...access, db }),
     ...sessionRoutes(parts.sessions),
     ...ledgerRoutes(base),
     ...parts.versions,
@@ -225,7 +232,7 @@ function apiOf({ config, ground, authority }: DomainParts, parts: ApiParts): Dom
     ...deciders(ground, access.decisions),
     approvals: approvalsOfCalls(changes),
     routes,
-    openRoutes: identityOpenRoutes({ ...identities, db }),
+    openRoutes: [...identityOpenRoutes({ ...identities, db }), ...sshOpenRoutes({ ...base, ...access, db })],
   }
 }
 

@@ -20,8 +20,8 @@ import {
   type PolicySet,
 } from '../policy/policy.ts'
 
-/** An action of a gateway, with the protocol it belongs to. */
-export type OfferedAction = GatewayAction & { readonly protocol: string }
+/** An action that can be granted, with the protocol it belongs to and who enforces it. */
+export type OfferedAction = GatewayAction & { readonly protocol: string; readonly enforcement: 'gateway' | 'target' }
 
 /** Read from files at start. */
 export type Rules = {
@@ -68,11 +68,12 @@ export async function recordRules(
       tx,
       ledger,
       withShipped(
-        rules.actions.map(({ name, protocol, class: group, tier, summary, obligations }) => ({
+        rules.actions.map(({ name, protocol, class: group, tier, enforcement, summary, obligations }) => ({
           name,
           protocol,
           class: group,
           tier,
+          enforcement,
           summary,
           obligations: { ...obligations },
         })),

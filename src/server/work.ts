@@ -1,5 +1,5 @@
 import { sweepAccess, sweepUses, type EndNeeds, type Ends } from '../access/access.ts'
-import type { Obligations } from '../credentials/credentials.ts'
+import { closeUsesOfExpired, type Obligations } from '../credentials/credentials.ts'
 import { suspendExpired, type IdentityNeeds } from '../identities/identities.ts'
 import type { Connection, Db } from '../kernel/db.ts'
 import { runJobs } from '../kernel/jobs.ts'
@@ -42,9 +42,10 @@ export async function startWork(needs: WorkNeeds): Promise<AsyncDisposable> {
         isMore = swept.isMore
       }
     }),
-    repeat('sessions and uses of dead nodes', SESSIONS_MS, log, async () => {
+    repeat('sessions and uses that nobody has any more', SESSIONS_MS, log, async () => {
       await sessions.sweep()
       for (const ended of await sweepUses(db, access, node.id)) ends.announceEnd(ended)
+      for (const ended of await closeUsesOfExpired(db, access)) ends.announceEnd(ended)
     }),
     repeat('identities past their expiry', IDENTITIES_MS, log, async () => void (await suspendExpired(db, identities))),
   ]

@@ -6,6 +6,7 @@ import { usage } from '../failure.ts'
 import { tell, type Io } from '../io.ts'
 import { printable } from '../output/printable.ts'
 import { runUnderGrant, type RunTerms } from '../run/run.ts'
+import { sshUnderGrant } from '../run/ssh.ts'
 import { durationSeconds } from '../values.ts'
 
 type Options = {
@@ -54,12 +55,35 @@ export function addRunCommands(program: Command, io: Io, exit: (code: number) =>
     const { account, purpose } = await choices(io, target, options, actions)
     exit(await runUnderGrant(io, termsOf(options, target, account, purpose), ['psql', ...args]))
   })
+  addSsh(program, io, exit)
+}
+
+function addSsh(program: Command, io: Io, exit: (code: number) => void): void {
+  const ssh = program
+    .command('ssh')
+    .description('Logs in at a host by a certificate under a grant of its own, or runs one command there.')
+    .argument('<target>', 'name')
+    .argument('[command...]', 'what to run there, behind --; a shell when left out')
+    .option('--account <name>', 'as whom; the target’s only account where there is one')
+    .option('--for <purpose>', 'an approved purpose that covers it; the only one where there is one')
+  withGrantTerms(ssh, 'ssh.exec for a command, ssh.shell for none')
+  ssh.action(async (target: string, command: string[], options: Options) => {
+    const actions = options.action ?? [command.length > 0 ? 'ssh.exec' : 'ssh.shell']
+    const { account, purpose } = await choices(io, target, options, actions)
+    exit(await sshUnderGrant(io, { ...termsOf(options, target, account, purpose), actions }, command))
+  })
 }
 
 function withTerms(command: Command): Command {
+  return withGrantTerms(command, LEAST_ACTION).option(
+    '--database <name>',
+    'which database; PGDATABASE or the account’s first otherwise',
+  )
+}
+
+function withGrantTerms(command: Command, least: string): Command {
   return command
-    .option('--action <name>', `what it will do; once for each, ${LEAST_ACTION} by default`, collected)
-    .option('--database <name>', 'which database; PGDATABASE or the account’s first otherwise')
+    .option('--action <name>', `what it will do; once for each, ${least} by default`, collected)
     .option('--ticket <id>', 'the change or incident it belongs to')
     .option('--task <text>', 'which run or task this is for')
     .option('--reason <text>', 'why, in a sentence')

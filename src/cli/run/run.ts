@@ -17,10 +17,10 @@ import { runEnvironment, type Endpoint } from './environment.ts'
 import { keepAlive } from './heartbeat.ts'
 import { grantFor, grantIn } from './wait.ts'
 
-export type RunTerms = {
+/** What is asked for. */
+export type GrantTerms = {
   readonly target: string
   readonly account: string
-  readonly database: string | undefined
   readonly purpose: string
   readonly actions: readonly string[]
   readonly ticket: string | undefined
@@ -32,26 +32,43 @@ export type RunTerms = {
   readonly context: string | undefined
 }
 
+export type RunTerms = GrantTerms & { readonly database: string | undefined }
+
 /** Runs `command` and gives its exit code. */
 export async function runUnderGrant(io: Io, terms: RunTerms, command: readonly [string, ...string[]]): Promise<number> {
   const [name, ...args] = command
   const program = findProgram(io, name)
-  using client = clientFor(io, terms.context === undefined ? {} : { context: terms.context })
-  using interrupted = untilInterrupted()
-  const endpoint = await endpointOf(io, client, terms)
-  const grantId = await obtain(io, client, terms, interrupted.signal)
-  try {
+  return underGrant(io, terms, async (client, start) => {
+    const endpoint = await endpointOf(io, client, terms)
+    const { grantId, signal } = await start()
     await using credentials = await runCredentials(io, client, grantId)
-    using beats = keepAlive(io, client, grantId)
-    void beats
-    interrupted.signal.throwIfAborted()
+    signal.throwIfAborted()
     return await runCommand(program, args, runEnvironment(io.env, credentials, endpoint))
-  } finally {
-    await finish(io, client, grantId)
-  }
+  })
 }
 
-async function obtain(io: Io, client: Client, terms: RunTerms, signal: AbortSignal): Promise<string> {
+/** A grant that was obtained; the signal says that the caller was stopped. */
+type Started = { readonly grantId: string; readonly signal: AbortSignal }
+
+/** Does `work`, which calls `start` when it is ready for the grant: from then on it is kept alive, and it ends with the work. */
+export async function underGrant(
+  io: Io,
+  terms: GrantTerms,
+  work: (client: Client, start: () => Promise<Started>) => Promise<number>,
+): Promise<number> {
+  using client = clientFor(io, terms.context === undefined ? {} : { context: terms.context })
+  using interrupted = untilInterrupted()
+  const { signal } = interrupted
+  await using held = new AsyncDisposableStack()
+  return await work(client, async () => {
+    const grantId = await obtain(io, client, terms, signal)
+    held.defer(() => finish(io, client, grantId))
+    held.use(keepAlive(io, client, grantId))
+    return { grantId, signal }
+  })
+}
+
+async function obtain(io: Io, client: Client, terms: GrantTerms, signal: AbortSignal): Promise<string> {
   const { target, account, purpose, actions, ticket, task, reason, ttlSeconds, connections } = terms
   const wanted = { ticket, task, reason, ttlSeconds, connections }
   const input = {

@@ -14,6 +14,7 @@ export const postgresRoleWriter: LeaseWriter = {
   kind: 'postgres-role',
   protocol: 'postgres',
   revocability: 'immediate',
+  needsSite: true,
   announce: (random) => announceRole(random),
   async issue(site, lease, isWanted, signal) {
     const settings = PostgresSettings.parse(site.settings)

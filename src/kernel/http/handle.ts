@@ -120,6 +120,7 @@ export async function handleOpen(
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const call = openCall(needs, operation, wireOf(operation, request), request, reply)
+  if (operation.answer === 'bytes') return sendBytes(reply, operation, await run(call))
   return sendKept(reply, encoded(operation, await run(call)), false)
 }
 

@@ -1,0 +1,30 @@
+import type { z } from 'zod'
+import { SSH, sshActions } from '../credentials/credentials.ts'
+import { SshSettings } from '../credentials/contract.ts'
+import type { GatewayAction } from '../gateways/gateway.ts'
+import { gateways } from '../gateways/index.ts'
+
+/** How targets are reached: through a gateway of ours, or by a credential that the target checks itself. */
+type Protocol = {
+  readonly protocol: string
+  readonly actions: readonly GatewayAction[]
+  readonly settings: z.ZodType
+  /** Without a gateway nothing of ours sees what is done. */
+  readonly enforcement: 'gateway' | 'target'
+}
+
+export function protocols(): Protocol[] {
+  return [
+    ...gateways().map((gateway) => ({ ...gateway, enforcement: 'gateway' as const })),
+    { protocol: SSH, actions: sshActions, settings: SshSettings, enforcement: 'target' },
+  ]
+}
+
+/**
+ * The most that is recorded of such actions. Of a certificate that runs one command, the entry says who ran what and when; what happens in a
+ * shell that the target opened by itself is nowhere.
+ */
+export function recordingOf(protocol: string, actions: readonly string[]): 'none' | 'meta' | 'full' {
+  if (protocol !== SSH) return 'full'
+  return actions.every((action) => action === 'ssh.exec') ? 'meta' : 'none'
+}
