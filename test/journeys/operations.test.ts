@@ -7,7 +7,7 @@ import { operations } from '../../src/contracts.ts'
 import { encodeCursor } from '../../src/kernel/http/cursor.ts'
 import { PATH_PARAMETER, type Operation } from '../../src/kernel/operation.ts'
 import { readActions } from '../../src/policy/policy-set.ts'
-import { gateways } from '../../src/gateways/index.ts'
+import { protocols } from '../../src/server/protocols.ts'
 import { cleaningOfFile, founded, installation } from '../support/installation.ts'
 import { call, type Answer, type Rows } from './calls/call.ts'
 import { accessRows } from './calls/access.ts'
@@ -137,7 +137,7 @@ test('each operation has an action that policies know, and each action an operat
     ]),
   )
   const decided = operations.filter(({ caller }) => caller === 'identity')
-  const offered = new Set(gateways().flatMap(({ actions }) => actions.map(({ name }) => name)))
+  const offered = new Set(protocols().flatMap(({ actions }) => actions.map(({ name }) => name)))
 
   for (const { id, resource } of decided)
     assert.ok(shipped.get(id)?.resources.includes(resource), `${id} on ${resource}`)

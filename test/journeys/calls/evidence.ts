@@ -1,6 +1,7 @@
 import { finishGrant } from '../../../src/access/contract.ts'
 import { listLeases, type Lease } from '../../../src/credentials/contract.ts'
 import { listEntries } from '../../../src/ledger/contract.ts'
+import { newKeyPair, opensshPublicKey } from '../../../src/kernel/key-pair.ts'
 import { readSession } from '../../../src/sessions/contract.ts'
 import type { Client } from '../../../src/cli/client.ts'
 import { eventually } from '../../support/eventually.ts'
@@ -11,7 +12,7 @@ const WHY = { reason: 'because the test says so' }
 
 /** Leases, sessions and the ledger: what was done, and the proof of it. */
 export function evidenceRows(stage: Stage): Rows {
-  return { ...leaseRows(stage), ...sessionRows(stage), ...ledgerRows(stage) }
+  return { ...leaseRows(stage), ...sshRows(stage), ...sessionRows(stage), ...ledgerRows(stage) }
 }
 
 function leaseRows(stage: Stage): Rows {
@@ -40,6 +41,27 @@ function leaseRows(stage: Stage): Rows {
       undo: () => production.cluster.restart(),
       refused: async () => ({ by: mallory, given: await live() }),
       as: 'not-permitted',
+    },
+  }
+}
+
+function sshRows({ cast, mallory, drone, hosted, nobody }: Stage): Rows {
+  const signed = async (by: Client) => {
+    const publicKey = opensshPublicKey(await newKeyPair())
+    return { by, given: { params: { grant: await hosted() }, input: { publicKey, command: 'uptime' } } }
+  }
+  return {
+    'ssh-certificate.issue': { done: () => signed(drone), refused: () => signed(mallory), as: 'not-permitted' },
+    'ssh-authority.list': { done: () => ({ by: cast.bob }), refused: () => ({ by: drone }), as: 'not-permitted' },
+    'ssh-authority.rotate': {
+      done: () => ({ by: cast.ada, given: { input: WHY } }),
+      refused: () => ({ by: cast.bob, given: { input: WHY } }),
+      as: 'not-permitted',
+    },
+    'ssh-authority.revoked': {
+      done: () => ({ by: nobody }),
+      refused: () => ({ by: nobody, given: { query: { serial: '1' } } }),
+      as: 'invalid-input',
     },
   }
 }

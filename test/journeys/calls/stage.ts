@@ -2,7 +2,13 @@ import type pg from 'pg'
 import { withKey } from '../../../demo/database-client.ts'
 import { enrol, redeem } from '../../../demo/people.ts'
 import { Change, requestAccess, type AccessRequest } from '../../../src/access/contract.ts'
-import { updateTarget } from '../../../src/catalog/contract.ts'
+import {
+  approvePurpose,
+  proposePurpose,
+  registerAccount,
+  registerTarget,
+  updateTarget,
+} from '../../../src/catalog/contract.ts'
 import type { Client } from '../../../src/cli/client.ts'
 import {
   activateIdentity,
@@ -11,6 +17,7 @@ import {
   registerIdentity,
   suspendIdentity,
 } from '../../../src/identities/contract.ts'
+import { newKeyPair, opensshPublicKey } from '../../../src/kernel/key-pair.ts'
 import { listSessions } from '../../../src/sessions/contract.ts'
 import type { Installation, Site } from '../../support/installation.ts'
 import { eventually } from '../../support/eventually.ts'
@@ -34,6 +41,8 @@ export type Stage = Installation & {
   pending(): Promise<AccessRequest>
   /** A call of Bob's that Carol may approve: the shop's database gets another rank. */
   change(): Promise<Change>
+  /** What the drone gets at once: it runs commands on a host of the test environment. */
+  hosted(): Promise<string>
   /** A connection under a grant, open until it is ended. */
   session(): Promise<{ readonly id: string; readonly grantId: string; readonly client: pg.Client }>
 }
@@ -50,19 +59,19 @@ export async function stageOn(found: Installation, young: Stage['young']): Promi
     const made = { kind: 'workload', name: name(), profile: 'service', ownerTeam: 'shop', owner: 'bob' }
     return (await ada.ask(registerIdentity, { input: made })).name
   }
-  const granted: Stage['granted'] = async (more) => {
-    const { grantId } = await bob.ask(requestAccess, { input: { ...READ, ...more } })
-    return grantId ?? ''
-  }
+  const grantTo = async (who: Client, input: object) => (await who.ask(requestAccess, { input })).grantId ?? ''
+  const granted: Stage['granted'] = (more) => grantTo(bob, { ...READ, ...more })
+  let host: Promise<void> | undefined
   const droneName = await workload()
   await bob.ask(attestOwner, { params: { identity: droneName } })
   const { secret } = await ada.ask(enrolIdentity, { params: { identity: droneName }, input: {} })
+  const drone = await redeem(server, secret)
   return {
     ...found,
     young,
     mallory,
     gone,
-    drone: await redeem(server, secret),
+    drone,
     name,
     person: async (isActive = true) => {
       const made = await ada.ask(registerIdentity, { input: { kind: 'human', name: name(), profile: 'person' } })
@@ -80,6 +89,10 @@ export async function stageOn(found: Installation, young: Stage['young']): Promi
       }
       return Change.parse(await bob.call(updateTarget, given))
     },
+    hosted: async () => {
+      await (host ??= registerHost(cast))
+      return grantTo(drone, HOST_COMMANDS)
+    },
     session: async () => {
       const grantId = await granted()
       const client = await withKey(bob, door, grantId)
@@ -91,6 +104,20 @@ export async function stageOn(found: Installation, young: Stage['young']): Promi
       return { id, grantId, client }
     },
   }
+}
+
+const HOST_COMMANDS = { target: 'build-1', account: 'deploy', actions: ['ssh.exec'], purpose: 'builds' }
+
+/** A host that lets in by certificate, and what it is looked after for. */
+async function registerHost({ ada, bob, carol }: Installation['cast']): Promise<void> {
+  const settings = { host: '127.0.0.1', hostKeys: [opensshPublicKey(await newKeyPair())] }
+  const target = { name: 'build-1', protocol: 'ssh', environment: 'test', ownerTeam: 'shop', settings } as const
+  await ada.ask(registerTarget, { input: target })
+  await ada.ask(registerAccount, { params: { target: 'build-1' }, input: { name: 'deploy', mode: 'lease' } })
+  const expiresAt = new Date(Date.now() + 86_400_000).toISOString()
+  const purpose = { name: 'builds', statement: 'Hosts are looked after.', ownerTeam: 'shop', expiresAt }
+  await bob.ask(proposePurpose, { input: { ...purpose, targets: ['build-1'], actions: ['ssh.exec'] } })
+  await carol.ask(approvePurpose, { params: { purpose: 'builds' } })
 }
 
 export const READ = { target: 'shop-db', account: 'app', actions: ['postgres.read'], purpose: 'shop-operations' }
