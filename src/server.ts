@@ -23,6 +23,7 @@ import { METADATA_PATH, metadataOf } from './policy/policy.ts'
 import { openDomains, type Domains } from './server/domains.ts'
 import { openDoors } from './server/doors.ts'
 import { openGround, type Ground } from './server/ground.ts'
+import { openMesh } from './server/mesh.ts'
 import { startWork } from './server/work.ts'
 import { VERSION } from './version.ts'
 
@@ -30,6 +31,8 @@ import { VERSION } from './version.ts'
 export type RunningServer = AsyncDisposable & {
   readonly api: { readonly port: number; readonly url: string }
   readonly gateways: readonly { readonly protocol: string; readonly host: string; readonly port: number }[]
+  /** Of the door for proxies; 0 where it is shut. */
+  readonly meshPort: number
   readonly authority: Authority
   /** At the first start: the link that makes the founder. */
   readonly founderLink: string | undefined
@@ -65,10 +68,20 @@ async function start(config: Config, log: Log, stop: Stop): Promise<RunningServe
   const certificate = await certificateOf(config, authority, ground, (renewed) => {
     tls.current = renewed
     api?.renewTls({ ...renewed, clientCa: authority.certificate })
+    mesh?.renewTls({ ...renewed, clientCa: authority.certificate })
   })
   stop.add('certificate', certificate)
   const tls = { current: certificate.first }
   let api: ApiServer | undefined
+  const mesh = await openMesh({
+    config,
+    ground,
+    domains,
+    metrics,
+    log,
+    stop,
+    tls: { ...tls.current, clientCa: authority.certificate },
+  })
   const gateways = config.node.roles.includes('gateway')
     ? await openDoors({ config, domains, stop, tls: () => ({ ...tls.current, clientCa: authority.certificate }) })
     : []
@@ -82,6 +95,7 @@ async function start(config: Config, log: Log, stop: Stop): Promise<RunningServe
   return {
     api: { port: api?.port ?? 0, url: api?.url ?? '' },
     gateways,
+    meshPort: mesh?.port ?? 0,
     authority,
     founderLink: link,
     health,

@@ -130,3 +130,8 @@ export function isClientCertificateOf(authority: string, certificate: X509Certif
     (certificate.keyUsage ?? []).includes(CLIENT_AUTH)
   )
 }
+
+/** DER of the first certificate in a PEM text. Throws for what is none. */
+export function certificateDer(pem: string): Buffer {
+  return new X509Certificate(pem).raw
+}

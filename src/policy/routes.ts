@@ -66,7 +66,7 @@ function actorOf({ id, kind }: Caller): Actor {
 }
 
 /** The question as policies see it: what it is about, in their own words, and whether its asker is one of those who ask for others. */
-function questionResource(
+export function questionResource(
   { engine, enforcementPoints }: Pick<PolicyRouteNeeds, 'engine' | 'enforcementPoints'>,
   { name, kind }: Caller,
   asked: readonly Readonly<Record<string, unknown>>[],

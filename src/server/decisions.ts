@@ -1,11 +1,10 @@
 import { requestAccess } from '../access/contract.ts'
 import type { Calendar } from '../access/access.ts'
 import type { Config } from '../kernel/config.ts'
-import type { Route } from '../kernel/http/route.ts'
 import type { Log } from '../kernel/log.ts'
 import { systemRandom } from '../kernel/random.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { entryOf, policyRoutes, type Observed, type PolicyRouteNeeds } from '../policy/policy.ts'
+import { entryOf, type Observed, type PolicyRouteNeeds } from '../policy/policy.ts'
 import type { Ground } from './ground.ts'
 import type { Rules } from './policies.ts'
 
@@ -17,11 +16,12 @@ export type DecisionParts = {
   readonly calendar: Calendar
 }
 
-/** The door for enforcement points that are not ours. */
-export function decisionRoutes({ config, ground, ledger, rules, calendar }: DecisionParts): Route[] {
+/** What the doors for enforcement points that are not ours decide with. */
+export function decisionNeeds({ config, ground, ledger, rules, calendar }: DecisionParts): PolicyRouteNeeds {
   const { db, clock, seal } = ground
   const { enforcementPoints, drafts, entries } = config.authzen
-  return policyRoutes({
+  const { enforcementPoint } = config.mesh
+  return {
     db,
     clock,
     random: systemRandom,
@@ -30,7 +30,9 @@ export function decisionRoutes({ config, ground, ledger, rules, calendar }: Deci
     fingerprint: (text) => seal.fingerprint(text),
     engine: rules.engine,
     teams: rules.teams,
-    enforcementPoints: new Set(enforcementPoints),
+    enforcementPoints: new Set(
+      enforcementPoint === undefined ? enforcementPoints : [...enforcementPoints, enforcementPoint],
+    ),
     drafts,
     entries,
     requestable,
@@ -38,7 +40,7 @@ export function decisionRoutes({ config, ground, ledger, rules, calendar }: Deci
       const window = calendar.window(place, now)
       return { freeze: calendar.isFrozen(place, now), ...(window && { window }) }
     },
-  })
+  }
 }
 
 /** Enters what was decided for a door of ours. Nobody waits for it: the act has an entry of its own that they do wait for. */

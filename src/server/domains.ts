@@ -57,13 +57,12 @@ import {
   ledgerRoutes,
   openAppender,
   openLedger,
-  type Ledger,
   openSequencer,
   openWitnesses,
   settle,
   type Sequencer,
 } from '../ledger/ledger.ts'
-import { openDecisionPoint, type LivePolicies } from '../policy/policy.ts'
+import { openDecisionPoint, policyRoutes, type LivePolicies, type PolicyRouteNeeds } from '../policy/policy.ts'
 import {
   folderStore,
   openLiveSessions,
@@ -71,7 +70,7 @@ import {
   type LiveNeeds,
   type LiveSessions,
 } from '../sessions/sessions.ts'
-import { decisionObserver, decisionRoutes } from './decisions.ts'
+import { decisionNeeds, decisionObserver } from './decisions.ts'
 import type { Ground } from './ground.ts'
 import { openHooks, type Hooks } from './hooks.ts'
 import { loadRules, recordRules, type Rules } from './policies.ts'
@@ -91,6 +90,8 @@ export type Domains = {
   readonly credentials: CredentialNeeds
   readonly sessions: LiveNeeds
   readonly live: LiveSessions
+  /** What questions of enforcement points are decided with. */
+  readonly decided: PolicyRouteNeeds
   readonly api: Deciders & { readonly routes: readonly Route[]; readonly openRoutes: readonly OpenRoute[] }
   readonly work: Omit<WorkNeeds, 'db' | 'connection' | 'log'>
 }
@@ -153,19 +154,9 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
   const obligations = openObligations(parts, credentials)
   countAll(metrics, { live, ends })
 
-  const versions = policies.routes
-  const api = apiOf(parts, {
-    base,
-    ledger,
-    rules,
-    hooks,
-    identities,
-    access,
-    sessions,
-    ends,
-    obligations,
-    versions,
-  })
+  const decided = decisionNeeds({ config, ground, ledger, rules, calendar: access.calendar })
+  const made = { base, rules, hooks, identities, access, sessions, ends, obligations, decided }
+  const api = apiOf(parts, { ...made, versions: policies.routes })
   return {
     node,
     policies: policies.live,
@@ -177,6 +168,7 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
     credentials,
     sessions,
     live,
+    decided,
     api,
     work: { node, ends, access, identities, sessions: live, obligations },
   }
@@ -184,7 +176,6 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
 
 type ApiParts = {
   readonly base: Omit<CredentialNeeds, 'writers'> & Pick<AccessNeeds, 'teams'> & { readonly db: Db }
-  readonly ledger: Ledger
   readonly rules: Rules
   readonly hooks: Hooks
   readonly identities: IdentityNeeds & { readonly certify: CertifyToken }
@@ -193,11 +184,12 @@ type ApiParts = {
   readonly ends: Ends
   readonly obligations: Obligations
   readonly versions: readonly Route[]
+  readonly decided: PolicyRouteNeeds
 }
 
 /** Every operation with what it does, and how its calls are decided. */
 function apiOf({ config, ground, authority }: DomainParts, parts: ApiParts): Domains['api'] {
-  const { base, ledger, rules, hooks, identities, access, ends, obligations } = parts
+  const { base, rules, hooks, identities, access, ends, obligations, decided } = parts
   const { db, seal } = ground
   const byOperation = new Map<string, Route>()
   const changes: ChangeNeeds = { ...base, ...access, db, routeOf: (operation) => byOperation.get(operation) }
@@ -225,7 +217,7 @@ function apiOf({ config, ground, authority }: DomainParts, parts: ApiParts): Dom
     ...sessionRoutes(parts.sessions),
     ...ledgerRoutes(base),
     ...parts.versions,
-    ...decisionRoutes({ config, ground, ledger, rules, calendar: access.calendar }),
+    ...policyRoutes(decided),
   ]
   for (const route of routes) byOperation.set(route.operation.id, route)
   return {

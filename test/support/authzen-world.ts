@@ -22,11 +22,15 @@ export type AuthzenWorld = Site & {
   evaluate(body: unknown, headers?: Record<string, string>): Promise<Answered>
 }
 
-export async function authzenWorld(cleaning: Cleaning): Promise<AuthzenWorld> {
+export async function authzenWorld(cleaning: Cleaning, more: object = {}): Promise<AuthzenWorld> {
   const policies = mkdtempSync(join(tmpdir(), 'reeve-authzen-'))
   cleaning.after(() => rmSync(policies, { recursive: true }))
   extendPolicies(policies)
-  const here = await site(cleaning, { policies, authzen: { enforcementPoints: ['gate', 'mallory'], drafts: true } })
+  const here = await site(cleaning, {
+    policies,
+    authzen: { enforcementPoints: ['gate', 'mallory'], drafts: true },
+    ...more,
+  })
   const ada = await enrolFounder(here.server)
   const person = (name: string) => ({ kind: 'human', name, profile: 'person' }) as const
   await enrol(here.server, ada, person('bob'))
@@ -56,9 +60,16 @@ function extendPolicies(folder: string): void {
   )
   const actions = join(folder, 'actions.json')
   const read = { groups: ['document'], resources: ['Document'], principals: ['Person'] }
+  const page = { groups: ['document'], resources: ['Document'], principals: ['Person', 'Workload'] }
   writeFileSync(
     actions,
-    JSON.stringify({ ...JSON.parse(readFileSync(actions, 'utf8')), 'document.read': read, 'document.delete': read }),
+    JSON.stringify({
+      ...JSON.parse(readFileSync(actions, 'utf8')),
+      'document.read': read,
+      'document.delete': read,
+      'page.view': page,
+      'page.change': page,
+    }),
   )
   writeFileSync(
     join(folder, 'documents.cedar'),
@@ -68,6 +79,17 @@ unless { resource has secret && resource.secret };
 when { context has action && context.action has soft && context.action.soft };
 @id("errs") forbid (principal, action == Reeve::Action::"document.read", resource is Reeve::Document)
 when { resource has owner && resource.owner == "overflow" && 9223372036854775807 + (if resource.owner == "overflow" then 1 else 0) > 0 };
+`,
+  )
+  writeFileSync(
+    join(folder, 'pages.cedar'),
+    `@id("pages-are-viewed") permit (principal, action == Reeve::Action::"page.view", resource is Reeve::Document);
+@id("plans-are-for-people") forbid (principal is Reeve::Workload, action == Reeve::Action::"page.view", resource is Reeve::Document)
+when { resource.id == "plans" };
+@id("only-who-is-active") forbid (principal is Reeve::Workload, action == Reeve::Action::"page.view", resource is Reeve::Document)
+unless { principal.state == "active" && ["spiffe", "token"].contains(principal.proof) };
+@id("pages-are-changed-by-two") @approval("1 of security")
+permit (principal is Reeve::Workload, action == Reeve::Action::"page.change", resource is Reeve::Document);
 `,
   )
   writeFileSync(join(folder, 'authzen.yaml'), 'actions: { READ: document.read }\n')

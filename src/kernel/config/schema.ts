@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import { z } from 'zod'
 import { Secret } from '../secret.ts'
 import { weekly } from '../weekly.ts'
+import { Mesh } from './mesh.ts'
 
 const path = z.string().min(1).max(4096)
 const host = z.string().min(1).max(253)
@@ -183,6 +184,7 @@ export const ConfigSchema = z
     ledger: Ledger.prefault({}),
     limits: Limits.prefault({}),
     authzen: Authzen.prefault({}),
+    mesh: Mesh.prefault({}),
   })
   .refine((config) => !config.tls.certFile === !config.tls.keyFile, {
     path: ['tls'],
@@ -194,6 +196,10 @@ export const ConfigSchema = z
   })
   .refine((config) => !config.api.plaintext || isLoopback(config.api.host), {
     path: ['api', 'plaintext'],
+    message: 'only a loopback address may be served without TLS',
+  })
+  .refine((config) => !config.mesh.plaintext || isLoopback(config.mesh.host), {
+    path: ['mesh', 'plaintext'],
     message: 'only a loopback address may be served without TLS',
   })
 

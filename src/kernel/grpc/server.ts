@@ -1,0 +1,291 @@
+/**
+ * A listener for gRPC, over the HTTP/2 of Node: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md. Callers send one message and get
+ * one or many. Bounded in everything: messages, time, calls at once, streams of a connection, connections.
+ */
+import { createSecureServer, createServer } from 'node:http2'
+import type {
+  Http2Server,
+  Http2SecureServer,
+  IncomingHttpHeaders,
+  ServerHttp2Session,
+  ServerHttp2Stream,
+} from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import type { Clock } from '../clock.ts'
+import { secureContext, type TlsMaterial } from '../http/listener.ts'
+import type { Log } from '../log.ts'
+import { every, sleep } from '../timer.ts'
+import { GRPC, GrpcError, type GrpcCall, type GrpcMethod } from './call.ts'
+import { framed, HEAD_BYTES, takeFrame } from './frame.ts'
+
+export type GrpcOptions = {
+  /** An address and a port, or a Unix socket. */
+  readonly listen: { readonly host: string; readonly port: number } | { readonly path: string }
+  readonly tls: TlsMaterial | 'plaintext'
+  /** By `/package.Service/Method`. */
+  readonly methods: ReadonlyMap<string, GrpcMethod>
+  readonly limits: {
+    readonly messageBytes: number
+    /** A call with one answer takes no longer, whatever its caller allows. */
+    readonly callMs: number
+    /** Calls under way on this listener. */
+    readonly calls: number
+    readonly streamsPerConnection: number
+    readonly connections: number
+  }
+  readonly clock: Clock
+  readonly log: Log
+}
+
+export type GrpcServer = AsyncDisposable & {
+  readonly port: number
+  /** Serves new connections with a renewed certificate. */
+  renewTls(tls: TlsMaterial): void
+}
+
+const HEADER_BYTES = 65_536
+const SESSION_MEGABYTES = 16
+const IDLE_MS = 300_000
+const SWEEP_MS = 50
+/** What is under way when the listener closes may finish in this time. */
+const DRAIN_MS = 5_000
+const CONTENT_TYPE = 'application/grpc'
+
+/** Listens until disposed: no new calls then, those under way finish, and after 5 s all that is left is cut. */
+export async function openGrpc(options: GrpcOptions): Promise<GrpcServer> {
+  const server = serverFor(options)
+  const sessions = new Set<ServerHttp2Session>()
+  const calls = new Calls(options)
+  server.maxConnections = options.limits.connections
+  server.setTimeout(IDLE_MS)
+  server.on('session', (session: ServerHttp2Session) => {
+    sessions.add(session)
+    session.on('close', () => sessions.delete(session))
+    session.on('error', (error) => options.log.debug({ err: error }, 'a gRPC connection broke'))
+    session.setTimeout(IDLE_MS, () => session.close())
+  })
+  server.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => calls.take(stream, headers))
+  await listening(server, options.listen)
+  const address = server.address()
+  return {
+    port: isAddress(address) ? address.port : 0,
+    renewTls(tls) {
+      if ('setSecureContext' in server) server.setSecureContext(secureContext(tls))
+    },
+    async [Symbol.asyncDispose]() {
+      const closed = new Promise<void>((resolve) => {
+        server.close(() => resolve())
+      })
+      calls.stop()
+      for (const session of sessions) session.close()
+      await Promise.race([closed, sleep(DRAIN_MS)])
+      for (const session of sessions) session.destroy()
+      await closed
+      calls[Symbol.dispose]()
+    },
+  }
+}
+
+function serverFor({ tls, limits }: GrpcOptions): Http2Server | Http2SecureServer {
+  const bounds = {
+    maxSessionMemory: SESSION_MEGABYTES,
+    settings: {
+      maxConcurrentStreams: limits.streamsPerConnection,
+      maxHeaderListSize: HEADER_BYTES,
+      enablePush: false,
+    },
+  }
+  if (tls === 'plaintext') return createServer(bounds)
+  const hasClientCa = tls.clientCa !== undefined
+  return createSecureServer({
+    ...bounds,
+    ...secureContext(tls),
+    allowHTTP1: false,
+    // A certificate is one proof among others: without a valid one a token decides.
+    requestCert: hasClientCa,
+    rejectUnauthorized: false,
+  })
+}
+
+function listening(server: Http2Server | Http2SecureServer, listen: GrpcOptions['listen']): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(listen, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+function isAddress(address: AddressInfo | string | null): address is AddressInfo {
+  return typeof address === 'object' && address !== null
+}
+
+type Open = { readonly stream: ServerHttp2Stream; readonly until: number; readonly gone: AbortController }
+
+/** The calls that are under way. */
+class Calls implements Disposable {
+  readonly #options: GrpcOptions
+  readonly #open = new Set<Open>()
+  readonly #sweep: Disposable
+  #isStopping = false
+
+  constructor(options: GrpcOptions) {
+    this.#options = options
+    // One look for all calls: a timer for each would cost more than most of them.
+    this.#sweep = every(SWEEP_MS, () => this.#cutLate())
+  }
+
+  stop(): void {
+    this.#isStopping = true
+    for (const { gone } of this.#open) gone.abort(new Error('the listener closes'))
+  }
+
+  [Symbol.dispose](): void {
+    this.#sweep[Symbol.dispose]()
+  }
+
+  take(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+    stream.on('error', () => undefined)
+    const method = this.#options.methods.get(headers[':path'] ?? '')
+    const refused = this.#refusal(headers, method)
+    if (refused) return end(stream, refused.code, refused.message)
+    const { clock, limits } = this.#options
+    const wanted = timeoutOf(headers['grpc-timeout'])
+    const most = method?.kind === 'unary' ? Math.min(limits.callMs, wanted) : wanted
+    const open = { stream, until: clock.monotonicMs() + most, gone: new AbortController() }
+    this.#open.add(open)
+    stream.once('close', () => {
+      this.#open.delete(open)
+      open.gone.abort()
+    })
+    collect(stream, limits.messageBytes, (message) => {
+      if (message instanceof GrpcError) end(stream, message.code, message.message)
+      else if (method) void this.#run(method, callOf(open, headers, message), stream)
+    })
+  }
+
+  #refusal(headers: IncomingHttpHeaders, method: GrpcMethod | undefined): GrpcError | undefined {
+    if (headers[':method'] !== 'POST' || !/^application\/grpc(?:\+proto)?$/.test(headers['content-type'] ?? '')) {
+      return new GrpcError(GRPC.invalidArgument, 'this is no call')
+    }
+    if (!method) return new GrpcError(GRPC.unimplemented, 'there is no such method')
+    if (this.#isStopping || this.#open.size >= this.#options.limits.calls) {
+      return new GrpcError(GRPC.unavailable, 'too many calls at once')
+    }
+    return undefined
+  }
+
+  async #run(method: GrpcMethod, call: GrpcCall, stream: ServerHttp2Stream): Promise<void> {
+    try {
+      if (method.kind === 'unary') answer(stream, await method.run(call))
+      else await answerMany(stream, method.run(call), call.signal)
+    } catch (error) {
+      if (stream.destroyed) return
+      if (error instanceof GrpcError) return end(stream, error.code, error.message)
+      this.#options.log.error({ err: error }, 'a gRPC call failed')
+      end(stream, GRPC.internal, 'the call failed')
+    }
+  }
+
+  #cutLate(): void {
+    const now = this.#options.clock.monotonicMs()
+    for (const open of this.#open) {
+      if (open.until > now) continue
+      this.#open.delete(open)
+      open.gone.abort(new Error('the time is over'))
+      end(open.stream, GRPC.deadlineExceeded, 'the time is over')
+    }
+  }
+}
+
+function callOf({ stream, gone }: Open, metadata: IncomingHttpHeaders, message: Buffer): GrpcCall {
+  const { socket } = stream.session ?? {}
+  return {
+    message,
+    metadata,
+    certificate: socket instanceof TLSSocket && socket.authorized ? socket.getPeerCertificate().raw : undefined,
+    clientAddress: socket?.remoteAddress ?? '',
+    signal: gone.signal,
+  }
+}
+
+/** The one message of a call, or what is wrong with what came instead. */
+function collect(stream: ServerHttp2Stream, most: number, done: (message: Buffer | GrpcError) => void): void {
+  const limit = most + HEAD_BYTES
+  const chunks: Buffer[] = []
+  let size = 0
+  stream.on('data', (chunk: Buffer) => {
+    const was = size
+    size += chunk.length
+    if (size <= limit) chunks.push(chunk)
+    else if (was <= limit) {
+      chunks.length = 0
+      done(new GrpcError(GRPC.resourceExhausted, 'the message is too long'))
+    }
+  })
+  stream.on('end', () => {
+    if (size <= limit) done(takeFrame(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)))
+  })
+}
+
+function answer(stream: ServerHttp2Stream, message: Buffer): void {
+  if (stream.destroyed || stream.headersSent) return
+  begin(stream)
+  stream.end(framed(message))
+}
+
+async function answerMany(
+  stream: ServerHttp2Stream,
+  messages: AsyncIterable<Buffer>,
+  gone: AbortSignal,
+): Promise<void> {
+  begin(stream)
+  for await (const message of messages) {
+    if (stream.destroyed || gone.aborted) break
+    if (!stream.write(framed(message))) await drained(stream)
+  }
+  if (!stream.destroyed) stream.end()
+}
+
+function drained(stream: ServerHttp2Stream): Promise<void> {
+  return new Promise((resolve) => {
+    stream.once('drain', resolve)
+    stream.once('close', resolve)
+  })
+}
+
+function begin(stream: ServerHttp2Stream): void {
+  stream.respond({ ':status': 200, 'content-type': CONTENT_TYPE }, { waitForTrailers: true })
+  stream.once('wantTrailers', () => stream.sendTrailers({ 'grpc-status': String(GRPC.ok) }))
+}
+
+/** Ends a call with a status; one that has begun to answer is cut, so that nobody takes the part for the whole. */
+function end(stream: ServerHttp2Stream, code: number, message: string): void {
+  if (stream.destroyed) return
+  if (stream.headersSent) return stream.close(CANCEL)
+  stream.respond(
+    {
+      ':status': 200,
+      'content-type': CONTENT_TYPE,
+      'grpc-status': String(code),
+      'grpc-message': encodeURIComponent(message).replaceAll('%20', ' '),
+    },
+    { endStream: true },
+  )
+  // Whatever still comes of it is not read.
+  stream.close()
+}
+
+/** RFC 9113 §7 */
+const CANCEL = 8
+
+const UNITS: Readonly<Record<string, number>> = { n: 1e-6, u: 1e-3, m: 1, S: 1e3, M: 6e4, H: 3.6e6 }
+
+/** How long the caller waits: up to eight digits and a unit. */
+function timeoutOf(header: string | string[] | undefined): number {
+  const [, digits, unit = ''] = /^(\d{1,8})([numSMH])$/.exec(String(header ?? '')) ?? []
+  const scale = UNITS[unit]
+  return digits === undefined || scale === undefined ? Infinity : Number(digits) * scale
+}
