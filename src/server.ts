@@ -61,7 +61,7 @@ async function start(config: Config, log: Log, stop: Stop): Promise<RunningServe
   health.add('clock', () => ground.clock.isNear())
   const authority = await openAuthority(join(config.home, 'ca'), { clock: ground.clock, random: systemRandom })
   const domains = await openDomains({ config, ground, log, metrics, stop, authority, version: VERSION })
-  health.add('policies', () => domains.policies?.isLoaded() ?? true)
+  health.add('rules', () => domains.rules.isLoaded())
   health.add('ends', () => domains.ends.isHealthy())
   health.add('node', () => domains.node.silenceMs() < NODE_SILENT_MS)
   if (config.node.roles.includes('worker')) stop.add('work', await startWork({ ...ground, log, ...domains.work }))

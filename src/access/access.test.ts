@@ -4,7 +4,7 @@ import { accessWorld, granted, refusalOf } from '../../test/support/access-world
 import { transact } from '../kernel/db.ts'
 import { denyRequest, endGrantsOf, loadRequest, previewAccess, revokeGrant, withdrawRequest } from './access.ts'
 import { accessWithdrawn, RequestAccess } from './contract.ts'
-import { parseCalendar } from './calendar.ts'
+import { parseCalendar } from '../policy/policy.ts'
 import { loadRequestDetail } from './read.ts'
 
 const OPEN_ALWAYS = parseCalendar('windows: {always: {environments: [production]}}')

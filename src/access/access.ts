@@ -10,7 +10,7 @@
 export { accessRoutes } from './routes.ts'
 export { approvalsOfCalls, changeRoutes, type ChangeNeeds } from './changes/changes.ts'
 export { approveRequest, denyRequest, withdrawRequest } from './approve.ts'
-export { emptyCalendar, parseCalendar, type Calendar } from './calendar.ts'
+export { emptyCalendar, parseCalendar, type Calendar } from '../policy/policy.ts'
 export { decideUse } from './decide-use.ts'
 export { END_CHANNEL, endGrant, endGrantsOf, finishGrant, revokeGrant, type EndedGrant } from './end.ts'
 export { CONTROL_LOST_MS, openEnds, type Ending, type Ends, type Subscription } from './ends.ts'

@@ -1,6 +1,6 @@
 import type { Db } from '../kernel/db.ts'
 import type { Identity } from '../identities/contract.ts'
-import type { Teams } from '../identities/identities.ts'
+import { teamsAsOf, type Teams } from '../identities/identities.ts'
 import { groupsOf, type Approval, type ApprovalExpression, type ApprovalFacts } from '../policy/policy.ts'
 
 /** The teams that a gate names, owners resolved; their people see the request in their inbox. */
@@ -52,7 +52,7 @@ export async function approvalsOf(db: Db, teams: Teams, requestId: string): Prom
     .where('a.verdict', '=', 'approve')
     .orderBy('identity.id')
     .execute()
-  return countedOf(teams, spoken)
+  return countedOf(await teamsAsOf(db, teams), spoken)
 }
 
 /** What there is to know of an identity that approved something, of the row `a` that says so. */

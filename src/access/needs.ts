@@ -4,8 +4,7 @@ import type { Problem } from '../kernel/problem.ts'
 import type { Random } from '../kernel/random.ts'
 import type { Teams } from '../identities/identities.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import type { DecisionPoint } from '../policy/policy.ts'
-import type { Calendar } from './calendar.ts'
+import type { Calendar, DecisionPoint } from '../policy/policy.ts'
 import type { EndReason } from './contract.ts'
 
 /** Called in the transaction that ends a grant: whoever stands higher marks what hangs on it (leases). */

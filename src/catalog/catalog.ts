@@ -16,6 +16,7 @@ export {
   type SeenPurpose,
   type SeenTarget,
 } from './facts.ts'
+export { overridesSha256, readOverrides, withOverrides, type CatalogOverrides } from './overrides.ts'
 export { findPurpose, listPurposes, purposeCovers } from './purpose-records.ts'
 export { approvePurpose, endPurpose, proposePurpose } from './purposes.ts'
 export {

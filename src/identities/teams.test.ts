@@ -3,7 +3,10 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { world } from '../../test/support/world.ts'
 import { sha256 } from '../kernel/crypto.ts'
-import { openTeams, parseTeams, principalEntities, recordTeams, TeamsInvalid } from './identities.ts'
+import { openTeams, principalEntities, recordTeams } from './identities.ts'
+import { joining, teamsDifference } from './teams-difference.ts'
+import { liveTeams } from './teams-live.ts'
+import { parseTeams, readTeams, TeamsInvalid } from './teams.ts'
 
 test('teams are read by member and by team', () => {
   const teams = parseTeams('teams: {payments: {members: [alice, bob]}, security: {members: [alice]}}', 'teams.yaml')
@@ -17,7 +20,7 @@ test('teams are read by member and by team', () => {
 test('a file of teams with an unknown key, a name twice or a wrong name is refused by its place', () => {
   for (const [text, place] of [
     ['teams: {a: {members: []}, a: {members: []}}', /twice/],
-    ['teams: {a: {members: [x, x]}}', /teams\.a: x stands there twice/],
+    ['teams: {a: {members: [x, x]}}', /1:26: teams\.a\.members\.1: x stands there twice/],
     ['teams: {a: {members: [], owner: x}}', /teams\.a/],
     ['teams: {a: {members: []}}\nteam: {}', /team/],
     ['teams: {"a b": {members: []}}', /teams/],
@@ -97,7 +100,7 @@ test('who is on call is a member at a time: always, each week, or in a span, its
 
 test('somebody on call who is no member, a turn that ends before it begins, and an unknown key are refused', () => {
   for (const [turn, place] of [
-    ['mallory', /teams\.dba\.on_call: mallory is not a member/],
+    ['mallory', /1:43: teams\.dba\.on_call\.0: mallory is not a member/],
     ['{person: alice, since: 2030-01-02T00:00:00Z, until: 2030-01-01T00:00:00Z}', /teams\.dba\.on_call/],
     ['{person: alice, day: [mon]}', /teams\.dba\.on_call/],
     ['{person: alice, from: "25:00"}', /teams\.dba\.on_call/],
@@ -119,4 +122,48 @@ test('the turns of a team are part of its hash, in any order; a team without tur
   assert.notEqual(await hashOf(['a']), await hashOf())
   assert.equal(await hashOf([]), await hashOf())
   assert.equal(await hashOf(), sha256('[["dba",["a","b"]]]').toString('hex'))
+})
+
+test('what other teams would change is said in words', () => {
+  const before = readTeams(
+    'teams: {dba: {members: [alice], on_call: [alice]}, payments: {members: [carol, dan]}, old: {members: []}}',
+    'before',
+  )
+  const after = readTeams(
+    `teams:
+       dba: {members: [alice, bob], on_call: [{person: bob, days: [sat, sun], from: '08:00', to: '20:00'}]}
+       payments: {members: [dan]}
+       fresh: {members: [bob, erin]}`,
+    'after',
+  )
+
+  assert.deepEqual(teamsDifference(before, after), [
+    'bob joins dba',
+    'dba: bob, sat sun, 08:00 to 20:00 is on call',
+    'dba: alice is on call no more',
+    'team fresh is new',
+    'bob joins fresh',
+    'erin joins fresh',
+    'team old is gone',
+    'carol leaves payments',
+  ])
+  assert.deepEqual(teamsDifference(before, before), [])
+  assert.deepEqual(joining(before, after), ['bob', 'erin'])
+})
+
+test('whoever holds the live teams asks the ones that count now, and is told when others do', async () => {
+  const live = liveTeams(await openTeams({ dba: { members: ['alice'] } }))
+  const { teamsOf } = live
+  let told = 0
+  const listening = live.onChanged(() => (told += 1))
+
+  live.swap(await openTeams({ dba: { members: ['bob'] } }))
+  live.swap(await openTeams({ dba: { members: ['bob'] } }))
+
+  assert.deepEqual([teamsOf('alice'), teamsOf('bob'), live.membersOf('dba')], [[], ['dba'], ['bob']])
+  assert.equal(live.sha256, (await openTeams({ dba: { members: ['bob'] } })).sha256)
+  assert.equal(told, 1)
+  listening[Symbol.dispose]()
+  live.swap(await openTeams({}))
+  assert.equal(told, 1)
 })

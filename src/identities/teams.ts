@@ -1,15 +1,16 @@
 import { readFile } from 'node:fs/promises'
-import { parse } from 'yaml'
+import { stringify } from 'yaml'
 import { z } from 'zod'
 import { sha256 } from '../kernel/crypto.ts'
 import type { Db, Tx } from '../kernel/db.ts'
+import { DocumentInvalid, readDocument, type ReadDocument } from '../kernel/document.ts'
 import { Slug } from '../kernel/ids.ts'
 import { Instant } from '../kernel/instant.ts'
 import { isInWeek, weekly } from '../kernel/weekly.ts'
 import { SYSTEM, type Ledger } from '../ledger/ledger.ts'
 import { teamsLoaded } from './events.ts'
 
-/** A team is a group of people of the shared record, by name (core 7: a file, read at start, its hash in the ledger). */
+/** A team is a group of people of the shared record, by name. Which there are is a version of the rules (src/policy/versions). */
 export type Teams = {
   readonly names: readonly string[]
   /** Of a person's name. */
@@ -20,10 +21,12 @@ export type Teams = {
   onCall(team: string, at: Date): readonly string[]
   /** The teams in one canonical form, hashed: the same teams have the same hash however the file is written. */
   readonly sha256: string
+  /** The teams as the database has them in this very transaction, also before this node heard of them. Absent where files decide. */
+  asOf?(db: Db): Promise<Teams>
 }
 
-/** The file says something else than teams; the message names the place. */
-export class TeamsInvalid extends Error {
+/** The document says something else than teams; the message names the place. */
+export class TeamsInvalid extends DocumentInvalid {
   override readonly name = 'TeamsInvalid'
 }
 
@@ -50,76 +53,102 @@ const TeamsFile = z.strictObject({
 /** What a configuration may hold in place of a file. */
 export type TeamsMap = z.input<typeof TeamsFile>['teams']
 
+/** Teams as they were written, found valid. */
+export type TeamsDocument = ReadonlyMap<
+  string,
+  { readonly members: readonly string[]; readonly turns: readonly OnCallTurn[] }
+>
+export type OnCallTurn = z.output<typeof Turn>
+
 /** Reads teams from a YAML file (`teams: {payments: {members: [alice]}}`) or takes them as a map. Throws `TeamsInvalid`. */
 export async function openTeams(source: string | TeamsMap): Promise<Teams> {
-  if (typeof source !== 'string') return teamsFrom({ teams: source }, 'the teams')
-  const text = await readFile(source, 'utf8').catch((error: unknown) => {
-    throw new TeamsInvalid(`the teams file ${source} cannot be read`, { cause: error })
+  if (typeof source !== 'string') return parseTeams(teamsText(source), 'the teams')
+  return parseTeams(await readTeamsText(source), source)
+}
+
+/** The text of a file of teams, or of the map that stands in its place. */
+export async function readTeamsText(source: string | TeamsMap): Promise<string> {
+  if (typeof source !== 'string') return teamsText(source)
+  return readFile(source, 'utf8').catch((error: unknown) => {
+    throw new TeamsInvalid(`the teams file ${source} cannot be read (${messageOf(error)})`, [])
   })
-  return parseTeams(text, source)
+}
+
+function teamsText(map: TeamsMap): string {
+  return stringify({ teams: map }, { aliasDuplicateObjects: false })
 }
 
 /** As `openTeams`, from the file's text. A team or a key that stands there twice is refused. */
 export function parseTeams(text: string, name: string): Teams {
-  let value: unknown
-  try {
-    value = parse(text, { uniqueKeys: true, maxAliasCount: 0 })
-  } catch (error) {
-    throw new TeamsInvalid(`${name} is not YAML, or a name stands there twice: ${messageOf(error)}`, { cause: error })
-  }
-  return teamsFrom(value, name)
+  return teamsFrom(readTeams(text, name))
 }
 
-function teamsFrom(value: unknown, name: string): Teams {
-  const parsed = TeamsFile.safeParse(value)
-  if (!parsed.success) {
-    const issues = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'top'}: ${issue.message}`)
-    throw new TeamsInvalid(`${name} is not valid. ${issues.slice(0, 10).join('; ')}`)
+/** What a text says of teams. Throws `TeamsInvalid` with the place of each fault. */
+export function readTeams(text: string, name: string): TeamsDocument {
+  try {
+    return documentFrom(readDocument(text, name, TeamsFile))
+  } catch (error) {
+    if (!(error instanceof DocumentInvalid)) throw error
+    throw new TeamsInvalid(error.message, error.faults)
   }
-  const members = new Map<string, readonly string[]>()
-  const teams = new Map<string, string[]>()
-  const turns = new Map<string, readonly Turn[]>()
-  for (const [team, listed] of Object.entries(parsed.data.teams).sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const twice = listed.members.find((member, at) => listed.members.indexOf(member) !== at)
-    if (twice !== undefined) throw new TeamsInvalid(`${name} is not valid. teams.${team}: ${twice} stands there twice`)
-    const onCall = (listed.on_call ?? []).map((turn) =>
-      typeof turn === 'string' ? Turn.parse({ person: turn }) : turn,
-    )
-    const stranger = onCall.find(({ person }) => !listed.members.includes(person))
-    if (stranger) {
-      throw new TeamsInvalid(`${name} is not valid. teams.${team}.on_call: ${stranger.person} is not a member`)
+}
+
+function documentFrom({ value, refuse }: ReadDocument<z.output<typeof TeamsFile>>): TeamsDocument {
+  const document = new Map<string, { members: string[]; turns: OnCallTurn[] }>()
+  for (const [team, listed] of Object.entries(value.teams).sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const known = new Set<string>()
+    for (const [at, member] of listed.members.entries()) {
+      if (known.has(member)) refuse(['teams', team, 'members', at], `${member} stands there twice`)
+      known.add(member)
     }
-    if (onCall.length > 0) turns.set(team, onCall)
-    members.set(team, Object.freeze([...listed.members].sort()))
-    for (const member of listed.members) teams.set(member, [...(teams.get(member) ?? []), team])
+    const turns = (listed.on_call ?? []).map((turn) => (typeof turn === 'string' ? Turn.parse({ person: turn }) : turn))
+    const stranger = turns.findIndex(({ person }) => !known.has(person))
+    const { person } = turns[stranger] ?? {}
+    if (person !== undefined) refuse(['teams', team, 'on_call', stranger], `${person} is not a member`)
+    document.set(team, { members: [...known].sort(), turns })
+  }
+  return document
+}
+
+/** Teams to be asked, from what was written. */
+export function teamsFrom(document: TeamsDocument): Teams {
+  const teams = new Map<string, string[]>()
+  for (const [team, { members }] of document) {
+    for (const member of members) {
+      const of = teams.get(member)
+      if (of) of.push(team)
+      else teams.set(member, [team])
+    }
   }
   return Object.freeze({
-    names: [...members.keys()],
+    names: [...document.keys()],
     teamsOf: (person: string) => teams.get(person) ?? [],
-    membersOf: (team: string) => members.get(team) ?? [],
-    has: (team: string) => members.has(team),
+    membersOf: (team: string) => document.get(team)?.members ?? [],
+    has: (team: string) => document.has(team),
     onCall: (team: string, at: Date) => [
-      ...new Set((turns.get(team) ?? []).filter((turn) => isTurn(turn, at)).map(({ person }) => person)),
+      ...new Set((document.get(team)?.turns ?? []).filter((turn) => isTurn(turn, at)).map(({ person }) => person)),
     ],
     sha256: sha256(
-      JSON.stringify([...members].map(([team, all]) => canonicalTeam(team, all, turns.get(team)))),
+      JSON.stringify([...document].map(([team, { members, turns }]) => canonicalTeam(team, members, turns))),
     ).toString('hex'),
   })
 }
 
-type Turn = z.output<typeof Turn>
-
-function isTurn({ since, until, ...week }: Turn, at: Date): boolean {
+function isTurn({ since, until, ...week }: OnCallTurn, at: Date): boolean {
   return (!since || since <= at) && (!until || at < until) && isInWeek(week, at)
 }
 
 /** The order of turns means nothing. A team without turns is written as it always was, so that its hash stays. */
-function canonicalTeam(team: string, members: readonly string[], turns: readonly Turn[] | undefined): unknown[] {
-  if (!turns) return [team, members]
+function canonicalTeam(team: string, members: readonly string[], turns: readonly OnCallTurn[]): unknown[] {
+  return turns.length === 0 ? [team, members] : [team, members, turnTexts(turns)]
+}
+
+/** Each turn in one spelling, in order. */
+function turnTexts(turns: readonly OnCallTurn[]): string[] {
   const texts = turns.map(({ person, days, from, to, since, until }) =>
     JSON.stringify([person, days.toSorted(), from, to, since ?? null, until ?? null]),
   )
-  return [team, members, [...new Set(texts)].sort()]
+  return [...new Set(texts)].sort()
 }
 
 /** Enters the hash of the teams into the ledger when it differs from the last one entered. Returns whether it did. */

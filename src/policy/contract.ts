@@ -5,7 +5,7 @@ import { Instant } from '../kernel/instant.ts'
 import { operation, type Operation } from '../kernel/operation.ts'
 import * as asked from './authzen/asked.ts'
 import { policySetInvalid } from './faults.ts'
-import { policyVersionOperations } from './versions/contract.ts'
+import { ruleVersionOperations } from './versions/contract.ts'
 
 export * from './versions/contract.ts'
 
@@ -176,5 +176,5 @@ export const policyOperations: readonly Operation[] = [
   searchActions,
   explainPolicy,
   simulatePolicy,
-  ...policyVersionOperations,
+  ...ruleVersionOperations,
 ]

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { event, shown, type EventKind } from '../kernel/event.ts'
-import { policyVersionEvents } from './versions/events.ts'
+import { ruleEvents } from './versions/events.ts'
 
 const Sha256 = shown(z.string().length(64).describe('hexadecimal'))
 
@@ -47,5 +47,5 @@ export const policyEvents: readonly EventKind[] = [
   decisionMade,
   decisionsSearched,
   policiesSimulated,
-  ...policyVersionEvents,
+  ...ruleEvents,
 ]

@@ -13,3 +13,9 @@ export function floorFrom(entry: {
   }
   return joinObligations([noObligations, annotations.obligations])
 }
+
+/** Why such obligations would not be a floor; undefined when they are understood. */
+export function floorFault(entry: { readonly obligations: Readonly<Record<string, string>> }): string | undefined {
+  const [fault] = readAnnotations(entry.obligations, 'permit').faults
+  return fault && `@${fault.annotation}: ${fault.message}`
+}

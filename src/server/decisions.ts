@@ -1,10 +1,9 @@
 import { requestAccess } from '../access/contract.ts'
-import type { Calendar } from '../access/access.ts'
 import type { Config } from '../kernel/config.ts'
 import type { Log } from '../kernel/log.ts'
 import { systemRandom } from '../kernel/random.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { entryOf, type Observed, type PolicyRouteNeeds } from '../policy/policy.ts'
+import { entryOf, type Calendar, type Observed, type PolicyRouteNeeds } from '../policy/policy.ts'
 import type { Ground } from './ground.ts'
 import type { Rules } from './policies.ts'
 
@@ -36,10 +35,15 @@ export function decisionNeeds({ config, ground, ledger, rules, calendar }: Decis
     drafts,
     entries,
     requestable,
-    situation: (place, now) => {
-      const window = calendar.window(place, now)
-      return { freeze: calendar.isFrozen(place, now), ...(window && { window }) }
-    },
+    situation: situationIn(calendar),
+  }
+}
+
+/** What policies are told of the time at a place. */
+export function situationIn(calendar: Calendar): PolicyRouteNeeds['situation'] {
+  return (place, now) => {
+    const window = calendar.window(place, now)
+    return { freeze: calendar.isFrozen(place, now), ...(window && { window }) }
   }
 }
 

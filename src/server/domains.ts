@@ -1,16 +1,12 @@
-import { readFile } from 'node:fs/promises'
 import {
   accessRoutes,
   approvalsOfCalls,
   changeRoutes,
-  emptyCalendar,
   noTicketVerifier,
   openEnds,
   openSecondLook,
   openTicketVerifier,
-  parseCalendar,
   type AccessNeeds,
-  type Calendar,
   type ChangeNeeds,
   type Ends,
   type TicketVerifier,
@@ -62,7 +58,7 @@ import {
   settle,
   type Sequencer,
 } from '../ledger/ledger.ts'
-import { openDecisionPoint, policyRoutes, type LivePolicies, type PolicyRouteNeeds } from '../policy/policy.ts'
+import { openDecisionPoint, policyRoutes, type PolicyRouteNeeds } from '../policy/policy.ts'
 import {
   folderStore,
   openLiveSessions,
@@ -75,13 +71,13 @@ import type { Ground } from './ground.ts'
 import { openHooks, type Hooks } from './hooks.ts'
 import { loadRules, recordRules, type Rules } from './policies.ts'
 import { protocols, recordingOf } from './protocols.ts'
-import { followPolicies } from './policy-versions.ts'
+import { followRules, type FollowedRules } from './policy-versions.ts'
 import type { WorkNeeds } from './work.ts'
 
 /** Every domain, opened, with what the doors and the workers take of them. */
 export type Domains = {
   readonly node: RunningNode
-  readonly policies: LivePolicies | undefined
+  readonly rules: FollowedRules
   readonly ends: Ends
   readonly secondLook: SecondLook
   readonly cancels: Cancels
@@ -120,8 +116,9 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
   )
   const rules = await loadRules(config, offered, metrics)
   stop.add('policies', rules.engine)
-  const policies = await followPolicies({ ...parts, ledger }, rules)
-  await recordRules(db, ledger, { ...rules, set: rules.engine.current().set, actions: offered })
+  const followed = await followRules({ ...parts, ledger }, rules)
+  const isCatalogPinned = config.pinned.includes('catalog')
+  await recordRules(db, ledger, { ...rules, set: rules.engine.current().set, isCatalogPinned })
   const observe = decisionObserver(ground, ledger, log)
   const decisions = openDecisionPoint({ engine: rules.engine, teams: rules.teams, clock, random, observe })
 
@@ -132,7 +129,7 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
   const access: AccessNeeds = {
     ...base,
     decisions,
-    calendar: await calendarFrom(config),
+    calendar: rules.calendar,
     recordingOf,
     onGrantEnded: hooks.onGrantEnded,
   }
@@ -147,8 +144,9 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
     void live.recheck()
     secondLook.heard(hint)
     cancels.heard(hint)
-    policies.live?.heard(hint)
+    followed.heard(hint)
   }
+  followed.onTaken(() => secondLook.heard())
   const ends = await openEnds({ connection, db, clock, log, onOtherHint }, stop.signal)
   stop.add('ends', ends)
   const obligations = openObligations(parts, credentials)
@@ -156,10 +154,10 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
 
   const decided = decisionNeeds({ config, ground, ledger, rules, calendar: access.calendar })
   const made = { base, rules, hooks, identities, access, sessions, ends, obligations, decided }
-  const api = apiOf(parts, { ...made, versions: policies.routes })
+  const api = apiOf(parts, { ...made, versions: followed.routes })
   return {
     node,
-    policies: policies.live,
+    rules: followed,
     ends,
     secondLook,
     cancels,
@@ -351,8 +349,4 @@ function tokenCertifier(authority: Authority, { clock }: Ground): CertifyToken {
 
 function ticketsFrom({ tickets: { url, ...system } }: Config): TicketVerifier {
   return url === undefined ? noTicketVerifier : openTicketVerifier({ url, ...system })
-}
-
-async function calendarFrom({ calendar }: Config): Promise<Calendar> {
-  return calendar === undefined ? emptyCalendar : parseCalendar(await readFile(calendar, 'utf8'))
 }

@@ -6,20 +6,38 @@ import type { Log } from '../kernel/log.ts'
 import { systemRandom } from '../kernel/random.ts'
 import type { Stop } from '../kernel/stop.ts'
 import type { Ledger } from '../ledger/ledger.ts'
+import { calendarVersions, catalogVersions, teamVersions } from '../policy/contract.ts'
 import {
-  openLivePolicies,
+  calendarRules,
+  catalogRules,
+  documentVersionRoutes,
+  filesOf,
+  followInTransactions,
+  NO_OVERRIDES,
+  openLiveRules,
+  policyRules,
   policyVersionRoutes,
   readPolicyFiles,
-  type LivePolicies,
-  type PolicyVersionNeeds,
+  simulateChange,
+  teamRules,
+  type LiveRules,
+  type Made,
+  type RuleKind,
+  type RuleNeeds,
 } from '../policy/policy.ts'
+import { situationIn } from './decisions.ts'
 import type { Ground } from './ground.ts'
 import type { Rules } from './policies.ts'
 
-export type FollowedPolicies = {
+/** What decides, as this node follows it in the database. */
+export type FollowedRules = {
   readonly routes: readonly Route[]
-  /** Follows the version that is active in the database; undefined where a folder of files decides. */
-  readonly live: LivePolicies | undefined
+  /** False while this node cannot load some of what decides. */
+  isLoaded(): boolean
+  /** A hint of the ends' channel, or none after a reconnection. */
+  heard(hint?: string): void
+  /** Called when this node decides by another version of anything. */
+  onTaken(listener: () => void): void
 }
 
 export type FollowParts = {
@@ -30,30 +48,70 @@ export type FollowParts = {
   readonly stop: Stop
 }
 
-/** From here on the version of the policies that the database says decides does so, unless a folder was named. */
-export async function followPolicies(
-  parts: FollowParts,
-  { engine, openEngine, set, teams }: Rules,
-): Promise<FollowedPolicies> {
+/** From here on the versions that the database says hold decide, but for what the configuration pins to files. */
+export async function followRules(parts: FollowParts, rules: Rules): Promise<FollowedRules> {
   const { config, ground, ledger, log, stop } = parts
-  const { db, clock } = ground
-  const needs: PolicyVersionNeeds = {
+  const { db, clock, seal } = ground
+  const { engine, teams, calendar, texts } = rules
+  const random = systemRandom
+  const listeners: (() => void)[] = []
+  const needs: RuleNeeds = {
     db,
     clock,
-    random: systemRandom,
+    random,
     ledger,
-    teams,
     log,
     engine,
-    schema: set.schema,
-    open: openEngine,
     announce: async (tx, hint) => {
       await sql`select pg_notify(${END_CHANNEL}, ${hint})`.execute(tx)
     },
+    onTaken: () => {
+      for (const listener of listeners) listener()
+    },
   }
-  const live = config.arePoliciesPinned
-    ? undefined
-    : await openLivePolicies(needs, await readPolicyFiles(config.policies))
-  if (live) stop.add('versions of the policies', live)
-  return { live, routes: policyVersionRoutes({ ...needs, live }) }
+  const pinned = new Set<string>([...config.pinned, ...(config.arePoliciesPinned ? ['policies'] : [])])
+  const versioned = new Set(['policies', 'teams', 'calendar', 'catalog'].filter((name) => !pinned.has(name)))
+  const wayBack = { clock, random, teams, versioned, engine }
+  const kinds = {
+    policies: policyRules({ ...wayBack, schema: rules.set.schema, open: rules.openEngine }),
+    teams: teamRules(wayBack),
+    calendar: calendarRules(calendar),
+    catalog: catalogRules({ ledger, offered: rules.offered }),
+  }
+  const followed: LiveRules[] = []
+  const follow = async <M extends Made>(kind: RuleKind<M>, text: string) => {
+    if (pinned.has(kind.name)) return undefined
+    const files = kind.name === 'policies' ? await readPolicyFiles(config.policies) : filesOf(kind, text)
+    const live = await openLiveRules(needs, kind, files)
+    stop.add(`versions of ${kind.called}`, live)
+    followed.push(live)
+    return live
+  }
+  // Teams first: whether policies leave a way back depends on who is in which.
+  const live = {
+    teams: await follow(kinds.teams, texts.teams),
+    policies: await follow(kinds.policies, ''),
+    calendar: await follow(kinds.calendar, texts.calendar),
+    catalog: await follow(kinds.catalog, NO_OVERRIDES),
+  }
+  if (live.teams) followInTransactions(teams, kinds.teams, live.teams)
+  const fingerprint = (text: string) => seal.fingerprint(text)
+  const simulating = { clock, random, engine, teams, fingerprint, situation: situationIn(calendar) }
+  const offering = {
+    ...needs,
+    simulate: (candidate: Parameters<typeof simulateChange>[2]) => simulateChange(db, simulating, candidate),
+  }
+  return {
+    routes: [
+      ...policyVersionRoutes({ ...offering, live: live.policies }, kinds.policies),
+      ...documentVersionRoutes({ ...offering, live: live.teams }, kinds.teams, teamVersions),
+      ...documentVersionRoutes({ ...offering, live: live.calendar }, kinds.calendar, calendarVersions),
+      ...documentVersionRoutes({ ...offering, live: live.catalog }, kinds.catalog, catalogVersions),
+    ],
+    isLoaded: () => followed.every((each) => each.isLoaded()),
+    heard: (hint) => {
+      for (const each of followed) each.heard(hint)
+    },
+    onTaken: (listener) => void listeners.push(listener),
+  }
 }

@@ -5,7 +5,7 @@ import { killAtEach } from './kills.ts'
 const REPRESENTATIVE = [
   ['change.used'],
   ['change.used', 'kernel.committed'],
-  ['policy.swapping'],
+  ['rules.swapping'],
   ['access.request-stored'],
   ['access.request-stored', 'kernel.committed'],
   ['access.grant-made', 'kernel.committed'],

@@ -4,7 +4,7 @@ import { LEASE_FAULT_POINTS } from '../../src/credentials/fault-points.ts'
 import { GATEWAY_FAULT_POINTS } from '../../src/gateways/fault-points.ts'
 import { KERNEL_FAULT_POINTS } from '../../src/kernel/fault.ts'
 import { LEDGER_FAULT_POINTS } from '../../src/ledger/fault-points.ts'
-import { POLICY_FAULT_POINTS } from '../../src/policy/versions/fault-points.ts'
+import { RULE_FAULT_POINTS } from '../../src/policy/versions/fault-points.ts'
 import { SESSION_FAULT_POINTS } from '../../src/sessions/fault-points.ts'
 
 /** Every labelled point of the product. */
@@ -13,7 +13,7 @@ export const ALL_POINTS: readonly string[] = [
   ...LEDGER_FAULT_POINTS,
   ...ACCESS_FAULT_POINTS,
   ...CHANGE_FAULT_POINTS,
-  ...POLICY_FAULT_POINTS,
+  ...RULE_FAULT_POINTS,
   ...LEASE_FAULT_POINTS,
   ...SESSION_FAULT_POINTS,
   ...GATEWAY_FAULT_POINTS,
@@ -23,6 +23,6 @@ export const ALL_POINTS: readonly string[] = [
 export const COMMITTED_POINTS = [
   ...ACCESS_FAULT_POINTS,
   ...CHANGE_FAULT_POINTS,
-  ...POLICY_FAULT_POINTS.filter((point) => point !== 'policy.swapping'),
+  ...RULE_FAULT_POINTS.filter((point) => point !== 'rules.swapping'),
   ...SESSION_FAULT_POINTS.filter((point) => point === 'session.opened' || point === 'session.closed'),
 ].map((point) => [point, 'kernel.committed'])

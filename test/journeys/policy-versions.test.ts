@@ -16,7 +16,7 @@ import {
   proposePolicies,
   readPolicyVersion,
   revertPolicies,
-  type PolicyVersion,
+  type RuleVersion,
 } from '../../src/policy/contract.ts'
 import type { Operation } from '../../src/kernel/operation.ts'
 import { cleaningOfFile, site, type Site } from '../support/installation.ts'
@@ -35,7 +35,7 @@ before(async () => {
 })
 after(() => cleaning.now())
 
-async function active(): Promise<PolicyVersion> {
+async function active(): Promise<RuleVersion> {
   const { items } = await cast.bob.ask(listPolicyVersions)
   const found = items.find(({ isActive }) => isActive)
   assert.ok(found)

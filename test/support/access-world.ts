@@ -22,9 +22,10 @@ import type { Account, Purpose, Target } from '../../src/catalog/contract.ts'
 import { RegisterIdentity, type Identity } from '../../src/identities/contract.ts'
 import {
   activateIdentity,
+  liveTeams,
   openTeams,
   registerIdentity,
-  type Teams,
+  type LiveTeams,
   type TeamsMap,
 } from '../../src/identities/identities.ts'
 import type { Caller } from '../../src/kernel/http/route.ts'
@@ -33,9 +34,11 @@ import type { Secret } from '../../src/kernel/secret.ts'
 import {
   buildPolicySet,
   buildSchema,
+  liveCalendar,
   liveEngine,
   openCedarEngine,
   openDecisionPoint,
+  type LiveCalendar,
   type LiveEngine,
 } from '../../src/policy/policy.ts'
 import { readActions } from '../../src/policy/policy-set.ts'
@@ -60,6 +63,8 @@ export type AccessWorld = World & {
   readonly dave: Identity
   /** What the hook of ended grants was told. */
   readonly endedGrants: { grantId: string; reason: string }[]
+  readonly teams: LiveTeams
+  readonly calendar: LiveCalendar
   readonly setTeams: (teams: TeamsMap) => Promise<void>
   /** Swaps the policies for the shipped ones as `edit` leaves them. */
   readonly setPolicies: (edit: (shipped: string) => string) => Promise<void>
@@ -87,20 +92,8 @@ export async function accessWorld(
 ): Promise<AccessWorld> {
   const base = await world(t, { teams: options.teams ?? TEAMS, ...(options.max && { max: options.max }) })
   const { clock, needs, run, permit } = base
-  let teams: Teams = needs.teams
-  let calendar: Calendar = emptyCalendar
-  const current: Teams = {
-    get names() {
-      return teams.names
-    },
-    get sha256() {
-      return teams.sha256
-    },
-    teamsOf: (name) => teams.teamsOf(name),
-    membersOf: (team) => teams.membersOf(team),
-    has: (team) => teams.has(team),
-    onCall: (team, at) => teams.onCall(team, at),
-  }
+  const teams = liveTeams(needs.teams)
+  const calendar = liveCalendar(emptyCalendar)
   const shipped = await readFile(join(POLICIES, 'default.cedar'), 'utf8')
   const engine = liveEngine(await engineOf((options.policies ?? ((text) => text))(shipped)))
   t.after(() => engine[Symbol.dispose]())
@@ -109,9 +102,9 @@ export async function accessWorld(
     clock,
     random: needs.random,
     ledger: needs.ledger,
-    teams: current,
-    calendar: { window: (...at) => calendar.window(...at), isFrozen: (...at) => calendar.isFrozen(...at) },
-    decisions: openDecisionPoint({ engine, teams: current, clock, random: needs.random }),
+    teams,
+    calendar,
+    decisions: openDecisionPoint({ engine, teams, clock, random: needs.random }),
     onGrantEnded: [async (_tx, { grantId, reason }) => void endedGrants.push({ grantId, reason })],
   }
   const [alice, bob, carol, dave] = [
@@ -142,14 +135,12 @@ export async function accessWorld(
     carol,
     dave,
     endedGrants,
-    setTeams: async (next) => {
-      teams = await openTeams(next)
-    },
+    teams,
+    calendar,
+    setTeams: async (next) => teams.swap(await openTeams(next)),
     setPolicies: async (edit) => engine.swap(await engineOf(edit(shipped))),
     engine,
-    setCalendar: (next) => {
-      calendar = next
-    },
+    setCalendar: (next) => calendar.swap(next),
     async further(name, of) {
       const input = RegisterIdentity.decode({ kind: 'human', name, profile: 'person', owner: of.name })
       const second = await run((tx) => registerIdentity(tx, needs, permit('identity.register', of), input))

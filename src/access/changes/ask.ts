@@ -28,8 +28,26 @@ const MOST_OPEN = 50
  */
 export async function askChange(needs: ChangeNeeds, asked: AskedCall, reason: string): Promise<Change> {
   const salt = needs.random.bytes(SALT_BYTES)
-  const considered = await consider(needs.db, needs, asked, await aboutOf(asked), { reason, salt })
-  const { decision, owed, impossible } = considered
+  const about = await aboutOf(asked)
+  const first = await consider(needs.db, needs, asked, about, { reason, salt, simulation: [] })
+  refuseHopeless(asked, first)
+  const simulation = await asked.route.simulation(asked.call)
+  // Decided once more, since simulating takes a while.
+  const considered = await consider(needs.db, needs, asked, about, { reason, salt, simulation })
+  refuseHopeless(asked, considered)
+  const id = newId(needs.clock, needs.random)
+  return transact(needs.db, async (tx) => {
+    await refuseMany(tx, asked.call.caller.id)
+    await store(tx, needs, { id, asked, reason, salt, simulation, considered })
+    await reachChange('change.stored')
+    const change = await loadChange(tx, id)
+    if (!change) throw notFound('There is no such change.', { type: 'Change', id })
+    return change
+  })
+}
+
+/** Refuses what the policies do not permit, or what nobody could approve. */
+function refuseHopeless(asked: AskedCall, { decision, owed, impossible }: Considered): void {
   const action = asked.route.operation.id
   if (!decision.decision || owed.length > 0) {
     const reasons = decision.decision ? [...owed] : [...decision.reasons]
@@ -40,15 +58,6 @@ export async function askChange(needs: ChangeNeeds, asked: AskedCall, reason: st
     })
   }
   if (impossible !== null) throw noPossibleApprover(impossible, { missing: [impossible] })
-  const id = newId(needs.clock, needs.random)
-  return transact(needs.db, async (tx) => {
-    await refuseMany(tx, asked.call.caller.id)
-    await store(tx, needs, { id, asked, reason, salt, considered })
-    await reachChange('change.stored')
-    const change = await loadChange(tx, id)
-    if (!change) throw notFound('There is no such change.', { type: 'Change', id })
-    return change
-  })
 }
 
 async function refuseMany(tx: Tx, requesterId: string): Promise<void> {
@@ -69,11 +78,12 @@ type Storing = {
   readonly asked: AskedCall
   readonly reason: string
   readonly salt: Buffer
+  readonly simulation: readonly string[]
   readonly considered: Considered
 }
 
 async function store(tx: Tx, needs: ChangeNeeds, storing: Storing): Promise<void> {
-  const { id, asked, reason, salt, considered } = storing
+  const { id, asked, reason, salt, simulation, considered } = storing
   const { call, wire, route } = asked
   const { decision, resource, boundSha256, facts } = considered
   const { input, hidden } = shownOf(route.operation.input, wire.input, false)
@@ -118,6 +128,7 @@ async function store(tx: Tx, needs: ChangeNeeds, storing: Storing): Promise<void
       shown: JSON.stringify(input),
       hidden: [...hidden],
       preview: [...considered.preview],
+      simulation: [...simulation],
       sealedInput: needs.seal.seal(new Secret(sealed), placeOf(id)),
       obligations: JSON.stringify(obligations),
       policies: JSON.stringify(policies),

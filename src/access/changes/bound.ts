@@ -21,6 +21,7 @@ export function boundOf(bound: {
   readonly resource: Resource
   readonly context: Readonly<Record<string, PolicyValue>>
   readonly preview: readonly string[]
+  readonly simulation: readonly string[]
   readonly owners: { readonly target: string | null; readonly subject: string | null }
   readonly tiedIds: readonly string[]
   readonly decision: Decision
@@ -44,6 +45,7 @@ export function boundOf(bound: {
       reason: bound.reason,
       context: jsonOf(bound.context),
       preview: bound.preview,
+      simulation: bound.simulation,
       owners: bound.owners,
       tiedIds: bound.tiedIds,
       obligations: owedOf(decision.obligations),

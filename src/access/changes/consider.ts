@@ -50,7 +50,7 @@ export async function consider(
   needs: ChangeNeeds,
   asked: AskedCall,
   about: About,
-  bound: { readonly reason: string; readonly salt: Buffer },
+  bound: { readonly reason: string; readonly salt: Buffer; readonly simulation: readonly string[] },
 ): Promise<Considered> {
   const { resource, context } = about
   const { caller } = asked.call
@@ -106,11 +106,13 @@ export function evidenceOf(
 }
 
 /**
- * Core 6: whose people do not decide: who asks, and the identity that the call is about, for whom it acts, or who asked for the thing itself.
+ * Core 6: whose people do not decide: who asks, the identity that the call is about, for whom it acts, who asked for the thing itself, and to
+ * whom it gives more.
  */
 function tiedIdsOf(callerId: string, { type, id, attributes }: Resource): string[] {
-  const { subjectId, onBehalfOfId, requestedBy } = attributes
-  const named = [callerId, type === 'Identity' ? id : undefined, subjectId, onBehalfOfId, requestedBy]
+  const { subjectId, onBehalfOfId, requestedBy, tiedIds } = attributes
+  const own = [callerId, type === 'Identity' ? id : undefined, subjectId, onBehalfOfId, requestedBy]
+  const named = [...own, ...(Array.isArray(tiedIds) ? tiedIds : [])]
   return [...new Set(named.filter((each) => typeof each === 'string' && UUID.test(each)).map(String))].sort()
 }
 

@@ -7,7 +7,7 @@ import type { Wire } from '../../kernel/http/approval.ts'
 import type { Caller, Resource } from '../../kernel/http/route.ts'
 import { notFound } from '../../kernel/problem.ts'
 import type { Seal } from '../../kernel/seal.ts'
-import type { Teams } from '../../identities/identities.ts'
+import { teamsAsOf, type Teams } from '../../identities/identities.ts'
 import { missingApprovals, parseApproval, type ApprovalFacts } from '../../policy/policy.ts'
 import { countedOf, SPOKE, type Counted } from '../approvers.ts'
 import { DeterminingPolicy, Owed, type Approval as Said } from '../schemas.ts'
@@ -116,7 +116,7 @@ export async function approvalsOf(db: Db, teams: Teams, id: string): Promise<Cou
     .where('a.verdict', '=', 'approve')
     .orderBy('identity.id')
     .execute()
-  return countedOf(teams, spoken)
+  return countedOf(await teamsAsOf(db, teams), spoken)
 }
 
 /** Whose approval counts for a change, and what it asks for. */
@@ -155,6 +155,7 @@ export async function loadChangeDetail(
     ...changeFrom(row),
     ...(isClose && withPersonal(needs, row)),
     preview: row.preview,
+    simulation: row.simulation,
     resourceFacts: AnyRecord.parse(row.resourceFacts),
     approvals,
     missing: isOpen ? missingApprovals(gates, await approvalsOf(db, teams, id), facts) : [],

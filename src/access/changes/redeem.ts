@@ -71,7 +71,9 @@ async function stillHolds(
   needs: ChangeNeeds,
   { asked, about, row, salt }: Considering,
 ): Promise<{ considered: Considered; approvals: Awaited<ReturnType<typeof approvalsOf>> }> {
-  const considered = await consider(db, needs, asked, about, { reason: row.reason, salt })
+  // What was simulated is of the moment it was asked for; that it is still about what decides now, the preview holds.
+  const { reason, simulation } = row
+  const considered = await consider(db, needs, asked, about, { reason, simulation, salt })
   const { decision, owed, facts, boundSha256 } = considered
   const reasons = decision.decision ? [...owed] : [...decision.reasons]
   if (reasons.length === 0 && !boundSha256.equals(row.boundSha256)) {

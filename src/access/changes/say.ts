@@ -1,7 +1,7 @@
 import { secondsAfter } from '../../kernel/clock.ts'
 import type { Tx } from '../../kernel/db.ts'
 import type { Permit } from '../../kernel/permit.ts'
-import { actOf } from '../../identities/identities.ts'
+import { actOf, teamsAsOf } from '../../identities/identities.ts'
 import { SYSTEM } from '../../ledger/ledger.ts'
 import { isSatisfied } from '../../policy/policy.ts'
 import { groupsAt, personOf } from '../approvers.ts'
@@ -40,8 +40,9 @@ export async function approveChange(
   const approverId = await mayDecide(tx, row, permit)
   const { gates, facts } = await gateOf(tx, row)
   const approver = await knownIdentity(tx, approverId)
-  const own = { approver: personOf(approver), ...groupsAt(needs.teams, approver.name, needs.clock.now()) }
-  const isEnough = isSatisfied(gates, [...(await approvalsOf(tx, needs.teams, id)), own], facts)
+  const teams = await teamsAsOf(tx, needs.teams)
+  const own = { approver: personOf(approver), ...groupsAt(teams, approver.name, needs.clock.now()) }
+  const isEnough = isSatisfied(gates, [...(await approvalsOf(tx, teams, id)), own], facts)
   const comment = input.comment ?? null
   const cause = await needs.ledger.record(tx, {
     event: changeApproved,

@@ -49,6 +49,9 @@ export type Change = z.output<typeof Change>
 /** A change as somebody who decides on it sees it. */
 export const ChangeDetail = Change.extend({
   preview: shown(z.array(z.string())).describe('what it would do'),
+  simulation: shown(z.array(z.string())).describe(
+    'what it would have meant for recorded decisions, found when it was asked',
+  ),
   resourceFacts: Json.describe('what policies were told of the resource'),
   approvals: z.array(Approval),
   missing: shown(z.array(Sentence)).describe('ways to open the gate, shortest first; empty when it is open'),

@@ -171,9 +171,20 @@ export const ConfigSchema = z
     teams: z
       .union([path, z.record(z.string().min(1).max(63), team)])
       .default({})
-      .describe('Teams by name with their members, or the YAML file that holds them.'),
+      .describe(
+        'Teams by name with their members, or the YAML file that holds them, for the first start. Versions follow it.',
+      ),
     tickets: Tickets.prefault({}),
-    calendar: path.optional().describe('YAML file of change windows and freezes; none by default.'),
+    calendar: path
+      .optional()
+      .describe('YAML file of change windows and freezes, for the first start; none by default. Versions follow it.'),
+    pinned: z
+      .array(z.enum(['teams', 'calendar', 'catalog']))
+      .max(3)
+      .default([])
+      .describe(
+        'What the files decide at every start, whatever versions the database has: the way back in when one locked everybody out.',
+      ),
     log: z
       .strictObject({
         level: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info').describe('How much is logged.'),

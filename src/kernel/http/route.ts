@@ -52,6 +52,8 @@ export type Route = {
   readonly context: (call: Call<Operation>) => Promise<Readonly<Record<string, PolicyValue>>>
   /** What the call would do, in lines that whoever has to approve it reads and is bound to. */
   readonly preview: (call: Call<Operation>) => Promise<readonly string[]>
+  /** What it would have meant for what was decided before: found once, when others are asked, kept with the call and bound as well. */
+  readonly simulation: (call: Call<Operation>) => Promise<readonly string[]>
   readonly run: (call: Call<Operation>, permit: Permit) => Promise<unknown>
 }
 
@@ -65,11 +67,13 @@ export function route<Op extends Operation>(
     resource: (call: Call<Op>) => Promise<Resource>
     context?: (call: Call<Op>) => Promise<Readonly<Record<string, PolicyValue>>>
     preview?: (call: Call<Op>) => Promise<readonly string[]>
+    simulation?: (call: Call<Op>) => Promise<readonly string[]>
     run: (call: Call<Op>, permit: Permit<Op['id']>) => Promise<Answer<Op>>
   },
 ): Route {
   // The router calls these only with what it parsed by this operation's own schemas and a permit for its own id.
-  const erased: unknown = { operation, context: async () => ({}), preview: async () => [], ...bound }
+  const nothing = { context: async () => ({}), preview: async () => [], simulation: async () => [] }
+  const erased: unknown = { operation, ...nothing, ...bound }
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the one place where the operation's types are erased
   return erased as Route
 }

@@ -81,10 +81,13 @@ const RECORD_TYPES = new Set<string>([
   'Ledger',
   'Installation',
   'PolicySet',
+  'TeamList',
+  'Calendar',
+  'Catalog',
   'Question',
 ])
 const PRINCIPAL_TYPES = new Set<string>(Object.values(ENTITY_TYPES))
-const SINGLE = new Set(['Ledger', 'Installation', 'PolicySet'])
+const SINGLE = new Set(['Ledger', 'Installation', 'PolicySet', 'TeamList', 'Calendar', 'Catalog'])
 
 /** How a subject proved itself to the enforcement point, which alone has seen it; the weakest when it does not say. */
 const PROOFS: readonly Proof[] = ['token', 'bound-token', 'mtls', 'spiffe', 'kubernetes', 'oidc', 'dpop', 'passkey']

@@ -1,11 +1,10 @@
 import { z } from 'zod'
-import type { Db } from '../../kernel/db.ts'
 import type { Observation } from '../../ledger/ledger.ts'
 import type { Facts, Found, Named } from '../authzen/facts.ts'
-import { floorOf } from '../authzen/question.ts'
 import { vocabularyOf } from '../authzen/vocabulary.ts'
 import type { DecisionFacts, Question } from '../decide.ts'
 import type { PolicyValue } from '../entity.ts'
+import type { Obligations } from '../obligations.ts'
 import { printed, type Fingerprint } from '../observed.ts'
 import type { PolicySet } from '../policy-set.ts'
 import { contextAttributes, fittedAttributes, isAction } from '../typing.ts'
@@ -41,6 +40,17 @@ export type WhyNot = keyof typeof NOT_ASKED
 
 export type RecallNeeds = { readonly fingerprint: Fingerprint }
 
+/** Where facts come from when something is asked again. */
+export type Circumstances = {
+  readonly facts: Facts
+  readonly floorOf: (action: string) => Promise<Obligations | undefined>
+  /** Freeze and window at a place at a time; what was recorded of them counts where this is left out. */
+  readonly situation?: (
+    place: { readonly target: string; readonly environment: string },
+    at: Date,
+  ) => Readonly<Record<string, PolicyValue>>
+}
+
 /** The decision of an observation, or undefined for one of another form. */
 export function recordedIn(observation: Observation): Recorded | undefined {
   return Recorded.safeParse(observation.facts).data
@@ -48,11 +58,10 @@ export function recordedIn(observation: Observation): Recorded | undefined {
 
 /** The question of a recorded decision with today's facts. */
 export async function recall(
-  db: Db,
   needs: RecallNeeds,
-  facts: Facts,
+  { facts, floorOf, situation }: Circumstances,
   set: PolicySet,
-  recorded: Recorded,
+  { recorded, lastAt }: { readonly recorded: Recorded; readonly lastAt: Date },
 ): Promise<Recalled | WhyNot> {
   const { schema } = set
   if (!recorded.isWhole) return 'context'
@@ -71,8 +80,12 @@ export async function recall(
   const resource = await facts.resource(on)
   const [first, ...rest] = chain
   if (!first || 'unfound' in resource) return 'gone'
-  const floor = await floorOf(db, set, recorded.asked)
-  const context: Record<string, PolicyValue> = fittedAttributes(contextAttributes(schema), recorded.context)
+  const floor = await floorOf(recorded.asked)
+  const { window, ...kept }: Record<string, PolicyValue> = fittedAttributes(contextAttributes(schema), recorded.context)
+  const context: Record<string, PolicyValue> =
+    situation && resource.place
+      ? { ...kept, ...situation(resource.place, lastAt) }
+      : { ...kept, ...(window !== undefined && { window }) }
   return {
     question: {
       subject: first.ref,

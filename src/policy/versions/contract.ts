@@ -4,15 +4,21 @@ import { shown } from '../../kernel/event.ts'
 import { Id, Slug } from '../../kernel/ids.ts'
 import { Instant } from '../../kernel/instant.ts'
 import { operation, PageQuery, pageOf, type Operation } from '../../kernel/operation.ts'
-import { conflict, notFound, problem } from '../../kernel/problem.ts'
+import { conflict, notFound, problem, type ProblemKind } from '../../kernel/problem.ts'
 import { policySetInvalid } from '../faults.ts'
 import { riskModelInvalid } from '../risk/model.ts'
 
-export const policiesPinned = problem('policies-pinned', 409, 'A folder of files decides which policies there are', {})
-export const policiesLockOut = problem('policies-lock-out', 422, 'Nobody could change these policies again', {
+export const rulesPinned = problem('rules-pinned', 409, 'Files of the configuration decide', {})
+export const rulesLockOut = problem('rules-lock-out', 422, 'Nobody could take these rules back again', {
   missing: z.array(z.string()).max(10),
 })
-export const nothingBefore = problem('nothing-before', 409, 'There is no version of the policies to go back to', {})
+export const nothingBefore = problem('nothing-before', 409, 'There is no version to go back to', {})
+export const documentInvalid = problem('document-invalid', 422, 'The document is not valid', {
+  faults: z
+    .array(z.object({ line: z.int(), column: z.int(), path: z.string(), message: z.string() }))
+    .max(100)
+    .describe('each with its place in the text'),
+})
 
 /** More text than this is no set of policies that somebody reads. */
 const MAX_FILES = 200
@@ -37,16 +43,17 @@ const Files = shown(
     .refine((files) => new Set(files.map(({ name }) => name)).size === files.length, 'a file stands there twice')
     .refine((files) => files.some(({ name }) => name.endsWith('.cedar')), 'there is no .cedar file'),
 )
-export type PolicyFiles = z.output<typeof Files>
+/** The files of a version of any kind of rules. */
+export type RuleFiles = readonly { readonly name: string; readonly text: string }[]
 
 const Sha256 = shown(z.string().regex(/^[0-9a-f]{64}$/))
 
-/** One version of the policies: whole, and never changed. */
-export const PolicyVersion = z
+/** One version of one kind of rules: whole, and never changed. */
+export const RuleVersion = z
   .object({
     id: Id,
-    sha256: Sha256.describe('of the set as it decides; named by every decision it makes'),
-    origin: shown(z.enum(['shipped', 'proposed'])),
+    sha256: Sha256.describe('of what was made of it, however it was written'),
+    origin: shown(z.enum(['shipped', 'proposed'])).describe('shipped: of a release, or the files of the first start'),
     isActive: shown(z.boolean()),
     note: Reason.nullable(),
     proposedById: Id.nullable(),
@@ -54,79 +61,148 @@ export const PolicyVersion = z
     createdAt: Instant,
     activatedAt: Instant.nullable().describe('when it last began to decide'),
   })
-  .meta({ id: 'PolicyVersion' })
-export type PolicyVersion = z.output<typeof PolicyVersion>
+  .meta({ id: 'RuleVersion' })
+export type RuleVersion = z.output<typeof RuleVersion>
 
-export const PolicyVersionDetail = PolicyVersion.extend({
-  files: Files,
-  difference: shown(z.array(z.string())).describe('what activating it would change of the policies that decide now'),
-}).meta({ id: 'PolicyVersionDetail' })
+const difference = shown(z.array(z.string())).describe('what activating it would change of what decides now')
+export const PolicyVersionDetail = RuleVersion.extend({ files: Files, difference }).meta({ id: 'PolicyVersionDetail' })
+const DocumentText = shown(z.string().min(1).max(500_000))
+export const DocumentVersionDetail = RuleVersion.extend({ text: DocumentText, difference }).meta({
+  id: 'DocumentVersionDetail',
+})
 
-export const ProposePolicies = z.strictObject({ files: Files, note: Reason.optional() })
-export type ProposePolicies = z.output<typeof ProposePolicies>
+const note = Reason.optional()
+const ProposePolicies = z.strictObject({ files: Files, note })
+const ProposeDocument = z.strictObject({ text: DocumentText.describe('the whole document, as YAML'), note })
 
 const oneVersion = z.object({ version: Id })
-const validity = [policiesPinned, policySetInvalid, riskModelInvalid]
 
-export const proposePolicies = operation({
-  id: 'policy.propose',
-  method: 'POST',
+/** The five operations on the versions of one kind of rules. */
+function ruleOperations<
+  const Noun extends string,
+  const Called extends string,
+  Input extends z.ZodType,
+  Detail extends z.ZodType,
+>(of: {
+  readonly noun: Noun
+  readonly path: `/v1/${string}`
+  readonly called: Called
+  readonly function: Operation['function']
+  readonly resource: string
+  readonly input: Input
+  readonly detail: Detail
+  readonly invalid: readonly ProblemKind[]
+}) {
+  const { noun, path, called, function: decidedBy, resource, input, detail } = of
+  const validity = [rulesPinned, ...of.invalid]
+  return {
+    propose: operation({
+      id: `${noun}.propose`,
+      method: 'POST',
+      path,
+      summary: `Keeps a version of ${called}, checked as a whole; it decides nothing until it is activated.`,
+      function: decidedBy,
+      resource: 'Installation',
+      input,
+      output: RuleVersion,
+      status: 201,
+      problems: validity,
+    }),
+    list: operation({
+      id: `${noun}.list`,
+      method: 'GET',
+      path,
+      summary: `Lists the versions of ${called}, newest first.`,
+      function: decidedBy,
+      resource: 'Installation',
+      query: PageQuery,
+      output: pageOf(RuleVersion),
+    }),
+    read: operation({
+      id: `${noun}.read`,
+      method: 'GET',
+      path: `${path}/:version`,
+      summary: `Reads a version of ${called}, and what activating it would change.`,
+      function: decidedBy,
+      resource,
+      params: oneVersion,
+      output: detail,
+      problems: [notFound],
+    }),
+    activate: operation({
+      id: `${noun}.activate`,
+      method: 'POST',
+      path: `${path}/:version/activate`,
+      summary: `Lets a version of ${called} decide from now on, on every node.`,
+      function: decidedBy,
+      resource,
+      params: oneVersion,
+      output: RuleVersion,
+      problems: [notFound, conflict, rulesLockOut, ...validity],
+    }),
+    revert: operation({
+      id: `${noun}.revert`,
+      method: 'POST',
+      path: `${path}/revert`,
+      summary: `Goes back to the version of ${called} that decided before.`,
+      function: decidedBy,
+      resource,
+      output: RuleVersion,
+      problems: [conflict, nothingBefore, rulesLockOut, ...validity],
+    }),
+  }
+}
+
+export const policyVersions = ruleOperations({
+  noun: 'policy',
   path: '/v1/policies',
-  summary: 'Keeps a version of the policies, checked as a whole; it decides nothing until it is activated.',
+  called: 'the policies',
   function: 'governance',
-  resource: 'Installation',
+  resource: 'PolicySet',
   input: ProposePolicies,
-  output: PolicyVersion,
-  status: 201,
-  problems: validity,
+  detail: PolicyVersionDetail,
+  invalid: [policySetInvalid, riskModelInvalid],
 })
-export const listPolicyVersions = operation({
-  id: 'policy.list',
-  method: 'GET',
-  path: '/v1/policies',
-  summary: 'Lists the versions of the policies, newest first.',
-  function: 'governance',
-  resource: 'Installation',
-  query: PageQuery,
-  output: pageOf(PolicyVersion),
+export const {
+  propose: proposePolicies,
+  list: listPolicyVersions,
+  read: readPolicyVersion,
+  activate: activatePolicies,
+  revert: revertPolicies,
+} = policyVersions
+
+const document = { input: ProposeDocument, detail: DocumentVersionDetail, invalid: [documentInvalid] } as const
+/** Who is in which team, and on call when: approval groups are teams. */
+export const teamVersions = ruleOperations({
+  noun: 'team',
+  path: '/v1/teams',
+  called: 'the teams',
+  function: 'iam',
+  resource: 'TeamList',
+  ...document,
 })
-export const readPolicyVersion = operation({
-  id: 'policy.read',
-  method: 'GET',
-  path: '/v1/policies/:version',
-  summary: 'Reads a version of the policies, and what activating it would change.',
-  function: 'governance',
-  resource: 'PolicySet',
-  params: oneVersion,
-  output: PolicyVersionDetail,
-  problems: [notFound],
+/** Change windows and freezes. */
+export const calendarVersions = ruleOperations({
+  noun: 'calendar',
+  path: '/v1/calendars',
+  called: 'the calendar',
+  function: 'pam',
+  resource: 'Calendar',
+  ...document,
 })
-export const activatePolicies = operation({
-  id: 'policy.activate',
-  method: 'POST',
-  path: '/v1/policies/:version/activate',
-  summary: 'Lets a version of the policies decide from now on, on every node.',
-  function: 'governance',
-  resource: 'PolicySet',
-  params: oneVersion,
-  output: PolicyVersion,
-  problems: [notFound, conflict, policiesLockOut, ...validity],
-})
-export const revertPolicies = operation({
-  id: 'policy.revert',
-  method: 'POST',
-  path: '/v1/policies/revert',
-  summary: 'Goes back to the version of the policies that decided before.',
-  function: 'governance',
-  resource: 'PolicySet',
-  output: PolicyVersion,
-  problems: [conflict, nothingBefore, policiesLockOut, ...validity],
+/** What is otherwise in the catalog of privileged actions than this release ships it. */
+export const catalogVersions = ruleOperations({
+  noun: 'catalog',
+  path: '/v1/catalogs',
+  called: 'the catalog of actions',
+  function: 'pam',
+  resource: 'Catalog',
+  ...document,
 })
 
-export const policyVersionOperations: readonly Operation[] = [
-  proposePolicies,
-  listPolicyVersions,
-  readPolicyVersion,
-  activatePolicies,
-  revertPolicies,
-]
+export const ruleVersionOperations: readonly Operation[] = [
+  policyVersions,
+  teamVersions,
+  calendarVersions,
+  catalogVersions,
+].flatMap((of): Operation[] => [of.propose, of.list, of.read, of.activate, of.revert])

@@ -2,11 +2,10 @@ import type { Policy, PolicySet } from '../policy-set.ts'
 import { changesOf } from '../tools/diff.ts'
 
 /**
- * What another set would change, in lines as approvers read them: each policy that is added, removed or changed, with its text before and after. The
- * first line names the set it is compared with, so that the lines are of exactly these two.
+ * What another set would change, in lines as approvers read them: each policy that is added, removed or changed, with its text before and after.
  */
 export function differenceOf(before: PolicySet, after: PolicySet): string[] {
-  const lines = [`from ${before.sha256} to ${after.sha256}`]
+  const lines: string[] = []
   for (const { id, kind, effect, note } of changesOf(before.policies, after.policies)) {
     lines.push(`${kind}: ${effect} ${id}${note === '' ? '' : ` (${note})`}`)
     const [was, is] = [before.policies.get(id), after.policies.get(id)]
@@ -16,7 +15,6 @@ export function differenceOf(before: PolicySet, after: PolicySet): string[] {
   if (before.schema.sha256 !== after.schema.sha256) lines.push('the schema is another one')
   if (before.risk.sha256 !== after.risk.sha256) lines.push(...riskLines(before, after))
   if (before.words.sha256 !== after.words.sha256) lines.push(...wordLines(before, after))
-  if (lines.length === 1) lines.push('no policy changes')
   return lines
 }
 

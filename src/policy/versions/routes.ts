@@ -2,122 +2,212 @@ import { transact } from '../../kernel/db.ts'
 import { installation, route, type Resource, type Route } from '../../kernel/http/route.ts'
 import { conflict, Problem } from '../../kernel/problem.ts'
 import type { Permit } from '../../kernel/permit.ts'
-import { setOf } from './build.ts'
 import * as contract from './contract.ts'
-import { differenceOf } from './difference.ts'
-import type { LivePolicies, PolicyVersionNeeds } from './needs.ts'
-import { findVersion, listVersions, loadActivation, loadActive, loadFiles, type Active } from './records.ts'
+import type { KindNamed, Made, RuleKind } from './kind.ts'
+import type { LiveRules, RuleNeeds, SimulateRules } from './needs.ts'
+import { basisOf, findVersion, listVersions, loadActivation, loadActive, loadFiles, type Active } from './records.ts'
 import { activateStep, stepBack, stepTo, storeVersion, type Step } from './store.ts'
-import { mustLeaveWayBack } from './way-back.ts'
 
-export type PolicyVersionRouteNeeds = PolicyVersionNeeds & {
-  /** What follows the active version; undefined where a folder of files decides. */
-  readonly live: LivePolicies | undefined
+export type RuleRouteNeeds = RuleNeeds & {
+  /** What follows the active version; undefined where files decide. */
+  readonly live: LiveRules | undefined
+  readonly simulate: SimulateRules
 }
 
+type DocumentOperations =
+  | typeof contract.teamVersions
+  | typeof contract.calendarVersions
+  | typeof contract.catalogVersions
+type Operations = DocumentOperations | typeof contract.policyVersions
+
 /** What the API offers of versions of the policies. */
-export function policyVersionRoutes(needs: PolicyVersionRouteNeeds): Route[] {
-  const { db } = needs
-  const resource = ({ params }: { readonly params: { readonly version: string } }) =>
-    versionResource(needs, params.version)
+export function policyVersionRoutes<M extends Made>(needs: RuleRouteNeeds, kind: RuleKind<M>): Route[] {
+  const { propose, read } = contract.policyVersions
   return [
-    route(contract.proposePolicies, {
+    route(propose, {
       resource: async () => installation(),
-      run: async ({ input }, permit) => {
-        mustFollow(needs)
-        const set = await setOf(input.files, needs.schema)
-        return transact(db, (tx) => storeVersion(tx, needs, permit, { ...input, set }))
+      run: ({ input }, permit) => keep(needs, kind, permit, input),
+    }),
+    route(read, {
+      resource: ({ params }) => versionResource(needs, kind, params.version),
+      run: async ({ params }) => readVersion(needs, kind, params.version),
+    }),
+    ...movingRoutes(needs, kind, contract.policyVersions),
+  ]
+}
+
+/** What the API offers of versions of rules that are one document: teams, calendar, catalog. */
+export function documentVersionRoutes<M extends Made>(
+  needs: RuleRouteNeeds,
+  kind: RuleKind<M>,
+  operations: DocumentOperations,
+): Route[] {
+  return [
+    route<DocumentOperations['propose']>(operations.propose, {
+      resource: async () => installation(),
+      run: ({ input: { text, note } }, permit) => keep(needs, kind, permit, { files: filesOf(kind, text), note }),
+    }),
+    route<DocumentOperations['read']>(operations.read, {
+      resource: ({ params }) => versionResource(needs, kind, params.version),
+      run: async ({ params }) => {
+        const { files, ...version } = await readVersion(needs, kind, params.version)
+        return { ...version, text: files[0]?.text ?? '' }
       },
     }),
-    route(contract.listPolicyVersions, {
+    ...movingRoutes(needs, kind, operations),
+  ]
+}
+
+/** How a document stands in its version. */
+export function filesOf({ name }: KindNamed, text: string): contract.RuleFiles {
+  return [{ name: `${name}.yaml`, text }]
+}
+
+function movingRoutes<M extends Made>(needs: RuleRouteNeeds, kind: RuleKind<M>, operations: Operations): Route[] {
+  const back = async () => stepBack(needs, kind, await current(needs, kind))
+  return [
+    route<Operations['list']>(operations.list, {
       resource: async () => installation(),
-      run: ({ query }) => listVersions(db, query),
+      run: ({ query }) => listVersions(needs.db, kind.name, query),
     }),
-    route(contract.readPolicyVersion, { resource, run: ({ params }) => readVersion(needs, params.version) }),
-    route(contract.activatePolicies, {
-      resource,
-      preview: async ({ params }) => linesOf(needs, await stepOf(needs, params.version)),
-      run: async ({ params }, permit) => take(needs, permit, await stepOf(needs, params.version)),
+    route<Operations['activate']>(operations.activate, {
+      resource: ({ params }) => versionResource(needs, kind, params.version),
+      preview: async ({ params }) => linesOf(needs, kind, await stepOf(needs, kind, params.version)),
+      simulation: async ({ params }) => simulated(needs, kind, await stepOf(needs, kind, params.version)),
+      run: async ({ params }, permit) => take(needs, kind, permit, await stepOf(needs, kind, params.version)),
     }),
-    route(contract.revertPolicies, {
-      resource: () => revertedResource(needs),
-      preview: async () => linesOf(needs, await stepBackOf(needs)),
-      run: async (_call, permit) => take(needs, permit, await stepBackOf(needs)),
+    route<Operations['revert']>(operations.revert, {
+      resource: () => revertedResource(needs, kind),
+      preview: async () => linesOf(needs, kind, await back()),
+      simulation: async () => simulated(needs, kind, await back()),
+      run: async (_call, permit) => take(needs, kind, permit, await back()),
     }),
   ]
 }
 
-/** What policies know of a version: who proposed it, so that somebody else approves it. */
-async function versionResource({ db }: PolicyVersionRouteNeeds, id: string): Promise<Resource> {
-  const { proposedById } = await findVersion(db, id)
-  return { type: 'PolicySet', id, attributes: { id, ...(proposedById !== null && { requestedBy: proposedById }) } }
+async function keep<M extends Made>(
+  needs: RuleRouteNeeds,
+  kind: RuleKind<M>,
+  permit: Permit,
+  version: { readonly files: contract.RuleFiles; readonly note?: string | undefined },
+): Promise<contract.RuleVersion> {
+  mustFollow(needs, kind)
+  const made = await kind.make(version.files)
+  return transact(needs.db, (tx) => storeVersion(tx, needs, kind, permit, { ...version, made }))
+}
+
+/** What policies know of a version: who proposed it, and to whom it would give more, so that somebody else approves it. */
+async function versionResource<M extends Made>(
+  { db }: RuleRouteNeeds,
+  kind: RuleKind<M>,
+  id: string,
+): Promise<Resource> {
+  const { proposedById } = await findVersion(db, kind, id)
+  const tiedIds = await givenBy(kind, await loadFiles(db, kind, id), db)
+  return {
+    type: kind.type,
+    id,
+    attributes: { id, tiedIds, ...(proposedById !== null && { requestedBy: proposedById }) },
+  }
+}
+
+async function givenBy<M extends Made>(
+  kind: RuleKind<M>,
+  files: contract.RuleFiles,
+  db: RuleRouteNeeds['db'],
+): Promise<string[]> {
+  if (!kind.gives) return []
+  try {
+    return [...(await kind.gives(db, await kind.make(files)))]
+  } catch (error) {
+    // What cannot be loaded gives nobody anything, and is refused where it would be activated.
+    if (error instanceof Problem) return []
+    throw error
+  }
 }
 
 /** What a way back would be about; where there is none, that is said after the decision and not before. */
-async function revertedResource(needs: PolicyVersionRouteNeeds): Promise<Resource> {
-  const active = needs.live && (await loadActive(needs.db))
-  const before = typeof active?.backTo === 'number' ? await loadActivation(needs.db, active.backTo) : undefined
-  return before ? versionResource(needs, before.versionId) : installation('PolicySet')
+async function revertedResource<M extends Made>(needs: RuleRouteNeeds, kind: RuleKind<M>): Promise<Resource> {
+  const active = needs.live && (await loadActive(needs.db, kind.name))
+  const before =
+    typeof active?.backTo === 'number' ? await loadActivation(needs.db, kind.name, active.backTo) : undefined
+  if (before) return versionResource(needs, kind, before.versionId)
+  return { type: kind.type, id: 'installation', attributes: { id: 'installation', tiedIds: [] } }
 }
 
-function mustFollow({ live }: PolicyVersionRouteNeeds): LivePolicies {
+function mustFollow({ live }: RuleRouteNeeds, { name, called }: KindNamed): LiveRules {
   if (live) return live
-  throw contract.policiesPinned(
-    '`policies` in the configuration names a folder, and its files decide. Change them there and restart, or take the setting out to keep versions here.',
+  throw contract.rulesPinned(
+    name === 'policies'
+      ? '`policies` in the configuration names a folder, and its files decide. Change them there and restart, or take the setting out to keep versions here.'
+      : `\`pinned\` in the configuration names ${name}: its files decide ${called}. Change them there and restart, or take the setting out to keep versions here.`,
     {},
   )
 }
 
 /** What decides now, as this node knows it. */
-async function current(needs: PolicyVersionRouteNeeds): Promise<Active> {
-  await mustFollow(needs).refresh()
-  const active = await loadActive(needs.db)
-  if (!active) throw new Error('no version of the policies is active')
+async function current<M extends Made>(needs: RuleRouteNeeds, kind: RuleKind<M>): Promise<Active> {
+  await mustFollow(needs, kind).refresh()
+  const active = await loadActive(needs.db, kind.name)
+  if (!active) throw new Error(`no version of ${kind.called} is active`)
   return active
 }
 
-async function stepOf(needs: PolicyVersionRouteNeeds, id: string): Promise<Step> {
-  const active = await current(needs)
+async function stepOf<M extends Made>(needs: RuleRouteNeeds, kind: RuleKind<M>, id: string): Promise<Step<M>> {
+  const active = await current(needs, kind)
   if (active.versionId === id) {
-    throw conflict('This version decides already.', { type: 'PolicySet', id, state: 'active' })
+    throw conflict('This version decides already.', { type: kind.type, id, state: 'active' })
   }
-  return stepTo(active, { id, set: await setOf(await loadFiles(needs.db, id), needs.schema) })
+  return stepTo(active, { id, made: await kind.make(await loadFiles(needs.db, kind, id)) })
 }
 
-async function stepBackOf(needs: PolicyVersionRouteNeeds): Promise<Step> {
-  return stepBack(needs, await current(needs))
+/**
+ * The difference, over exactly what decides now. The first line names every kind of rules by its activation, and what approvers read is bound: when
+ * anything of it changes, so that difference and simulation would be others, the change is void and has to be asked for again.
+ */
+async function linesOf<M extends Made>(needs: RuleRouteNeeds, kind: RuleKind<M>, { made }: Step<M>): Promise<string[]> {
+  await kind.check(needs.db, made)
+  const before = kind.current()
+  const lines = kind.difference(before, made)
+  return [
+    `from ${before.sha256} to ${made.sha256}, over ${await basisOf(needs.db)}`,
+    ...(lines.length === 0 ? [`nothing of ${kind.called} changes`] : lines),
+  ]
 }
 
-async function linesOf(needs: PolicyVersionRouteNeeds, { set }: Step): Promise<string[]> {
-  await mustLeaveWayBack(needs.db, needs, set)
-  return differenceOf(needs.engine.current().set, set)
+async function simulated<M extends Made>(
+  needs: RuleRouteNeeds,
+  kind: RuleKind<M>,
+  { made }: Step<M>,
+): Promise<readonly string[]> {
+  using world = await kind.world(made)
+  return await needs.simulate(world)
 }
 
-async function take(
-  needs: PolicyVersionRouteNeeds,
-  permit: Permit<'policy.activate'> | Permit<'policy.revert'>,
-  step: Step,
-): Promise<contract.PolicyVersion> {
-  const live = mustFollow(needs)
-  await mustLeaveWayBack(needs.db, needs, step.set)
-  const version = await transact(needs.db, (tx) => activateStep(tx, needs, live, permit, step))
+async function take<M extends Made>(
+  needs: RuleRouteNeeds,
+  kind: RuleKind<M>,
+  permit: Permit,
+  step: Step<M>,
+): Promise<contract.RuleVersion> {
+  const live = mustFollow(needs, kind)
+  await kind.check(needs.db, step.made)
+  const version = await transact(needs.db, (tx) => activateStep(tx, needs, kind, live, permit, step))
   // Whoever reads the answer is decided by it here; other nodes hear of it.
   await live.refresh()
   return version
 }
 
-async function readVersion(needs: PolicyVersionRouteNeeds, id: string) {
-  const files = await loadFiles(needs.db, id)
-  return { ...(await findVersion(needs.db, id)), files, difference: await differenceNow(needs, files) }
+async function readVersion<M extends Made>(needs: RuleRouteNeeds, kind: RuleKind<M>, id: string) {
+  const files = [...(await loadFiles(needs.db, kind, id))]
+  return { ...(await findVersion(needs.db, kind, id)), files, difference: await differenceNow(kind, files) }
 }
 
-async function differenceNow(
-  { engine, schema }: PolicyVersionRouteNeeds,
-  files: contract.PolicyFiles,
-): Promise<string[]> {
+async function differenceNow<M extends Made>(kind: RuleKind<M>, files: contract.RuleFiles): Promise<string[]> {
   try {
-    const set = await setOf(files, schema)
-    return differenceOf(engine.current().set, set)
+    const made = await kind.make(files)
+    const lines = kind.difference(kind.current(), made)
+    return lines.length === 0 ? [`nothing of ${kind.called} changes`] : [...lines]
   } catch (error) {
     if (!(error instanceof Problem)) throw error
     return [`This release cannot load it: ${error.message}`]

@@ -3,27 +3,25 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { sql } from 'kysely'
-import { refusalOf, type AccessWorld } from '../../../test/support/access-world.ts'
-import { changeWorld, type ChangeWorld } from '../../../test/support/change-world.ts'
+import { refusalOf } from '../../../test/support/access-world.ts'
+import type { ChangeWorld } from '../../../test/support/change-world.ts'
+import { rulesWorld, SHIPPED_FILES, SHIPPED_TEXT, type RulesWorld } from '../../../test/support/rules-world.ts'
 import { TEAMS } from '../../../test/support/world.ts'
 import type { Change } from '../../access/contract.ts'
 import type { Identity } from '../../identities/contract.ts'
 import { transact } from '../../kernel/db.ts'
 import { onReach } from '../../kernel/fault.ts'
-import { silentLog } from '../../kernel/log.ts'
 import { Problem } from '../../kernel/problem.ts'
 import { liveEngine, openCedarEngine } from '../policy.ts'
 import { buildSchema } from '../schema.ts'
 import { setOfHere } from './build.ts'
-import { PolicyVersionDetail, type PolicyVersion } from './contract.ts'
-import { openLivePolicies } from './live.ts'
-import type { LivePolicies, PolicyVersionNeeds } from './needs.ts'
+import { PolicyVersionDetail, type RuleVersion } from './contract.ts'
+import { openLiveRules } from './live.ts'
+import { policyRules } from './policies.ts'
 import { loadActive } from './records.ts'
-import { policyVersionRoutes } from './routes.ts'
 import { ensureShipped } from './store.ts'
 
-const SHIPPED = await readFile(join(import.meta.dirname, '../../../policies/default.cedar'), 'utf8')
-const SHIPPED_FILES = [{ name: 'default.cedar', text: SHIPPED }]
+const SHIPPED = SHIPPED_TEXT
 /** Nobody registers a target any more. */
 const HALT = `
 @id("halt-registration")
@@ -32,42 +30,21 @@ forbid (principal, action == Reeve::Action::"target.register", resource);
 `
 const HALTED = [...SHIPPED_FILES, { name: 'halt.cedar', text: HALT }]
 
-type VersionWorld = ChangeWorld & {
-  readonly versions: PolicyVersionNeeds
-  readonly live: LivePolicies
-  readonly propose: (who: Identity, files?: typeof SHIPPED_FILES) => Promise<PolicyVersion>
-  /** The whole way: asked by one, approved by another, applied. */
-  readonly activate: (version: Pick<PolicyVersion, 'id'>, approver?: Identity) => Promise<unknown>
+type VersionWorld = Omit<RulesWorld, 'propose' | 'activate'> & {
+  readonly propose: (who: Identity, files?: typeof SHIPPED_FILES) => Promise<RuleVersion>
+  readonly activate: (version: Pick<RuleVersion, 'id'>, approver?: Identity) => Promise<unknown>
   readonly mayRegister: () => Promise<boolean>
 }
 
 async function versionWorld(
   t: Pick<TestContext, 'after'>,
-  options: { readonly isPinned?: boolean; readonly teams?: Parameters<typeof changeWorld>[1] } = {},
+  options: Parameters<typeof rulesWorld>[1] = {},
 ): Promise<VersionWorld> {
-  const opened: { versions?: PolicyVersionNeeds; live?: LivePolicies } = {}
-  const more = async (w: AccessWorld) => {
-    const versions = needsOf(w)
-    const live = options.isPinned ? undefined : await openLivePolicies(versions, SHIPPED_FILES)
-    t.after(() => live?.[Symbol.asyncDispose]())
-    Object.assign(opened, { versions, live })
-    return policyVersionRoutes({ ...versions, live })
-  }
-  const w = await changeWorld(t, { ...options.teams, more })
-  const { versions, live } = opened
-  assert.ok(versions)
-  const propose: VersionWorld['propose'] = async (who, files = HALTED) =>
-    (await w.on(who, 'policy.propose', { input: { files } })) as PolicyVersion
+  const w = await rulesWorld(t, options)
   return {
     ...w,
-    versions,
-    live: live as LivePolicies,
-    propose,
-    activate: async ({ id }, approver = w.carol) => {
-      const change = await w.put(w.founder, 'policy.activate', { params: { version: id } })
-      await approve(w, approver, change)
-      return w.on(w.founder, 'change.apply', { params: { change: change.id } })
-    },
+    propose: (who, files = HALTED) => w.propose(who, 'policy', { files }),
+    activate: (version, approver) => w.activate('policy', version, approver),
     mayRegister: async () =>
       (
         await w.access.decisions.decide(w.db, {
@@ -79,38 +56,22 @@ async function versionWorld(
   }
 }
 
-function needsOf(w: AccessWorld): PolicyVersionNeeds {
-  const { db, clock, needs, access, engine } = w
-  return {
-    db,
-    clock,
-    random: needs.random,
-    ledger: needs.ledger,
-    teams: access.teams,
-    log: silentLog,
-    engine,
-    schema: engine.current().set.schema,
-    open: async (set) => openCedarEngine(set),
-    announce: async (tx, hint) => void (await sql`select pg_notify('reeve_end', ${hint})`.execute(tx)),
-  }
-}
-
 function approve(w: ChangeWorld, who: Identity, { id, boundSha256 }: Change) {
   return w.on(who, 'change.approve', { params: { change: id }, input: { boundSha256 } })
 }
 
 async function activeOf(w: VersionWorld): Promise<string | undefined> {
-  return (await loadActive(w.db))?.versionId
+  return (await loadActive(w.db, 'policies'))?.versionId
 }
 
 test('the shipped policies are version one and decide until others are activated', async (t) => {
   const w = await versionWorld(t)
 
-  const active = await loadActive(w.db)
+  const active = await loadActive(w.db, 'policies')
 
   assert.deepEqual([active?.seq, active?.origin, active?.files], [1, 'shipped', SHIPPED_FILES])
   assert.equal(active?.sha256, w.engine.current().set.sha256)
-  assert.equal(w.live.isLoaded(), true)
+  assert.equal(w.live.policies.isLoaded(), true)
 })
 
 test('a version is proposed, approved by security with what it changes before them, and decides at once', async (t) => {
@@ -125,7 +86,10 @@ test('a version is proposed, approved by security with what it changes before th
   const change = await w.put(w.founder, 'policy.activate', { params: { version: version.id } })
   const seen = (await w.on(w.carol, 'change.read', { params: { change: change.id } })) as { preview: string[] }
   assert.match(seen.preview.join('\n'), /added: forbid halt-registration \(nothing is registered this week\)\n\+ @id/)
-  assert.equal(seen.preview[0], `from ${w.engine.current().set.sha256} to ${version.sha256}`)
+  assert.equal(
+    seen.preview[0],
+    `from ${w.engine.current().set.sha256} to ${version.sha256}, over calendar 1, catalog 1, policies 1, teams 1`,
+  )
 
   await approve(w, w.carol, change)
   await w.on(w.founder, 'change.apply', { params: { change: change.id } })
@@ -154,7 +118,8 @@ test('a set that is not valid is refused whole, with file, line and column, and 
   })
 
   const { count } = await w.db
-    .selectFrom('policyVersion')
+    .selectFrom('ruleVersion')
+    .where('kind', '=', 'policies')
     .select((row) => row.fn.countAll<number>().as('count'))
     .executeTakeFirstOrThrow()
   assert.equal(count, 1)
@@ -162,7 +127,7 @@ test('a set that is not valid is refused whole, with file, line and column, and 
 
 test('attack: nobody activates alone, who proposed a version does not approve it, and strangers neither propose nor ask', async (t) => {
   const teams = { ...TEAMS, security: { members: ['carol', 'bob'] } }
-  const w = await versionWorld(t, { teams: { teams } })
+  const w = await versionWorld(t, { teams })
   const version = await w.propose(w.carol)
   const change = await w.put(w.founder, 'policy.activate', { params: { version: version.id } })
 
@@ -207,7 +172,7 @@ test('of two approved activations at the same moment one takes place', async (t)
   )
 
   assert.equal(ends.filter((end) => end === 'nothing').length, 1, ends.join())
-  assert.equal((await loadActive(w.db))?.seq, 2)
+  assert.equal((await loadActive(w.db, 'policies'))?.seq, 2)
 })
 
 test('one command goes back, under the same approval, and again further back, until there is nothing before', async (t) => {
@@ -246,13 +211,13 @@ test('policies under which nobody could take them back are not put before anybod
   for (const text of [
     `${SHIPPED}\n@id("shut") ${shut}`,
     ghost.replace(
-      '@approval("1 of security")\n@reason\npermit (principal is Reeve::Person, action in Reeve::Action::"policies.change"',
-      '@reason\npermit (principal is Reeve::Person, action in Reeve::Action::"policies.change"',
+      '@approval("1 of security")\n@reason\npermit (principal is Reeve::Person, action in Reeve::Action::"rules.change"',
+      '@reason\npermit (principal is Reeve::Person, action in Reeve::Action::"rules.change"',
     ),
   ]) {
     const version = await w.propose(w.founder, [{ name: 'default.cedar', text }])
     const end = await refusalOf(w.put(w.founder, 'policy.activate', { params: { version: version.id } }))
-    assert.equal(end, 'policies-lock-out')
+    assert.equal(end, 'rules-lock-out')
   }
 })
 
@@ -264,19 +229,33 @@ test('every node follows: by the hint, and by looking when no hint came', async 
   await w.activate(version)
   assert.notEqual(needs.engine.current().set.sha256, version.sha256)
   other.heard('session:1')
-  other.heard('policy:2')
+  other.heard('rules:policies:2')
   await other.refresh()
 
   assert.equal(needs.engine.current().set.sha256, version.sha256)
 })
 
-async function secondNode(t: Pick<TestContext, 'after'>, w: VersionWorld, schema = w.versions.schema) {
-  const engine = liveEngine(openCedarEngine(setOfHere(SHIPPED_FILES, w.versions.schema)))
+/** Another node on the same database. */
+async function secondNode(t: Pick<TestContext, 'after'>, w: VersionWorld) {
+  const { schema } = w.ruleKinds.policies.current()
+  const engine = liveEngine(openCedarEngine(setOfHere(SHIPPED_FILES, schema)))
   t.after(() => engine[Symbol.dispose]())
-  const needs = { ...w.versions, engine, schema }
-  const other = await openLivePolicies(needs, SHIPPED_FILES)
+  const needs = { ...w.rules, engine }
+  const other = await openLiveRules(needs, kindFor(w, engine, schema), SHIPPED_FILES)
   t.after(() => other[Symbol.asyncDispose]())
   return { needs, other }
+}
+
+function kindFor(w: VersionWorld, engine = w.engine, schema = w.ruleKinds.policies.current().schema) {
+  return policyRules({
+    clock: w.clock,
+    random: w.needs.random,
+    teams: w.teams,
+    versioned: new Set(['policies']),
+    engine,
+    schema,
+    open: async (set) => openCedarEngine(set),
+  })
 }
 
 test('attack: a node that cannot load what is active does not go on by the old version: it denies everything and is not ready', async (t) => {
@@ -296,7 +275,7 @@ test('attack: a node that cannot load what is active does not go on by the old v
       text: `${SHIPPED}\n@id("new") permit (principal, action == Reeve::Action::"thing.new", resource);`,
     },
   ]
-  await transact(w.db, (tx) => ensureShipped(tx, { ...w.versions, schema: later }, files))
+  await transact(w.db, (tx) => ensureShipped(tx, w.rules, kindFor(w, w.engine, later), files))
 
   await other.refresh()
 
@@ -316,25 +295,25 @@ test('a later release’s policies follow the shipped ones, never those somebody
   const w = await versionWorld(t)
   const newer = [{ name: 'default.cedar', text: `${SHIPPED}\n${HALT}` }]
 
-  await transact(w.db, (tx) => ensureShipped(tx, w.versions, newer))
-  await w.live.refresh()
+  await transact(w.db, (tx) => ensureShipped(tx, w.rules, w.ruleKinds.policies, newer))
+  await w.live.policies.refresh()
   assert.equal(await w.mayRegister(), false)
-  await transact(w.db, (tx) => ensureShipped(tx, w.versions, SHIPPED_FILES))
-  await w.live.refresh()
+  await transact(w.db, (tx) => ensureShipped(tx, w.rules, w.ruleKinds.policies, SHIPPED_FILES))
+  await w.live.policies.refresh()
   assert.equal(await w.mayRegister(), false)
 
   const own = await w.propose(w.founder, HALTED)
   await w.activate(own)
   await transact(w.db, (tx) =>
-    ensureShipped(tx, w.versions, [{ name: 'default.cedar', text: `${SHIPPED}\n// newest` }]),
+    ensureShipped(tx, w.rules, w.ruleKinds.policies, [{ name: 'default.cedar', text: `${SHIPPED}\n// newest` }]),
   )
   assert.equal(await activeOf(w), own.id)
 })
 
 test('cut at any step between the proposal and the swap, a version decides everywhere or nowhere, and the next look finds it', async (t) => {
-  for (const point of ['policy.version-stored', 'policy.activated', 'policy.swapping', 'change.used']) {
+  for (const point of ['rules.version-stored', 'rules.activated', 'rules.swapping', 'change.used']) {
     const w = await versionWorld(t)
-    const version = point === 'policy.version-stored' ? undefined : await w.propose(w.founder)
+    const version = point === 'rules.version-stored' ? undefined : await w.propose(w.founder)
     {
       using cut = onReach((label) => {
         if (label === point) throw new Error(`cut at ${label}`)
@@ -343,10 +322,10 @@ test('cut at any step between the proposal and the swap, a version decides every
       await assert.rejects(version ? w.activate(version) : w.propose(w.founder), /cut at/)
     }
 
-    await w.live.refresh()
+    await w.live.policies.refresh()
 
     const isActive = version !== undefined && (await activeOf(w)) === version.id
-    assert.equal(isActive, point === 'policy.swapping', point)
+    assert.equal(isActive, point === 'rules.swapping', point)
     assert.equal(await w.mayRegister(), !isActive, point)
     const used = await w.db.selectFrom('change').select('state').executeTakeFirst()
     if (version) assert.equal(used?.state, isActive ? 'used' : 'approved', point)
@@ -362,16 +341,16 @@ test('where a folder of files decides, versions are refused with a sentence that
   const w = await versionWorld(t, { isPinned: true })
 
   await assert.rejects(w.propose(w.founder), /`policies` in the configuration names a folder, and its files decide/)
-  assert.equal(await refusalOf(w.put(w.founder, 'policy.revert', {})), 'policies-pinned')
+  assert.equal(await refusalOf(w.put(w.founder, 'policy.revert', {})), 'rules-pinned')
 })
 
 test('attack: a version is not changed once it is kept, nor an activation taken out, by the role the server runs as', async (t) => {
   const w = await versionWorld(t)
   for (const statement of [
-    sql`update policy_version set files = '[]'`,
-    sql`delete from policy_version`,
-    sql`update policy_activation set version_id = version_id`,
-    sql`delete from policy_activation`,
+    sql`update rule_version set files = '[]'`,
+    sql`delete from rule_version`,
+    sql`update rule_activation set version_id = version_id`,
+    sql`delete from rule_activation`,
   ]) {
     await assert.rejects(statement.execute(w.db), { code: '42501' })
   }

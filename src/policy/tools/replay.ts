@@ -1,0 +1,149 @@
+import type { Clock } from '../../kernel/clock.ts'
+import type { Db } from '../../kernel/db.ts'
+import { Instant } from '../../kernel/instant.ts'
+import { newId } from '../../kernel/random.ts'
+import { nextTurn } from '../../kernel/timer.ts'
+import { observationsOf } from '../../ledger/ledger.ts'
+import type { EvaluateNeeds } from '../authzen/evaluate.ts'
+import { factsFor, floorOf } from '../authzen/question.ts'
+import type { Calendar } from '../calendar.ts'
+import { decide, type Decision } from '../decide.ts'
+import type { Engine } from '../evaluate.ts'
+import { decisionMade } from '../events.ts'
+import type { Obligations } from '../obligations.ts'
+import type { PolicySet } from '../policy-set.ts'
+import type { World } from '../versions/kind.ts'
+import { recall, recordedIn, type Circumstances, type Recalled } from './recall.ts'
+import { Tally, type Asked } from './tally.ts'
+
+/** Decisions of one simulation; a busy installation has more in a week, and the newest say most. */
+const MAX_DECISIONS = 20_000
+/** Everybody else waits no longer than this for the event loop. */
+const TURN_MS = 2
+
+/** Where the facts of today come from. */
+export type ReplayNeeds = Pick<EvaluateNeeds, 'teams' | 'fingerprint' | 'situation' | 'random'> & {
+  readonly clock: Clock
+}
+
+type Replayed = ReturnType<Tally['result']> & { readonly decisions: number; readonly isCut: boolean }
+
+/**
+ * Asks what was decided since an instant again: by the policies, teams, calendar and catalog that decide now, and by a world in which some of them
+ * are others, both on the record as it stands now. What takes longer than `withinMs` is cut, and that is said.
+ */
+export async function replay(
+  db: Db,
+  needs: ReplayNeeds,
+  now: Engine,
+  candidate: World,
+  bounds: { readonly since: Date; readonly withinMs: number },
+): Promise<Replayed> {
+  const pace = new Pace(needs.clock, bounds.withinMs)
+  const past = await gather(db, bounds.since, pace, candidate.calendar !== undefined)
+  const [before, after] = sidesOf(db, needs, now.set, candidate)
+  const tally = new Tally()
+  let { isCut } = past
+  let decisions = 0
+  for (const asked of past.questions.values()) {
+    if (pace.isOver()) {
+      isCut = true
+      break
+    }
+    decisions += asked.decisions
+    const was = await recall(needs, before, now.set, asked)
+    const is = typeof was === 'string' || after === before ? was : await recall(needs, after, now.set, asked)
+    if (typeof was === 'string') tally.skip(was, asked.decisions)
+    else if (typeof is === 'string') tally.skip(is, asked.decisions)
+    else {
+      const [old, fresh] = [decideAgain(needs, now, was), decideAgain(needs, candidate.engine ?? now, is)]
+      tally.compare(asked, old, fresh, was.question)
+    }
+    await pace.turn()
+  }
+  if (past.odd > 0) tally.skip('form', past.odd)
+  return { ...tally.result(), decisions: decisions + past.odd, isCut }
+}
+
+/** Gives up the event loop every now and then, and knows when the time is over. */
+class Pace {
+  readonly #clock: Clock
+  readonly #end: number
+  #turn: number
+
+  constructor(clock: Clock, withinMs: number) {
+    this.#clock = clock
+    this.#turn = clock.monotonicMs()
+    this.#end = this.#turn + withinMs
+  }
+
+  isOver(): boolean {
+    return this.#clock.monotonicMs() > this.#end
+  }
+
+  async turn(): Promise<void> {
+    if (this.#clock.monotonicMs() - this.#turn < TURN_MS) return
+    await nextTurn()
+    this.#turn = this.#clock.monotonicMs()
+  }
+}
+
+async function gather(db: Db, since: Date, pace: Pace, isTimely: boolean) {
+  const questions = new Map<string, Asked>()
+  let [decisions, odd] = [0, 0]
+  for await (const observation of observationsOf(db, decisionMade.kind, since)) {
+    if (decisions >= MAX_DECISIONS || pace.isOver()) return { questions, odd, isCut: true }
+    decisions += 1
+    await pace.turn()
+    const recorded = recordedIn(observation)
+    if (!recorded) {
+      odd += 1
+      continue
+    }
+    const { chain, asked, on, context, decided } = recorded
+    // Windows and freezes are of a moment, so that is part of the question where they are what changes.
+    const key = JSON.stringify([chain, asked, on, context, decided, isTimely ? observation.at : null])
+    const known = questions.get(key)
+    if (known) known.decisions += 1
+    else questions.set(key, { recorded, decisions: 1, lastAt: Instant.parse(observation.at) })
+  }
+  return { questions, odd, isCut: false }
+}
+
+/** Where the facts come from on both sides; one where they are the same. */
+function sidesOf(db: Db, needs: ReplayNeeds, set: PolicySet, candidate: World): [Circumstances, Circumstances] {
+  const floors = new Map<string, Promise<Obligations | undefined>>()
+  const floorNow = (action: string) => {
+    const known = floors.get(action) ?? floorOf(db, set, action)
+    floors.set(action, known)
+    return known
+  }
+  const { teams, calendar, floorOf: floorThen } = candidate
+  const facts = factsFor(db, needs, set)
+  const before: Circumstances = {
+    facts,
+    floorOf: floorNow,
+    ...(calendar && { situation: (place, at) => needs.situation(place, at) }),
+  }
+  if (!teams && !calendar && !floorThen) return [before, before]
+  const after: Circumstances = {
+    facts: teams ? factsFor(db, { ...needs, teams }, set) : facts,
+    floorOf: floorThen ? async (action) => floorThen(action) : floorNow,
+    ...(calendar && { situation: (place, at) => situationIn(calendar, place, at) }),
+  }
+  return [before, after]
+}
+
+function situationIn(calendar: Calendar, place: { readonly target: string; readonly environment: string }, at: Date) {
+  const window = calendar.window(place, at)
+  return { freeze: calendar.isFrozen(place, at), ...(window && { window }) }
+}
+
+function decideAgain(needs: ReplayNeeds, engine: Engine, recalled: Recalled): Decision {
+  return decide(engine, recalled.question, {
+    ...recalled.facts,
+    decisionId: newId(needs.clock, needs.random),
+    now: needs.clock.now(),
+    epoch: engine.set.sha256,
+  })
+}
