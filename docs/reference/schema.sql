@@ -193,16 +193,39 @@ create table api_token (
   expires_at timestamp with time zone not null,
   revoked_at timestamp with time zone,
   cause bigint not null,
+  dpop_key_sha256 bytea,
+  proof text,
+  audience text,
+  details jsonb,
+  trust_rule_id uuid,
+  on_behalf_of_id uuid,
+  actor_ids uuid[] not null default '{}'::uuid[],
+  parent_id uuid,
   constraint api_token_pkey PRIMARY KEY (id),
   constraint token_is_unique UNIQUE (token_sha256),
   constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
   constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
-  constraint ends_after_start CHECK ((expires_at > created_at))
+  constraint on_behalf_of_fkey FOREIGN KEY (on_behalf_of_id) REFERENCES identity(id),
+  constraint parent_fkey FOREIGN KEY (parent_id) REFERENCES api_token(id),
+  constraint trust_rule_fkey FOREIGN KEY (trust_rule_id) REFERENCES trust_rule(id),
+  constraint a_proof_needs_a_key CHECK (((proof IS NULL) OR (proof = 'token'::text) OR (key_sha256 IS NOT NULL) OR (dpop_key_sha256 IS NOT NULL))),
+  constraint ends_after_start CHECK ((expires_at > created_at)),
+  constraint one_key_at_most CHECK (((key_sha256 IS NULL) OR (dpop_key_sha256 IS NULL))),
+  constraint proof_is_known CHECK ((proof = ANY (ARRAY['token'::text, 'bound-token'::text, 'mtls'::text, 'spiffe'::text, 'kubernetes'::text, 'oidc'::text, 'dpop'::text, 'passkey'::text])))
 );
 CREATE INDEX api_token_cause ON api_token USING btree (cause);
 CREATE INDEX api_token_identity ON api_token USING btree (identity_id);
+CREATE INDEX api_token_on_behalf_of ON api_token USING btree (on_behalf_of_id);
+CREATE INDEX api_token_parent ON api_token USING btree (parent_id);
+CREATE INDEX api_token_trust_rule ON api_token USING btree (trust_rule_id);
 comment on table api_token is 'A row is an opaque bearer token, kept as its hash, that proves an identity to the API until it expires.';
 comment on column api_token.key_sha256 is 'Of the public key it is bound to: it proves nothing without a TLS handshake by that key (RFC 8705 §3).';
+comment on column api_token.dpop_key_sha256 is 'RFC 7638 thumbprint of the key it is bound to by DPoP (RFC 9449 §6).';
+comment on column api_token.proof is 'Of a token of the token service: how its holder proved itself, in the words of the policies.';
+comment on column api_token.audience is 'Where it is good, when that is not this API alone (RFC 8707).';
+comment on column api_token.details is 'What it is narrowed to (RFC 9396).';
+comment on column api_token.actor_ids is 'Who acted before in a chain of delegations, the last one first.';
+comment on column api_token.parent_id is 'The token it was exchanged for, and ends with.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON api_token FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER removed_token_is_hinted AFTER DELETE ON api_token FOR EACH ROW EXECUTE FUNCTION hint_record('token');
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON api_token FOR EACH ROW EXECUTE FUNCTION refuse_change();
@@ -240,6 +263,7 @@ create table change (
   used_at timestamp with time zone,
   version integer not null default 1,
   cause bigint not null,
+  simulation text[] not null,
   constraint change_pkey PRIMARY KEY (id),
   constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
   constraint requester_fkey FOREIGN KEY (requester_id) REFERENCES identity(id),
@@ -264,6 +288,7 @@ comment on column change.sealed_input is 'The whole input with the salt of its d
 comment on column change.approver_teams is 'The teams its obligations name: whose inbox it is in.';
 comment on column change.tied_ids is 'Identities whose people do not decide on it: who asked, and who it is about.';
 comment on column change.bound_sha256 is 'Hash of the call, of what was shown of it and of the policies that decided (rule 8); an approval names it.';
+comment on column change.simulation is 'What the call would have meant for recorded decisions, in sentences, found when it was asked for.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON change FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER change_moves_forward BEFORE UPDATE ON change FOR EACH ROW EXECUTE FUNCTION change_moves_forward();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON change FOR EACH ROW EXECUTE FUNCTION refuse_change();
@@ -313,6 +338,17 @@ comment on column enrolment.needs_key is 'Whether its token must be bound to a k
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON enrolment FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON enrolment FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON enrolment FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table fingerprint_key (
+  id uuid not null,
+  is_only boolean not null default true,
+  sealed_key bytea not null,
+  created_at timestamp with time zone not null,
+  constraint fingerprint_key_pkey PRIMARY KEY (id),
+  constraint there_is_only_one UNIQUE (is_only),
+  constraint only_is_true CHECK (is_only)
+);
+comment on table fingerprint_key is 'A row is the key under which secrets are recognised without being kept; sealed under the root key, and there is one.';
 
 create table grant_heartbeat (
   grant_id uuid not null,
@@ -368,17 +404,6 @@ create table grant_use (
   constraint state_is_known CHECK ((state = ANY (ARRAY['reserved'::text, 'live'::text, 'closed'::text, 'released'::text])))
 );
 CREATE INDEX grant_use_cause ON grant_use USING btree (cause);
-create table fingerprint_key (
-  id uuid not null,
-  is_only boolean not null default true,
-  sealed_key bytea not null,
-  created_at timestamp with time zone not null,
-  constraint fingerprint_key_pkey PRIMARY KEY (id),
-  constraint there_is_only_one UNIQUE (is_only),
-  constraint only_is_true CHECK (is_only)
-);
-comment on table fingerprint_key is 'A row is the key under which secrets are recognised without being kept; sealed under the root key, and there is one.';
-
 CREATE INDEX grant_use_latest ON grant_use USING btree (grant_id, reserved_at DESC);
 CREATE INDEX grant_use_open ON grant_use USING btree (node_id) WHERE (state = ANY (ARRAY['reserved'::text, 'live'::text]));
 CREATE INDEX grant_use_proof ON grant_use USING btree (proof_id);
@@ -463,6 +488,33 @@ CREATE TRIGGER new_person_is_hinted AFTER INSERT ON identity FOR EACH ROW WHEN (
 CREATE TRIGGER person_is_hinted AFTER UPDATE ON identity FOR EACH ROW WHEN (((new.kind = 'human'::text) AND ((old.state = 'active'::text) IS DISTINCT FROM (new.state = 'active'::text)))) EXECUTE FUNCTION hint_record_kind('people');
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON identity FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON identity FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table inventory_stage (
+  reading_id uuid not null,
+  object_id uuid not null,
+  kind text not null,
+  digest bytea not null,
+  content jsonb,
+  constraint inventory_stage_pkey PRIMARY KEY (reading_id, object_id)
+);
+comment on table inventory_stage is 'A row is a thing that the scope now being read has told: it enters the inventory when the scope is closed.';
+comment on column inventory_stage.content is 'Its row of the inventory; null when it stands there already, just so.';
+
+create table issuer_keys (
+  url text not null,
+  issuer text not null,
+  keys_sha256 bytea not null,
+  kids text[] not null,
+  seen_at timestamp with time zone not null,
+  cause bigint not null,
+  constraint issuer_keys_pkey PRIMARY KEY (url),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id)
+);
+CREATE INDEX issuer_keys_cause ON issuer_keys USING btree (cause);
+comment on table issuer_keys is 'A row is the set of keys that an issuer was last seen with: a change of it is an entry.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON issuer_keys FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON issuer_keys FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON issuer_keys FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 create table lease (
   id uuid not null,
@@ -599,33 +651,6 @@ create table ledger_pending (
   source text not null,
   constraint ledger_pending_pkey PRIMARY KEY (source, id),
   constraint source_is_known CHECK ((source = ANY (ARRAY['entry'::text, 'segment'::text])))
-create table inventory_stage (
-  reading_id uuid not null,
-  object_id uuid not null,
-  kind text not null,
-  digest bytea not null,
-  content jsonb,
-  constraint inventory_stage_pkey PRIMARY KEY (reading_id, object_id)
-);
-comment on table inventory_stage is 'A row is a thing that the scope now being read has told: it enters the inventory when the scope is closed.';
-comment on column inventory_stage.content is 'Its row of the inventory; null when it stands there already, just so.';
-
-create table issuer_keys (
-  url text not null,
-  issuer text not null,
-  keys_sha256 bytea not null,
-  kids text[] not null,
-  seen_at timestamp with time zone not null,
-  cause bigint not null,
-  constraint issuer_keys_pkey PRIMARY KEY (url),
-  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id)
-);
-CREATE INDEX issuer_keys_cause ON issuer_keys USING btree (cause);
-comment on table issuer_keys is 'A row is the set of keys that an issuer was last seen with: a change of it is an entry.';
-CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON issuer_keys FOR EACH ROW EXECUTE FUNCTION require_cause();
-CREATE TRIGGER rows_are_kept BEFORE DELETE ON issuer_keys FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON issuer_keys FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-
 );
 comment on table ledger_pending is 'A row is a committed entry or segment that the sequencer has not yet placed. Filled by triggers, so no watermark can pass a late commit.';
 
@@ -734,12 +759,26 @@ CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON observed_credential FOR EACH STA
 
 create table observed_grant (
   id uuid not null,
-  sha256 bytea not null,
-  files jsonb not null,
-  origin text not null,
-  note text,
-  proposed_by uuid,
-  created_at timestamp with time zone not null,
+  scope_id uuid not null,
+  native_kind text not null,
+  native_id text not null,
+  principal_id uuid not null,
+  on_id uuid not null,
+  privilege text not null,
+  level text not null,
+  via uuid[] not null,
+  grantable boolean,
+  granted_by_id uuid,
+  expires_at timestamp with time zone,
+  never_expires boolean not null,
+  facts jsonb not null,
+  unknown jsonb not null,
+  digest bytea not null,
+  first_seen_at timestamp with time zone not null,
+  changed_at timestamp with time zone not null,
+  last_seen_at timestamp with time zone,
+  missed_at timestamp with time zone,
+  gone_at timestamp with time zone,
   cause bigint not null,
   constraint observed_grant_pkey PRIMARY KEY (id),
   constraint scope_fkey FOREIGN KEY (scope_id) REFERENCES source_scope(id)
@@ -940,13 +979,13 @@ create table privileged_action (
   constraint privileged_action_pkey PRIMARY KEY (name),
   constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
   constraint class_is_known CHECK ((class = ANY (ARRAY['read'::text, 'change'::text, 'admin'::text]))),
-  constraint enforcement_is_known CHECK ((enforcement = ANY (ARRAY['gateway'::text, 'reeve'::text, 'none'::text]))),
+  constraint enforcement_is_known CHECK ((enforcement = ANY (ARRAY['gateway'::text, 'target'::text, 'reeve'::text, 'none'::text]))),
   constraint tier_elsewhere_is_known CHECK (((tier_elsewhere >= tier) AND (tier_elsewhere <= 3))),
   constraint tier_is_known CHECK (((tier >= 0) AND (tier <= 3)))
 );
 CREATE INDEX privileged_action_cause ON privileged_action USING btree (cause);
 comment on table privileged_action is 'A row is an entry of the catalog of privileged actions. Its obligations are a floor that no policy lowers.';
-comment on column privileged_action.enforcement is 'A gateway, Reeve itself (its own operations), or nobody yet: then it is listed and cannot be granted.';
+comment on column privileged_action.enforcement is 'A gateway, the target by the credential alone, Reeve itself (its own operations), or nobody yet: then it is listed and cannot be granted.';
 comment on column privileged_action.tier_elsewhere is 'Outside production, where it may be less sensitive and never more; null is the same.';
 comment on column privileged_action.deciders is 'Which function owns the action, says who may hold it, and answers for how its credentials live.';
 CREATE TRIGGER action_is_hinted AFTER INSERT OR DELETE OR UPDATE ON privileged_action FOR EACH STATEMENT EXECUTE FUNCTION hint_record_kind('actions');
@@ -1005,6 +1044,19 @@ CREATE TRIGGER purpose_target_is_hinted AFTER INSERT OR UPDATE ON purpose_target
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON purpose_target FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON purpose_target FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+create table reading_progress (
+  source_id uuid not null,
+  reading_id uuid not null,
+  holder_id uuid not null,
+  beat_at timestamp with time zone not null,
+  scope text,
+  cursor text,
+  pages integer not null default 0,
+  items integer not null default 0,
+  constraint reading_progress_pkey PRIMARY KEY (source_id)
+);
+comment on table reading_progress is 'A row is a reading under way: who reads, and behind which page it goes on should they die.';
+
 create table request_approval (
   request_id uuid not null,
   approver_id uuid not null,
@@ -1027,168 +1079,6 @@ CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON request_approval FOR EAC
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON request_approval FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON request_approval FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
-create table session (
-  id uuid not null,
-  grant_id uuid not null,
-  subject_id uuid not null,
-  target_id uuid not null,
-  account_id uuid not null,
-  node_id uuid not null,
-  gateway text not null,
-  client_address text not null,
-  proof_id uuid not null,
-  started_at timestamp with time zone not null,
-  stop_asked_at timestamp with time zone,
-  ended_at timestamp with time zone,
-  end_reason text,
-  recording text,
-  recording_sha256 bytea,
-  sealed_key bytea,
-  operations bigint not null default 0,
-  row_count bigint not null default 0,
-  size_bytes bigint not null default 0,
-  late_operations integer not null default 0,
-  cause bigint not null,
-  constraint session_pkey PRIMARY KEY (id),
-  constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
-  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
-  constraint grant_fkey FOREIGN KEY (grant_id) REFERENCES access_grant(id),
-  constraint node_fkey FOREIGN KEY (node_id) REFERENCES node(id),
-  constraint proof_fkey FOREIGN KEY (proof_id) REFERENCES grant_proof(id),
-  constraint subject_fkey FOREIGN KEY (subject_id) REFERENCES identity(id),
-  constraint target_fkey FOREIGN KEY (target_id) REFERENCES target(id),
-  constraint end_says_why CHECK (((ended_at IS NULL) = (end_reason IS NULL)))
-);
-CREATE INDEX session_account ON session USING btree (account_id);
-CREATE INDEX session_cause ON session USING btree (cause);
-CREATE INDEX session_grant ON session USING btree (grant_id);
-CREATE INDEX session_node ON session USING btree (node_id) WHERE (ended_at IS NULL);
-CREATE INDEX session_node_all ON session USING btree (node_id);
-CREATE INDEX session_proof ON session USING btree (proof_id);
-CREATE INDEX session_subject ON session USING btree (subject_id);
-CREATE INDEX session_target ON session USING btree (target_id);
-comment on table session is 'A row is one brokered connection under a grant.';
-comment on column session.stop_asked_at is 'Somebody asked to end it; the node that holds it cuts it, seals the recording and sets ended_at.';
-comment on column session.recording is 'Name of the recording in the recording store; null when nothing was recorded.';
-comment on column session.sealed_key is 'The key of the recording''s sealed literals; opening them is a privileged action.';
-comment on column session.late_operations is 'Operations that began within the push bound after the grant had ended (core 5).';
-CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON session FOR EACH ROW EXECUTE FUNCTION require_cause();
-CREATE TRIGGER rows_are_kept BEFORE DELETE ON session FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON session FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-
-create table subject_key (
-  subject_id uuid not null,
-  sealed_key bytea,
-  destroyed_at timestamp with time zone,
-  constraint subject_key_pkey PRIMARY KEY (subject_id),
-  constraint key_or_destruction CHECK (((sealed_key IS NULL) = (destroyed_at IS NOT NULL)))
-);
-comment on table subject_key is 'A row is the key that opens one subject''s personal fields; destroying it erases them. Keep this table out of long-lived backups.';
-
-create table target (
-  id uuid not null,
-  name text not null,
-  protocol text not null,
-  environment text not null,
-  sensitivity smallint not null,
-  business_service text,
-  owner_team text not null,
-  settings jsonb not null,
-  sealed_provisioner bytea,
-  on_control_loss text not null default 'end'::text,
-  on_recorder_loss text not null default 'end'::text,
-  state text not null default 'active'::text,
-  created_at timestamp with time zone not null,
-  version integer not null default 1,
-  cause bigint not null,
-  constraint target_pkey PRIMARY KEY (id),
-  constraint target_name_is_unique UNIQUE (name),
-  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
-  constraint control_loss_is_known CHECK ((on_control_loss = ANY (ARRAY['end'::text, 'continue'::text]))),
-  constraint environment_is_known CHECK ((environment = ANY (ARRAY['production'::text, 'staging'::text, 'test'::text, 'development'::text]))),
-  constraint nothing_continues_at_tier_0 CHECK (((sensitivity > 0) OR ((on_control_loss = 'end'::text) AND (on_recorder_loss = 'end'::text)))),
-  constraint recorder_loss_is_known CHECK ((on_recorder_loss = ANY (ARRAY['end'::text, 'continue'::text]))),
-  constraint sensitivity_is_known CHECK (((sensitivity >= 0) AND (sensitivity <= 3))),
-  constraint state_is_known CHECK ((state = ANY (ARRAY['active'::text, 'retired'::text])))
-);
-CREATE INDEX target_cause ON target USING btree (cause);
-comment on table target is 'A row is a system that can be reached through a gateway.';
-comment on column target.sensitivity is 'As a tier: 0 is the most sensitive.';
-comment on column target.settings is 'Address, TLS mode and the like; the schema is the protocol''s.';
-comment on column target.sealed_provisioner is 'The login by which leases are made and ended, sealed for this row.';
-CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON target FOR EACH ROW EXECUTE FUNCTION require_cause();
-CREATE TRIGGER rows_are_kept BEFORE DELETE ON target FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON target FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE CONSTRAINT TRIGGER target_change_is_hinted AFTER UPDATE ON target DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((((old.state IS DISTINCT FROM new.state) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.sensitivity IS DISTINCT FROM new.sensitivity)) OR (old.owner_team IS DISTINCT FROM new.owner_team))) EXECUTE FUNCTION hint_second_look('target', 'target_id = $1');
-CREATE TRIGGER target_is_hinted AFTER UPDATE ON target FOR EACH ROW WHEN (((((((old.name IS DISTINCT FROM new.name) OR (old.protocol IS DISTINCT FROM new.protocol)) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.sensitivity IS DISTINCT FROM new.sensitivity)) OR (old.owner_team IS DISTINCT FROM new.owner_team)) OR (old.state IS DISTINCT FROM new.state))) EXECUTE FUNCTION hint_record('target');
-
-CREATE OR REPLACE FUNCTION approver_is_another()
- RETURNS trigger
- LANGUAGE plpgsql
-AS $function$
-begin
-  if exists (select from access_request r where r.id = new.request_id
-             and new.approver_id in (r.requester_id, r.subject_id, r.on_behalf_of_id, r.triggered_by_id)) then
-    raise exception 'nobody decides on their own request' using errcode = 'RV007';
-  end if;
-  return new;
-end $function$;
-
-CREATE OR REPLACE FUNCTION change_approver_is_another()
- RETURNS trigger
- LANGUAGE plpgsql
-AS $function$
-begin
-  if exists (select from change c where c.id = new.change_id and (new.approver_id = c.requester_id or new.approver_id::text = any (c.tied_ids))) then
-    raise exception 'nobody decides on their own change' using errcode = 'RV007';
-  end if;
-  return new;
-end $function$;
-
-CREATE OR REPLACE FUNCTION change_moves_forward()
- RETURNS trigger
- LANGUAGE plpgsql
-AS $function$
-begin
-  if old.state not in ('pending', 'approved') or (old.state = 'approved' and new.state = 'pending')
-     or (old.state = 'pending' and new.state = 'used') then
-    raise exception 'a change that is % does not become %', old.state, new.state using errcode = 'RV006';
-  end if;
-create table reading_progress (
-  source_id uuid not null,
-  reading_id uuid not null,
-  holder_id uuid not null,
-  beat_at timestamp with time zone not null,
-  scope text,
-  cursor text,
-  pages integer not null default 0,
-  items integer not null default 0,
-  constraint reading_progress_pkey PRIMARY KEY (source_id)
-);
-comment on table reading_progress is 'A row is a reading under way: who reads, and behind which page it goes on should they die.';
-
-  if (new.requester_id, new.proof, new.operation, new.resource_type, new.resource_id, new.resource_facts, new.params, new.query, new.shown,
-      new.hidden, new.preview, new.reason, new.obligations, new.policies, new.approver_teams, new.owner_of_target, new.owner_of_subject,
-      new.tied_ids, new.bound_sha256)
-     is distinct from
-     (old.requester_id, old.proof, old.operation, old.resource_type, old.resource_id, old.resource_facts, old.params, old.query, old.shown,
-      old.hidden, old.preview, old.reason, old.obligations, old.policies, old.approver_teams, old.owner_of_target, old.owner_of_subject,
-      old.tied_ids, old.bound_sha256) then
-    raise exception 'what a change asks for does not change' using errcode = 'RV006';
-  end if;
-  return new;
-end $function$;
-
-CREATE OR REPLACE FUNCTION grant_ends_once()
- RETURNS trigger
- LANGUAGE plpgsql
-AS $function$
-begin
-  if old.ended_at is not null then
-    raise exception 'a grant that ended does not change' using errcode = 'RV004';
-  end if;
-  if (new.request_id, new.subject_id, new.on_behalf_of_id, new.target_id, new.account_id, new.actions, new.purpose_id, new.max_uses, new.starts_at)
-     is distinct from
 create table rule_activation (
   seq bigint not null,
   version_id uuid not null,
@@ -1268,101 +1158,54 @@ CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON scope_report FOR EACH RO
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON scope_report FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON scope_report FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
-     (old.request_id, old.subject_id, old.on_behalf_of_id, old.target_id, old.account_id, old.actions, old.purpose_id, old.max_uses, old.starts_at)
-     or new.expires_at > old.expires_at or new.max_connections > old.max_connections then
-    raise exception 'what a grant carries never grows' using errcode = 'RV004';
-  end if;
-  return new;
-end $function$;
-
-CREATE OR REPLACE FUNCTION hint_purpose_target()
- RETURNS trigger
- LANGUAGE plpgsql
- SET search_path TO 'public', 'pg_temp'
-AS $function$
-begin
-  if exists (select from purpose where id = new.purpose_id and state <> 'proposed') then
-    perform pg_notify('reeve_record', 'purpose:' || new.purpose_id);
-  end if;
-  return null;
-end $function$;
-
-CREATE OR REPLACE FUNCTION hint_record()
- RETURNS trigger
- LANGUAGE plpgsql
- SET search_path TO 'public', 'pg_temp'
-AS $function$
-begin
-  perform pg_notify('reeve_record', tg_argv[0] || ':' || coalesce(new.id, old.id));
-  return null;
-end $function$;
-
-CREATE OR REPLACE FUNCTION hint_record_kind()
- RETURNS trigger
- LANGUAGE plpgsql
- SET search_path TO 'public', 'pg_temp'
-AS $function$
-begin
-  perform pg_notify('reeve_record', tg_argv[0]);
-  return null;
-end $function$;
-
-CREATE OR REPLACE FUNCTION hint_second_look()
- RETURNS trigger
- LANGUAGE plpgsql
- SET search_path TO 'public', 'pg_temp'
-AS $function$
-declare
-  stands boolean;
-begin
-  execute format('select exists (select from access_grant where ended_at is null and (%s))', tg_argv[1]) into stands using new.id;
-  if stands then
-create table signal (
+create table session (
   id uuid not null,
-  sender_id uuid not null,
-  jti text not null,
-  type text not null,
-  about text not null,
-  about_id uuid not null,
-  identity_id uuid,
-  target_id uuid,
-  severity text not null,
-  reason text not null,
-  occurred_at timestamp with time zone not null,
-  received_at timestamp with time zone not null,
-  expires_at timestamp with time zone not null,
-  ended_grants integer not null,
-  withdrawn_at timestamp with time zone,
-  withdrawn_by_id uuid,
-  version integer not null default 1,
+  grant_id uuid not null,
+  subject_id uuid not null,
+  target_id uuid not null,
+  account_id uuid not null,
+  node_id uuid not null,
+  gateway text not null,
+  client_address text not null,
+  proof_id uuid not null,
+  started_at timestamp with time zone not null,
+  stop_asked_at timestamp with time zone,
+  ended_at timestamp with time zone,
+  end_reason text,
+  recording text,
+  recording_sha256 bytea,
+  sealed_key bytea,
+  operations bigint not null default 0,
+  row_count bigint not null default 0,
+  size_bytes bigint not null default 0,
+  late_operations integer not null default 0,
   cause bigint not null,
-  constraint signal_pkey PRIMARY KEY (id),
-  constraint signal_is_received_once UNIQUE (sender_id, jti),
+  constraint session_pkey PRIMARY KEY (id),
+  constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
   constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
-  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
-  constraint sender_fkey FOREIGN KEY (sender_id) REFERENCES identity(id),
+  constraint grant_fkey FOREIGN KEY (grant_id) REFERENCES access_grant(id),
+  constraint node_fkey FOREIGN KEY (node_id) REFERENCES node(id),
+  constraint proof_fkey FOREIGN KEY (proof_id) REFERENCES grant_proof(id),
+  constraint subject_fkey FOREIGN KEY (subject_id) REFERENCES identity(id),
   constraint target_fkey FOREIGN KEY (target_id) REFERENCES target(id),
-  constraint withdrawn_by_fkey FOREIGN KEY (withdrawn_by_id) REFERENCES identity(id),
-  constraint about_is_known CHECK ((about = ANY (ARRAY['identity'::text, 'session'::text, 'credential'::text, 'target'::text]))),
-  constraint about_says_whom CHECK ((((about = 'target'::text) = (target_id IS NOT NULL)) AND ((identity_id IS NULL) = (about = 'target'::text)))),
-  constraint ends_after_receipt CHECK ((expires_at > received_at)),
-  constraint severity_is_known CHECK ((severity = ANY (ARRAY['low'::text, 'medium'::text, 'high'::text, 'critical'::text]))),
-  constraint withdrawn_says_by_whom CHECK (((withdrawn_at IS NULL) = (withdrawn_by_id IS NULL)))
+  constraint end_says_why CHECK (((ended_at IS NULL) = (end_reason IS NULL)))
 );
-CREATE INDEX signal_cause ON signal USING btree (cause);
-CREATE INDEX signal_identity ON signal USING btree (identity_id, expires_at);
-CREATE INDEX signal_latest ON signal USING btree (received_at DESC, id DESC);
-CREATE INDEX signal_sender ON signal USING btree (sender_id, expires_at);
-CREATE INDEX signal_target ON signal USING btree (target_id, expires_at);
-CREATE INDEX signal_withdrawn_by ON signal USING btree (withdrawn_by_id);
-comment on table signal is 'A row is what one sender reported once of an identity, a session or credential of one, or a target.';
-comment on column signal.jti is 'The sender''s own name for it: sent again it is the same signal.';
-comment on column signal.about_id is 'The identity, session, token, proof or target that was named; identity_id and target_id are what it comes to.';
-CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON signal FOR EACH ROW EXECUTE FUNCTION require_cause();
-CREATE TRIGGER rows_are_kept BEFORE DELETE ON signal FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE CONSTRAINT TRIGGER signal_is_hinted AFTER INSERT OR UPDATE ON signal DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hint_signal();
-CREATE TRIGGER signal_is_only_withdrawn BEFORE UPDATE ON signal FOR EACH ROW EXECUTE FUNCTION signal_is_only_withdrawn();
-CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON signal FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE INDEX session_account ON session USING btree (account_id);
+CREATE INDEX session_cause ON session USING btree (cause);
+CREATE INDEX session_grant ON session USING btree (grant_id);
+CREATE INDEX session_node ON session USING btree (node_id) WHERE (ended_at IS NULL);
+CREATE INDEX session_node_all ON session USING btree (node_id);
+CREATE INDEX session_proof ON session USING btree (proof_id);
+CREATE INDEX session_subject ON session USING btree (subject_id);
+CREATE INDEX session_target ON session USING btree (target_id);
+comment on table session is 'A row is one brokered connection under a grant.';
+comment on column session.stop_asked_at is 'Somebody asked to end it; the node that holds it cuts it, seals the recording and sets ended_at.';
+comment on column session.recording is 'Name of the recording in the recording store; null when nothing was recorded.';
+comment on column session.sealed_key is 'The key of the recording''s sealed literals; opening them is a privileged action.';
+comment on column session.late_operations is 'Operations that began within the push bound after the grant had ended (core 5).';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON session FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON session FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON session FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 create table signing_key (
   id uuid not null,
@@ -1539,55 +1382,51 @@ CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON ssh_certificate FOR EACH
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON ssh_certificate FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON ssh_certificate FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
-    perform pg_notify('reeve_end', tg_argv[0] || ':' || new.id);
-  end if;
-  return null;
-end $function$;
+create table subject_key (
+  subject_id uuid not null,
+  sealed_key bytea,
+  destroyed_at timestamp with time zone,
+  constraint subject_key_pkey PRIMARY KEY (subject_id),
+  constraint key_or_destruction CHECK (((sealed_key IS NULL) = (destroyed_at IS NOT NULL)))
+);
+comment on table subject_key is 'A row is the key that opens one subject''s personal fields; destroying it erases them. Keep this table out of long-lived backups.';
 
-CREATE OR REPLACE FUNCTION hold_cause(held regclass)
- RETURNS void
- LANGUAGE plpgsql
-AS $function$
-begin
-  execute format('create trigger cause_is_held before insert or update on %s for each row execute function require_cause()', held);
-  execute format('create trigger rows_are_kept before delete on %s for each row execute function refuse_change()', held);
-  execute format('create trigger table_is_kept before truncate on %s for each statement execute function refuse_change()', held);
-end $function$;
-
-CREATE OR REPLACE FUNCTION identity_moves_legally()
- RETURNS trigger
- LANGUAGE plpgsql
-AS $function$
-begin
-  if new.state <> old.state and (old.state, new.state) not in (
-    ('discovered', 'registered'), ('discovered', 'retired'),
-    ('registered', 'active'), ('registered', 'retired'),
-    ('active', 'suspended'), ('active', 'retired'),
-    ('suspended', 'active'), ('suspended', 'retired')) then
-    raise exception 'an identity does not go from % to %', old.state, new.state using errcode = 'RV003';
-  end if;
-  if new.id <> old.id or new.kind <> old.kind or new.is_founder <> old.is_founder then
-    raise exception 'id, kind and founder of an identity do not change' using errcode = 'RV003';
-  end if;
-  return new;
-end $function$;
-
-CREATE OR REPLACE FUNCTION lease_moves_legally()
- RETURNS trigger
- LANGUAGE plpgsql
-AS $function$
-begin
-  if (old.state, new.state) not in (('announced', 'announced'), ('announced', 'issued'), ('announced', 'ending'),
-    ('issued', 'issued'), ('issued', 'ending'), ('ending', 'ending'), ('ending', 'dead')) then
-    raise exception 'a lease does not go from % to %', old.state, new.state using errcode = 'RV005';
-  end if;
-  if (new.grant_id, new.target_id, new.account_id, new.node_id, new.kind, new.principal, new.terms)
-     is distinct from
-     (old.grant_id, old.target_id, old.account_id, old.node_id, old.kind, old.principal, old.terms) then
-    raise exception 'what a lease is stays as it was announced' using errcode = 'RV005';
-  end if;
-  return new;
-end $function$;
+create table target (
+  id uuid not null,
+  name text not null,
+  protocol text not null,
+  environment text not null,
+  sensitivity smallint not null,
+  business_service text,
+  owner_team text not null,
+  settings jsonb not null,
+  sealed_provisioner bytea,
+  on_control_loss text not null default 'end'::text,
+  on_recorder_loss text not null default 'end'::text,
+  state text not null default 'active'::text,
+  created_at timestamp with time zone not null,
+  version integer not null default 1,
+  cause bigint not null,
+  constraint target_pkey PRIMARY KEY (id),
+  constraint target_name_is_unique UNIQUE (name),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint control_loss_is_known CHECK ((on_control_loss = ANY (ARRAY['end'::text, 'continue'::text]))),
+  constraint environment_is_known CHECK ((environment = ANY (ARRAY['production'::text, 'staging'::text, 'test'::text, 'development'::text]))),
+  constraint nothing_continues_at_tier_0 CHECK (((sensitivity > 0) OR ((on_control_loss = 'end'::text) AND (on_recorder_loss = 'end'::text)))),
+  constraint recorder_loss_is_known CHECK ((on_recorder_loss = ANY (ARRAY['end'::text, 'continue'::text]))),
+  constraint sensitivity_is_known CHECK (((sensitivity >= 0) AND (sensitivity <= 3))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['active'::text, 'retired'::text])))
+);
+CREATE INDEX target_cause ON target USING btree (cause);
+comment on table target is 'A row is a system that can be reached through a gateway.';
+comment on column target.sensitivity is 'As a tier: 0 is the most sensitive.';
+comment on column target.settings is 'Address, TLS mode and the like; the schema is the protocol''s.';
+comment on column target.sealed_provisioner is 'The login by which leases are made and ended, sealed for this row.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON target FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON target FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON target FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE CONSTRAINT TRIGGER target_change_is_hinted AFTER UPDATE ON target DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((((old.state IS DISTINCT FROM new.state) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.sensitivity IS DISTINCT FROM new.sensitivity)) OR (old.owner_team IS DISTINCT FROM new.owner_team))) EXECUTE FUNCTION hint_second_look('target', 'target_id = $1');
+CREATE TRIGGER target_is_hinted AFTER UPDATE ON target FOR EACH ROW WHEN (((((((old.name IS DISTINCT FROM new.name) OR (old.protocol IS DISTINCT FROM new.protocol)) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.sensitivity IS DISTINCT FROM new.sensitivity)) OR (old.owner_team IS DISTINCT FROM new.owner_team)) OR (old.state IS DISTINCT FROM new.state))) EXECUTE FUNCTION hint_record('target');
 
 create table trust_rule (
   id uuid not null,
@@ -1657,24 +1496,6 @@ CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON usage_window REFERENCING
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON usage_window FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON usage_window FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
-create table use_refusal (
-  use_id uuid not null,
-  action text not null,
-  outcome text not null,
-  count bigint not null,
-  cause bigint not null,
-  constraint use_refusal_pkey PRIMARY KEY (use_id, action, outcome),
-  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
-  constraint use_fkey FOREIGN KEY (use_id) REFERENCES grant_use(id),
-  constraint count_is_positive CHECK ((count > 0)),
-  constraint outcome_is_known CHECK ((outcome = ANY (ARRAY['refused'::text, 'would-refuse'::text])))
-);
-CREATE INDEX use_refusal_cause ON use_refusal USING btree (cause);
-comment on table use_refusal is 'A row says how many operations of one session were refused, or would have been where the target does not enforce. Written when the session closes.';
-CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON use_refusal FOR EACH ROW EXECUTE FUNCTION require_cause();
-CREATE TRIGGER rows_are_kept BEFORE DELETE ON use_refusal FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON use_refusal FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-
 create table used_proof (
   proof_sha256 bytea not null,
   expires_at timestamp with time zone not null,
@@ -1682,6 +1503,170 @@ create table used_proof (
 );
 CREATE INDEX used_proof_expires ON used_proof USING btree (expires_at);
 comment on table used_proof is 'A row is a proof that was shown (the jti of an assertion or of a DPoP proof), so that no node takes it again. Removed when it has expired.';
+
+CREATE OR REPLACE FUNCTION approver_is_another()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if exists (select from access_request r where r.id = new.request_id
+             and new.approver_id in (r.requester_id, r.subject_id, r.on_behalf_of_id, r.triggered_by_id)) then
+    raise exception 'nobody decides on their own request' using errcode = 'RV007';
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION change_approver_is_another()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if exists (select from change c where c.id = new.change_id and (new.approver_id = c.requester_id or new.approver_id::text = any (c.tied_ids))) then
+    raise exception 'nobody decides on their own change' using errcode = 'RV007';
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION change_moves_forward()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if old.state not in ('pending', 'approved') or (old.state = 'approved' and new.state = 'pending')
+     or (old.state = 'pending' and new.state = 'used') then
+    raise exception 'a change that is % does not become %', old.state, new.state using errcode = 'RV006';
+  end if;
+  if (new.requester_id, new.proof, new.operation, new.resource_type, new.resource_id, new.resource_facts, new.params, new.query, new.shown,
+      new.hidden, new.preview, new.simulation, new.reason, new.obligations, new.policies, new.approver_teams, new.owner_of_target,
+      new.owner_of_subject, new.tied_ids, new.bound_sha256)
+     is distinct from
+     (old.requester_id, old.proof, old.operation, old.resource_type, old.resource_id, old.resource_facts, old.params, old.query, old.shown,
+      old.hidden, old.preview, old.simulation, old.reason, old.obligations, old.policies, old.approver_teams, old.owner_of_target,
+      old.owner_of_subject, old.tied_ids, old.bound_sha256) then
+    raise exception 'what a change asks for does not change' using errcode = 'RV006';
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION grant_ends_once()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if old.ended_at is not null then
+    raise exception 'a grant that ended does not change' using errcode = 'RV004';
+  end if;
+  if (new.request_id, new.subject_id, new.on_behalf_of_id, new.target_id, new.account_id, new.actions, new.purpose_id, new.max_uses, new.starts_at)
+     is distinct from
+     (old.request_id, old.subject_id, old.on_behalf_of_id, old.target_id, old.account_id, old.actions, old.purpose_id, old.max_uses, old.starts_at)
+     or new.expires_at > old.expires_at or new.max_connections > old.max_connections then
+    raise exception 'what a grant carries never grows' using errcode = 'RV004';
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION hint_purpose_target()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  if exists (select from purpose where id = new.purpose_id and state <> 'proposed') then
+    perform pg_notify('reeve_record', 'purpose:' || new.purpose_id);
+  end if;
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION hint_record()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  perform pg_notify('reeve_record', tg_argv[0] || ':' || coalesce(new.id, old.id));
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION hint_record_kind()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  perform pg_notify('reeve_record', tg_argv[0]);
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION hint_second_look()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+declare
+  stands boolean;
+begin
+  execute format('select exists (select from access_grant where ended_at is null and (%s))', tg_argv[1]) into stands using new.id;
+  if stands then
+    perform pg_notify('reeve_end', tg_argv[0] || ':' || new.id);
+  end if;
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION hold_cause(held regclass)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+begin
+  execute format('create trigger cause_is_held before insert or update on %s for each row execute function require_cause()', held);
+  execute format('create trigger rows_are_kept before delete on %s for each row execute function refuse_change()', held);
+  execute format('create trigger table_is_kept before truncate on %s for each statement execute function refuse_change()', held);
+end $function$;
+
+CREATE OR REPLACE FUNCTION hold_causes(held regclass)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+begin
+  execute format('create trigger causes_are_held_at_birth after insert on %s referencing new table as changed for each statement execute function require_causes()', held);
+  execute format('create trigger causes_are_held after update on %s referencing new table as changed for each statement execute function require_causes()', held);
+  execute format('create trigger rows_are_kept before delete on %s for each row execute function refuse_change()', held);
+  execute format('create trigger table_is_kept before truncate on %s for each statement execute function refuse_change()', held);
+end $function$;
+
+CREATE OR REPLACE FUNCTION identity_moves_legally()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if new.state <> old.state and (old.state, new.state) not in (
+    ('discovered', 'registered'), ('discovered', 'retired'),
+    ('registered', 'active'), ('registered', 'retired'),
+    ('active', 'suspended'), ('active', 'retired'),
+    ('suspended', 'active'), ('suspended', 'retired')) then
+    raise exception 'an identity does not go from % to %', old.state, new.state using errcode = 'RV003';
+  end if;
+  if new.id <> old.id or new.kind <> old.kind or new.is_founder <> old.is_founder then
+    raise exception 'id, kind and founder of an identity do not change' using errcode = 'RV003';
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION lease_moves_legally()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if (old.state, new.state) not in (('announced', 'announced'), ('announced', 'issued'), ('announced', 'ending'),
+    ('issued', 'issued'), ('issued', 'ending'), ('ending', 'ending'), ('ending', 'dead')) then
+    raise exception 'a lease does not go from % to %', old.state, new.state using errcode = 'RV005';
+  end if;
+  if (new.grant_id, new.target_id, new.account_id, new.node_id, new.kind, new.principal, new.terms)
+     is distinct from
+     (old.grant_id, old.target_id, old.account_id, old.node_id, old.kind, old.principal, old.terms) then
+    raise exception 'what a lease is stays as it was announced' using errcode = 'RV005';
+  end if;
+  return new;
+end $function$;
 
 CREATE OR REPLACE FUNCTION ledger_enqueue()
  RETURNS trigger
@@ -1814,47 +1799,6 @@ begin
   return new;
 end $function$;
 
-CREATE OR REPLACE FUNCTION use_moves_legally()
- RETURNS trigger
- LANGUAGE plpgsql
-AS $function$
-begin
-  if (old.state, new.state) not in (('reserved', 'live'), ('reserved', 'released'), ('live', 'closed'))
-     or (new.id, new.grant_id, new.proof_id, new.node_id) is distinct from (old.id, old.grant_id, old.proof_id, old.node_id) then
-    raise exception 'a use does not go from % to %', old.state, new.state using errcode = 'RV009';
-  end if;
-  return new;
-end $function$;
-CREATE OR REPLACE FUNCTION hold_causes(held regclass)
- RETURNS void
- LANGUAGE plpgsql
-AS $function$
-begin
-  execute format('create trigger causes_are_held_at_birth after insert on %s referencing new table as changed for each statement execute function require_causes()', held);
-  execute format('create trigger causes_are_held after update on %s referencing new table as changed for each statement execute function require_causes()', held);
-  execute format('create trigger rows_are_kept before delete on %s for each row execute function refuse_change()', held);
-  execute format('create trigger table_is_kept before truncate on %s for each statement execute function refuse_change()', held);
-end $function$;
-
-CREATE OR REPLACE FUNCTION hold_moves_legally()
- RETURNS trigger
- LANGUAGE plpgsql
-AS $function$
-begin
-  if (old.state, new.state) not in (('held', 'released'), ('held', 'refused'), ('held', 'expired'), ('held', 'dropped'),
-                                    ('released', 'used'), ('released', 'refused'), ('released', 'expired'), ('released', 'dropped')) then
-    raise exception 'a held operation does not go from % to %', old.state, new.state using errcode = 'RV009';
-  end if;
-  if (new.id, new.grant_id, new.use_id, new.class, new.action, new.label, new.statement, new.gates, new.owner_of_target, new.owner_of_subject,
-      new.approver_teams, new.bound_sha256, new.created_at, new.expires_at)
-     is distinct from
-     (old.id, old.grant_id, old.use_id, old.class, old.action, old.label, old.statement, old.gates, old.owner_of_target, old.owner_of_subject,
-      old.approver_teams, old.bound_sha256, old.created_at, old.expires_at) then
-    raise exception 'what is held does not change' using errcode = 'RV009';
-  end if;
-  return new;
-end $function$;
-
 CREATE OR REPLACE FUNCTION require_causes()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -1868,16 +1812,14 @@ begin
   return null;
 end $function$;
 
-CREATE OR REPLACE FUNCTION signal_is_only_withdrawn()
+CREATE OR REPLACE FUNCTION use_moves_legally()
  RETURNS trigger
  LANGUAGE plpgsql
 AS $function$
 begin
-  if old.withdrawn_at is not null or
-     (to_jsonb(new) - '{withdrawn_at,withdrawn_by_id,version,cause}'::text[])
-       is distinct from (to_jsonb(old) - '{withdrawn_at,withdrawn_by_id,version,cause}'::text[]) then
-    raise exception 'a signal stays as it was received; it is withdrawn once' using errcode = 'RV017';
+  if (old.state, new.state) not in (('reserved', 'live'), ('reserved', 'released'), ('live', 'closed'))
+     or (new.id, new.grant_id, new.proof_id, new.node_id) is distinct from (old.id, old.grant_id, old.proof_id, old.node_id) then
+    raise exception 'a use does not go from % to %', old.state, new.state using errcode = 'RV009';
   end if;
   return new;
 end $function$;
-

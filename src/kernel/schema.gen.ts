@@ -96,6 +96,14 @@ export type ApiTokenTable = {
   expiresAt: Date
   revokedAt: Date | null
   cause: number
+  dpopKeySha256: Buffer | null
+  proof: 'token' | 'bound-token' | 'mtls' | 'spiffe' | 'kubernetes' | 'oidc' | 'dpop' | 'passkey' | null
+  audience: string | null
+  details: ColumnType<unknown, string | null | undefined, string>
+  trustRuleId: string | null
+  onBehalfOfId: string | null
+  actorIds: Generated<string[]>
+  parentId: string | null
 }
 
 export type ChangeTable = {
@@ -110,14 +118,6 @@ export type ChangeTable = {
   query: ColumnType<unknown, string, string>
   shown: ColumnType<unknown, string, string>
   hidden: string[]
-  dpopKeySha256: Buffer | null
-  proof: 'token' | 'bound-token' | 'mtls' | 'spiffe' | 'kubernetes' | 'oidc' | 'dpop' | 'passkey' | null
-  audience: string | null
-  details: ColumnType<unknown, string | null | undefined, string>
-  trustRuleId: string | null
-  onBehalfOfId: string | null
-  actorIds: Generated<string[]>
-  parentId: string | null
   preview: string[]
   sealedInput: Buffer | null
   reason: string
@@ -137,6 +137,7 @@ export type ChangeTable = {
   usedAt: Date | null
   version: Generated<number>
   cause: number
+  simulation: string[]
 }
 
 export type ChangeApprovalTable = {
@@ -158,6 +159,13 @@ export type EnrolmentTable = {
   usedAt: Date | null
   needsKey: Generated<boolean>
   cause: number
+}
+
+export type FingerprintKeyTable = {
+  id: string
+  isOnly: Generated<boolean>
+  sealedKey: Buffer
+  createdAt: Date
 }
 
 export type GrantHeartbeatTable = {
@@ -185,13 +193,6 @@ export type GrantUseTable = {
   nodeId: string
   address: string
   state: 'reserved' | 'live' | 'closed' | 'released'
-export type FingerprintKeyTable = {
-  id: string
-  isOnly: Generated<boolean>
-  sealedKey: Buffer
-  createdAt: Date
-}
-
   reservedAt: Date
   begunAt: Date | null
   closedAt: Date | null
@@ -232,6 +233,23 @@ export type IdentityTable = {
   cause: number
   search: GeneratedAlways<string | null>
   traits: Generated<string[]>
+}
+
+export type InventoryStageTable = {
+  readingId: string
+  objectId: string
+  kind: string
+  digest: Buffer
+  content: ColumnType<unknown, string | null | undefined, string>
+}
+
+export type IssuerKeysTable = {
+  url: string
+  issuer: string
+  keysSha256: Buffer
+  kids: string[]
+  seenAt: Date
+  cause: number
 }
 
 export type LeaseTable = {
@@ -282,23 +300,6 @@ export type LedgerEntryTable = {
   actorId: string | null
   resourceId: string | null
   grantId: string | null
-export type InventoryStageTable = {
-  readingId: string
-  objectId: string
-  kind: string
-  digest: Buffer
-  content: ColumnType<unknown, string | null | undefined, string>
-}
-
-export type IssuerKeysTable = {
-  url: string
-  issuer: string
-  keysSha256: Buffer
-  kids: string[]
-  seenAt: Date
-  cause: number
-}
-
   leaf: Buffer
 }
 
@@ -536,7 +537,7 @@ export type PrivilegedActionTable = {
   summary: string
   obligations: ColumnType<unknown, string, string>
   cause: number
-  enforcement: Generated<'gateway' | 'reeve' | 'none'>
+  enforcement: Generated<'gateway' | 'target' | 'reeve' | 'none'>
   tierElsewhere: number | null
   deciders: ColumnType<unknown, string | null | undefined, string>
 }
@@ -562,64 +563,6 @@ export type PurposeTargetTable = {
   cause: number
 }
 
-export type RequestApprovalTable = {
-  requestId: string
-  approverId: string
-  verdict: 'approve' | 'deny'
-  boundSha256: Buffer
-  comment: string | null
-  at: Date
-  cause: number
-}
-
-export type SessionTable = {
-  id: string
-  grantId: string
-  subjectId: string
-  targetId: string
-  accountId: string
-  nodeId: string
-  gateway: string
-  clientAddress: string
-  proofId: string
-  startedAt: Date
-  stopAskedAt: Date | null
-  endedAt: Date | null
-  endReason: string | null
-  recording: string | null
-  recordingSha256: Buffer | null
-  sealedKey: Buffer | null
-  operations: Generated<number>
-  rowCount: Generated<number>
-  sizeBytes: Generated<number>
-  lateOperations: Generated<number>
-  cause: number
-}
-
-export type SubjectKeyTable = {
-  subjectId: string
-  sealedKey: Buffer | null
-  destroyedAt: Date | null
-}
-
-export type TargetTable = {
-  id: string
-  name: string
-  protocol: string
-  environment: 'production' | 'staging' | 'test' | 'development'
-  sensitivity: number
-  businessService: string | null
-  ownerTeam: string
-  settings: ColumnType<unknown, string, string>
-  sealedProvisioner: Buffer | null
-  onControlLoss: Generated<'end' | 'continue'>
-  onRecorderLoss: Generated<'end' | 'continue'>
-  state: Generated<'active' | 'retired'>
-  createdAt: Date
-  version: Generated<number>
-  cause: number
-}
-
 export type ReadingProgressTable = {
   sourceId: string
   readingId: string
@@ -631,16 +574,16 @@ export type ReadingProgressTable = {
   items: Generated<number>
 }
 
-export type Database = {
-  accessGrant: AccessGrantTable
-  accessRequest: AccessRequestTable
-  account: AccountTable
-  accountRole: AccountRoleTable
-  apiToken: ApiTokenTable
-  change: ChangeTable
-  changeApproval: ChangeApprovalTable
-  enrolment: EnrolmentTable
-  grantHeartbeat: GrantHeartbeatTable
+export type RequestApprovalTable = {
+  requestId: string
+  approverId: string
+  verdict: 'approve' | 'deny'
+  boundSha256: Buffer
+  comment: string | null
+  at: Date
+  cause: number
+}
+
 export type RuleActivationTable = {
   seq: number
   versionId: string
@@ -677,53 +620,27 @@ export type ScopeReportTable = {
   cause: number
 }
 
-  grantProof: GrantProofTable
-  grantUse: GrantUseTable
-  idempotency: IdempotencyTable
-  identity: IdentityTable
-  lease: LeaseTable
-  ledgerCheckpoint: LedgerCheckpointTable
-  ledgerCosignature: LedgerCosignatureTable
-  ledgerEntry: LedgerEntryTable
-  ledgerLeaf: LedgerLeafTable
-  ledgerLog: LedgerLogTable
-  ledgerPending: LedgerPendingTable
-  ledgerPrivate: LedgerPrivateTable
-  ledgerSegment: LedgerSegmentTable
-  ledgerTile: LedgerTileTable
-  ledgerWriter: LedgerWriterTable
-  node: NodeTable
-  observedCredential: ObservedCredentialTable
-  observedGrant: ObservedGrantTable
-  observedPrincipal: ObservedPrincipalTable
-  observedReference: ObservedReferenceTable
-  observedResource: ObservedResourceTable
-  observedTrust: ObservedTrustTable
-  observedUsage: ObservedUsageTable
-  privilegedAction: PrivilegedActionTable
-  purpose: PurposeTable
-  purposeTarget: PurposeTargetTable
-  requestApproval: RequestApprovalTable
-  session: SessionTable
-  subjectKey: SubjectKeyTable
-export type SignalTable = {
+export type SessionTable = {
   id: string
-  senderId: string
-  jti: string
-  type: string
-  about: 'identity' | 'session' | 'credential' | 'target'
-  aboutId: string
-  identityId: string | null
-  targetId: string | null
-  severity: 'low' | 'medium' | 'high' | 'critical'
-  reason: string
-  occurredAt: Date
-  receivedAt: Date
-  expiresAt: Date
-  endedGrants: number
-  withdrawnAt: Date | null
-  withdrawnById: string | null
-  version: Generated<number>
+  grantId: string
+  subjectId: string
+  targetId: string
+  accountId: string
+  nodeId: string
+  gateway: string
+  clientAddress: string
+  proofId: string
+  startedAt: Date
+  stopAskedAt: Date | null
+  endedAt: Date | null
+  endReason: string | null
+  recording: string | null
+  recordingSha256: Buffer | null
+  sealedKey: Buffer | null
+  operations: Generated<number>
+  rowCount: Generated<number>
+  sizeBytes: Generated<number>
+  lateOperations: Generated<number>
   cause: number
 }
 
@@ -811,9 +728,28 @@ export type SshCertificateTable = {
   cause: number
 }
 
-  target: TargetTable
+export type SubjectKeyTable = {
+  subjectId: string
+  sealedKey: Buffer | null
+  destroyedAt: Date | null
 }
-  mode: Generated<'observe' | 'warn' | 'enforce'>
+
+export type TargetTable = {
+  id: string
+  name: string
+  protocol: string
+  environment: 'production' | 'staging' | 'test' | 'development'
+  sensitivity: number
+  businessService: string | null
+  ownerTeam: string
+  settings: ColumnType<unknown, string, string>
+  sealedProvisioner: Buffer | null
+  onControlLoss: Generated<'end' | 'continue'>
+  onRecorderLoss: Generated<'end' | 'continue'>
+  state: Generated<'active' | 'retired'>
+  createdAt: Date
+  version: Generated<number>
+  cause: number
 }
 
 export type TrustRuleTable = {
@@ -848,32 +784,65 @@ export type UsageWindowTable = {
   cause: number
 }
 
-export type UseRefusalTable = {
-  useId: string
-  action: string
-  outcome: 'refused' | 'would-refuse'
-  count: number
-  cause: number
-}
-
 export type UsedProofTable = {
   proofSha256: Buffer
   expiresAt: Date
+}
+
+export type Database = {
+  accessGrant: AccessGrantTable
+  accessRequest: AccessRequestTable
+  account: AccountTable
+  accountRole: AccountRoleTable
+  apiToken: ApiTokenTable
+  change: ChangeTable
+  changeApproval: ChangeApprovalTable
+  enrolment: EnrolmentTable
   fingerprintKey: FingerprintKeyTable
+  grantHeartbeat: GrantHeartbeatTable
+  grantProof: GrantProofTable
+  grantUse: GrantUseTable
+  idempotency: IdempotencyTable
+  identity: IdentityTable
   inventoryStage: InventoryStageTable
   issuerKeys: IssuerKeysTable
+  lease: LeaseTable
+  ledgerCheckpoint: LedgerCheckpointTable
+  ledgerCosignature: LedgerCosignatureTable
+  ledgerEntry: LedgerEntryTable
+  ledgerLeaf: LedgerLeafTable
+  ledgerLog: LedgerLogTable
+  ledgerPending: LedgerPendingTable
+  ledgerPrivate: LedgerPrivateTable
+  ledgerSegment: LedgerSegmentTable
+  ledgerTile: LedgerTileTable
+  ledgerWriter: LedgerWriterTable
+  node: NodeTable
+  observedCredential: ObservedCredentialTable
+  observedGrant: ObservedGrantTable
+  observedPrincipal: ObservedPrincipalTable
+  observedReference: ObservedReferenceTable
+  observedResource: ObservedResourceTable
+  observedTrust: ObservedTrustTable
+  observedUsage: ObservedUsageTable
+  privilegedAction: PrivilegedActionTable
+  purpose: PurposeTable
+  purposeTarget: PurposeTargetTable
   readingProgress: ReadingProgressTable
+  requestApproval: RequestApprovalTable
   ruleActivation: RuleActivationTable
   ruleVersion: RuleVersionTable
   scopeReport: ScopeReportTable
-  signal: SignalTable
+  session: SessionTable
   signingKey: SigningKeyTable
   source: SourceTable
   sourceReading: SourceReadingTable
   sourceScope: SourceScopeTable
   sshAuthority: SshAuthorityTable
   sshCertificate: SshCertificateTable
+  subjectKey: SubjectKeyTable
+  target: TargetTable
   trustRule: TrustRuleTable
   usageWindow: UsageWindowTable
-  useRefusal: UseRefusalTable
   usedProof: UsedProofTable
+}
