@@ -18,16 +18,18 @@ const below = (folder: string) =>
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ...Object.fromEntries(LOWER.map((folder) => [folder, below(folder)])),
   // Reads every domain; nobody imports it.
-  governance: [...LOWER],
+  governance: [...LOWER, 'inventory'],
   gateways: [...LOWER, 'one gateway'],
-  connectors: ['kernel', 'ledger', 'identities', 'catalog', 'credentials', 'one connector'],
+  connectors: ['kernel', 'one connector'],
+  // What connectors saw: it knows their contract and none of them.
+  inventory: ['kernel', 'ledger', 'identities', 'catalog', 'connectors'],
   // A single one knows its contract and the kernel: no domain's code, no sibling. Of credentials it reads the schema of its protocol's settings,
   // which whoever makes leases needs as well.
   'one gateway': ['kernel', 'gateways', 'credentials'],
   'one connector': ['kernel', 'connectors', 'catalog', 'credentials'],
-  cli: ['kernel', 'contracts', 'governance', ...LOWER.slice(1)],
-  contracts: [...LOWER, 'governance'],
-  server: [...LOWER, 'governance', 'gateways', 'connectors', 'one connector', 'contracts'],
+  cli: ['kernel', 'contracts', 'governance', 'inventory', ...LOWER.slice(1)],
+  contracts: [...LOWER, 'governance', 'inventory'],
+  server: [...LOWER, 'governance', 'inventory', 'gateways', 'connectors', 'one connector', 'contracts'],
   // What `reeve` starts: the command line, the server and the verifier side by side.
   program: ['kernel', 'server', 'cli', 'contracts', 'verifier'],
   verifier: [],

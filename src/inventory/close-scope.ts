@@ -1,0 +1,157 @@
+import { sql } from 'kysely'
+import type { Missing, ScopeRef, ScopeStatus } from '../connectors/connector.ts'
+import { tame } from '../connectors/connector.ts'
+import { transact, type Db, type Tx } from '../kernel/db.ts'
+import { MISSING_TOLD, scopeRead } from './events.ts'
+import { linkAccounts } from './link.ts'
+import { clearStage, foresee, markAbsent, mergeStage } from './merge.ts'
+import type { InventoryNeeds } from './needs.ts'
+import { hashedId } from './object-id.ts'
+import type { Reading } from './reading.ts'
+import type { ScopeOutcome } from './scope-run.ts'
+import { TakenOver } from './stage.ts'
+
+/** What of a report is kept; more is counted. */
+const MISSING_MAX = 100
+const WORDS_MAX = 500
+
+export type Closed = {
+  readonly scope: string
+  readonly status: ScopeStatus
+  readonly items: number
+  readonly added: number
+  readonly changed: number
+  readonly missed: number
+  readonly gone: number
+  readonly missing: readonly Missing[]
+}
+
+export function scopeIdOf(sourceId: string, scope: string): string {
+  return hashedId(['scope', sourceId, scope])
+}
+
+/** Ends one scope of a reading: what was staged enters the inventory, with the report and its entry, in one transaction. */
+export async function closeScope(
+  db: Db,
+  needs: InventoryNeeds,
+  { reading, targetId }: { readonly reading: Reading; readonly targetId: string | null },
+  ref: ScopeRef,
+  outcome: ScopeOutcome,
+): Promise<Closed> {
+  return transact(db, async (tx) => {
+    await mustHold(tx, reading)
+    const now = needs.clock.now()
+    const scopeId = scopeIdOf(reading.sourceId, ref.scope)
+    const { status } = outcome
+    const isWhole = status === 'complete' && ref.isFeed !== true
+    const told = boundMissing(outcome.missing)
+    const expected = await foresee(tx, { readingId: reading.id, scopeId }, isWhole)
+    const cause = await needs.ledger.record(tx, {
+      ...reading.act,
+      event: scopeRead,
+      resource: { type: 'Source', id: reading.sourceId },
+      outcome: status === 'complete' || status === 'unchanged' ? 'done' : 'failed',
+      facts: {
+        readingId: reading.id,
+        scope: tame(ref.scope, WORDS_MAX),
+        status,
+        items: outcome.items,
+        ...expected,
+        missing: told.slice(0, MISSING_TOLD).map(({ what, why }) => `${what}: ${why}`),
+      },
+    })
+    const merging = { readingId: reading.id, scopeId, now, cause }
+    await putScope(tx, reading.sourceId, ref, { scopeId, cause })
+    const merged = await mergeStage(tx, merging)
+    const absent = isWhole ? await markAbsent(tx, merging) : { missed: 0, gone: 0 }
+    const missing = merged.contested === 0 ? told : [...told, contested(merged.contested)]
+    if (targetId !== null && isWhole) await linkAccounts(tx, needs, { targetId, scopeId, cause, act: reading.act })
+    const { validator, cursor } = outcome
+    const isSeen = status === 'complete' || status === 'unchanged'
+    await tx
+      .updateTable('sourceScope')
+      .set((is) => ({
+        status,
+        missing: JSON.stringify(missing),
+        // While something is missed the next reading has to look, whatever the source says of changes.
+        validator:
+          absent.missed > 0 ? null : status === 'unchanged' ? (validator ?? is.ref('validator')) : (validator ?? null),
+        cursor: ref.isFeed === true ? (cursor ?? is.ref('cursor')) : null,
+        readAt: now,
+        ...(isSeen && { seenAt: now }),
+        ...(status === 'complete' && { items: outcome.items }),
+        cause,
+      }))
+      .where('id', '=', scopeId)
+      .execute()
+    const counts = { items: outcome.items, added: merged.added, changed: merged.changed, ...absent }
+    await tx
+      .insertInto('scopeReport')
+      .values({
+        readingId: reading.id,
+        scopeId,
+        status,
+        ...counts,
+        missing: JSON.stringify(missing),
+        readAt: now,
+        cause,
+      })
+      .execute()
+    await clearStage(tx, reading.id)
+    await tx
+      .updateTable('readingProgress')
+      .set({ scope: null, cursor: null, pages: 0, items: 0, beatAt: now })
+      .where('readingId', '=', reading.id)
+      .execute()
+    return { scope: ref.scope, status, ...counts, missing }
+  })
+}
+
+async function mustHold(tx: Tx, reading: Reading): Promise<void> {
+  const held = await tx
+    .selectFrom('readingProgress')
+    .select('readingId')
+    .where('readingId', '=', reading.id)
+    .where('holderId', '=', reading.holderId)
+    .forUpdate()
+    .executeTakeFirst()
+  if (!held) throw new TakenOver('another node went on with this reading')
+}
+
+async function putScope(
+  tx: Tx,
+  sourceId: string,
+  ref: ScopeRef,
+  { scopeId, cause }: { scopeId: string; cause: number },
+) {
+  const title = ref.title === undefined ? null : tame(ref.title, WORDS_MAX)
+  const isFeed = ref.isFeed === true
+  await tx
+    .insertInto('sourceScope')
+    .values({ id: scopeId, sourceId, scope: tame(ref.scope, WORDS_MAX), title, isFeed, cause })
+    .onConflict((is) =>
+      is.column('id').doUpdateSet({
+        title,
+        isFeed,
+        state: 'active',
+        missedAt: null,
+        version: sql<number>`source_scope.version + 1`,
+        cause,
+      }),
+    )
+    .execute()
+}
+
+function boundMissing(missing: readonly Missing[]): Missing[] {
+  const kept = missing.slice(0, MISSING_MAX).map(({ what, why, permission }) => ({
+    what: tame(what, WORDS_MAX),
+    why: tame(why, WORDS_MAX),
+    ...(permission !== undefined && { permission: tame(permission, WORDS_MAX) }),
+  }))
+  const more = missing.length - kept.length
+  return more === 0 ? kept : [...kept, { what: `${more} more`, why: 'the list is longer than what is kept of it' }]
+}
+
+function contested(count: number): Missing {
+  return { what: `${count} things`, why: 'another scope told them before and still does' }
+}

@@ -1,0 +1,9 @@
+/**
+ * What connectors saw at their sources, and what they could not see. Observations are kept as they were told, keyed by native ids that never
+ * change; a thing is missed after one complete reading without it and gone after two, and its row stays. Coverage is data: each scope of each
+ * source ends in a report, and every answer carries what it does not see.
+ */
+export { inventoryEvents } from './events.ts'
+export type { InventoryNeeds } from './needs.ts'
+export { collectSource, type Collected, type Watch } from './reconcile.ts'
+export { registerSource } from './sources.ts'

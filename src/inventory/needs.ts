@@ -1,0 +1,25 @@
+import type { Connector, SourceHttp } from '../connectors/connector.ts'
+import type { Teams } from '../identities/identities.ts'
+import type { Clock } from '../kernel/clock.ts'
+import type { Fingerprints } from '../kernel/fingerprint.ts'
+import type { Log } from '../kernel/log.ts'
+import type { Random } from '../kernel/random.ts'
+import type { Seal } from '../kernel/seal.ts'
+import type { Ledger } from '../ledger/ledger.ts'
+
+/** What commands of this folder use. */
+export type InventoryNeeds = {
+  readonly clock: Clock
+  readonly random: Random
+  readonly seal: Seal
+  readonly ledger: Ledger
+  readonly log: Log
+  readonly teams: Teams
+  readonly fingerprints: Fingerprints
+  /** By the id of their manifest. */
+  readonly connectors: ReadonlyMap<string, Connector>
+  /** HTTP that goes to one origin and nowhere else. */
+  readonly httpTo: (address: string) => SourceHttp
+  /** Waits between tries; a hand of the clock in tests. */
+  readonly wait: (ms: number, signal: AbortSignal) => Promise<void>
+}

@@ -1,0 +1,47 @@
+import { Unreadable, type Connector, type OpenSource } from '../connectors/connector.ts'
+import type { Db } from '../kernel/db.ts'
+import { Secret } from '../kernel/secret.ts'
+import type { InventoryNeeds } from './needs.ts'
+import type { SourceRecord } from './source-records.ts'
+
+export function sealPlace(sourceId: string): string {
+  return `source.sealed_credential:${sourceId}`
+}
+
+/** Opens the source by its connector, with the login out of its seal. */
+export async function openSource(
+  db: Db,
+  needs: InventoryNeeds,
+  record: SourceRecord,
+  signal: AbortSignal,
+): Promise<OpenSource> {
+  const connector = needs.connectors.get(record.connector)
+  if (!connector) throw new Unreadable(`this installation has no connector ${record.connector}`)
+  const row = await db.selectFrom('source').select('sealedCredential').where('id', '=', record.id).executeTakeFirst()
+  const sealed = row?.sealedCredential
+  const credential = sealed
+    ? new Secret(needs.seal.open(sealed, sealPlace(record.id)).reveal().toString('utf8'))
+    : undefined
+  return openWith(needs, connector, { settings: record.settings, credential, sourceId: record.id }, signal)
+}
+
+type As = { readonly settings: unknown; readonly credential: Secret | undefined; readonly sourceId: string }
+
+export function openWith(
+  needs: Pick<InventoryNeeds, 'clock' | 'fingerprints' | 'httpTo' | 'seal'>,
+  connector: Connector,
+  as: As,
+  signal: AbortSignal,
+) {
+  return connector.open(
+    {
+      settings: as.settings,
+      credential: as.credential,
+      clock: needs.clock,
+      fingerprint: (value) => needs.fingerprints.of(value),
+      http: needs.httpTo(connector.address(as.settings)),
+      custody: (secret) => needs.seal.seal(secret, `source.issued:${as.sourceId}`),
+    },
+    signal,
+  )
+}

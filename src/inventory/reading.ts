@@ -1,0 +1,159 @@
+import { sql } from 'kysely'
+import { transact, type Db, type Tx } from '../kernel/db.ts'
+import { conflict } from '../kernel/problem.ts'
+import { newId } from '../kernel/random.ts'
+import { secondsAfter } from '../kernel/clock.ts'
+import { SYSTEM, type Fact } from '../ledger/ledger.ts'
+import { readingBegan, readingEnded } from './events.ts'
+import { clearStage, markGone } from './merge.ts'
+import type { InventoryNeeds } from './needs.ts'
+
+/** Who set a reading off, as its entries say. */
+export type ReadingAct = Pick<Fact, 'actor' | 'onBehalfOf' | 'action' | 'decision'>
+export const ON_SCHEDULE: ReadingAct = { actor: SYSTEM }
+
+/** A reading that has said nothing for so long is dead, and whoever comes goes on with it. A holder says something every third of it. */
+export const DEAD_SECONDS = 60
+
+export type Reading = {
+  readonly id: string
+  readonly sourceId: string
+  readonly holderId: string
+  readonly act: ReadingAct
+}
+
+/** Takes the source for one reading, or goes on with one whose reader died. Throws `conflict` while somebody reads. */
+export async function beginReading(db: Db, needs: InventoryNeeds, sourceId: string, act: ReadingAct): Promise<Reading> {
+  const holderId = newId(needs.clock, needs.random)
+  return transact(db, async (tx) => {
+    const now = needs.clock.now()
+    const resumed = await takeOver(tx, sourceId, holderId, now)
+    const id = resumed ?? newId(needs.clock, needs.random)
+    const facts = { readingId: id, resumes: resumed !== undefined }
+    const resource = { type: 'Source', id: sourceId }
+    const cause = await needs.ledger.record(tx, { ...act, event: readingBegan, resource, outcome: 'announced', facts })
+    if (resumed !== undefined) return { id, sourceId, holderId, act }
+    const claimed = await tx
+      .insertInto('readingProgress')
+      .values({ sourceId, readingId: id, holderId, beatAt: now })
+      .onConflict((is) => is.column('sourceId').doNothing())
+      .executeTakeFirst()
+    if (claimed.numInsertedOrUpdatedRows !== 1n) {
+      throw conflict('The source is being read now.', { type: 'Source', id: sourceId, state: 'being-read' })
+    }
+    // What a crash of the database left open is over: what it had read so far went with it.
+    await tx
+      .updateTable('sourceReading')
+      .set({ endedAt: now, outcome: 'cancelled', problem: 'it was cut off', cause })
+      .where('sourceId', '=', sourceId)
+      .where('endedAt', 'is', null)
+      .execute()
+    await sql`delete from inventory_stage s where not exists (
+      select from reading_progress p where p.reading_id = s.reading_id)`.execute(tx)
+    await tx.insertInto('sourceReading').values({ id, sourceId, beganAt: now, cause }).execute()
+    return { id, sourceId, holderId, act }
+  })
+}
+
+async function takeOver(tx: Tx, sourceId: string, holderId: string, now: Date): Promise<string | undefined> {
+  const row = await tx
+    .updateTable('readingProgress')
+    .set({ holderId, beatAt: now })
+    .where('sourceId', '=', sourceId)
+    .where('beatAt', '<', secondsAfter(now, -DEAD_SECONDS))
+    .returning('readingId')
+    .executeTakeFirst()
+  return row?.readingId
+}
+
+/** Says that the reader lives. */
+export async function beat(db: Db, needs: Pick<InventoryNeeds, 'clock'>, reading: Reading): Promise<void> {
+  await db
+    .updateTable('readingProgress')
+    .set({ beatAt: needs.clock.now() })
+    .where('readingId', '=', reading.id)
+    .where('holderId', '=', reading.holderId)
+    .execute()
+}
+
+/** Where a reading is: the scope under way and behind which page. */
+export async function progressOf(db: Db, reading: Reading) {
+  return db
+    .selectFrom('readingProgress')
+    .select(['scope', 'cursor', 'pages', 'items'])
+    .where('readingId', '=', reading.id)
+    .where('holderId', '=', reading.holderId)
+    .executeTakeFirst()
+}
+
+export type Ended = {
+  readonly outcome: 'complete' | 'partial' | 'failed' | 'cancelled'
+  readonly problem: string | null
+  /** How many scopes ended how. */
+  readonly scopes: Readonly<Record<string, number>>
+  /** Every scope that the source named, when it named all there are. */
+  readonly named: ReadonlySet<string> | undefined
+  readonly nextReadAt: Date | null
+}
+
+/** Closes the reading. Scopes that the source does not name any more are missed, and gone when they were missed before. */
+export async function endReading(db: Db, needs: InventoryNeeds, reading: Reading, ended: Ended): Promise<void> {
+  await transact(db, async (tx) => {
+    const now = needs.clock.now()
+    const { sourceId } = reading
+    const unnamed = ended.named ? await unnamedScopes(tx, sourceId, ended.named) : []
+    const gone = unnamed.filter(({ missedAt }) => missedAt !== null)
+    const cause = await needs.ledger.record(tx, {
+      ...reading.act,
+      event: readingEnded,
+      resource: { type: 'Source', id: sourceId },
+      outcome: ended.outcome === 'complete' || ended.outcome === 'partial' ? 'done' : 'failed',
+      facts: {
+        readingId: reading.id,
+        outcome: ended.outcome,
+        problem: ended.problem,
+        scopes: { ...ended.scopes },
+        goneScopes: gone.slice(0, 100).map(({ scope }) => scope),
+      },
+    })
+    const isGone = new Set(gone.map(({ id }) => id))
+    for (const { id, version } of unnamed) {
+      await tx
+        .updateTable('sourceScope')
+        .set({ missedAt: now, ...(isGone.has(id) && { state: 'gone' as const }), version: version + 1, cause })
+        .where('id', '=', id)
+        .execute()
+      if (isGone.has(id)) await markGone(tx, id, now, cause)
+    }
+    const { outcome, problem } = ended
+    await tx
+      .updateTable('sourceReading')
+      .set({ endedAt: now, outcome, problem, cause })
+      .where('id', '=', reading.id)
+      .where('endedAt', 'is', null)
+      .execute()
+    await tx
+      .updateTable('source')
+      .set((is) => ({ readAt: now, problem, nextReadAt: ended.nextReadAt, version: is('version', '+', 1), cause }))
+      .where('id', '=', sourceId)
+      .execute()
+    await clearStage(tx, reading.id)
+    await tx
+      .deleteFrom('readingProgress')
+      .where('readingId', '=', reading.id)
+      .where('holderId', '=', reading.holderId)
+      .execute()
+  })
+}
+
+async function unnamedScopes(tx: Tx, sourceId: string, named: ReadonlySet<string>) {
+  const rows = await tx
+    .selectFrom('sourceScope')
+    .select(['id', 'scope', 'missedAt', 'version'])
+    .where('sourceId', '=', sourceId)
+    .where('state', '=', 'active')
+    .orderBy('id')
+    .forUpdate()
+    .execute()
+  return rows.filter(({ scope }) => !named.has(scope))
+}

@@ -1,0 +1,230 @@
+import {
+  Denied,
+  SlowDown,
+  Unreadable,
+  type Missing,
+  type OpenSource,
+  type ScopeRef,
+  type ScopeReport,
+} from '../connectors/connector.ts'
+import type { Db } from '../kernel/db.ts'
+import { after } from '../kernel/timer.ts'
+import type { InventoryNeeds } from './needs.ts'
+import { progressOf, type Reading } from './reading.ts'
+import { stagePage, TakenOver, type Staging } from './stage.ts'
+
+/** A page that takes longer does not come. */
+const PAGE_MS = 120_000
+/** Tries behind the same page before the scope is left as it is. */
+const TRIES = 4
+const FIRST_WAIT_MS = 1_000
+const LONGEST_WAIT_MS = 60_000
+/** How long a source may ask for patience in one scope, in all. */
+const PATIENCE_MS = 15 * 60_000
+/** So many pages in a row that told nothing new are a source that goes round in circles. */
+const PAGES_OF_NOTHING = 20
+/** More pages than any scope has: five thousand million observations. */
+const PAGES_MAX = 1_000_000
+
+export type Known = { readonly id: string; readonly cursor: string | null; readonly validator: string | null }
+/** How reading one scope went; what was read is staged. */
+export type ScopeOutcome = Pick<ScopeReport, 'status' | 'validator'> & {
+  readonly missing: readonly Missing[]
+  readonly items: number
+  readonly cursor: string | undefined
+}
+export type OnPage = (progress: { readonly scope: string; readonly pages: number; readonly items: number }) => void
+
+type Run = {
+  readonly db: Db
+  readonly needs: InventoryNeeds
+  readonly source: OpenSource
+  readonly reading: Reading
+  readonly authority: string
+  readonly onPage: OnPage
+}
+
+/** What a scope's reading has found out beside its pages. */
+type Doubts = { refused: number; fromFuture: number }
+
+/**
+ * Reads one scope to its end, going on behind the last page after a wait when the source fails or asks for patience. Throws only on abort and when
+ * another node took the reading over; everything else is an outcome.
+ */
+export async function readScope(run: Run, ref: ScopeRef, known: Known, signal: AbortSignal): Promise<ScopeOutcome> {
+  const doubts: Doubts = { refused: 0, fromFuture: 0 }
+  let tries = 0
+  let patienceMs = PATIENCE_MS
+  let pagesBefore = -1
+  for (;;) {
+    const { pages, items, cursor } = await placeOf(run, ref)
+    // A source that gets further is not failing; one that does not has so many tries.
+    if (pages > pagesBefore) tries = 0
+    pagesBefore = pages
+    const since = ref.isFeed
+      ? { cursor: cursor ?? known.cursor ?? undefined }
+      : { cursor, validator: cursor === undefined ? (known.validator ?? undefined) : undefined }
+    try {
+      const report = await readOn(run, ref, known, { ...since, pages }, doubts, signal)
+      return outcomeOf(report, doubts, await placeOf(run, ref))
+    } catch (error) {
+      signal.throwIfAborted()
+      if (error instanceof TakenOver) throw error
+      const failed = { items, cursor }
+      if (error instanceof Denied) return withPlace(run, ref, { ...failed, status: 'denied', missing: [error.missing] })
+      const waitMs = error instanceof SlowDown ? (error.retryAfterMs ?? backoff(tries)) : backoff(tries)
+      if (error instanceof SlowDown) patienceMs -= waitMs
+      else tries += 1
+      const isOver = error instanceof Unreadable || tries >= TRIES || patienceMs < 0
+      if (!isOver) {
+        run.needs.log.debug({ err: error, scope: ref.scope }, 'reading a scope goes on after a wait')
+        await run.needs.wait(waitMs, signal)
+        continue
+      }
+      run.needs.log.warn({ err: error, scope: ref.scope }, 'a scope could not be read to its end')
+      return withPlace(run, ref, {
+        ...failed,
+        status: 'partial',
+        missing: [{ what: 'the rest of it', why: sentenceOf(error) }],
+      })
+    }
+  }
+}
+
+async function withPlace(run: Run, ref: ScopeRef, outcome: ScopeOutcome): Promise<ScopeOutcome> {
+  const { items, cursor } = await placeOf(run, ref)
+  return { ...outcome, items, cursor }
+}
+
+function backoff(tries: number): number {
+  return Math.min(FIRST_WAIT_MS * 2 ** tries, LONGEST_WAIT_MS)
+}
+
+/** Where the reading is in this scope. */
+async function placeOf(run: Run, ref: ScopeRef) {
+  const progress = await progressOf(run.db, run.reading)
+  if (!progress) throw new TakenOver('another node went on with this reading')
+  if (progress.scope !== ref.scope) return { pages: 0, items: 0, cursor: undefined }
+  return { pages: progress.pages, items: progress.items, cursor: progress.cursor ?? undefined }
+}
+
+type From = { readonly cursor?: string | undefined; readonly validator?: string | undefined; readonly pages: number }
+
+async function readOn(
+  run: Run,
+  ref: ScopeRef,
+  known: Known,
+  from: From,
+  doubts: Doubts,
+  signal: AbortSignal,
+): Promise<ScopeReport> {
+  const { db, needs, source, reading, authority } = run
+  const over = new AbortController()
+  const reads = source.read(
+    ref.scope,
+    { cursor: from.cursor, validator: from.validator },
+    AbortSignal.any([signal, over.signal]),
+  )
+  const seen = new CursorsSeen()
+  let { pages } = from
+  let empty = 0
+  try {
+    for (;;) {
+      const next = await inTime(reads.next(), signal)
+      if (next.done) return next.value
+      pages += 1
+      if (pages > PAGES_MAX) throw new Unreadable('it has more pages than any source has')
+      const staging: Staging = {
+        readingId: reading.id,
+        holderId: reading.holderId,
+        scope: ref.scope,
+        scopeId: known.id,
+        authority,
+        now: needs.clock.now(),
+      }
+      const staged = await stagePage(db, staging, next.value, pages)
+      doubts.refused += staged.refused
+      doubts.fromFuture += staged.fromFuture
+      empty = staged.fresh > 0 ? 0 : empty + 1
+      if (empty >= PAGES_OF_NOTHING || seen.isAgain(next.value.cursor)) {
+        throw new Unreadable('the source gives the same pages again and again')
+      }
+      run.onPage({ scope: ref.scope, pages, items: staged.told })
+    }
+  } finally {
+    over.abort(new Error('this reading of the scope is over'))
+    // Not waited for: a connector that hangs would hold the rest up.
+    void reads.return({ status: 'partial', missing: [] }).catch(() => undefined)
+  }
+}
+
+/** Rejects when a page does not come, whether or not the connector heeds the signal. */
+async function inTime<T>(page: Promise<T>, signal: AbortSignal): Promise<T> {
+  page.catch(() => undefined)
+  const late = Promise.withResolvers<never>()
+  using _timer = after(PAGE_MS, () => late.reject(new Error('a page did not come in time')))
+  const onAbort = () => late.reject(signal.reason)
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    signal.throwIfAborted()
+    return await Promise.race([page, late.promise])
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}
+
+/** Brent's way to notice a circle with one remembered place: it is moved on at every power of two. */
+class CursorsSeen {
+  #remembered: string | undefined
+  #steps = 0
+  #until = 1
+
+  isAgain(cursor: string | undefined): boolean {
+    if (cursor === undefined) return false
+    if (cursor === this.#remembered) return true
+    this.#steps += 1
+    if (this.#steps === this.#until) {
+      this.#remembered = cursor
+      this.#until *= 2
+      this.#steps = 0
+    }
+    return false
+  }
+}
+
+function outcomeOf(
+  report: ScopeReport,
+  doubts: Doubts,
+  place: { readonly items: number; readonly cursor: string | undefined },
+): ScopeOutcome {
+  const missing = [...report.missing]
+  if (doubts.refused > 0) {
+    missing.push({
+      what: `${doubts.refused} observations`,
+      why: 'they were not as the contract has them and were not kept',
+    })
+  }
+  if (doubts.fromFuture > 0) {
+    missing.push({
+      what: `the time of ${doubts.fromFuture} uses`,
+      why: 'the clock of the source is ahead; they count as of now',
+    })
+  }
+  // What was not kept must not be taken for gone.
+  const status = doubts.refused > 0 && report.status === 'complete' ? 'partial' : report.status
+  return {
+    status,
+    validator: status === 'complete' || status === 'unchanged' ? report.validator : undefined,
+    missing,
+    ...place,
+  }
+}
+
+/** What may be said aloud of a failure: sentences of ours, or a code. */
+export function sentenceOf(error: unknown): string {
+  if (error instanceof Unreadable || error instanceof Denied || error instanceof SlowDown) return error.message
+  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+  return code !== undefined && /^[A-Z0-9_]{1,40}$/.test(code)
+    ? `reading failed (${code})`
+    : 'reading failed; the log says why'
+}

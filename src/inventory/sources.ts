@@ -1,0 +1,151 @@
+import { z } from 'zod'
+import { findTarget } from '../catalog/catalog.ts'
+import type { Connector } from '../connectors/connector.ts'
+import { actOf } from '../identities/identities.ts'
+import type { Db, Tx } from '../kernel/db.ts'
+import { invalid } from '../kernel/invalid.ts'
+import type { Permit } from '../kernel/permit.ts'
+import { conflict, invalidInput, nameTaken } from '../kernel/problem.ts'
+import { newId } from '../kernel/random.ts'
+import { Secret } from '../kernel/secret.ts'
+import { translating } from '../kernel/violation.ts'
+import { sourceRegistered, sourceRetired } from './events.ts'
+import type { InventoryNeeds } from './needs.ts'
+import { openSource, sealPlace } from './open-source.ts'
+import { sourceUnreachable, unknownConnector, type RegisterSource, type Source, type SourceProbe } from './schemas.ts'
+import { sentenceOf } from './scope-run.ts'
+import { loadSource, SOURCE_COLUMNS, sourceFrom } from './source-records.ts'
+
+/** Registers a system for a connector to read. Its login is sealed for this row and no answer holds it. */
+export async function registerSource(
+  tx: Tx,
+  needs: InventoryNeeds,
+  permit: Permit<'source.register'>,
+  input: RegisterSource,
+): Promise<Source> {
+  const connector = connectorOf(needs, input.connector)
+  const settings = settingsOf(connector, input.settings)
+  const credential = credentialOf(connector, input.credential)
+  if (!needs.teams.has(input.ownerTeam)) throw invalid('ownerTeam', 'there is no such team')
+  const { name, ownerTeam, environment, schedule } = input
+  const target = input.target === undefined ? null : await findTarget(tx, input.target)
+  const id = newId(needs.clock, needs.random)
+  const now = needs.clock.now()
+  const cause = await needs.ledger.record(tx, {
+    ...actOf(permit),
+    event: sourceRegistered,
+    resource: { type: 'Source', id },
+    facts: {
+      name,
+      connector: input.connector,
+      address: connector.address(settings),
+      settings,
+      hasCredential: credential !== undefined,
+      schedule,
+      environment,
+      ownerTeam,
+      targetId: target?.id ?? null,
+    },
+  })
+  const meanings = {
+    source_name_is_unique: () => nameTaken(`There is a source ${name} already.`, { type: 'Source', name }),
+  }
+  const row = await translating(meanings, () =>
+    tx
+      .insertInto('source')
+      .values({
+        id,
+        name,
+        connector: input.connector,
+        settings: JSON.stringify(settings),
+        sealedCredential: credential ? needs.seal.seal(credential, sealPlace(id)) : null,
+        targetId: target?.id ?? null,
+        ownerTeam,
+        environment,
+        schedule,
+        nextReadAt: schedule === 'never' ? null : now,
+        createdAt: now,
+        cause,
+      })
+      .returning(SOURCE_COLUMNS)
+      .executeTakeFirstOrThrow(),
+  )
+  return sourceFrom(row)
+}
+
+/** Ends a source: it is not read any more, and what it told is marked as no longer watched. */
+export async function retireSource(tx: Tx, needs: InventoryNeeds, permit: Permit<'source.retire'>): Promise<Source> {
+  const seen = await loadSource(tx, permit.resource.id)
+  const cause = await needs.ledger.record(tx, { ...actOf(permit), event: sourceRetired, facts: { name: seen.name } })
+  const row = await tx
+    .updateTable('source')
+    .set({ state: 'retired', nextReadAt: null, sealedCredential: null, version: seen.version + 1, cause })
+    .where('id', '=', seen.id)
+    .where('state', '=', 'active')
+    .returning(SOURCE_COLUMNS)
+    .executeTakeFirst()
+  if (!row) throw conflict('The source is retired.', { type: 'Source', id: seen.id, state: seen.state })
+  await tx
+    .updateTable('sourceScope')
+    .set((is) => ({ state: 'retired', version: is('version', '+', 1), cause }))
+    .where('sourceId', '=', seen.id)
+    .where('state', '=', 'active')
+    .execute()
+  return sourceFrom(row)
+}
+
+/** Asks the source what would be visible. Changes nothing and keeps nothing. */
+export async function probeSource(
+  db: Db,
+  needs: InventoryNeeds,
+  permit: Permit<'source.probe'>,
+  signal: AbortSignal,
+): Promise<SourceProbe> {
+  const record = await loadSource(db, permit.resource.id)
+  if (record.state !== 'active') {
+    throw conflict('The source is retired.', { type: 'Source', id: record.id, state: record.state })
+  }
+  try {
+    await using source = await openSource(db, needs, record, signal)
+    const { authority, system, scopes } = await source.probe(signal)
+    return {
+      sourceId: record.id,
+      authority,
+      system,
+      scopes: scopes.map(({ scope, isVisible, missing }) => ({ scope, isVisible, missing: [...missing] })),
+    }
+  } catch (error) {
+    signal.throwIfAborted()
+    throw sourceUnreachable(
+      `The source could not be asked: ${sentenceOf(error)}.`,
+      { sourceId: record.id },
+      { cause: error },
+    )
+  }
+}
+
+function connectorOf(needs: InventoryNeeds, id: string): Connector {
+  const connector = needs.connectors.get(id)
+  if (!connector)
+    throw unknownConnector(`There is no connector ${id}.`, { connector: id, known: [...needs.connectors.keys()] })
+  return connector
+}
+
+function settingsOf(connector: Connector, given: unknown): Record<string, unknown> {
+  return z.record(z.string(), z.unknown()).parse(parsed(connector.settings, given, 'settings'))
+}
+
+function credentialOf(connector: Connector, given: unknown): Secret | undefined {
+  if (!connector.credential) {
+    if (given !== undefined) throw invalid('credential', 'this connector needs none')
+    return undefined
+  }
+  return new Secret(JSON.stringify(parsed(connector.credential, given, 'credential')))
+}
+
+function parsed(schema: z.ZodType, given: unknown, at: string): unknown {
+  const result = schema.safeParse(given)
+  if (result.success) return result.data
+  const issues = result.error.issues.map(({ path, message }) => ({ path: [at, ...path].join('.'), message }))
+  throw invalidInput(`The input is not valid: ${issues[0]?.path ?? at}: ${issues[0]?.message ?? ''}.`, { issues })
+}
