@@ -138,7 +138,7 @@ create table access_grant (
   constraint end_says_why check ((ended_at is null) = (end_reason is null)),
   constraint comment_is_of_an_end check (ended_at is not null or end_comment is null),
   constraint end_reason_is_known check (end_reason in
-    ('done', 'expired', 'revoked', 'identity-suspended', 'identity-retired', 'owner-lost', 'heartbeat-missed', 'used-up', 'purpose-ended', 'policy-changed', 'target-retired', 'account-retired')),
+    ('done', 'expired', 'revoked', 'identity-suspended', 'identity-retired', 'owner-lost', 'heartbeat-missed', 'used-up', 'purpose-ended', 'policy-changed', 'risk-rose', 'signal-received', 'target-retired', 'account-retired')),
   constraint recording_is_known check (recording in ('none', 'meta', 'full'))
 );
 comment on table access_grant is 'A row is one decision to let one identity act on one account of one target until an instant. It is the only authority.';

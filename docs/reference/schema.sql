@@ -26,6 +26,8 @@ create table access_grant (
   policy_version text not null,
   version integer not null default 1,
   cause bigint not null,
+  risk_score smallint,
+  risk jsonb,
   constraint access_grant_pkey PRIMARY KEY (id),
   constraint request_is_granted_once UNIQUE (request_id),
   constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
@@ -37,10 +39,11 @@ create table access_grant (
   constraint subject_fkey FOREIGN KEY (subject_id) REFERENCES identity(id),
   constraint target_fkey FOREIGN KEY (target_id) REFERENCES target(id),
   constraint comment_is_of_an_end CHECK (((ended_at IS NOT NULL) OR (end_comment IS NULL))),
-  constraint end_reason_is_known CHECK ((end_reason = ANY (ARRAY['done'::text, 'expired'::text, 'revoked'::text, 'identity-suspended'::text, 'identity-retired'::text, 'owner-lost'::text, 'heartbeat-missed'::text, 'used-up'::text, 'purpose-ended'::text, 'policy-changed'::text, 'target-retired'::text, 'account-retired'::text]))),
+  constraint end_reason_is_known CHECK ((end_reason = ANY (ARRAY['done'::text, 'expired'::text, 'revoked'::text, 'identity-suspended'::text, 'identity-retired'::text, 'owner-lost'::text, 'heartbeat-missed'::text, 'used-up'::text, 'purpose-ended'::text, 'policy-changed'::text, 'risk-rose'::text, 'signal-received'::text, 'target-retired'::text, 'account-retired'::text]))),
   constraint end_says_why CHECK (((ended_at IS NULL) = (end_reason IS NULL))),
   constraint ends_after_start CHECK ((expires_at > starts_at)),
   constraint recording_is_known CHECK ((recording = ANY (ARRAY['none'::text, 'meta'::text, 'full'::text]))),
+  constraint risk_is_a_share CHECK (((risk_score >= 0) AND (risk_score <= 100))),
   constraint uses_stay_within CHECK (((uses >= 0) AND ((max_uses IS NULL) OR (uses <= max_uses))))
 );
 CREATE INDEX access_grant_account ON access_grant USING btree (account_id);
@@ -53,6 +56,7 @@ CREATE INDEX access_grant_purpose ON access_grant USING btree (purpose_id);
 CREATE INDEX access_grant_target ON access_grant USING btree (target_id);
 comment on table access_grant is 'A row is one decision to let one identity act on one account of one target until an instant. It is the only authority.';
 comment on column access_grant.end_comment is 'What who ended it said about it; the client whose session it cuts is told.';
+comment on column access_grant.risk is 'Of the moment it was made, factor by factor; what rose since is told from it.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON access_grant FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER grant_ends_once BEFORE UPDATE ON access_grant FOR EACH ROW EXECUTE FUNCTION grant_ends_once();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON access_grant FOR EACH ROW EXECUTE FUNCTION refuse_change();
@@ -162,6 +166,7 @@ comment on column account.identity_id is 'Who claims it; an account nobody claim
 comment on column account.attributes is 'What was read at the target: rights, memberships, password expiry.';
 CREATE CONSTRAINT TRIGGER account_change_is_hinted AFTER UPDATE ON account DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((old.state IS DISTINCT FROM new.state) OR (old.mode IS DISTINCT FROM new.mode)) OR (old.tier IS DISTINCT FROM new.tier))) EXECUTE FUNCTION hint_second_look('account', 'account_id = $1');
 CREATE TRIGGER account_is_hinted AFTER UPDATE ON account FOR EACH ROW WHEN (((((old.name IS DISTINCT FROM new.name) OR (old.target_id IS DISTINCT FROM new.target_id)) OR (old.tier IS DISTINCT FROM new.tier)) OR (old.state IS DISTINCT FROM new.state))) EXECUTE FUNCTION hint_record('account');
+CREATE TRIGGER account_moves_reach AFTER INSERT OR UPDATE ON account FOR EACH ROW EXECUTE FUNCTION account_moves_reach();
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON account FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON account FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON account FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -180,6 +185,7 @@ CREATE INDEX account_role_action ON account_role USING btree (action);
 CREATE INDEX account_role_cause ON account_role USING btree (cause);
 comment on table account_role is 'A row maps an action on an account to the group role at the target that bounds it (core 19).';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON account_role FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER role_moves_reach AFTER INSERT OR UPDATE ON account_role FOR EACH ROW EXECUTE FUNCTION role_moves_reach();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON account_role FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON account_role FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
@@ -227,6 +233,7 @@ comment on column api_token.details is 'What it is narrowed to (RFC 9396).';
 comment on column api_token.actor_ids is 'Who acted before in a chain of delegations, the last one first.';
 comment on column api_token.parent_id is 'The token it was exchanged for, and ends with.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON api_token FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE CONSTRAINT TRIGGER credential_change_is_hinted AFTER INSERT OR UPDATE ON api_token DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hint_credential();
 CREATE TRIGGER removed_token_is_hinted AFTER DELETE ON api_token FOR EACH ROW EXECUTE FUNCTION hint_record('token');
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON api_token FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON api_token FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -453,6 +460,8 @@ create table identity (
   cause bigint not null,
   search tsvector generated always as (to_tsvector('simple'::regconfig, ((((((((((name || ' '::text) || COALESCE(display_name, ''::text)) || ' '::text) || COALESCE(purpose, ''::text)) || ' '::text) || COALESCE(business_service, ''::text)) || ' '::text) || COALESCE(owner_team, ''::text)) || ' '::text) || translate(name, '-._'::text, ' '::text)))) stored,
   traits text[] not null default '{}'::text[],
+  tier_set smallint not null default 2,
+  tier_reached smallint,
   constraint identity_pkey PRIMARY KEY (id),
   constraint identity_name_is_unique UNIQUE (name),
   constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
@@ -470,6 +479,8 @@ create table identity (
   constraint profile_is_known CHECK ((profile = ANY (ARRAY['person'::text, 'service'::text, 'pipeline'::text, 'integration'::text, 'device'::text, 'agent'::text, 'break-glass'::text, 'remediation-bot'::text]))),
   constraint state_is_known CHECK ((state = ANY (ARRAY['discovered'::text, 'registered'::text, 'active'::text, 'suspended'::text, 'retired'::text]))),
   constraint tier_is_known CHECK (((tier >= 0) AND (tier <= 3))),
+  constraint tier_reached_is_known CHECK (((tier_reached >= 0) AND (tier_reached <= 3))),
+  constraint tier_set_is_known CHECK (((tier_set >= 0) AND (tier_set <= 3))),
   constraint traits_are_known CHECK ((traits <@ ARRAY['interactive'::text, 'autonomous'::text, 'exposed'::text, 'embedded'::text]))
 );
 CREATE INDEX identity_cause ON identity USING btree (cause);
@@ -479,15 +490,32 @@ CREATE INDEX identity_owner_proposed_by ON identity USING btree (owner_proposed_
 CREATE INDEX identity_search ON identity USING gin (search);
 CREATE INDEX identity_sponsor ON identity USING btree (sponsor_id);
 comment on table identity is 'A row is one thing that acts: a human, machine, workload or agent, with the person and team who answer for it.';
+comment on column identity.tier is 'What counts: the stricter one of tier_set and tier_reached.';
 comment on column identity.traits is 'What makes it more dangerous than another of its profile: people log in as it, it decides for itself, strangers reach it, its credential is shipped.';
+comment on column identity.tier_set is 'What a person said.';
+comment on column identity.tier_reached is 'What its reach came to when it was last seen; null before that.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON identity FOR EACH ROW EXECUTE FUNCTION require_cause();
-CREATE CONSTRAINT TRIGGER identity_change_is_hinted AFTER UPDATE ON identity DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((((((((old.state IS DISTINCT FROM new.state) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.tier IS DISTINCT FROM new.tier)) OR (old.profile IS DISTINCT FROM new.profile)) OR (old.owner_state IS DISTINCT FROM new.owner_state)) OR (old.owner_team IS DISTINCT FROM new.owner_team)) OR (old.owner_id IS DISTINCT FROM new.owner_id)) OR (old.sponsor_id IS DISTINCT FROM new.sponsor_id))) EXECUTE FUNCTION hint_second_look('identity', 'subject_id = $1 or on_behalf_of_id = $1');
+CREATE CONSTRAINT TRIGGER identity_change_is_hinted AFTER UPDATE ON identity DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((((((((((((old.state IS DISTINCT FROM new.state) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.tier IS DISTINCT FROM new.tier)) OR (old.profile IS DISTINCT FROM new.profile)) OR (old.owner_state IS DISTINCT FROM new.owner_state)) OR (old.owner_team IS DISTINCT FROM new.owner_team)) OR (old.owner_id IS DISTINCT FROM new.owner_id)) OR (old.sponsor_id IS DISTINCT FROM new.sponsor_id)) OR (old.traits IS DISTINCT FROM new.traits)) OR (old.purpose IS DISTINCT FROM new.purpose)) OR (old.business_service IS DISTINCT FROM new.business_service)) OR (old.review_by IS DISTINCT FROM new.review_by)) OR (old.expires_at IS DISTINCT FROM new.expires_at))) EXECUTE FUNCTION hint_second_look('identity', 'subject_id = $1 or on_behalf_of_id = $1');
 CREATE TRIGGER identity_is_hinted AFTER UPDATE ON identity FOR EACH ROW WHEN ((((((((old.name IS DISTINCT FROM new.name) OR (old.profile IS DISTINCT FROM new.profile)) OR (old.tier IS DISTINCT FROM new.tier)) OR (old.state IS DISTINCT FROM new.state)) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.owner_state IS DISTINCT FROM new.owner_state)) OR (old.expires_at IS DISTINCT FROM new.expires_at))) EXECUTE FUNCTION hint_record('identity');
 CREATE TRIGGER identity_moves_legally BEFORE UPDATE ON identity FOR EACH ROW EXECUTE FUNCTION identity_moves_legally();
+CREATE TRIGGER identity_tier_counts BEFORE INSERT OR UPDATE ON identity FOR EACH ROW EXECUTE FUNCTION identity_tier_counts();
 CREATE TRIGGER new_person_is_hinted AFTER INSERT ON identity FOR EACH ROW WHEN (((new.kind = 'human'::text) AND (new.state = 'active'::text))) EXECUTE FUNCTION hint_record_kind('people');
 CREATE TRIGGER person_is_hinted AFTER UPDATE ON identity FOR EACH ROW WHEN (((new.kind = 'human'::text) AND ((old.state = 'active'::text) IS DISTINCT FROM (new.state = 'active'::text)))) EXECUTE FUNCTION hint_record_kind('people');
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON identity FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON identity FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table identity_reach (
+  identity_id uuid not null,
+  reached jsonb not null default '[]'::jsonb,
+  is_complete boolean not null default false,
+  is_in_scope boolean not null default false,
+  looked_at timestamp with time zone,
+  is_stale boolean not null default true,
+  constraint identity_reach_pkey PRIMARY KEY (identity_id),
+  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id)
+);
+CREATE INDEX identity_reach_due ON identity_reach USING btree (is_stale DESC, looked_at NULLS FIRST);
+comment on table identity_reach is 'A row is what was last seen of the reach of an identity. What follows from it is in the row of the identity, with an entry.';
 
 create table inventory_stage (
   reading_id uuid not null,
@@ -1207,6 +1235,53 @@ CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON session FOR EACH ROW EXE
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON session FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON session FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+create table signal (
+  id uuid not null,
+  sender_id uuid not null,
+  jti text not null,
+  type text not null,
+  about text not null,
+  about_id uuid not null,
+  identity_id uuid,
+  target_id uuid,
+  severity text not null,
+  reason text not null,
+  occurred_at timestamp with time zone not null,
+  received_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  ended_grants integer not null,
+  withdrawn_at timestamp with time zone,
+  withdrawn_by_id uuid,
+  version integer not null default 1,
+  cause bigint not null,
+  constraint signal_pkey PRIMARY KEY (id),
+  constraint signal_is_received_once UNIQUE (sender_id, jti),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint sender_fkey FOREIGN KEY (sender_id) REFERENCES identity(id),
+  constraint target_fkey FOREIGN KEY (target_id) REFERENCES target(id),
+  constraint withdrawn_by_fkey FOREIGN KEY (withdrawn_by_id) REFERENCES identity(id),
+  constraint about_is_known CHECK ((about = ANY (ARRAY['identity'::text, 'session'::text, 'credential'::text, 'target'::text]))),
+  constraint about_says_whom CHECK ((((about = 'target'::text) = (target_id IS NOT NULL)) AND ((identity_id IS NULL) = (about = 'target'::text)))),
+  constraint ends_after_receipt CHECK ((expires_at > received_at)),
+  constraint severity_is_known CHECK ((severity = ANY (ARRAY['low'::text, 'medium'::text, 'high'::text, 'critical'::text]))),
+  constraint withdrawn_says_by_whom CHECK (((withdrawn_at IS NULL) = (withdrawn_by_id IS NULL)))
+);
+CREATE INDEX signal_cause ON signal USING btree (cause);
+CREATE INDEX signal_identity ON signal USING btree (identity_id, expires_at);
+CREATE INDEX signal_latest ON signal USING btree (received_at DESC, id DESC);
+CREATE INDEX signal_sender ON signal USING btree (sender_id, expires_at);
+CREATE INDEX signal_target ON signal USING btree (target_id, expires_at);
+CREATE INDEX signal_withdrawn_by ON signal USING btree (withdrawn_by_id);
+comment on table signal is 'A row is what one sender reported once of an identity, a session or credential of one, or a target.';
+comment on column signal.jti is 'The sender''s own name for it: sent again it is the same signal.';
+comment on column signal.about_id is 'The identity, session, token, proof or target that was named; identity_id and target_id are what it comes to.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON signal FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON signal FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE CONSTRAINT TRIGGER signal_is_hinted AFTER INSERT OR UPDATE ON signal DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hint_signal();
+CREATE TRIGGER signal_is_only_withdrawn BEFORE UPDATE ON signal FOR EACH ROW EXECUTE FUNCTION signal_is_only_withdrawn();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON signal FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 create table signing_key (
   id uuid not null,
   kid text not null,
@@ -1427,6 +1502,7 @@ CREATE TRIGGER rows_are_kept BEFORE DELETE ON target FOR EACH ROW EXECUTE FUNCTI
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON target FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE CONSTRAINT TRIGGER target_change_is_hinted AFTER UPDATE ON target DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((((old.state IS DISTINCT FROM new.state) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.sensitivity IS DISTINCT FROM new.sensitivity)) OR (old.owner_team IS DISTINCT FROM new.owner_team))) EXECUTE FUNCTION hint_second_look('target', 'target_id = $1');
 CREATE TRIGGER target_is_hinted AFTER UPDATE ON target FOR EACH ROW WHEN (((((((old.name IS DISTINCT FROM new.name) OR (old.protocol IS DISTINCT FROM new.protocol)) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.sensitivity IS DISTINCT FROM new.sensitivity)) OR (old.owner_team IS DISTINCT FROM new.owner_team)) OR (old.state IS DISTINCT FROM new.state))) EXECUTE FUNCTION hint_record('target');
+CREATE TRIGGER target_moves_reach AFTER UPDATE ON target FOR EACH ROW WHEN ((((old.state IS DISTINCT FROM new.state) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.sensitivity IS DISTINCT FROM new.sensitivity))) EXECUTE FUNCTION target_moves_reach();
 
 create table trust_rule (
   id uuid not null,
@@ -1504,6 +1580,16 @@ create table used_proof (
 CREATE INDEX used_proof_expires ON used_proof USING btree (expires_at);
 comment on table used_proof is 'A row is a proof that was shown (the jti of an assertion or of a DPoP proof), so that no node takes it again. Removed when it has expired.';
 
+CREATE OR REPLACE FUNCTION account_moves_reach()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  perform reach_is_stale(array[new.identity_id, case when tg_op = 'UPDATE' then old.identity_id end]);
+  return null;
+end $function$;
+
 CREATE OR REPLACE FUNCTION approver_is_another()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -1565,6 +1651,18 @@ begin
   return new;
 end $function$;
 
+CREATE OR REPLACE FUNCTION hint_credential()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  if exists (select from access_grant where ended_at is null and (subject_id = new.identity_id or on_behalf_of_id = new.identity_id)) then
+    perform pg_notify('reeve_end', 'identity:' || new.identity_id);
+  end if;
+  return null;
+end $function$;
+
 CREATE OR REPLACE FUNCTION hint_purpose_target()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -1612,6 +1710,22 @@ begin
   return null;
 end $function$;
 
+CREATE OR REPLACE FUNCTION hint_signal()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  if new.target_id is not null then
+    if exists (select from access_grant where ended_at is null and target_id = new.target_id) then
+      perform pg_notify('reeve_end', 'target:' || new.target_id);
+    end if;
+  elsif exists (select from access_grant where ended_at is null and (subject_id = new.identity_id or on_behalf_of_id = new.identity_id)) then
+    perform pg_notify('reeve_end', 'identity:' || new.identity_id);
+  end if;
+  return null;
+end $function$;
+
 CREATE OR REPLACE FUNCTION hold_cause(held regclass)
  RETURNS void
  LANGUAGE plpgsql
@@ -1648,6 +1762,20 @@ begin
   if new.id <> old.id or new.kind <> old.kind or new.is_founder <> old.is_founder then
     raise exception 'id, kind and founder of an identity do not change' using errcode = 'RV003';
   end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION identity_tier_counts()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if tg_op = 'INSERT' then
+    new.tier_set := new.tier;
+  elsif new.tier <> old.tier and new.tier_set = old.tier_set then
+    new.tier_set := new.tier;
+  end if;
+  new.tier := least(new.tier_set, new.tier_reached);
   return new;
 end $function$;
 
@@ -1760,6 +1888,16 @@ begin
   return new;
 end $function$;
 
+CREATE OR REPLACE FUNCTION reach_is_stale(ids uuid[])
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+  insert into identity_reach (identity_id)
+  select distinct id from unnest(ids) id where id is not null order by id
+  on conflict (identity_id) do update set is_stale = true where not identity_reach.is_stale
+$function$;
+
 CREATE OR REPLACE FUNCTION refuse_change()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -1809,6 +1947,40 @@ begin
      where not exists (select from ledger_entry e where e.id = c.cause and e.xid = pg_current_xact_id())) then
     raise exception 'a change of % needs an entry of its own transaction as its cause', tg_table_name using errcode = 'RV002';
   end if;
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION role_moves_reach()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  perform reach_is_stale(array(select identity_id from account where id = new.account_id));
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION signal_is_only_withdrawn()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if old.withdrawn_at is not null or
+     (to_jsonb(new) - '{withdrawn_at,withdrawn_by_id,version,cause}'::text[])
+       is distinct from (to_jsonb(old) - '{withdrawn_at,withdrawn_by_id,version,cause}'::text[]) then
+    raise exception 'a signal stays as it was received; it is withdrawn once' using errcode = 'RV017';
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION target_moves_reach()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  perform reach_is_stale(array(select identity_id from account where target_id = new.id)
+    || array(select subject_id from access_grant where target_id = new.id and ended_at is null));
   return null;
 end $function$;
 

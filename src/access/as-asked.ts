@@ -46,7 +46,7 @@ export async function askedOf(db: Db, row: Row): Promise<Asked> {
 /** The risk of what a pending request asks for, as it is now; null for one that is decided or unknown. */
 export async function riskOfPending(
   db: Db,
-  needs: Pick<AccessNeeds, 'clock' | 'calendar' | 'decisions'>,
+  needs: Pick<AccessNeeds, 'clock' | 'calendar' | 'decisions' | 'standing'>,
   requestId: string,
 ): Promise<RiskShown | null> {
   const row = await db
@@ -58,5 +58,5 @@ export async function riskOfPending(
   if (!row) return null
   const asked = await askedOf(db, row)
   const entries = await loadActions(db, asked.actions)
-  return riskShown(await riskOfAct(db, needs, asked, { entries, address: undefined }))
+  return riskShown((await riskOfAct(db, needs, asked, { entries, address: undefined })).risk)
 }

@@ -21,7 +21,8 @@ import type { Asked } from './asked.ts'
 import { boundOf } from './bound.ts'
 import { tiedTo } from './chain.ts'
 import type { AccessNeeds } from './needs.ts'
-import { riskOfAct } from './risk.ts'
+import { riskOfAct, type RiskOfAct } from './risk.ts'
+import { standardContext } from './standing.ts'
 import type { TicketCheck } from './ticket-verifier.ts'
 
 /** What is decided about a request at one moment. The same records and policies give the same one. */
@@ -128,7 +129,7 @@ export function evidenceOf(
 function contextOf(
   needs: Pick<AccessNeeds, 'clock' | 'calendar'>,
   asked: Pick<Asked, 'chain' | 'target' | 'purpose' | 'reason' | 'ticket'>,
-  more: { readonly channel: string; readonly covers: boolean; readonly risk: Risk },
+  more: Via & { readonly act: RiskOfAct },
 ): Record<string, PolicyValue> {
   const now = needs.clock.now()
   const place = { target: asked.target.name, environment: asked.target.environment }
@@ -142,7 +143,9 @@ function contextOf(
     purpose: { id: asked.purpose.id, approved: asked.purpose.state === 'approved', covers: more.covers },
     ...(asked.ticket !== null && { ticket: asked.ticket }),
     ...(window && { window }),
-    risk: riskContext(more.risk),
+    risk: more.supposing ?? riskContext(more.act.risk),
+    signals: more.supposing ? [] : more.act.reported,
+    ...standardContext(more.act.standings),
   }
 }
 
@@ -160,12 +163,23 @@ export function gapsOf(asked: Pick<Asked, 'purpose' | 'target' | 'account' | 'ac
   return gaps
 }
 
+type Via = {
+  readonly channel: 'api' | 'gateway'
+  readonly covers: boolean
+  readonly address?: string | undefined
+  /** Decides as if the risk were this one and no signal in force, and enters nothing: what would have been answered. */
+  readonly supposing?: RiskContext | undefined
+}
+
+/** What policies are told of a risk. */
+export type RiskContext = ReturnType<typeof riskContext>
+
 /** A decision for each action that the catalog has for the target, and a sentence for each other one. */
 export async function decideActions(
   db: Db,
   needs: AccessNeeds,
   asked: Pick<Asked, 'chain' | 'target' | 'account' | 'purpose' | 'actions' | 'reason' | 'ticket'>,
-  via: { readonly channel: 'api' | 'gateway'; readonly covers: boolean; readonly address?: string | undefined },
+  via: Via,
 ): Promise<{ readonly decisions: readonly Decision[]; readonly unknown: readonly string[]; readonly risk: Risk }> {
   const { chain, target, account } = asked
   const entries = await loadActions(db, asked.actions)
@@ -179,14 +193,21 @@ export async function decideActions(
   const unknown = asked.actions
     .filter((name) => !known.some((each) => each.name === name))
     .map((name) => `The catalog has no action ${name} for ${target.protocol}.`)
-  const risk = await riskOfAct(db, needs, asked, { entries, address: via.address })
-  const decisions = await needs.decisions.decideEach(db, {
+  const act = await riskOfAct(db, needs, asked, { entries, address: via.address })
+  const question = {
     subject: { ...subjectRef(chain.subject), proof: chain.proof },
-    onBehalfOf: chain.onBehalfOf ? [{ ...subjectRef(chain.onBehalfOf), proof: 'token' }] : [],
-    actions: known,
+    onBehalfOf: chain.onBehalfOf ? [{ ...subjectRef(chain.onBehalfOf), proof: 'token' as const }] : [],
     resource: accountResource(account, target),
-    context: contextOf(needs, asked, { ...via, risk }),
-  })
+    context: contextOf(needs, asked, { ...via, act }),
+  }
+  const { risk } = act
+  if (!via.supposing) {
+    return { decisions: await needs.decisions.decideEach(db, { ...question, actions: known }), unknown, risk }
+  }
+  const decisions: Decision[] = []
+  for (const { name, floor } of known) {
+    decisions.push(await needs.decisions.decide(db, { ...question, action: name, floor }))
+  }
   return { decisions, unknown, risk }
 }
 

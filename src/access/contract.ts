@@ -6,6 +6,7 @@ import { Instant } from '../kernel/instant.ts'
 import { operation, PageQuery, pageOf, type Operation } from '../kernel/operation.ts'
 import { invalidInput, notFound, notPermitted } from '../kernel/problem.ts'
 import { changeOperations } from './changes/contract.ts'
+import { signalOperations } from './signals/contract.ts'
 import {
   alreadyApproved,
   boundChanged,
@@ -36,6 +37,7 @@ export * from './problems.ts'
 export * from './schemas.ts'
 export * from './events.ts'
 export * from './changes/contract.ts'
+export * from './signals/contract.ts'
 
 const oneRequest = z.object({ request: Id })
 const oneGrant = z.object({ grant: Id })
@@ -246,4 +248,5 @@ export const accessOperations: readonly Operation[] = [
   issueTicket,
   issueKey,
   ...changeOperations,
+  ...signalOperations,
 ]

@@ -4,7 +4,7 @@ import { findPurpose } from '../catalog/catalog.ts'
 import { type Proof } from '../identities/identities.ts'
 import { joinObligations, outstanding, printApproval, type Obligations, type Risk } from '../policy/policy.ts'
 import { approvalsOf } from './approvers.ts'
-import { decideActions, evidenceOf, gapsOf } from './assess.ts'
+import { decideActions, evidenceOf, gapsOf, type RiskContext } from './assess.ts'
 import { knownIdentity, tiedTo, type Chain } from './chain.ts'
 import { Owed } from './contract.ts'
 import type { AccessNeeds } from './needs.ts'
@@ -23,9 +23,15 @@ export type UseDecision = {
 
 /**
  * The decision at the moment of use, for every action of the grant and every link of its chain: whoever lost a right since, or
- * whatever rule came since, counts now (rule 10). Without an address it is the one the grant is in use from.
+ * whatever rule came since, counts now (rule 10). Without an address it is the one the grant is in use from. `supposing` asks what would
+ * have been decided at another risk.
  */
-export async function decideUse(tx: Tx, needs: AccessNeeds, facts: GrantFacts, address?: string): Promise<UseDecision> {
+export async function decideUse(
+  tx: Tx,
+  needs: AccessNeeds,
+  facts: GrantFacts,
+  { address, supposing }: { readonly address?: string; readonly supposing?: RiskContext } = {},
+): Promise<UseDecision> {
   const { grant, target, account } = facts
   const request = await tx
     .selectFrom('accessRequest')
@@ -55,6 +61,7 @@ export async function decideUse(tx: Tx, needs: AccessNeeds, facts: GrantFacts, a
     channel: 'gateway',
     covers: true,
     address: address ?? (await addressOf(tx, grant.id)),
+    supposing,
   })
   if (unknown.length > 0) return { reasons: ['The catalog has an action of this grant no more.'] }
   const denied = decisions.filter((decision) => !decision.decision)

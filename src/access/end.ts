@@ -54,6 +54,8 @@ export async function endGrant(tx: Tx, needs: EndNeeds, end: End): Promise<Ended
     onBehalfOf: live.onBehalfOfId ? [live.onBehalfOfId] : [],
     resource: { type: 'Grant', id: live.id },
     grantId: live.id,
+    // What nobody in person said of it is kept as the subject's.
+    ...(!end.actor && comment !== null && { subjectId: live.subjectId }),
     outcome: 'done',
     ...(permit && {
       action: permit.action,

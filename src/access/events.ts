@@ -4,6 +4,7 @@ import { event, shown } from '../kernel/event.ts'
 import { Id } from '../kernel/ids.ts'
 import { Instant } from '../kernel/instant.ts'
 import { changeEvents } from './changes/events.ts'
+import { signalEvents } from './signals/events.ts'
 import { ActionName, EndReason, Owed, RiskTold, Sha256Hex, TicketChecked, USE_REFUSALS } from './schemas.ts'
 
 const Comment = Reason.nullable()
@@ -135,4 +136,5 @@ export const accessEvents = [
   ticketIssued,
   keyIssued,
   ...changeEvents,
+  ...signalEvents,
 ]

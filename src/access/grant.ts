@@ -77,6 +77,8 @@ export async function makeGrant(tx: Tx, needs: AccessNeeds, permit: Permit, maki
       endComment: null,
       endedById: null,
       policyVersion: assessment.policyVersion,
+      riskScore: assessment.risk.score,
+      risk: JSON.stringify(riskTold(assessment.risk)),
       cause,
     })
     .execute()

@@ -6,6 +6,7 @@ import type { Teams } from '../identities/identities.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Calendar, DecisionPoint } from '../policy/policy.ts'
 import type { EndReason } from './contract.ts'
+import type { StandingOf } from './standing.ts'
 
 /** Called in the transaction that ends a grant: whoever stands higher marks what hangs on it (leases). */
 type OnGrantEnded = (
@@ -27,6 +28,8 @@ export type AccessNeeds = EndNeeds & {
   readonly decisions: DecisionPoint
   readonly calendar: Calendar
   readonly recordingOf?: (protocol: string, actions: readonly string[]) => 'none' | 'meta' | 'full'
+  /** What the standard says of an identity. */
+  readonly standing: StandingOf
 }
 
 /**

@@ -206,6 +206,7 @@ function grants(db: Db) {
       'g.endComment',
       'g.endedById',
       'g.policyVersion',
+      'g.riskScore',
       'g.version',
     ])
 }

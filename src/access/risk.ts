@@ -6,6 +6,8 @@ import { placeOf } from './address.ts'
 import type { Asked } from './asked.ts'
 import type { RiskShown, RiskTold } from './contract.ts'
 import type { AccessNeeds } from './needs.ts'
+import { signalsInForce } from './signals/records.ts'
+import { findingsOf, standingsOf, type Standings } from './standing.ts'
 
 /** What of a request its risk is read from. */
 export type Risky = Pick<Asked, 'chain' | 'target' | 'account'>
@@ -17,21 +19,25 @@ export type Risky = Pick<Asked, 'chain' | 'target' | 'account'>
  */
 export async function riskOfAct(
   db: Db,
-  needs: Pick<AccessNeeds, 'clock' | 'calendar' | 'decisions'>,
+  needs: Pick<AccessNeeds, 'clock' | 'calendar' | 'decisions' | 'standing'>,
   { chain, target, account }: Risky,
   act: {
     readonly entries: readonly Pick<ActionEntry, 'name' | 'tier' | 'tierElsewhere'>[]
     readonly address: string | undefined
   },
-): Promise<Risk> {
+): Promise<RiskOfAct> {
   const now = needs.clock.now()
   const { subject, onBehalfOf, proof } = chain
+  const tier = Math.min(target.sensitivity, account.tier)
+  const standings = await standingsOf(db, needs.standing, chain, { tier, now })
+  const identityIds = [subject.id, ...(onBehalfOf === null ? [] : [onBehalfOf.id])]
+  const signals = await signalsInForce(db, { identityIds, targetId: target.id }, now)
   const { credentialSince, history } = await habitsOf(db, subject.id, now)
   const where = { target: target.name, environment: target.environment }
-  return assessRisk(needs.decisions.riskModel(), {
+  const risk = assessRisk(needs.decisions.riskModel(), {
     now,
     target,
-    tier: Math.min(target.sensitivity, account.tier),
+    tier,
     actions: act.entries.map(({ name, tier, tierElsewhere }) => ({
       name,
       tier: target.environment === 'production' ? tier : (tierElsewhere ?? tier),
@@ -44,9 +50,19 @@ export async function riskOfAct(
     window: needs.calendar.window(where, now),
     isFrozen: needs.calendar.isFrozen(where, now),
     delegations: onBehalfOf === null ? 0 : 1,
-    // Nothing collects findings yet, so none is known of anybody.
-    findings: null,
+    findings: findingsOf(standings),
+    signals,
   })
+  const reported = signals.filter(({ of }) => of === 'identity').map(({ type }) => type)
+  return { risk, standings, reported: [...new Set(reported)].sort() }
+}
+
+/** The risk of an act, and what it was read from that policies ask about by itself. */
+export type RiskOfAct = {
+  readonly risk: Risk
+  readonly standings: Standings
+  /** Types of the signals in force about who acts, or whom it acts for. */
+  readonly reported: readonly string[]
 }
 
 /** So much of the past is looked at, whatever there is: a service that connects all day costs no more than a person. */

@@ -17,6 +17,8 @@ const END_REASONS = [
   'used-up',
   'purpose-ended',
   'policy-changed',
+  'risk-rose',
+  'signal-received',
   'target-retired',
   'account-retired',
 ] as const
@@ -203,6 +205,7 @@ export const Grant = z
     endComment: Reason.nullable().describe('what who ended it said about it'),
     endedById: Id.nullable(),
     policyVersion: Name,
+    riskScore: Score.nullable().describe('what it was given at; null of one that was made before it was kept'),
     version: Count,
   })
   .meta({ id: 'Grant' })

@@ -1,59 +1,24 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { addNode, type Granted, type GrantedOptions } from '../../test/support/granted.ts'
+import { addNode, type Granted } from '../../test/support/granted.ts'
 import { until } from '../../test/support/gateway.ts'
+import { asking, changing, close, ending, idle, inSession, NEVER, reasonOfEnd } from '../../test/support/in-session.ts'
 import { rawClient } from '../../test/support/ledger.ts'
 import { permitFor } from '../../test/support/permit.ts'
-import { planeWorld, type PlaneWorld } from '../../test/support/plane-world.ts'
+import type { PlaneWorld } from '../../test/support/plane-world.ts'
 import { toyGateway } from '../../test/support/toy-gateway.ts'
 import { updateTarget } from '../catalog/targets.ts'
 import type { UpdateTarget } from '../catalog/contract.ts'
-import { Refused, type Admission, type Asked, type Ending } from '../gateways/gateway.ts'
+import { Refused, type Admission } from '../gateways/gateway.ts'
 import { assignOwner } from '../identities/ownership.ts'
 import { updateIdentity } from '../identities/lifecycle.ts'
 import { transact } from '../kernel/db.ts'
 import { onReach } from '../kernel/fault.ts'
-import { Secret } from '../kernel/secret.ts'
 import { openLog, silentLog } from '../kernel/log.ts'
 import { openCedarEngine } from '../policy/policy.ts'
 import { openSecondLook } from './second-look.ts'
 
-const NEVER = new AbortController().signal
 const ADMIN = { type: 'Person', id: '00000000-0000-7000-8000-00000000dead' }
-
-async function world(t: TestContext) {
-  const { protocol, actions } = toyGateway()
-  return planeWorld(t, { protocol, actions, max: 20 })
-}
-
-/** Under a rule for other environments than production: there a person changes things without anybody's approval. */
-function changing(w: PlaneWorld, more: GrantedOptions = {}): Promise<Granted> {
-  return w.grant({
-    actions: ['toy.write'],
-    environment: 'staging',
-    login: { account: 'robot', password: 'of the target' },
-    ...more,
-  })
-}
-
-function asking(granted: Granted): Asked {
-  const proof = { kind: 'ticket', secret: new Secret(granted.ticket) } as const
-  return { proof, target: granted.target, account: granted.account, clientAddress: '192.0.2.7' }
-}
-
-/** A session that does nothing. */
-async function idle(w: PlaneWorld, granted: Granted): Promise<Admission> {
-  const admission = await w.plane.admit(asking(granted), NEVER)
-  await admission.begin()
-  return admission
-}
-
-function ending({ ended }: Admission): Promise<Ending> {
-  return new Promise((resolve) => {
-    if (ended.aborted) resolve(ended.reason)
-    else ended.addEventListener('abort', () => resolve(ended.reason), { once: true })
-  })
-}
 
 /** As the API's own command does it. */
 function change(w: PlaneWorld, granted: Granted, changed: UpdateTarget): Promise<unknown> {
@@ -70,17 +35,8 @@ function change(w: PlaneWorld, granted: Granted, changed: UpdateTarget): Promise
   return transact(w.db, (tx) => updateTarget(tx, needs, permit, changed))
 }
 
-async function reasonOfEnd(w: PlaneWorld, { grantId }: Granted): Promise<string | null> {
-  const row = await w.db.selectFrom('accessGrant').select('endReason').where('id', '=', grantId).executeTakeFirst()
-  return row?.endReason ?? null
-}
-
-async function close(...admissions: Admission[]): Promise<void> {
-  for (const admission of admissions) await admission[Symbol.asyncDispose]()
-}
-
 test('an idle session under a rule for other environments ends when its target becomes production', async (t) => {
-  const w = await world(t)
+  const w = await inSession(t)
   const granted = await changing(w)
   const admission = await idle(w, granted)
 
@@ -103,7 +59,7 @@ test('an idle session under a rule for other environments ends when its target b
 })
 
 test('a connection that is still being made ends with the grant too', async (t) => {
-  const w = await world(t)
+  const w = await inSession(t)
   const granted = await changing(w)
   const admission = await w.plane.admit(asking(granted), NEVER)
 
@@ -115,7 +71,7 @@ test('a connection that is still being made ends with the grant too', async (t) 
 })
 
 test('what changes in an identity ends its sessions: its environment, and the owner who vouched for it', async (t) => {
-  const w = await world(t)
+  const w = await inSession(t)
   const moved = await changing(w, { environment: 'production', actions: ['toy.read'] })
   const unowned = await changing(w, { environment: 'production', actions: ['toy.read'] })
   await asWorkload(t, w, unowned)
@@ -140,7 +96,7 @@ test('what changes in an identity ends its sessions: its environment, and the ow
 })
 
 test('a session goes on when the change leaves it permitted, also one that has used up its grant', async (t) => {
-  const w = await world(t)
+  const w = await inSession(t)
   const [kept, witness] = [await changing(w, { maxUses: 1 }), await changing(w)]
   const [first, second] = [await idle(w, kept), await idle(w, witness)]
 
@@ -155,7 +111,7 @@ test('a session goes on when the change leaves it permitted, also one that has u
 })
 
 test('a grant that nobody uses is left to the decision of its next use', async (t) => {
-  const w = await world(t)
+  const w = await inSession(t)
   const [unused, witness] = [await changing(w), await changing(w)]
   const session = await idle(w, witness)
 
@@ -169,7 +125,7 @@ test('a grant that nobody uses is left to the decision of its next use', async (
 })
 
 test('a use that was decided on what its target was before is decided again', async (t) => {
-  const w = await world(t)
+  const w = await inSession(t)
   for (const point of ['gateway.subscribed', 'access.use-reserved', 'gateway.use-reserved', 'gateway.lease-ready']) {
     const granted = await changing(w)
     const marker = await changing(w)
@@ -198,7 +154,7 @@ test('a use that was decided on what its target was before is decided again', as
 })
 
 test('no interleaving of a connection with the change of its target leaves a session that goes on', async (t) => {
-  const w = await world(t)
+  const w = await inSession(t)
   for (let round = 0; round < 15; round += 1) {
     const granted = await changing(w)
     const [outcome] = await Promise.all([
@@ -215,7 +171,7 @@ test('no interleaving of a connection with the change of its target leaves a ses
 })
 
 test('nothing is said of changes that policies do not see, or of things that no live grant stands on', async (t) => {
-  const w = await world(t)
+  const w = await inSession(t)
   const [live, over] = [await changing(w), await changing(w)]
   await w.revoke(over.grantId)
   const client = await rawClient(t, w.database.owner)
@@ -233,7 +189,7 @@ test('nothing is said of changes that policies do not see, or of things that no 
 })
 
 test('hints that were missed while the stream was broken are made up for by a look at everything in use here', async (t) => {
-  const w = await world(t)
+  const w = await inSession(t)
   const [mine, elsewhere] = [await changing(w), await changing(w)]
   const [first, second] = [await idle(w, mine), await idle(w, elsewhere)]
   const dba = await rawClient(t, w.database.owner)
@@ -252,7 +208,7 @@ test('hints that were missed while the stream was broken are made up for by a lo
 })
 
 test('an idle session ends when policies come that do not permit it, and one that they permit goes on', async (t) => {
-  const w = await world(t)
+  const w = await inSession(t)
   // Looked at in the order of their ids: when the later one is over, the earlier one was decided.
   const [kept, granted] = [await changing(w, { actions: ['toy.read'] }), await changing(w)]
   const [first, second] = [await idle(w, granted), await idle(w, kept)]
@@ -265,7 +221,7 @@ test('an idle session ends when policies come that do not permit it, and one tha
 })
 
 test('a grant in use that cannot be decided again ends when the bound is over, and not before', async (t) => {
-  const w = await world(t)
+  const w = await inSession(t)
   const granted = await changing(w)
   const session = await idle(w, granted)
   let nowMs = 0
@@ -293,7 +249,7 @@ test('a grant in use that cannot be decided again ends when the bound is over, a
 })
 
 test('what is no hint of a change is passed over', async (t) => {
-  const w = await world(t)
+  const w = await inSession(t)
   const look = openSecondLook({
     db: w.db,
     access: w.needs.access,

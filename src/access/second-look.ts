@@ -3,6 +3,9 @@
  * so each node decides the grants of its own sessions again, idle ones too, and ends those that are permitted no more. A grant that nobody uses
  * is left alone: its next use is a decision of its own.
  *
+ * The risk moves without any record changing: signals fade, hours pass, another session shows another habit. So all grants in use are also
+ * looked at once in every `riskSeconds`, a few each second. One that is permitted no more for its risk alone ends with what rose.
+ *
  * The trade: a session goes on while it is decided again, a few milliseconds. Grants that cannot be decided for as long as control may be
  * lost (rule 2) end.
  */
@@ -18,6 +21,7 @@ import { CONTROL_LOST_MS } from './ends.ts'
 import type { AccessNeeds } from './needs.ts'
 import type { GrantFacts } from './proof.ts'
 import { loadGrant } from './read.ts'
+import { riseOf } from './rise.ts'
 
 export type SecondLook = AsyncDisposable & {
   /** A hint of the ends' channel, `target:<id>` for example. Without one: hints may have been missed, so all of this node's are looked at. */
@@ -34,15 +38,26 @@ type Needs = {
   readonly nodeId: string
   readonly clock: Pick<Clock, 'monotonicMs'>
   readonly log: Log
+  /** How often each grant in use is decided again without a hint. */
+  readonly riskSeconds?: number
 }
 
-/** `all`: whatever this node has in use. */
-type Look = { readonly kind: (typeof KINDS)[number] | 'grant' | 'all'; readonly id: string; readonly sinceMs: number }
+/** `all`: whatever this node has in use. `round`: the next few of that, to see what their risk is. */
+type Look = {
+  readonly kind: (typeof KINDS)[number] | 'grant' | 'all' | 'round'
+  readonly id: string
+  readonly sinceMs: number
+}
 
 const KINDS = ['target', 'account', 'purpose', 'identity'] as const
 const AGAIN_MS = 100
 /** How often it is looked whether other policies decide. Operations of a session do not wait for it: their class table sees that at once. */
 const EPOCH_MS = 1_000
+/** Minutes are soon enough for what nobody reports: what is reported is looked at when it comes. */
+const RISK_SECONDS = 60
+const RISK_STEP_MS = 1_000
+/** Grants decided in one step, whatever the interval says: then a round takes longer. */
+const RISK_STEP_MOST = 100
 
 export function openSecondLook(needs: Needs): SecondLook {
   return new Looking(needs)
@@ -52,7 +67,8 @@ class Looking implements SecondLook {
   readonly #needs: Needs
   readonly #waiting = new Map<string, Look>()
   readonly #stop = new AbortController()
-  readonly #timer: Disposable
+  readonly #timers: readonly Disposable[]
+  readonly #round: Round
   #epoch: string
   #running: Promise<void> | undefined
   #heard = 0
@@ -60,7 +76,8 @@ class Looking implements SecondLook {
   constructor(needs: Needs) {
     this.#needs = needs
     this.#epoch = needs.access.decisions.epoch()
-    this.#timer = every(EPOCH_MS, () => this.#checkEpoch())
+    this.#round = openRound(needs)
+    this.#timers = [every(EPOCH_MS, () => this.#checkEpoch()), every(RISK_STEP_MS, () => this.#step())]
   }
 
   heard(hint?: string): void {
@@ -80,7 +97,7 @@ class Looking implements SecondLook {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#timer[Symbol.dispose]()
+    for (const timer of this.#timers) timer[Symbol.dispose]()
     this.#stop.abort(new Error('this node stops'))
     await this.#running
   }
@@ -90,6 +107,12 @@ class Looking implements SecondLook {
     if (epoch === this.#epoch) return
     this.#epoch = epoch
     this.heard()
+  }
+
+  /** The next few of the round. One that finds the last step still under way leaves it to the next. */
+  #step(): void {
+    if (this.#running || this.#stop.signal.aborted) return
+    this.#look({ kind: 'round', id: '', sinceMs: this.#needs.clock.monotonicMs() })
   }
 
   #look(look: Look): void {
@@ -119,7 +142,8 @@ class Looking implements SecondLook {
     try {
       if (look.kind === 'grant') await this.#decide(look)
       else {
-        for (const id of await grantsInUse(this.#needs, look)) {
+        const found = look.kind === 'round' ? await this.#round.next() : await grantsInUse(this.#needs, look)
+        for (const id of found) {
           await this.#lookAt({ kind: 'grant', id, sinceMs: look.sinceMs })
         }
       }
@@ -132,17 +156,49 @@ class Looking implements SecondLook {
   async #decide({ id, sinceMs }: Look): Promise<void> {
     const { db, access, clock, log } = this.#needs
     const isOverdue = clock.monotonicMs() - sinceMs >= CONTROL_LOST_MS
-    const reasons = await transact(db, (tx) => reasonsAgainst(tx, access, id)).catch((error: unknown) => {
+    const against = await transact(db, (tx) => whatIsAgainst(tx, access, id)).catch((error: unknown): Against => {
       if (!isOverdue) throw error
       log.error({ err: error, grant: id }, 'a grant in use cannot be decided again, so it ends')
-      return ['It could not be decided again.']
+      return { reasons: ['It could not be decided again.'] }
     })
+    const { reasons, rise } = against
     if (reasons.length === 0) return
-    await transact(db, (tx) => endGrant(tx, access, { grantId: id, reason: 'policy-changed', reasons }))
+    const why =
+      rise === undefined ? { reason: 'policy-changed' as const } : { reason: 'risk-rose' as const, comment: rise }
+    await transact(db, (tx) => endGrant(tx, access, { grantId: id, ...why, reasons }))
   }
 }
 
-async function grantsInUse({ db, nodeId }: Needs, { kind, id }: Look): Promise<string[]> {
+type Round = { next(): Promise<string[]> }
+
+/** Goes round the grants that this node has in use, so many at a time that a round takes as long as it shall. */
+function openRound(needs: Needs): Round {
+  const roundMs = (needs.riskSeconds ?? RISK_SECONDS) * 1_000
+  const steps = Math.max(1, Math.floor(roundMs / RISK_STEP_MS))
+  let after: string | undefined
+  let most = 0
+  let beganMs = Number.NEGATIVE_INFINITY
+  return {
+    async next() {
+      if (after === undefined) {
+        const nowMs = needs.clock.monotonicMs()
+        if (nowMs - beganMs < roundMs) return []
+        beganMs = nowMs
+        const inUse = (await grantsInUse(needs, { kind: 'all', id: '' })).length
+        most = Math.min(RISK_STEP_MOST, Math.max(1, Math.ceil(inUse / steps)))
+      }
+      const found = await grantsInUse(needs, { kind: 'all', id: '' }, { after, most })
+      after = found.length < most ? undefined : found.at(-1)
+      return found
+    },
+  }
+}
+
+async function grantsInUse(
+  { db, nodeId }: Needs,
+  { kind, id }: Pick<Look, 'kind' | 'id'>,
+  part?: { readonly after: string | undefined; readonly most: number },
+): Promise<string[]> {
   let rows = db
     .selectFrom('grantUse as u')
     .innerJoin('accessGrant as g', 'g.id', 'u.grantId')
@@ -152,6 +208,8 @@ async function grantsInUse({ db, nodeId }: Needs, { kind, id }: Look): Promise<s
     .where('u.state', 'in', ['reserved', 'live'])
     .where('g.endedAt', 'is', null)
     .orderBy('g.id')
+  if (part) rows = rows.limit(part.most)
+  if (part?.after !== undefined) rows = rows.where('g.id', '>', part.after)
   if (kind === 'target') rows = rows.where('g.targetId', '=', id)
   if (kind === 'account') rows = rows.where('g.accountId', '=', id)
   if (kind === 'purpose') rows = rows.where('g.purposeId', '=', id)
@@ -160,8 +218,14 @@ async function grantsInUse({ db, nodeId }: Needs, { kind, id }: Look): Promise<s
   return (await rows.execute()).map((row) => row.id)
 }
 
-/** Why a grant in use is permitted no more, for any proof it is used with; empty when it is, is over, or nobody uses it. */
-async function reasonsAgainst(tx: Tx, needs: AccessNeeds, grantId: string): Promise<readonly string[]> {
+type Against = {
+  /** Why it is permitted no more, for any proof it is used with; empty when it is, is over, or nobody uses it. */
+  readonly reasons: readonly string[]
+  /** Where that is for its risk alone: what rose. */
+  readonly rise?: string | undefined
+}
+
+async function whatIsAgainst(tx: Tx, needs: AccessNeeds, grantId: string): Promise<Against> {
   const proofs = await tx
     .selectFrom('grantUse as u')
     .innerJoin('grantProof as p', 'p.id', 'u.proofId')
@@ -172,15 +236,15 @@ async function reasonsAgainst(tx: Tx, needs: AccessNeeds, grantId: string): Prom
     .orderBy('p.kind')
     .execute()
   const grant = await loadGrant(tx, grantId)
-  if (!grant || grant.endedAt || grant.expiresAt <= needs.clock.now()) return []
+  if (!grant || grant.endedAt || grant.expiresAt <= needs.clock.now()) return { reasons: [] }
   // The use that was taken last is decided on as it was then: it did not count yet.
   const before = { ...grant, uses: Math.max(0, grant.uses - 1) }
   for (const { kind, id } of proofs) {
     const facts = await factsNow(tx, { grant: before, proofId: id, proofKind: kind })
-    const { reasons } = await decideUse(tx, needs, facts)
-    if (reasons.length > 0) return reasons
+    const { reasons, risk } = await decideUse(tx, needs, facts)
+    if (reasons.length > 0) return { reasons, rise: await riseOf(tx, needs, facts, risk) }
   }
-  return []
+  return { reasons: [] }
 }
 
 /** What a grant stands on, as it is now. */

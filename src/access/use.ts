@@ -57,7 +57,7 @@ export async function useGrant(tx: Tx, needs: AccessNeeds, using: Using): Promis
     refusalOfProof(proof, address, now) ??
     (open >= grant.maxConnections ? tooMany(grant.maxConnections) : undefined)
   if (refusal) return refuse(tx, needs, using, { refusal, reasons: [refusal.sentence] })
-  const decided = await decideUse(tx, needs, facts, address)
+  const decided = await decideUse(tx, needs, facts, { address })
   if (decided.reasons.length > 0) {
     const sentence = `The policies do not permit this use now. ${decided.reasons.join(' ')}`
     return refuse(tx, needs, using, {

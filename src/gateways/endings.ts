@@ -13,6 +13,8 @@ const SENTENCES: Readonly<Record<GrantEnding['reason'], string>> = {
   'used-up': 'This grant is used up. Request again if it is still needed.',
   'purpose-ended': 'The purpose of this grant has ended.',
   'policy-changed': 'The policies permit this grant no more.',
+  'risk-rose': 'The risk of this session rose over what its grant allows.',
+  'signal-received': 'What was reported of this session, or of who or what is in it, ends this grant.',
   'target-retired': 'The target of this grant was retired.',
   'account-retired': 'The account of this grant was retired.',
   'control-lost': 'This gateway lost touch with the control plane, so it can no longer know that the grant is alive.',

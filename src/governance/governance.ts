@@ -5,3 +5,4 @@
 export { governanceRoutes } from './routes.ts'
 export { recordStandard } from './record.ts'
 export { readStandard, type Standard } from './standard.ts'
+export { standingBy } from './standing.ts'

@@ -3,8 +3,9 @@ import type { Clock } from '../kernel/clock.ts'
 import type { Db } from '../kernel/db.ts'
 import { route, type Caller, type Route } from '../kernel/http/route.ts'
 import { notFound } from '../kernel/problem.ts'
-import { assessAgainst, type LiveCredential } from './assess.ts'
+import { assessAgainst } from './assess.ts'
 import * as contract from './contract.ts'
+import { liveCredentials } from './credentials.ts'
 import type { Standard } from './standard.ts'
 
 export type GovernanceNeeds = { readonly db: Db; readonly clock: Clock; readonly standard: Standard }
@@ -28,15 +29,4 @@ async function known(db: Db, nameOrId: string, caller: Caller) {
   if (caller.kind === 'human') return findIdentity(db, nameOrId)
   if (nameOrId === caller.id || nameOrId === caller.name) return findIdentity(db, caller.id)
   throw notFound('There is no such identity.', { type: 'Identity', id: nameOrId })
-}
-
-async function liveCredentials(db: Db, identityId: string, now: Date): Promise<LiveCredential[]> {
-  const tokens = await db
-    .selectFrom('apiToken')
-    .select(['createdAt', 'keySha256'])
-    .where('identityId', '=', identityId)
-    .where('revokedAt', 'is', null)
-    .where('expiresAt', '>', now)
-    .execute()
-  return tokens.map(({ createdAt, keySha256 }) => ({ type: keySha256 === null ? 'token' : 'bound-token', createdAt }))
 }

@@ -21,6 +21,8 @@ const service: Identity = {
   purpose: 'sends the invoices',
   businessService: 'billing',
   environment: 'production',
+  tierSet: 2,
+  tierReached: null,
   tier: 1,
   traits: [],
   ownerTeam: 'payments',

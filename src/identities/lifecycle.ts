@@ -108,8 +108,8 @@ export async function updateIdentity(
   const seen = await lockIdentity(tx, permit.resource.id)
   if (seen.state === 'retired') throw wrongState(seen, 'A retired identity does not change.')
   if (change.expiresAt && change.expiresAt <= needs.clock.now()) throw invalid('expiresAt', 'this is over already')
-  const { environment = seen.environment, tier = seen.tier, expiresAt = seen.expiresAt } = change
-  const isMoved = environment !== seen.environment || tier !== seen.tier
+  const { environment = seen.environment, tier = seen.tierSet, expiresAt = seen.expiresAt } = change
+  const isMoved = environment !== seen.environment || tier !== seen.tierSet
   const isUnattested = isMoved && seen.ownerState === 'attested'
   const ownerState = isUnattested ? 'suggested' : seen.ownerState
   const cause = await needs.ledger.record(tx, {
@@ -126,8 +126,10 @@ export async function updateIdentity(
       displayName: change.displayName === undefined ? seen.displayName : change.displayName,
     },
   })
+  const { tier: _tier, ...others } = change
   return changeIdentity(tx, seen, cause, {
-    ...defined(change),
+    ...defined(others),
+    tierSet: tier,
     ...(change.traits && { traits: [...new Set(change.traits)].sort() }),
     ...(isUnattested && {
       ownerState,

@@ -38,6 +38,8 @@ export const IDENTITY_COLUMNS = [
   'businessService',
   'environment',
   'tier',
+  'tierSet',
+  'tierReached',
   'traits',
   'ownerTeam',
   'ownerId',

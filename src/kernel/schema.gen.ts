@@ -21,12 +21,14 @@ export type AccessGrantTable = {
   startsAt: Date
   expiresAt: Date
   endedAt: Date | null
-  endReason: 'done' | 'expired' | 'revoked' | 'identity-suspended' | 'identity-retired' | 'owner-lost' | 'heartbeat-missed' | 'used-up' | 'purpose-ended' | 'policy-changed' | 'target-retired' | 'account-retired' | null
+  endReason: 'done' | 'expired' | 'revoked' | 'identity-suspended' | 'identity-retired' | 'owner-lost' | 'heartbeat-missed' | 'used-up' | 'purpose-ended' | 'policy-changed' | 'risk-rose' | 'signal-received' | 'target-retired' | 'account-retired' | null
   endComment: string | null
   endedById: string | null
   policyVersion: string
   version: Generated<number>
   cause: number
+  riskScore: number | null
+  risk: ColumnType<unknown, string | null | undefined, string>
 }
 
 export type AccessRequestTable = {
@@ -233,6 +235,17 @@ export type IdentityTable = {
   cause: number
   search: GeneratedAlways<string | null>
   traits: Generated<string[]>
+  tierSet: Generated<number>
+  tierReached: number | null
+}
+
+export type IdentityReachTable = {
+  identityId: string
+  reached: ColumnType<unknown, string | null | undefined, string>
+  isComplete: Generated<boolean>
+  isInScope: Generated<boolean>
+  lookedAt: Date | null
+  isStale: Generated<boolean>
 }
 
 export type InventoryStageTable = {
@@ -644,6 +657,27 @@ export type SessionTable = {
   cause: number
 }
 
+export type SignalTable = {
+  id: string
+  senderId: string
+  jti: string
+  type: string
+  about: 'identity' | 'session' | 'credential' | 'target'
+  aboutId: string
+  identityId: string | null
+  targetId: string | null
+  severity: 'low' | 'medium' | 'high' | 'critical'
+  reason: string
+  occurredAt: Date
+  receivedAt: Date
+  expiresAt: Date
+  endedGrants: number
+  withdrawnAt: Date | null
+  withdrawnById: string | null
+  version: Generated<number>
+  cause: number
+}
+
 export type SigningKeyTable = {
   id: string
   kid: string
@@ -804,6 +838,7 @@ export type Database = {
   grantUse: GrantUseTable
   idempotency: IdempotencyTable
   identity: IdentityTable
+  identityReach: IdentityReachTable
   inventoryStage: InventoryStageTable
   issuerKeys: IssuerKeysTable
   lease: LeaseTable
@@ -834,6 +869,7 @@ export type Database = {
   ruleVersion: RuleVersionTable
   scopeReport: ScopeReportTable
   session: SessionTable
+  signal: SignalTable
   signingKey: SigningKeyTable
   source: SourceTable
   sourceReading: SourceReadingTable

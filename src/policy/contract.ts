@@ -8,6 +8,7 @@ import { policySetInvalid } from './faults.ts'
 import { ruleVersionOperations } from './versions/contract.ts'
 
 export * from './versions/contract.ts'
+export * from './risk/signal-types.ts'
 
 export const evaluateDecision = operation({
   id: 'decision.evaluate',

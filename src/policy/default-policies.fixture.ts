@@ -60,6 +60,13 @@ break-glass on its path | glass | postgres.superuser | prod | break-glass, freez
 break-glass on the ordinary path | glass | postgres.read | prod | purpose | no forbid-break-glass-on-ordinary-path
 a person on the path of break-glass | ann | postgres.read | prod | purpose, break-glass | no forbid-break-glass-by-others
 automation on that path | pipeline | postgres.read | prod | purpose, break-glass | no forbid-break-glass-by-others
+who was reported compromised does nothing | ann | postgres.read | prod | purpose, reported | no forbid-reported
+nor an agent for them | bot > ann | postgres.read | prod | purpose, reported | no forbid-reported
+what only raises the risk forbids nothing by itself | ann | postgres.read | prod | purpose, reported otherwise | yes person-reads-production
+who is on the path of another kind | ann | postgres.read | prod | purpose, off path | no forbid-off-path
+tier 0 with a bare token, where more is asked | ann | postgres.read | tier0 | purpose, unbound | no forbid-unbound-at-tier-0
+and below tier 0 | ann | postgres.read | prod | purpose, unbound | yes person-reads-production
+other lacks forbid nothing by themselves | ann | postgres.read | tier0 | purpose, unowned | yes person-reads-production
 an unknown kind of request | ann | postgres.read | prod | purpose, urgent | no`
 
 /** Reeve's own operations. */
@@ -145,5 +152,17 @@ an administrator asks what others may do | admin | policy.explain | question | |
 an administrator tries other policies | admin | policy.simulate | policy set | | yes guardians-examine-policies
 security does | guard | policy.simulate | policy set | | yes guardians-examine-policies
 a person does not | ann | policy.simulate | policy set | | no
+a registered sender reports | pipeline | signal.receive | signal of pipeline | | yes registered-senders-report
+and withdraws its own | pipeline | signal.withdraw | signal of pipeline | | yes registered-senders-report
+and not what others reported | pipeline | signal.withdraw | signal | | no
+one that is not registered does not | device | signal.receive | signal | | no
+nor one with a bare token | pipeline by token | signal.receive | signal of pipeline | | no
+nor one that nobody accepted to answer for | pipeline half-owned | signal.receive | signal of pipeline | | no
+nor a person | dora | signal.receive | signal | | no
+nor an administrator | admin | signal.receive | signal | | no
+security reports | guard | signal.receive | signal | | yes security-reports
+and withdraws what others reported | guard | signal.withdraw | signal | | yes security-reports
+but not of itself | guard | signal.withdraw | signal about guard | | no
+who it is about does not withdraw it | ann | signal.withdraw | signal | | no
 break-glass administers nothing | glass of administrators | identity.register | installation | | no forbid-break-glass-operations
 break-glass asks | glass | access.request | prod | | yes anyone-asks`

@@ -119,6 +119,19 @@ const annRecord = identityRecord('ann', 'human')
 const pipelineRecord = identityRecord('migrator', 'workload', { ownerTeam: linkTo('Team', 'payments') })
 const suggested = identityRecord('job', 'workload', { suggestedOwnerId: 'ann', ownerAssignedBy: 'adam' })
 
+const signal: Entity = {
+  type: 'Signal',
+  id: 's1',
+  attributes: {
+    id: 's1',
+    type: 'credential-compromise',
+    about: 'identity',
+    requestedBy: 'edr',
+    subjectId: 'ann',
+    registered: false,
+  },
+}
+
 const IDENTITIES: Record<string, Entity> = {
   ann,
   dora,
@@ -177,9 +190,18 @@ const THINGS: Record<string, Entity> = {
   'change about dora': but(change, { tiedIds: ['ann', 'dora'] }),
   'purpose of dora': but(purpose, { requestedBy: 'dora' }),
   'purpose of founder': but(purpose, { requestedBy: 'fay' }),
+  signal,
+  'signal of pipeline': but(signal, { requestedBy: 'migrator', registered: true }),
+  'signal about guard': but(signal, { subjectId: 'sue' }),
   newcomer: identityRecord('new', 'human', { enrolled: false }),
   'job suggested to ann': suggested,
   'job suggested by ann': but(suggested, { ownerAssignedBy: 'ann' }),
+}
+
+/** What the standard says of who acts. */
+function standing(missing: string[], onPath = true): Attributes {
+  const meets = missing.length === 0
+  return { standard: { version: '1', path: 'approved-and-stepped-up', onPath, meets, missing, unknown: [] } }
 }
 
 const ORDINARY = { channel: 'api', requestKind: 'ordinary', freeze: false, bootstrap: false, reasonGiven: true }
@@ -193,6 +215,11 @@ const CIRCUMSTANCES: Record<string, Attributes> = {
   freeze: { freeze: true },
   bootstrap: { bootstrap: true },
   'break-glass': { requestKind: 'break-glass' },
+  reported: { signals: ['credential-change', 'credential-compromise'] },
+  'reported otherwise': { signals: ['device-compliance-change'] },
+  'off path': standing(['own-path'], false),
+  unbound: standing(['credential-bound']),
+  unowned: standing(['owner-team']),
   urgent: { requestKind: 'urgent' },
   'risk 74': { risk: { score: 74, low: 40, high: 74, factors: ['target-tier'] } },
   'risk 75': { risk: { score: 75, low: 40, high: 75, factors: ['target-tier'] } },

@@ -6,6 +6,7 @@ import {
   openEnds,
   openSecondLook,
   openTicketVerifier,
+  signalRoutes,
   type AccessNeeds,
   type ChangeNeeds,
   type Ends,
@@ -26,7 +27,7 @@ import {
   type Obligations,
 } from '../credentials/credentials.ts'
 import { openCancels, type Cancels } from '../gateways/host.ts'
-import { governanceRoutes } from '../governance/governance.ts'
+import { governanceRoutes, standingBy } from '../governance/governance.ts'
 import {
   authenticate,
   ENTITY_TYPES,
@@ -131,13 +132,14 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
     decisions,
     calendar: rules.calendar,
     recordingOf,
+    standing: standingBy(rules.standard),
     onGrantEnded: hooks.onGrantEnded,
   }
   const credentials: CredentialNeeds = { ...base, writers: [postgresRoleWriter, sshCertificateWriter({ db, clock })] }
   const sessions: LiveNeeds = { ...base, store: folderStore(config.recordings) }
   const live = openLiveSessions(sessions)
   stop.add('sessions', live, 15_000)
-  const secondLook = openSecondLook({ db, access, nodeId: node.id, clock, log })
+  const secondLook = openSecondLook({ db, access, nodeId: node.id, clock, log, riskSeconds: config.risk.lookSeconds })
   stop.add('second look', secondLook)
   const cancels = openCancels({ db, seal, clock, log })
   const onOtherHint = (hint?: string) => {
@@ -209,6 +211,7 @@ function apiOf({ config, ground, authority }: DomainParts, parts: ApiParts): Dom
       certify: certifier(authority, ground),
     }),
     ...changeRoutes(changes),
+    ...signalRoutes({ ...base, ...access, ends, signalSenders: new Set(config.risk.signalSenders) }),
     ...governanceRoutes({ ...base, db, standard: rules.standard }),
     ...credentialRoutes({ ...base, wake: () => obligations.wake() }),
     ...sshRoutes({ ...base, ...access, db }),

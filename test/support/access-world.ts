@@ -8,6 +8,7 @@ import {
   emptyCalendar,
   endGrantsOf,
   issueTicket,
+  noStanding,
   proveGrant,
   requestAccess,
   useGrant,
@@ -15,6 +16,7 @@ import {
   type Calendar,
   type EndedGrant,
   type Outcome,
+  type StandingOf,
   type Use,
 } from '../../src/access/access.ts'
 import { RequestAccess, type AccessRequest } from '../../src/access/contract.ts'
@@ -88,7 +90,7 @@ export type AccessWorld = World & {
 
 export async function accessWorld(
   t: Pick<TestContext, 'after'>,
-  options: { teams?: TeamsMap; max?: number; policies?: (shipped: string) => string } = {},
+  options: { teams?: TeamsMap; max?: number; policies?: (shipped: string) => string; standing?: StandingOf } = {},
 ): Promise<AccessWorld> {
   const base = await world(t, { teams: options.teams ?? TEAMS, ...(options.max && { max: options.max }) })
   const { clock, needs, run, permit } = base
@@ -105,6 +107,7 @@ export async function accessWorld(
     teams,
     calendar,
     decisions: openDecisionPoint({ engine, teams, clock, random: needs.random }),
+    standing: options.standing ?? noStanding,
     onGrantEnded: [async (_tx, { grantId, reason }) => void endedGrants.push({ grantId, reason })],
   }
   const [alice, bob, carol, dave] = [

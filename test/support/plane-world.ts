@@ -1,8 +1,15 @@
 import { join } from 'node:path'
 import { tmpdir } from 'node:os'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import type { TestContext } from 'node:test'
-import { emptyCalendar, endGrant, openEnds, openSecondLook, type AccessNeeds } from '../../src/access/access.ts'
+import {
+  emptyCalendar,
+  endGrant,
+  noStanding,
+  openEnds,
+  openSecondLook,
+  type AccessNeeds,
+} from '../../src/access/access.ts'
 import { syncActions } from '../../src/catalog/catalog.ts'
 import { postgresRoleWriter } from '../../src/credentials/credentials.ts'
 import { openCancels } from '../../src/gateways/cancels.ts'
@@ -35,7 +42,14 @@ const POLICIES = join(import.meta.dirname, '..', '..', 'policies')
 /** Everything behind a gateway, real: database, shipped policies, ends, leases, recordings. Closed in order when the test ends. */
 export async function planeWorld(
   t: Pick<TestContext, 'after'>,
-  options: { protocol: string; actions: readonly GatewayAction[]; tls?: Plane['tls']; drainMs?: number; max?: number },
+  options: {
+    protocol: string
+    actions: readonly GatewayAction[]
+    tls?: Plane['tls']
+    drainMs?: number
+    max?: number
+    extraPolicies?: string
+  },
 ) {
   const closing: (() => unknown)[] = []
   const last = { after: (close: () => unknown) => void closing.unshift(close) }
@@ -48,9 +62,10 @@ export async function planeWorld(
   const { ledger, needs: basis } = await openTestLedger(last, database, { nodeId })
   const actions = options.actions.map((action) => ({ ...action, protocol: options.protocol }))
   await transact(db, (tx) => syncActions(tx, ledger, actions))
+  const policies = await withExtra(last, options.extraPolicies)
   const declare = (more: readonly GatewayAction[]) =>
     loadPolicySet(
-      POLICIES,
+      policies,
       more.map(({ name, class: group }) => ({
         name,
         groups: [`privileged.${group}`],
@@ -61,7 +76,15 @@ export async function planeWorld(
   last.after(() => engine[Symbol.dispose]())
   const teams = await openTeams({ payments: { members: [] } })
   const decisions = openDecisionPoint({ ...basis, engine, teams })
-  const access: AccessNeeds = { ...basis, ledger, teams, decisions, calendar: emptyCalendar, onGrantEnded: [] }
+  const access: AccessNeeds = {
+    ...basis,
+    ledger,
+    teams,
+    decisions,
+    calendar: emptyCalendar,
+    standing: noStanding,
+    onGrantEnded: [],
+  }
   const folder = await mkdtemp(join(tmpdir(), 'reeve-test-'))
   last.after(() => rm(folder, { recursive: true, force: true }))
   const store: RecordingStore = folderStore(folder)
@@ -117,6 +140,15 @@ export async function planeWorld(
     revoke,
     plane: openPlane(needs, options.protocol),
   }
+}
+
+async function withExtra(t: Pick<TestContext, 'after'>, extra: string | undefined): Promise<string> {
+  if (extra === undefined) return POLICIES
+  const folder = await mkdtemp(join(tmpdir(), 'reeve-test-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  await cp(POLICIES, folder, { recursive: true })
+  await writeFile(join(folder, 'extra.cedar'), extra)
+  return folder
 }
 
 export type PlaneWorld = Awaited<ReturnType<typeof planeWorld>>

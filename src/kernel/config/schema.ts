@@ -104,6 +104,21 @@ const Authzen = z.strictObject({
     .describe('Which answers are entered in the ledger: all, or those about privileged acts only.'),
 })
 
+const Risk = z.strictObject({
+  lookSeconds: z
+    .number()
+    .int()
+    .min(5)
+    .max(3600)
+    .default(60)
+    .describe('How often each session is decided again with its risk of then, beside what is reported.'),
+  signalSenders: z
+    .array(z.string().min(1).max(63))
+    .max(1000)
+    .default([])
+    .describe('Machines and workloads, by name, that report signals: detection, identity providers, event collectors.'),
+})
+
 const Limits = z.strictObject({
   bodyBytes: z.number().int().min(1024).max(64_000_000).default(1_000_000).describe('Largest request body of the API.'),
   requestsPerSecond: z
@@ -196,6 +211,7 @@ export const ConfigSchema = z
     limits: Limits.prefault({}),
     authzen: Authzen.prefault({}),
     mesh: Mesh.prefault({}),
+    risk: Risk.prefault({}),
   })
   .refine((config) => !config.tls.certFile === !config.tls.keyFile, {
     path: ['tls'],

@@ -1,5 +1,6 @@
 import type { FactorName, RiskModel } from './model.ts'
 import { riskOf, type Risk, type RiskFactor } from './score.ts'
+import { readFindings, readSignals, type OpenFindings, type SignalInForce } from './reported.ts'
 
 /** One past use of the identity, as far as it counts as a habit. */
 export type PastUse = {
@@ -34,8 +35,10 @@ export type RiskFacts = {
   readonly isFrozen: boolean
   /** Identities that act for another one in the chain. */
   readonly delegations: number
-  /** Open findings on the subject; null while nothing looks for them. */
-  readonly findings: number | null
+  /** Open findings on the subject; null where they could not be looked for. */
+  readonly findings: OpenFindings | null
+  /** What others reported of who acts and of the target, and is in force. */
+  readonly signals: readonly SignalInForce[]
 }
 
 type Reading = Omit<RiskFactor, 'name' | 'weight'>
@@ -101,10 +104,8 @@ const READERS: Readonly<Record<FactorName, Read>> = {
     isFrozen
       ? now(1, `a change freeze covers ${target.name}`, 'calendar')
       : now(0, `no change freeze covers ${target.name}`, 'calendar'),
-  findings: ({ findings, subject }, limits) =>
-    findings === null
-      ? unknown('nothing looks for findings yet', 'findings')
-      : now(findings / limits.findings, `${findings} finding(s) on ${subject.name} are open`, 'findings'),
+  findings: ({ findings, subject }, limits) => readFindings(findings, subject.name, limits.findings),
+  signals: ({ signals, ...facts }) => readSignals(signals, facts.now),
 }
 
 function isFactor(name: string): name is FactorName {

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { sha256 } from '../../kernel/crypto.ts'
 import { problem } from '../../kernel/problem.ts'
+import { SIGNAL_TYPES } from './signal-types.ts'
 
 /** Everything the score knows how to weigh. A new factor is a name here, a weight, and a reading in `factors.ts`. */
 export const FACTOR_NAMES = [
@@ -16,6 +17,7 @@ export const FACTOR_NAMES = [
   'delegation',
   'freeze',
   'findings',
+  'signals',
 ] as const
 export type FactorName = (typeof FACTOR_NAMES)[number]
 
@@ -38,6 +40,8 @@ const RiskModelFile = z.strictObject({
     delegation: Weight,
     freeze: Weight,
     findings: Weight,
+    // A file that was written before there were signals stays one.
+    signals: Weight.default(0.6),
   }),
   limits: z.strictObject({
     credentialDays: Days.describe('a credential this old counts in full'),
@@ -45,6 +49,15 @@ const RiskModelFile = z.strictObject({
     habitUses: z.int().min(1).max(400).describe('fewer uses than this are no habit to compare with'),
     findings: z.int().min(1).max(1000).describe('so many open findings count in full'),
   }),
+  signals: z
+    .strictObject({
+      ends: z
+        .array(z.enum(SIGNAL_TYPES))
+        .max(SIGNAL_TYPES.length)
+        .default(['session-revoked', 'account-disabled', 'account-purged', 'credential-compromise'])
+        .describe('signals that end the grants they are about at once; all others only raise the risk'),
+    })
+    .prefault({}),
 })
 type RiskModelFile = z.output<typeof RiskModelFile>
 
@@ -64,8 +77,9 @@ export function riskModelFrom(value: unknown): RiskModel {
       faults: faults.slice(0, 100),
     })
   }
-  const { version, weights, limits } = parsed.data
-  const canonical = JSON.stringify([version, FACTOR_NAMES.map((name) => weights[name]), sorted(limits)])
+  const { version, weights, limits, signals } = parsed.data
+  const shares = FACTOR_NAMES.map((name) => weights[name])
+  const canonical = JSON.stringify([version, shares, sorted(limits), [...new Set(signals.ends)].sort()])
   return Object.freeze({ ...parsed.data, sha256: sha256(canonical).toString('hex') })
 }
 
@@ -76,9 +90,10 @@ function sorted(record: Readonly<Record<string, number>>): [string, number][] {
 /**
  * The weights Reeve ships. What is reached weighs most, then how it was reached; habits weigh least, since they are also what a new
  * identity lacks. The worst of both tiers by an established identity stays under 75, and tier 2 by one stays under 40.
+ * A received signal weighs most of all: it is the only fact that says something is wrong now.
  */
 export const SHIPPED_RISK_MODEL: RiskModel = riskModelFrom({
-  version: '1',
+  version: '2',
   weights: {
     'target-tier': 0.35,
     'action-tier': 0.35,
@@ -92,6 +107,7 @@ export const SHIPPED_RISK_MODEL: RiskModel = riskModelFrom({
     delegation: 0.15,
     freeze: 0.3,
     findings: 0.15,
+    signals: 0.6,
   },
   limits: { credentialDays: 90, dormantDays: 90, habitUses: 10, findings: 3 },
 })

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { assessRisk, type PastUse, type RiskFacts } from './factors.ts'
 import { FACTOR_NAMES, riskModelFrom, SHIPPED_RISK_MODEL, type RiskModel } from './model.ts'
+import type { SignalInForce } from './reported.ts'
 import { bandOf, explainRisk, riskContext, riskOf, type RiskFactor } from './score.ts'
 
 const NOW = new Date('2026-03-04T10:00:00Z')
@@ -22,8 +23,20 @@ const CALM: RiskFacts = {
   window: undefined,
   isFrozen: false,
   delegations: 0,
-  findings: 0,
+  findings: { names: [], source: 'standard 1', ageSeconds: 0 },
+  signals: [],
 }
+
+const later = (seconds: number) => new Date(NOW.getTime() + seconds * 1000)
+const reported = (more: Partial<SignalInForce> = {}): SignalInForce => ({
+  type: 'credential-compromise',
+  severity: 'high',
+  sender: 'edr',
+  about: 'alice',
+  receivedAt: NOW,
+  expiresAt: later(86_400),
+  ...more,
+})
 
 const scoreOf = (facts: Partial<RiskFacts>, model: RiskModel = SHIPPED_RISK_MODEL) =>
   assessRisk(model, { ...CALM, ...facts })
@@ -108,7 +121,8 @@ test('each fact that gets worse raises the score and says so in words with its s
     network: { place: '203.0.113.9' },
     delegation: { delegations: 2 },
     freeze: { isFrozen: true },
-    findings: { findings: 3 },
+    findings: { findings: { names: ['a', 'b', 'c'], source: 'standard 1', ageSeconds: 0 } },
+    signals: { signals: [reported({ severity: 'critical' })] },
   }
   assert.deepEqual(Object.keys(worse).sort(), [...FACTOR_NAMES].sort())
   const calm = scoreOf({})
@@ -136,7 +150,10 @@ test('what is not known counts in full at the high end, and says what is not kno
   assert.ok(risk.high > 40)
   assert.deepEqual(riskContext(risk).factors.toSorted(), unknown.toSorted())
   assert.match(explainRisk(risk).join('\n'), /^The risk is \d+ of 100, counting what is not known in full; 0 without/)
-  assert.match(explainRisk(risk).join('\n'), /findings: not known, so it counts in full \(15\): nothing looks for/)
+  assert.match(
+    explainRisk(risk).join('\n'),
+    /findings: not known, so it counts in full \(15\): alice was not looked at/,
+  )
 })
 
 test('a session under way does not vouch for its own address, and a few uses are no habit', () => {
@@ -224,4 +241,42 @@ test('the factors are listed by what they can add, so the first lines of an expl
     'freeze: not known, so it counts in full (50): no calendar.',
     'time: late (10; uses, 2 h ago).',
   ])
+})
+
+test('a signal fades over its time and is gone when that is over', () => {
+  const valueAt = (now: Date) => factorOf({ now, signals: [reported({ severity: 'critical' })] }, 'signals')?.value
+  assert.deepEqual(
+    [valueAt(NOW), valueAt(later(43_200)), valueAt(later(86_400)), valueAt(later(99_999))],
+    [1, 0.5, 0, 0],
+  )
+  fc.assert(
+    fc.property(fc.nat(90_000), fc.nat(90_000), (a, b) => {
+      assert.ok((valueAt(later(Math.min(a, b))) ?? 0) >= (valueAt(later(Math.max(a, b))) ?? 0))
+    }),
+  )
+})
+
+test('attack: one sender who repeats itself raises the score no further, and another sender does', () => {
+  const one = scoreOf({ signals: [reported()] }).score
+  const many = scoreOf({ signals: Array.from({ length: 50 }, () => reported()) }).score
+  const two = scoreOf({ signals: [reported(), reported({ sender: 'siem' })] }).score
+  assert.ok(one === many && many < two, `${one} ${many} ${two}`)
+})
+
+test('a signal that rises in severity never lowers the score', () => {
+  const scores = (['low', 'medium', 'high', 'critical'] as const).map(
+    (severity) => scoreOf({ signals: [reported({ severity })] }).score,
+  )
+  assert.deepEqual(
+    scores,
+    scores.toSorted((a, b) => a - b),
+  )
+  assert.equal(new Set(scores).size, 4)
+})
+
+test('a file of weights that was written before there were signals is one still', () => {
+  const { sha256: _sha256, signals: _ends, weights, ...rest } = SHIPPED_RISK_MODEL
+  const { signals: _weight, ...older } = weights
+  const model = riskModelFrom({ ...rest, weights: older })
+  assert.equal(model.sha256, SHIPPED_RISK_MODEL.sha256)
 })

@@ -1,4 +1,5 @@
-import { approveChange } from '../../../src/access/contract.ts'
+import { randomUUID } from 'node:crypto'
+import { approveChange, receiveSignal } from '../../../src/access/contract.ts'
 import { newKeyPair } from '../../../src/kernel/key-pair.ts'
 import type { Client } from '../../../src/cli/client.ts'
 import type { Asked, Row, Rows } from './call.ts'
@@ -31,6 +32,20 @@ export function accessRows(stage: Stage): Rows {
     const { id, boundSha256 } = await stage.change()
     return { by, given: { params: { change: id }, input: { boundSha256 } } }
   }
+  /** Erin is of security. */
+  const signal = () => ({
+    jti: randomUUID(),
+    type: 'device-compliance-change',
+    about: 'identity',
+    subject: 'gone',
+    severity: 'low',
+    reason: 'the laptop was not seen for a month',
+    occurredAt: new Date().toISOString(),
+  })
+  const ofSignal = async (by: Client, input?: unknown): Promise<Asked> => ({
+    by,
+    given: { params: { signal: (await erin.ask(receiveSignal, { input: signal() })).id }, input },
+  })
   const list = { done: () => ({ by: bob }), refused: () => ({ by: drone }), as: 'not-permitted' }
   return {
     'access.request': {
@@ -86,6 +101,19 @@ export function accessRows(stage: Stage): Rows {
     'grant.revoke': { done: () => ofGrant(erin, WHY), refused: () => ofGrant(mallory, WHY), as: 'not-permitted' },
     'grant.done': own(),
     'grant.heartbeat': own(undefined, { isKeptAlive: true }),
+    'signal.receive': {
+      done: () => ({ by: erin, given: { input: signal() } }),
+      // A workload, but none that is registered as a sender.
+      refused: () => ({ by: drone, given: { input: signal() } }),
+      as: 'not-permitted',
+    },
+    'signal.list': list,
+    'signal.read': { done: () => ofSignal(bob), refused: () => ofSignal(drone), as: 'not-permitted' },
+    'signal.withdraw': {
+      done: () => ofSignal(erin, WHY),
+      refused: () => ofSignal(mallory, WHY),
+      as: 'not-permitted',
+    },
     'ticket.issue': own(() => ({})),
     'key.issue': own(async () => ({ publicKey: (await newKeyPair()).publicKey })),
   }

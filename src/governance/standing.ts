@@ -1,0 +1,24 @@
+import type { StandingOf } from '../access/access.ts'
+import { assessAgainst } from './assess.ts'
+import { liveCredentials } from './credentials.ts'
+import type { Standard } from './standard.ts'
+
+/**
+ * What the standard says of an identity at the moment it acts. It is held to the tier of what it is about to touch where that is the stricter
+ * one: who seldom reaches tier 0 owes what tier 0 asks for when it does.
+ */
+export function standingBy(standard: Standard): StandingOf {
+  return async (db, identity, { tier, now }) => {
+    const credentials = await liveCredentials(db, identity.id, now)
+    const held = { ...identity, tier: Math.min(identity.tier, tier) }
+    const { path, isOnPath, controls } = assessAgainst(standard, { identity: held, credentials, now })
+    const those = (status: string) => controls.filter((each) => each.status === status).map(({ control }) => control)
+    return {
+      path,
+      isOnPath,
+      missing: those('unmet'),
+      unknown: those('unknown'),
+      standard: `${standard.version} (${standard.sha256.slice(0, 12)})`,
+    }
+  }
+}
