@@ -30,6 +30,9 @@ export type CertificateUse =
   | { readonly kind: 'authority' }
   | { readonly kind: 'server'; readonly names: readonly string[]; readonly issuerSpki: Buffer }
   | { readonly kind: 'client'; readonly issuerSpki: Buffer }
+  /** SPIFFE X509-SVID §4: a leaf with exactly one URI, good for both sides of TLS; its authority names the trust domain. */
+  | { readonly kind: 'svid'; readonly uri: string; readonly issuerSpki: Buffer }
+  | { readonly kind: 'svid-authority'; readonly uri: string }
 
 const OID = {
   ecdsaWithSha256: '1.2.840.10045.4.3.2',
@@ -50,20 +53,33 @@ const CERT_AND_CRL_SIGN = bitString(Buffer.of(0b0000_0110), 1)
 
 /** A certificate in PEM, signed by `issuerKey` with ECDSA and SHA-256 (RFC 5280 §4.1, RFC 5758 §3.2). */
 export function makeCertificate(terms: CertificateTerms, issuerKey: KeyObject): string {
-  const algorithm = sequence(objectId(OID.ecdsaWithSha256))
-  const body = sequence(
+  const body = certificateBody(terms)
+  return pemOf(sequence(body, ECDSA_WITH_SHA256, bitString(sign('sha256', body, issuerKey))))
+}
+
+/** A certificate as PEM, from its DER (RFC 7468 §5). */
+export function pemOf(der: Uint8Array): string {
+  const lines =
+    Buffer.from(der)
+      .toString('base64')
+      .match(/.{1,64}/g) ?? []
+  return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`
+}
+
+const ECDSA_WITH_SHA256 = sequence(objectId(OID.ecdsaWithSha256))
+
+/** What is signed: the `TBSCertificate` of RFC 5280 §4.1. */
+export function certificateBody(terms: CertificateTerms): Buffer {
+  return sequence(
     explicit(0, integer(2)),
     integer(terms.serial),
-    algorithm,
+    ECDSA_WITH_SHA256,
     nameOf(terms.issuer),
     sequence(time(terms.notBefore), time(terms.notAfter)),
     nameOf(terms.subject),
     terms.spki,
     explicit(3, sequence(...extensions(terms))),
   )
-  const der = sequence(body, algorithm, bitString(sign('sha256', body, issuerKey)))
-  const lines = der.toString('base64').match(/.{1,64}/g) ?? []
-  return `-----BEGIN CERTIFICATE-----\n${lines.join('\n')}\n-----END CERTIFICATE-----\n`
 }
 
 /** The public key in its one DER form; throws unless it is a P-256 key. */
@@ -77,23 +93,32 @@ export function p256Spki(spki: Uint8Array): Buffer {
 
 function extensions({ use, spki }: CertificateTerms): Buffer[] {
   const subjectKey = extension(OID.subjectKeyId, false, octetString(keyId(spki)))
-  if (use.kind === 'authority') {
+  if (use.kind === 'authority' || use.kind === 'svid-authority') {
     return [
       extension(OID.basicConstraints, true, sequence(boolean(true), integer(0))),
       extension(OID.keyUsage, true, CERT_AND_CRL_SIGN),
       subjectKey,
+      ...(use.kind === 'authority' ? [] : [uriName(use.uri)]),
     ]
   }
   if (use.kind === 'client') return [...leafExtensions(use.issuerSpki, OID.clientAuth), subjectKey]
+  if (use.kind === 'svid') {
+    return [...leafExtensions(use.issuerSpki, OID.serverAuth, OID.clientAuth), subjectKey, uriName(use.uri)]
+  }
   const names = extension(OID.subjectAltName, false, sequence(...use.names.map(altName)))
   return [...leafExtensions(use.issuerSpki, OID.serverAuth), subjectKey, names]
 }
 
-function leafExtensions(issuerSpki: Buffer, purpose: string): Buffer[] {
+/** RFC 5280 §4.2.1.6: uniformResourceIdentifier [6] IA5String. */
+function uriName(uri: string): Buffer {
+  return extension(OID.subjectAltName, false, sequence(implicit(6, Buffer.from(uri, 'ascii'))))
+}
+
+function leafExtensions(issuerSpki: Buffer, ...purposes: string[]): Buffer[] {
   return [
     extension(OID.basicConstraints, true, sequence()),
     extension(OID.keyUsage, true, DIGITAL_SIGNATURE),
-    extension(OID.extendedKeyUsage, false, sequence(objectId(purpose))),
+    extension(OID.extendedKeyUsage, false, sequence(...purposes.map(objectId))),
     extension(OID.authorityKeyId, false, sequence(implicit(0, keyId(issuerSpki)))),
   ]
 }
