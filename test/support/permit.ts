@@ -5,14 +5,14 @@ export function permitFor<A extends string>(
   action: A,
   subject: EntityRef,
   resource: EntityRef,
-  more: { onBehalfOf?: EntityRef[]; evaluatedAt?: Date } = {},
+  more: { onBehalfOf?: EntityRef[]; evaluatedAt?: Date; policyEpoch?: string } = {},
 ): Permit<A> {
   return mintPermit({
     action,
     subject,
     onBehalfOf: more.onBehalfOf ?? [],
     resource,
-    policyEpoch: 'test',
+    policyEpoch: more.policyEpoch ?? 'test',
     decisionId: '00000000-0000-7000-8000-000000000000',
     evaluatedAt: more.evaluatedAt ?? new Date('2030-01-01T00:00:00Z'),
   })
