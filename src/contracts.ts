@@ -17,6 +17,8 @@ import { policyOperations } from './policy/contract.ts'
 import { policyEvents } from './policy/events.ts'
 import { sessionOperations } from './sessions/contract.ts'
 import { sessionEvents } from './sessions/events.ts'
+import { tokenOperations } from './tokens/contract.ts'
+import { tokenEvents } from './tokens/events.ts'
 
 export const operations: readonly Operation[] = [
   ...identityOperations,
@@ -27,6 +29,7 @@ export const operations: readonly Operation[] = [
   ...ledgerOperations,
   ...policyOperations,
   ...governanceOperations,
+  ...tokenOperations,
 ]
 
 /** What a call may answer and end in when others have to approve it. */
@@ -40,6 +43,7 @@ export const events: readonly EventKind[] = [
   ...credentialEvents,
   ...sessionEvents,
   ...governanceEvents,
+  ...tokenEvents,
   ledgerContinued,
   personalRevealed,
 ]

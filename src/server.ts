@@ -25,6 +25,7 @@ import { openDoors } from './server/doors.ts'
 import { openGround, type Ground } from './server/ground.ts'
 import { openMesh } from './server/mesh.ts'
 import { startWork } from './server/work.ts'
+import { holdOperation } from './tokens/tokens.ts'
 import { VERSION } from './version.ts'
 
 /** A node that serves. Disposing it stops everything in order. */
@@ -90,6 +91,7 @@ async function start(config: Config, log: Log, stop: Stop): Promise<RunningServe
       apiOptions({ config, ground, domains, authority, health, metrics, log, tls: tls.current, gateways }),
     )
     stop.add('api', api, 30_000)
+    domains.tokens.reachedAt(api.port)
   }
   const link = await founderLink(ground, domains, authority, api)
   return {
@@ -154,7 +156,10 @@ function apiOptions(parts: ApiParts): Parameters<typeof openApi>[0] {
       ...apiDocuments(operations, VERSION, deferral),
       [INSTALLATION_PATH]: installation,
     },
-    wellKnown: { [METADATA_PATH]: (origin) => metadataOf(origin, config.authzen) },
+    wellKnown: { [METADATA_PATH]: (origin) => metadataOf(origin, config.authzen), ...domains.tokens.documents },
+    forms: domains.tokens.forms,
+    challenge: domains.tokens.challenge,
+    hold: holdOperation,
     idempotency: openIdempotency(ground.db, ground),
     clock: ground.clock,
     random: systemRandom,

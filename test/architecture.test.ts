@@ -7,7 +7,17 @@ import { parseSync } from 'oxc-parser'
 
 const ROOT = join(import.meta.dirname, '..')
 
-const LOWER = ['kernel', 'ledger', 'identities', 'catalog', 'policy', 'access', 'credentials', 'sessions'] as const
+const LOWER = [
+  'kernel',
+  'ledger',
+  'identities',
+  'catalog',
+  'policy',
+  'tokens',
+  'access',
+  'credentials',
+  'sessions',
+] as const
 const below = (folder: string) =>
   LOWER.slice(
     0,
@@ -58,6 +68,7 @@ const WRAPPED: Readonly<Record<string, string>> = {
   '@cedar-policy/cedar-wasm': 'policy',
   'libpg-query': 'one gateway',
   commander: 'cli',
+  jose: 'tokens',
 }
 
 type Import = { readonly to: string; readonly names: readonly string[] }

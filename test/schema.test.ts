@@ -18,6 +18,7 @@ const WITHOUT_CAUSE: Readonly<Record<string, string>> = {
   ledger_private: 'belongs to the entry it names, written with it',
   subject_key: 'is destroyed without a trace of what it opened; the erasure is an entry',
   node: 'is a running process, not a change',
+  used_proof: 'says that a proof was shown, for as long as anybody would take it',
   idempotency: 'repeats an answer that was given',
   fingerprint_key: 'is a key, made by the first node that needs one',
   reading_progress: 'says how far a reading is, page by page',

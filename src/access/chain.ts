@@ -32,10 +32,13 @@ export async function chainOf(db: Db, caller: Caller, input: RequestAccess): Pro
     return { requester, subject, onBehalfOf: requester, triggeredBy, proof: 'token' }
   }
   const { proof } = caller
-  if (input.onBehalfOf === undefined) return { requester, subject: requester, onBehalfOf: null, triggeredBy, proof }
-  const onBehalfOf = await findIdentity(db, input.onBehalfOf)
-  if (requester.kind !== 'agent' || onBehalfOf.kind !== 'human' || requester.sponsorId !== onBehalfOf.id) {
-    throw notDelegated('An agent asks on behalf of its sponsor and of nobody else.', { identity: input.onBehalfOf })
+  // A token that was issued for a task of somebody says so, and nothing the caller says is more.
+  const named = input.onBehalfOf ?? caller.onBehalfOfId
+  if (named === undefined) return { requester, subject: requester, onBehalfOf: null, triggeredBy, proof }
+  const onBehalfOf = await findIdentity(db, named)
+  const isOther = caller.onBehalfOfId !== undefined && caller.onBehalfOfId !== onBehalfOf.id
+  if (isOther || requester.kind !== 'agent' || onBehalfOf.kind !== 'human' || requester.sponsorId !== onBehalfOf.id) {
+    throw notDelegated('An agent asks on behalf of its sponsor and of nobody else.', { identity: named })
   }
   return { requester, subject: requester, onBehalfOf, triggeredBy, proof }
 }

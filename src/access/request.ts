@@ -8,6 +8,7 @@ import { newId } from '../kernel/random.ts'
 import { findPurpose, loadAccountById, loadTarget } from '../catalog/catalog.ts'
 import { actOf } from '../identities/identities.ts'
 import { mayOpenByItself } from '../policy/policy.ts'
+import { holdAct } from '../tokens/tokens.ts'
 import type { Asked } from './asked.ts'
 import { assess, type Assessment } from './assess.ts'
 import { aboutOf, owedOf } from './bound.ts'
@@ -208,6 +209,7 @@ async function resolve(db: Db, accountId: string, { caller, input }: Making): Pr
     target,
     account,
     purpose: await findPurpose(db, input.purpose),
+  holdAct(caller, 'access.request', input)
     actions: [first, ...rest],
     ticket: input.ticket ?? null,
     task: input.task ?? null,

@@ -4,6 +4,7 @@ import { installation, route, type Caller, type Resource, type Route } from '../
 import { notFound } from '../kernel/problem.ts'
 import { accountResource, loadAccount, loadTargetByName } from '../catalog/catalog.ts'
 import { identityResource } from '../identities/identities.ts'
+import { holdAct } from '../tokens/tokens.ts'
 import { approveRequest, denyRequest, withdrawRequest } from './approve.ts'
 import { riskOfPending } from './as-asked.ts'
 import { knownIdentity } from './chain.ts'
@@ -101,17 +102,17 @@ function grantRoutes(needs: AccessRouteNeeds): Route[] {
       run: ({ params }) => grantNamed(db, params.grant),
     }),
     route(contract.revokeGrant, {
-      resource: ({ params }) => grantResource(db, params.grant),
+      resource: (call) => grantOf(db, call),
       context: async () => ({ reasonGiven: true }),
       run: async ({ input }, permit) =>
         announced(needs, await transact(db, (tx) => revokeGrant(tx, needs, permit, input))),
     }),
     route(contract.finishGrant, {
-      resource: ({ params }) => grantResource(db, params.grant),
+      resource: (call) => grantOf(db, call),
       run: async (_call, permit) => announced(needs, await transact(db, (tx) => finishGrant(tx, needs, permit))),
     }),
     route(contract.beatGrant, {
-      resource: ({ params }) => grantResource(db, params.grant),
+      resource: (call) => grantOf(db, call),
       run: (_call, permit) => transact(db, (tx) => beatGrant(tx, needs, permit)),
     }),
   ]
@@ -121,7 +122,7 @@ function proofRoutes(needs: AccessRouteNeeds): Route[] {
   const { db } = needs
   return [
     route(contract.issueTicket, {
-      resource: ({ params }) => grantResource(db, params.grant),
+      resource: (call) => grantOf(db, call),
       run: async ({ caller: { proof }, input }, permit) => {
         const issuing = { ...input, proof }
         const { ticket, ...issued } = await transact(db, (tx) => issueTicket(tx, needs, permit, issuing))
@@ -129,7 +130,7 @@ function proofRoutes(needs: AccessRouteNeeds): Route[] {
       },
     }),
     route(contract.issueKey, {
-      resource: ({ params }) => grantResource(db, params.grant),
+      resource: (call) => grantOf(db, call),
       run: async ({ caller: { proof }, params, input }, permit) => {
         const key = readPublicKey(input.publicKey)
         if (!key || key.algorithm === 'other') {
@@ -176,6 +177,15 @@ async function grantNamed(db: Db, id: string): Promise<contract.Grant> {
 function settled<T>(outcome: Outcome<T>): T {
   if (outcome.kind === 'refused') throw outcome.problem
   return outcome.value
+/** A grant, to a caller whose token is good for what it grants. */
+async function grantOf(
+  db: Db,
+  { caller, params }: { readonly caller: Caller; readonly params: { readonly grant: string } },
+): Promise<Resource> {
+  if (caller.narrowedTo) holdAct(caller, 'grant.read', await grantNamed(db, params.grant))
+  return grantResource(db, params.grant)
+}
+
 }
 
 /** The end is committed: cut on this node without waiting to hear of it. */

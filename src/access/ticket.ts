@@ -25,8 +25,8 @@ const TICKET_PREFIX = 'rvt_'
  */
 const FIRST_USE_SECONDS: Readonly<Record<number, number>> = { 0: 60, 1: 120, 2: 300, 3: 300 }
 
-/** Weakest first. Any other proof is held to the very same one. */
-const STRENGTHS: readonly Proof[] = ['token', 'bound-token', 'mtls']
+/** Of proofs that compare: a key shown in each handshake is the most. Any other is held to the very same one. */
+const STRENGTH: Readonly<Partial<Record<Proof, number>>> = { token: 0, 'bound-token': 1, dpop: 1, mtls: 2 }
 
 type IssueNeeds = Pick<AccessNeeds, 'clock' | 'random' | 'ledger'>
 
@@ -150,7 +150,9 @@ async function lockLive(
 }
 
 function isAsStrong(shown: Proof, needed: Proof): boolean {
-  return shown === needed || (STRENGTHS.includes(needed) && STRENGTHS.indexOf(shown) > STRENGTHS.indexOf(needed))
+  const [least, has] = [STRENGTH[needed], STRENGTH[shown]]
+  // Whatever the proof, it is more than none.
+  return shown === needed || needed === 'token' || (least !== undefined && has !== undefined && has >= least)
 }
 
 function issuedOf(grant: Grant, proof: Pick<Issued, 'id' | 'firstUseBefore' | 'isSingleUse'>): Issued {

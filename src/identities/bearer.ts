@@ -9,7 +9,7 @@ import { identityFactsIn, type IdentityFacts } from './facts.ts'
 /** 256 bits: nobody guesses one, so a plain hash is enough at rest. */
 const SECRET_BYTES = 32
 /** Longer than any of ours; what is longer is not hashed. */
-const MAX_CHARS = 200
+const MAX_CHARS = 4_096
 
 /** A new bearer secret. Its prefix lets scanners of source code find one that leaked. */
 export function makeBearer(random: Random, kind: 'token' | 'enrol'): Secret {
@@ -18,7 +18,33 @@ export function makeBearer(random: Random, kind: 'token' | 'enrol'): Secret {
 
 /** What is kept of a bearer secret. */
 export function bearerSha256(bearer: Secret): Buffer {
-  return sha256(bearer.reveal().slice(0, MAX_CHARS))
+  const text = bearer.reveal()
+  // Two that are longer must not be the same by their beginnings.
+  return sha256(text.length <= MAX_CHARS ? text : `longer than a token: ${text.length}`)
+}
+
+/** A token by its value with the identity it proves, whoever asks; undefined for what was never one. */
+export function tokenRowOf(db: Db, bearer: Secret) {
+  return db
+    .selectFrom('apiToken')
+    .innerJoin('identity', 'identity.id', 'apiToken.identityId')
+    .select([
+      'apiToken.id',
+      'apiToken.identityId',
+      'apiToken.createdAt',
+      'apiToken.expiresAt',
+      'apiToken.revokedAt',
+      'apiToken.keySha256',
+      'apiToken.dpopKeySha256',
+      'apiToken.audience',
+      'apiToken.onBehalfOfId',
+      'apiToken.details',
+      'identity.name',
+      'identity.state',
+      'identity.expiresAt as identityExpiresAt',
+    ])
+    .where('apiToken.tokenSha256', '=', bearerSha256(bearer))
+    .executeTakeFirst()
 }
 
 /** SHA-256 of the key in a client certificate whose chain was verified, as hexadecimal; undefined where none was shown. */

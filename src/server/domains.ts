@@ -29,7 +29,6 @@ import {
 import { openCancels, type Cancels } from '../gateways/host.ts'
 import { governanceRoutes, standingBy } from '../governance/governance.ts'
 import {
-  authenticate,
   ENTITY_TYPES,
   identityOpenRoutes,
   identityRoutes,
@@ -43,7 +42,6 @@ import type { Db } from '../kernel/db.ts'
 import type { PolicyValue } from '../kernel/entity.ts'
 import type { Deciders } from '../kernel/http/handle.ts'
 import type { OpenRoute, Route } from '../kernel/http/route.ts'
-import { spkiSha256 } from '../kernel/key-pair.ts'
 import type { Log } from '../kernel/log.ts'
 import type { Metrics } from '../kernel/metrics.ts'
 import { openNode, type RunningNode } from '../kernel/nodes.ts'
@@ -73,6 +71,7 @@ import { openHooks, type Hooks } from './hooks.ts'
 import { loadRules, recordRules, type Rules } from './policies.ts'
 import { protocols, recordingOf } from './protocols.ts'
 import { followRules, type FollowedRules } from './policy-versions.ts'
+import { openTokens, type OpenTokens } from './tokens.ts'
 import type { WorkNeeds } from './work.ts'
 
 /** Every domain, opened, with what the doors and the workers take of them. */
@@ -90,6 +89,7 @@ export type Domains = {
   /** What questions of enforcement points are decided with. */
   readonly decided: PolicyRouteNeeds
   readonly api: Deciders & { readonly routes: readonly Route[]; readonly openRoutes: readonly OpenRoute[] }
+  readonly tokens: OpenTokens
   readonly work: Omit<WorkNeeds, 'db' | 'connection' | 'log'>
 }
 
@@ -155,7 +155,8 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
   countAll(metrics, { live, ends })
 
   const decided = decisionNeeds({ config, ground, ledger, rules, calendar: access.calendar })
-  const made = { base, rules, hooks, identities, access, sessions, ends, obligations, decided }
+  const tokens = await openTokens(parts, { ...base, decisions })
+  const made = { base, tokens, rules, hooks, identities, access, sessions, ends, obligations, decided }
   const api = apiOf(parts, { ...made, versions: followed.routes })
   return {
     node,
@@ -170,6 +171,7 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
     live,
     decided,
     api,
+    tokens,
     work: { node, ends, access, identities, sessions: live, obligations },
   }
 }
@@ -184,6 +186,7 @@ type ApiParts = {
   readonly ends: Ends
   readonly obligations: Obligations
   readonly versions: readonly Route[]
+  readonly tokens: OpenTokens
   readonly decided: PolicyRouteNeeds
 }
 
@@ -218,11 +221,13 @@ function apiOf({ config, ground, authority }: DomainParts, parts: ApiParts): Dom
     ...sessionRoutes(parts.sessions),
     ...ledgerRoutes(base),
     ...parts.versions,
+    ...parts.tokens.routes,
     ...policyRoutes(decided),
   ]
   for (const route of routes) byOperation.set(route.operation.id, route)
   return {
     ...deciders(ground, access.decisions),
+    authenticate: parts.tokens.authenticate,
     approvals: approvalsOfCalls(changes),
     routes,
     openRoutes: [...identityOpenRoutes({ ...identities, db }), ...sshOpenRoutes({ ...base, ...access, db })],
@@ -304,10 +309,8 @@ function countAll(metrics: Metrics, { live, ends }: { live: LiveSessions; ends: 
   metrics.gauge('reeve_grants_watched', 'Grants whose end this node listens for.', [], () => ends.size())
 }
 
-function deciders(ground: Ground, decisions: AccessNeeds['decisions']): Deciders {
+function deciders(ground: Ground, decisions: AccessNeeds['decisions']): Pick<Deciders, 'decide'> {
   return {
-    authenticate: async ({ bearer, certificate }) =>
-      bearer && authenticate(ground.db, ground.clock, bearer, certificate && spkiSha256(certificate)),
     decide: (caller, action, resource, context) => {
       const reasonGiven = context['reasonGiven'] === true
       return decisions.permit(

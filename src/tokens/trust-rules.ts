@@ -106,6 +106,7 @@ function termsOf(needs: TokenNeeds, input: CreateTrustRule, name: string): Terms
   }
   const issuer = input.issuer ?? PRESET_FACTS[preset].issuer
   if (issuer === undefined) throw invalid('issuer', 'this preset has no issuer of its own')
+  if (issuer === needs.issuer()) throw invalid('issuer', 'this token service trusts its own tokens by its record')
   if (input.subject === undefined) throw invalid('subject', 'say whose tokens these are')
   if (keys && keysUrl !== undefined) throw invalid('keysUrl', 'keys come from one place')
   refuseWide(preset, input.subject, claims)

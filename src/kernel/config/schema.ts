@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { z } from 'zod'
 import { Secret } from '../secret.ts'
+import { SIGNING_ALGORITHMS } from '../signing-key.ts'
 import { weekly } from '../weekly.ts'
 import { Mesh } from './mesh.ts'
 
@@ -156,6 +157,33 @@ const Tickets = z.strictObject({
   timeoutMs: z.number().int().min(100).max(30_000).default(3_000).describe('How long it may take to answer.'),
 })
 
+const Tokens = z.strictObject({
+  issuer: z
+    .url({ protocol: /^https?$/ })
+    .max(500)
+    .regex(/[^/]$/, 'an issuer ends in no slash')
+    .optional()
+    .describe(
+      'The one address that names this token service; the API’s own by its first name in tls.names if left out.',
+    ),
+  algorithm: z.enum(SIGNING_ALGORITHMS).default('ES256').describe('What new signing keys sign with.'),
+  rotateDays: z.number().int().min(1).max(365).default(30).describe('How long a key signs access tokens.'),
+  resources: z
+    .array(z.string().min(1).max(500))
+    .max(100)
+    .default([])
+    .describe('Other places that access tokens may be for, as they name themselves (RFC 8707).'),
+})
+
+const Egress = z.strictObject({
+  allow: z
+    .array(z.string().min(1).max(300))
+    .max(200)
+    .default([])
+    .describe('Private places that Reeve may reach for what it is told to read: `[http://]name or network[:port]`.'),
+  caFile: path.optional().describe('PEM of authorities that these places are trusted by, beside the public ones.'),
+})
+
 const personName = z.string().min(1).max(63)
 const turn = z.strictObject({
   person: personName,
@@ -210,6 +238,8 @@ export const ConfigSchema = z
     ledger: Ledger.prefault({}),
     limits: Limits.prefault({}),
     authzen: Authzen.prefault({}),
+    tokens: Tokens.prefault({}),
+    egress: Egress.prefault({}),
     mesh: Mesh.prefault({}),
     risk: Risk.prefault({}),
   })

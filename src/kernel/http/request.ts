@@ -15,9 +15,9 @@ export type Presented = {
   /** DER of a client certificate whose chain was verified against the client CA; its key was used in this handshake. */
   readonly certificate: Buffer | undefined
   /** DER of the client certificate of this handshake, whoever issued it: it proves its key and nothing else. */
-  readonly keyCertificate: Buffer | undefined
+  readonly keyCertificate?: Buffer | undefined
   /** Of a token that was sent as `DPoP` (RFC 9449 §7.1): what is to prove its key, and for which request. */
-  readonly dpop: DpopPresented | undefined
+  readonly dpop?: DpopPresented | undefined
   readonly clientAddress: string
 }
 

@@ -17,9 +17,10 @@ import type { Idempotency } from './idempotency.ts'
 import { rawServer, secureContext, type RawServer, type TlsMaterial } from './listener.ts'
 import { checkOrigin } from './origin.ts'
 import { PROBLEM_TYPE, problemBody } from './problem-body.ts'
+import { addForms, type FormDoor } from './form.ts'
 import { bodyTooLarge, malformedRequest, noSuchRoute, unsupportedMediaType } from './problems.ts'
 import { refuseAmbiguous } from './request.ts'
-import type { OpenRoute, Route } from './route.ts'
+import type { Caller, OpenRoute, Route } from './route.ts'
 import { addressKey, TokenBuckets, type Rate } from './token-bucket.ts'
 
 export type ApiOptions = Deciders & {
@@ -32,6 +33,12 @@ export type ApiOptions = Deciders & {
   readonly openRoutes: readonly OpenRoute[]
   /** Documents served as they are, without a token: `/v1/openapi.json`. */
   readonly documents: Readonly<Record<`/v1/${string}`, unknown>>
+  /** Doors of protocols that send forms, with answers of their own. */
+  readonly forms?: readonly FormDoor[]
+  /** What a caller who proved nothing is told of how to (RFC 9110 §11.6.1), for the scheme and authority by which this node was reached. */
+  readonly challenge?: (origin: string) => string
+  /** Throws when the caller's proof is not good for an operation, whatever the policies say. */
+  readonly hold?: (caller: Caller, operation: string) => void
   /** Documents that say where this node is: made for the scheme and authority by which it was reached (RFC 8615). */
   readonly wellKnown?: Readonly<Record<`/.well-known/${string}`, (origin: string) => unknown>>
   readonly idempotency: Idempotency
@@ -110,19 +117,20 @@ function build(options: ApiOptions, stopping: AbortSignal): { app: FastifyInstan
       return typeof given === 'string' && REQUEST_ID.test(given) ? given : newId(options.clock, options.random)
     },
     frameworkErrors: (error, request, reply) => {
-      sendProblem(options.log, asProblem(error, options), request, reply)
+      sendProblem(options, asProblem(error, options), request, reply)
     },
     serverFactory: (handler) => (raw = rawServer(options.tls, handler)),
   })
   if (!raw) throw new Error('the listener was not made')
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
-  app.setErrorHandler((error, request, reply) => sendProblem(options.log, asProblem(error, options), request, reply))
+  app.setErrorHandler((error, request, reply) => sendProblem(options, asProblem(error, options), request, reply))
   app.setNotFoundHandler((request, reply) =>
-    sendProblem(options.log, noSuchRoute('See /v1/openapi.json for what there is.', {}), request, reply),
+    sendProblem(options, noSuchRoute('See /v1/openapi.json for what there is.', {}), request, reply),
   )
   guard(app, options)
   addDocuments(app, options)
+  addForms(app, options.forms ?? [])
   addOperations(app, options, stopping)
   return { app, raw }
 }
@@ -159,7 +167,7 @@ function addDocuments(app: FastifyInstance, options: ApiOptions): void {
   })
   // Counts say what a company does and when: who scrapes proves an identity like anybody else.
   app.get('/metrics', async (request, reply) => {
-    await authenticated(options, request)
+    options.hold?.(await authenticated(options, request), 'metrics.read')
     return reply.header('content-type', metrics.contentType).send(await metrics.text())
   })
   for (const [path, document] of Object.entries(options.wellKnown ?? {})) {
@@ -190,6 +198,7 @@ function addOperations(app: FastifyInstance, options: ApiOptions, stopping: Abor
       onRequest: async (request) => {
         const caller = await authenticated(needs, request)
         limit(callers, caller.id)
+        options.hold?.(caller, operation.id)
         if (operation.rate === 'tight') limit(tight, `${operation.id} ${caller.id}`)
         known.set(request, caller)
       },
@@ -231,7 +240,14 @@ function limit(buckets: TokenBuckets, key: string): void {
   if (retryAfterSeconds > 0) throw tooManyRequests('Slow down; try again later.', { retryAfterSeconds })
 }
 
-function sendProblem(log: Log, error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+type Telling = Pick<ApiOptions, 'log' | 'challenge'>
+
+function sendProblem(
+  { log, challenge }: Telling,
+  error: unknown,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): FastifyReply {
   const body = problemBody(error, request.id)
   const operation = request.routeOptions.config.operationId
   if (!(error instanceof Problem)) log.error({ err: error, requestId: request.id, operation }, 'a request failed')
@@ -242,7 +258,9 @@ function sendProblem(log: Log, error: unknown, request: FastifyRequest, reply: F
     reply.raw.destroy()
     return reply
   }
-  if (body.status === 401) reply.header('www-authenticate', 'Bearer')
+  if (body.status === 401) {
+    reply.header('www-authenticate', challenge?.(`${request.protocol}://${request.host}`) ?? 'Bearer')
+  }
   const retryAfter: unknown = error instanceof Problem ? error.facts['retryAfterSeconds'] : undefined
   if (typeof retryAfter === 'number') reply.header('retry-after', String(retryAfter))
   return reply

@@ -77,6 +77,7 @@ const RECORD_TYPES = new Set<string>([
   'Session',
   'Lease',
   'Token',
+  'TrustRule',
   'Team',
   'Ledger',
   'Installation',

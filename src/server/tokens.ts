@@ -1,0 +1,130 @@
+import { readFile } from 'node:fs/promises'
+import { authenticate, type IdentityNeeds } from '../identities/identities.ts'
+import type { Config } from '../kernel/config.ts'
+import { openEgress } from '../kernel/egress.ts'
+import type { FormDoor } from '../kernel/http/form.ts'
+import type { Deciders } from '../kernel/http/handle.ts'
+import type { ApiOptions } from '../kernel/http/server.ts'
+import type { Route } from '../kernel/http/route.ts'
+import { spkiSha256 } from '../kernel/key-pair.ts'
+import type { Log } from '../kernel/log.ts'
+import { Secret } from '../kernel/secret.ts'
+import type { Stop } from '../kernel/stop.ts'
+import { every } from '../kernel/timer.ts'
+import type { DecisionPoint } from '../policy/policy.ts'
+import {
+  DPOP_ALGORITHMS,
+  introspectionDoor,
+  openIssuerKeys,
+  openKeyRing,
+  pruneProofs,
+  RESOURCE_PATH,
+  revocationDoor,
+  takeProofQuickly,
+  tokenDocuments,
+  tokenDoor,
+  tokenRoutes,
+  verifyDpop,
+  type TokenNeeds,
+} from '../tokens/tokens.ts'
+import type { Ground } from './ground.ts'
+
+/** The token service as the listener takes it. */
+export type OpenTokens = {
+  readonly needs: TokenNeeds
+  readonly routes: readonly Route[]
+  readonly forms: readonly FormDoor[]
+  readonly documents: NonNullable<ApiOptions['wellKnown']>
+  readonly challenge: NonNullable<ApiOptions['challenge']>
+  readonly authenticate: Deciders['authenticate']
+  /** Told where the API listens, which names this installation when the configuration does not. */
+  readonly reachedAt: (port: number) => void
+}
+
+export type TokenParts = {
+  readonly config: Config
+  readonly ground: Ground
+  readonly log: Log
+  readonly stop: Stop
+}
+
+/** Proofs are good for minutes, so their rows are few. */
+const PRUNE_MS = 60_000
+
+export async function openTokens(
+  { config, ground, log, stop }: TokenParts,
+  parts: Pick<IdentityNeeds, 'ledger' | 'random' | 'teams'> & { readonly decisions: DecisionPoint },
+): Promise<OpenTokens> {
+  const { db, clock, seal } = ground
+  const { caFile } = config.egress
+  const ca = caFile === undefined ? undefined : await readFile(caFile, 'utf8')
+  const egress = openEgress({ allow: config.egress.allow, ca })
+  const base = { ...parts, db, clock, seal, log }
+  const ring = await openKeyRing(base, config.tokens)
+  stop.add('signing keys', ring)
+  let issuer = config.tokens.issuer ?? addressOf(config, config.api.port)
+  const needs: TokenNeeds = {
+    ...base,
+    egress,
+    ring,
+    issuerKeys: openIssuerKeys({ ...base, egress }),
+    issuer: () => issuer,
+    resources: config.tokens.resources,
+    enforcementPoints: new Set(config.authzen.enforcementPoints),
+    authenticate: ({ token, keySha256, dpopKeySha256 }) =>
+      authenticate(db, clock, new Secret(token), keySha256, dpopKeySha256),
+  }
+  if (config.node.roles.includes('worker')) stop.add('used proofs', pruning(needs))
+  return {
+    needs,
+    routes: tokenRoutes(needs),
+    forms: [tokenDoor(needs), introspectionDoor(needs), revocationDoor(needs)],
+    documents: tokenDocuments(needs),
+    challenge: (origin) =>
+      `Bearer resource_metadata="${origin}${RESOURCE_PATH}", DPoP algs="${DPOP_ALGORITHMS.join(' ')}"`,
+    authenticate: (presented) => callerOf(needs, presented),
+    reachedAt: (port) => {
+      issuer = config.tokens.issuer ?? addressOf(config, port)
+    },
+  }
+}
+
+/** Who calls the API: by a token, and by the key it is bound to, in the handshake or in a proof for this very call. */
+async function callerOf(
+  needs: TokenNeeds,
+  { bearer, certificate, keyCertificate = certificate, dpop }: Parameters<Deciders['authenticate']>[0],
+): ReturnType<Deciders['authenticate']> {
+  if (!bearer) return undefined
+  const token = bearer.reveal()
+  const proven =
+    dpop &&
+    (await verifyDpop(needs.clock, {
+      proof: dpop.proof,
+      method: dpop.method,
+      urls: [dpop.url, `${needs.issuer()}${new URL(dpop.url).pathname}`],
+      token,
+    }))
+  if (dpop && !proven) return undefined
+  const caller = await needs.authenticate({
+    token,
+    keySha256: keyCertificate && spkiSha256(keyCertificate),
+    dpopKeySha256: proven?.keySha256.toString('hex'),
+  })
+  // Taken last, so that nobody fills the table who has no token.
+  if (caller && proven && !(await takeProofQuickly(needs.db, proven.once))) return undefined
+  return caller
+}
+
+function pruning(needs: TokenNeeds): Disposable {
+  return every(PRUNE_MS, () => {
+    pruneProofs(needs.db, needs.clock).catch((error: unknown) =>
+      needs.log.warn({ err: error }, 'used proofs were not removed'),
+    )
+  })
+}
+
+/** One name for the installation, by the first that clients reach this node by. */
+function addressOf({ api, tls }: Config, port: number): string {
+  const host = tls.names[0] ?? 'localhost'
+  return `${api.plaintext ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${port}`
+}

@@ -1,0 +1,200 @@
+import type { FormAnswer, FormAsked, FormDoor } from '../kernel/http/form.ts'
+import { bindingOf, type Binding } from './binding.ts'
+import { delegated, type Delegated } from './delegation.ts'
+import { narrowedFurther, parseDetails } from './details.ts'
+import { ACCESS_TOKEN_TYPE, GRANT_TYPES, ID_TOKEN_TYPE, JWT_TYPE } from './grants.ts'
+import { issueAccess, type AccessToken, type Issuing } from './issue.ts'
+import type { TokenNeeds } from './needs.ts'
+import { OAuthError } from './oauth-error.ts'
+import { clientOf, provenByForeign, provenByOwn, type Proven } from './proven.ts'
+
+export const TOKEN_PATH = '/oauth2/token'
+
+/** The token endpoint (RFC 6749 §3.2): whoever proves an identity gets a short token of it, bound to the key they came with. */
+export function tokenDoor(needs: TokenNeeds): FormDoor {
+  return {
+    path: TOKEN_PATH,
+    repeatable: ['resource', 'audience'],
+    answer: (asked) => answering(needs, asked, () => tokenAnswer(needs, asked)),
+  }
+}
+
+/** Runs what a door does and puts an error as RFC 6749 §5.2 has it. */
+export async function answering(
+  needs: TokenNeeds,
+  asked: FormAsked,
+  work: () => Promise<FormAnswer>,
+): Promise<FormAnswer> {
+  try {
+    if (!asked.isClear) {
+      throw new OAuthError(
+        'invalid_request',
+        'Send each parameter once, as application/x-www-form-urlencoded in UTF-8.',
+      )
+    }
+    return await work()
+  } catch (error) {
+    if (!(error instanceof OAuthError)) throw error
+    needs.log.debug({ err: error, code: error.code }, 'the token service refused')
+    return {
+      status: error.code === 'invalid_client' ? 401 : error.code === 'temporarily_unavailable' ? 503 : 400,
+      body: { error: error.code, error_description: error.message },
+      headers: error.code === 'invalid_client' && asked.hasAuthorization ? { 'www-authenticate': 'DPoP, Bearer' } : {},
+    }
+  }
+}
+
+async function tokenAnswer(needs: TokenNeeds, asked: FormAsked): Promise<FormAnswer> {
+  const { fields } = asked
+  const grantType = fields.get('grant_type')
+  if (grantType === undefined) throw new OAuthError('invalid_request', 'grant_type is missing.')
+  if (fields.has('scope'))
+    throw new OAuthError('invalid_scope', 'There are no scopes; narrow by authorization_details.')
+  refuseForeignParameters(grantType, asked)
+  const binding = await bindingOf(needs, asked, TOKEN_PATH)
+  const { issuing, isExchange } = await issuingOf(needs, asked, grantType, binding)
+  return answerOf(await issueAccess(needs, issuing), issuing, isExchange)
+}
+
+/** What belongs to another grant is a confusion, of the client or of us. */
+const OF_GRANT: Readonly<Record<string, readonly string[]>> = {
+  [GRANT_TYPES.client]: [],
+  [GRANT_TYPES.bearer]: ['assertion'],
+  [GRANT_TYPES.exchange]: [
+    'subject_token',
+    'subject_token_type',
+    'actor_token',
+    'actor_token_type',
+    'requested_token_type',
+  ],
+}
+
+function refuseForeignParameters(grantType: string, { fields }: FormAsked): void {
+  const own = OF_GRANT[grantType]
+  if (!own) throw new OAuthError('unsupported_grant_type', 'This grant type is not offered.')
+  const others = Object.values(OF_GRANT).flat()
+  if (others.some((name) => fields.has(name) && !own.includes(name))) {
+    throw new OAuthError('invalid_request', 'A parameter belongs to another grant type.')
+  }
+}
+
+async function issuingOf(
+  needs: TokenNeeds,
+  asked: FormAsked,
+  grantType: string,
+  binding: Binding | undefined,
+): Promise<{ issuing: Issuing; isExchange: boolean }> {
+  const client = await clientOf(needs, asked)
+  const who = await delegatedBy(needs, asked, { grantType, client, binding })
+  const { acting, subject } = who
+  const details = asked.fields.get('authorization_details')
+  const all = [...new Set([acting, subject, ...(client ? [client] : [])])]
+  const audience = audienceOf(needs, asked)
+  return {
+    isExchange: grantType === GRANT_TYPES.exchange,
+    issuing: {
+      grantType,
+      identity: acting.identity,
+      onBehalfOfId: who.onBehalfOfId,
+      actorIds: who.actorIds,
+      parentId: subject.held?.id ?? null,
+      ruleId: acting.ruleId,
+      ruleIds: [...new Set(all.flatMap(({ ruleId }) => (ruleId === null ? [] : [ruleId])))],
+      proof: proofOf(acting, binding),
+      binding,
+      isBound: all.some(({ isBound }) => isBound),
+      ttlSeconds: Math.min(...all.map(({ ttlSeconds }) => ttlSeconds)),
+      // An assertion is for one request; a token that is exchanged bounds what comes of it.
+      notAfter:
+        grantType === GRANT_TYPES.exchange
+          ? all.flatMap(({ expiresAt }) => (expiresAt === null ? [] : [expiresAt]))
+          : [],
+      details: narrowedFurther(
+        narrowedFurther(subject.held?.narrowedTo ?? null, acting.held?.narrowedTo ?? null),
+        details === undefined ? null : parseDetails(details),
+      ),
+      audience,
+      once: [...all.flatMap(({ once }) => once), ...(binding?.kind === 'dpop' ? [binding.once] : [])],
+      jti: subject.jti,
+    },
+  }
+}
+
+type Shown = { readonly grantType: string; readonly client: Proven | undefined; readonly binding: Binding | undefined }
+
+async function delegatedBy(needs: TokenNeeds, asked: FormAsked, shown: Shown): Promise<Delegated> {
+  const { client, grantType, binding } = shown
+  const { fields } = asked
+  if (grantType === GRANT_TYPES.client) {
+    if (!client)
+      throw new OAuthError('invalid_client', 'A client proves itself by private_key_jwt or a TLS certificate.')
+    return delegated({ subject: client, actor: undefined })
+  }
+  if (grantType === GRANT_TYPES.bearer) {
+    const subject = await provenByForeign(needs, required(fields, 'assertion'), fields.get('client_id'))
+    if (client && client.identity.id !== subject.identity.id) {
+      throw new OAuthError('invalid_grant', 'The assertion proves another identity than the client.')
+    }
+    return delegated({ subject, actor: undefined })
+  }
+  const wanted = fields.get('requested_token_type')
+  if (wanted !== undefined && wanted !== ACCESS_TOKEN_TYPE && wanted !== JWT_TYPE) {
+    throw new OAuthError('invalid_request', 'Only access tokens are issued.')
+  }
+  const actorToken = fields.get('actor_token')
+  if ((actorToken === undefined) !== (fields.get('actor_token_type') === undefined)) {
+    throw new OAuthError('invalid_request', 'actor_token and actor_token_type come together.')
+  }
+  const prove = (name: 'subject' | 'actor') => {
+    const token = required(fields, `${name}_token`)
+    const type = required(fields, `${name}_token_type`)
+    if (type === ACCESS_TOKEN_TYPE) return provenByOwn(needs, token, binding, asked)
+    if (type !== JWT_TYPE && type !== ID_TOKEN_TYPE) {
+      throw new OAuthError('invalid_request', 'This type of token is not taken.')
+    }
+    return provenByForeign(needs, token, client || actorToken !== undefined ? undefined : fields.get('client_id'))
+  }
+  const subject = await prove('subject')
+  const actor = actorToken === undefined ? undefined : await prove('actor')
+  if (client && actor && client.identity.id !== actor.identity.id) {
+    throw new OAuthError('invalid_request', 'The actor token proves another identity than the client.')
+  }
+  return delegated({ subject, actor: actor ?? client })
+}
+
+function required(fields: FormAsked['fields'], name: string): string {
+  const value = fields.get(name)
+  if (value === undefined) throw new OAuthError('invalid_request', `${name} is missing.`)
+  return value
+}
+
+/** No exchange makes a proof stronger than what was shown, and what is bound to nothing is a bearer's. */
+function proofOf({ proof }: Proven, binding: Binding | undefined): Issuing['proof'] {
+  if (!binding || proof === 'token') return 'token'
+  return proof === 'oidc' || proof === 'kubernetes' || proof === 'spiffe' ? proof : binding.kind
+}
+
+/** RFC 8707 §2, and `audience` of RFC 8693: this API by default, or one other place that was configured; null is this API. */
+function audienceOf(needs: TokenNeeds, { lists }: FormAsked): string | null {
+  const named = [...new Set([...(lists.get('resource') ?? []), ...(lists.get('audience') ?? [])])]
+  const [only] = named
+  if (only === undefined) return null
+  if (named.length > 1) throw new OAuthError('invalid_target', 'A token is for one place.')
+  const issuer = needs.issuer()
+  if (only === issuer || only === `${issuer}/`) return null
+  if (needs.resources.includes(only)) return only
+  throw new OAuthError('invalid_target', 'Tokens for this place are not issued here.')
+}
+
+function answerOf(issued: AccessToken, issuing: Issuing, isExchange: boolean): FormAnswer {
+  return {
+    status: 200,
+    body: {
+      access_token: issued.token,
+      token_type: issued.isDpop ? 'DPoP' : 'Bearer',
+      expires_in: issued.ttlSeconds,
+      ...(isExchange && { issued_token_type: ACCESS_TOKEN_TYPE }),
+      ...(issuing.details && { authorization_details: issuing.details }),
+    },
+  }
+}

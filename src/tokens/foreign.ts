@@ -1,0 +1,105 @@
+import type { Proof } from '../identities/identities.ts'
+import type { TrustRule } from './contract.ts'
+import type { Claims } from './issuer-keys.ts'
+import { isCompact, unverifiedClaims } from './jwt.ts'
+import type { TokenNeeds } from './needs.ts'
+import { OAuthError } from './oauth-error.ts'
+import { isExpected, PRESET_FACTS } from './presets.ts'
+import { reviewToken } from './review.ts'
+import { rulesOf } from './trust-rules.ts'
+import { JTI_MAX_CHARS, type OnceOnly } from './used-proofs.ts'
+
+/** What a token that somebody else made has proven. */
+export type ForeignProven = {
+  readonly rule: TrustRule
+  readonly proof: Proof
+  readonly jti: string | null
+  readonly expiresAt: Date
+  /** To be taken in the transaction that acts on it. */
+  readonly once: OnceOnly | null
+}
+
+/** By how much clocks may differ. */
+const SKEW_SECONDS = 30
+/** RFC 7523 §3: an assertion of a client is made for one request. */
+const ASSERTION_MAX_SECONDS = 300
+/** What lives longer is a standing credential by another name. */
+const TOKEN_MAX_SECONDS = 86_400
+
+/**
+ * Which identity a token of another issuer proves: exactly one rule names its issuer, audience, subject and claims, and that rule's keys
+ * verify it. Throws `OAuthError`, with one sentence for every way in which it is not believed.
+ */
+export async function verifyForeign(
+  needs: TokenNeeds,
+  token: string,
+  asked: { readonly kind: 'assertion' | 'token'; readonly identity?: string | undefined },
+): Promise<ForeignProven> {
+  const claims = isCompact(token) ? unverifiedClaims(token) : undefined
+  const issuer = claims?.['iss']
+  // Our own tokens are looked up, never believed by their signature alone.
+  if (!claims || typeof issuer !== 'string' || issuer.length > 500 || issuer === needs.issuer()) throw unbelieved()
+  const isClient = asked.kind === 'assertion'
+  const rules = (await rulesOf(needs.db, issuer)).filter(
+    (rule) =>
+      (rule.preset === 'client-key') === isClient &&
+      isFor(claims, rule.audience, isClient) &&
+      isExpected(claims, rule) &&
+      (asked.identity === undefined || asked.identity === rule.identity || asked.identity === rule.identityId),
+  )
+  // More than one: whoever asks says which identity they mean, by client_id.
+  const identities = new Set(rules.map((rule) => rule.identityId))
+  if (identities.size > 1) throw new OAuthError('invalid_request', 'Say by client_id which identity is meant.')
+  for (const rule of rules) {
+    const verified = await verifiedBy(needs, token, rule, rules.length > 1)
+    if (verified) return provenBy(needs, token, rule, verified)
+  }
+  throw unbelieved()
+}
+
+function unbelieved(): OAuthError {
+  return new OAuthError('invalid_grant', 'The token does not prove an identity here.')
+}
+
+async function verifiedBy(
+  needs: TokenNeeds,
+  token: string,
+  rule: TrustRule,
+  isOneOfSeveral: boolean,
+): Promise<Claims | undefined> {
+  try {
+    return await needs.issuerKeys.verify(token, rule)
+  } catch (error) {
+    // A client that changes keys has two rules for a while.
+    if (isOneOfSeveral && error instanceof OAuthError) return undefined
+    throw error
+  }
+}
+
+async function provenBy(needs: TokenNeeds, token: string, rule: TrustRule, claims: Claims): Promise<ForeignProven> {
+  const isClient = rule.preset === 'client-key'
+  const { proof, isOnce } = PRESET_FACTS[rule.preset]
+  const nowSeconds = needs.clock.now().getTime() / 1000
+  const { exp, nbf, iat, jti } = claims
+  if (typeof exp !== 'number' || !Number.isFinite(exp) || exp <= nowSeconds - SKEW_SECONDS) throw unbelieved()
+  if (nbf !== undefined && (typeof nbf !== 'number' || nbf > nowSeconds + SKEW_SECONDS)) throw unbelieved()
+  if (iat !== undefined && (typeof iat !== 'number' || iat > nowSeconds + SKEW_SECONDS)) throw unbelieved()
+  if (exp > nowSeconds + (isClient ? ASSERTION_MAX_SECONDS : TOKEN_MAX_SECONDS) + SKEW_SECONDS) throw unbelieved()
+  const named = typeof jti === 'string' && jti !== '' && jti.length <= JTI_MAX_CHARS ? jti : null
+  if (jti !== undefined && named === null) throw unbelieved()
+  if (isOnce && named === null) throw unbelieved()
+  if (rule.review) await reviewToken(needs, rule, token)
+  const expiresAt = new Date(exp * 1000)
+  const once: OnceOnly | null =
+    isOnce && named !== null
+      ? { kind: 'assertion', by: rule.issuer, jti: named, expiresAt: new Date((exp + SKEW_SECONDS) * 1000) }
+      : null
+  return { rule, proof, jti: named, expiresAt, once }
+}
+
+/** An assertion of a client is for us alone (RFC 7523bis §3); a token of an issuer is for us among others. */
+function isFor({ aud }: Claims, audience: string, isClient: boolean): boolean {
+  if (typeof aud === 'string') return aud === audience
+  if (!Array.isArray(aud) || (isClient && aud.length !== 1)) return false
+  return aud.includes(audience)
+}

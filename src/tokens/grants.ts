@@ -1,0 +1,12 @@
+/** RFC 6749 §4.4, RFC 7523 §2.1, RFC 8693 §2.1. */
+export const GRANT_TYPES = {
+  client: 'client_credentials',
+  bearer: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
+  exchange: 'urn:ietf:params:oauth:grant-type:token-exchange',
+} as const
+/** RFC 7523 §2.2. */
+export const CLIENT_ASSERTION = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
+/** RFC 8693 §3. */
+export const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token'
+export const JWT_TYPE = 'urn:ietf:params:oauth:token-type:jwt'
+export const ID_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:id_token'
