@@ -66,7 +66,18 @@ function known(fingerprint: Fingerprint, ref: EntityRef & { readonly isRecord: b
 }
 
 /** Names of the context whose values Reeve makes itself, or that hold a word of its own. */
-const OURS = new Set(['channel', 'requestKind', 'freeze', 'bootstrap', 'reasonGiven', 'purpose', 'window', 'risk'])
+const OURS = new Set([
+  'channel',
+  'requestKind',
+  'freeze',
+  'bootstrap',
+  'reasonGiven',
+  'purpose',
+  'window',
+  'risk',
+  'signals',
+  'standard',
+])
 const WORD = /^[A-Za-z0-9][A-Za-z0-9._/#-]{0,63}$/
 /** Said by whoever asks, and kept where it has the form of what it should be. */
 const WORDS = new Set(['ticket', 'environment'])

@@ -54,6 +54,8 @@ const OURS = new Set([
   'reasonGiven',
   'action',
   'risk',
+  'signals',
+  'standard',
 ])
 
 const UNASSESSED = { score: 100, low: 0, high: 100, factors: ['unassessed'] }
