@@ -15,6 +15,7 @@ import { catalogRows } from './calls/catalog.ts'
 import { decisionRows } from './calls/decisions.ts'
 import { evidenceRows } from './calls/evidence.ts'
 import { identityRows } from './calls/identities.ts'
+import { ruleRows } from './calls/rules.ts'
 import { stageOn, type Stage } from './calls/stage.ts'
 
 let stage: Stage
@@ -41,6 +42,7 @@ before(async () => {
     ...accessRows(stage),
     ...evidenceRows(stage),
     ...decisionRows(stage),
+    ...ruleRows(stage),
   }
   document = Document.parse(await stage.nobody.document('/v1/openapi.json'))
 })

@@ -135,7 +135,7 @@ async function openRules(
 }
 
 /** What another node on the same database would have. */
-export function rulesOf(w: AccessWorld, onTaken = () => {}): RuleNeeds {
+export function rulesOf(w: Pick<AccessWorld, 'db' | 'clock' | 'needs' | 'engine'>, onTaken = () => {}): RuleNeeds {
   const { db, clock, needs, engine } = w
   return {
     db,

@@ -4,7 +4,14 @@ import type { Command } from 'commander'
 import { AccessRequest, requestAccess } from '../../access/contract.ts'
 import { Enrolment, enrolIdentity, redeemEnrolment } from '../../identities/contract.ts'
 import type { Operation } from '../../kernel/operation.ts'
-import { explainPolicy, proposePolicies, simulatePolicy } from '../../policy/contract.ts'
+import {
+  calendarVersions,
+  catalogVersions,
+  explainPolicy,
+  proposePolicies,
+  simulatePolicy,
+  teamVersions,
+} from '../../policy/contract.ts'
 import { PlayedLine, followSession, playSession, revealSession } from '../../sessions/contract.ts'
 import { clientFor, formatOf } from '../calling.ts'
 import type { Client } from '../client.ts'
@@ -28,6 +35,9 @@ const BY_HAND = new Set<string>([
   explainPolicy.id,
   simulatePolicy.id,
   proposePolicies.id,
+  teamVersions.propose.id,
+  calendarVersions.propose.id,
+  catalogVersions.propose.id,
 ])
 
 /** A command for each operation, `reeve <noun> <verb>`. */

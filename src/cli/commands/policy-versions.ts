@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { proposePolicies } from '../../policy/contract.ts'
+import { calendarVersions, catalogVersions, proposePolicies, teamVersions } from '../../policy/contract.ts'
 import { clientFor, formatOf } from '../calling.ts'
 import { usage } from '../failure.ts'
 import { tell, type Io } from '../io.ts'
@@ -8,10 +8,11 @@ import { withCommonOptions } from '../operation-command.ts'
 import { render } from '../output/render.ts'
 import type { Parts } from '../parts.ts'
 import { nounCommand } from './operations.ts'
+import { textOf } from '../values.ts'
 
 type Options = { readonly output?: string; readonly context?: string; readonly note?: string }
 
-/** `reeve policy propose <folder>`: the server keeps the folder's files as a version, which others then let decide. */
+/** `reeve policy propose <folder>`, `reeve team propose <file>` and so on: the server keeps it as a version, which others then let decide. */
 export function addPolicyVersionCommands(program: Command, io: Io, parts: Parts): void {
   withCommonOptions(
     nounCommand(program, 'policy')
@@ -28,6 +29,34 @@ export function addPolicyVersionCommands(program: Command, io: Io, parts: Parts)
       const input = { files, ...(options.note !== undefined && { note: options.note }) }
       const version = await client.ask(proposePolicies, { input })
       await render(io.stdout, format, proposePolicies.output, proposePolicies.output.encode(version))
-      tell(io, `Let it decide: reeve policy activate ${version.id} --request-approval "<why>"`)
+      tellNext(io, 'policy', version.id)
     })
+  addDocumentProposal(program, io, 'team', teamVersions.propose)
+  addDocumentProposal(program, io, 'calendar', calendarVersions.propose)
+  addDocumentProposal(program, io, 'catalog', catalogVersions.propose)
+}
+
+type Proposal = typeof teamVersions.propose | typeof calendarVersions.propose | typeof catalogVersions.propose
+
+function addDocumentProposal(program: Command, io: Io, noun: string, operation: Proposal): void {
+  withCommonOptions(
+    nounCommand(program, noun)
+      .command('propose')
+      .description(operation.summary)
+      .argument('<file>', 'the whole document, as YAML; - reads it from standard input'),
+  )
+    .option('--note <text>', 'why, in a sentence')
+    .action(async (file: string, options: Options) => {
+      const format = formatOf(io, options.output)
+      const text = await textOf(io, file)
+      using client = clientFor(io, options)
+      const input = { text, ...(options.note !== undefined && { note: options.note }) }
+      const version = await client.ask<Proposal>(operation, { input })
+      await render(io.stdout, format, operation.output, operation.output.encode(version))
+      tellNext(io, noun, version.id)
+    })
+}
+
+function tellNext(io: Io, noun: string, version: string): void {
+  tell(io, `Let it decide: reeve ${noun} activate ${version} --request-approval "<why>"`)
 }
