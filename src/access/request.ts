@@ -200,6 +200,7 @@ async function resolve(db: Db, accountId: string, { caller, input }: Making): Pr
   if (!target || target.name !== input.target || account.name !== input.account) {
     throw notFound('There is no such account.', { type: 'Account', id: `${input.account}@${input.target}` })
   }
+  holdAct(caller, 'access.request', input)
   const [first, ...rest] = [...input.actions].sort()
   if (first === undefined) {
     throw invalidInput('Name at least one action.', { issues: [{ path: 'actions', message: 'empty' }] })
@@ -209,7 +210,6 @@ async function resolve(db: Db, accountId: string, { caller, input }: Making): Pr
     target,
     account,
     purpose: await findPurpose(db, input.purpose),
-  holdAct(caller, 'access.request', input)
     actions: [first, ...rest],
     ticket: input.ticket ?? null,
     task: input.task ?? null,

@@ -98,11 +98,11 @@ function grantRoutes(needs: AccessRouteNeeds): Route[] {
       run: ({ caller, query }) => listGrants(db, needs.clock.now(), caller, query),
     }),
     route(contract.readGrant, {
-      resource: ({ params }) => grantResource(db, params.grant),
+      resource: (call) => grantOf(db, call),
       run: ({ params }) => grantNamed(db, params.grant),
     }),
     route(contract.revokeGrant, {
-      resource: (call) => grantOf(db, call),
+      resource: ({ params }) => grantResource(db, params.grant),
       context: async () => ({ reasonGiven: true }),
       run: async ({ input }, permit) =>
         announced(needs, await transact(db, (tx) => revokeGrant(tx, needs, permit, input))),
@@ -168,15 +168,6 @@ async function collection(db: Db, caller: Caller, isOwn: boolean): Promise<Resou
   return isOwn ? identityResource(db, await knownIdentity(db, caller.id)) : installation()
 }
 
-async function grantNamed(db: Db, id: string): Promise<contract.Grant> {
-  const grant = await loadGrant(db, id)
-  if (!grant) throw notFound('There is no such grant.', { type: 'Grant', id })
-  return grant
-}
-
-function settled<T>(outcome: Outcome<T>): T {
-  if (outcome.kind === 'refused') throw outcome.problem
-  return outcome.value
 /** A grant, to a caller whose token is good for what it grants. */
 async function grantOf(
   db: Db,
@@ -186,6 +177,15 @@ async function grantOf(
   return grantResource(db, params.grant)
 }
 
+async function grantNamed(db: Db, id: string): Promise<contract.Grant> {
+  const grant = await loadGrant(db, id)
+  if (!grant) throw notFound('There is no such grant.', { type: 'Grant', id })
+  return grant
+}
+
+function settled<T>(outcome: Outcome<T>): T {
+  if (outcome.kind === 'refused') throw outcome.problem
+  return outcome.value
 }
 
 /** The end is committed: cut on this node without waiting to hear of it. */
