@@ -62,6 +62,30 @@ CREATE TRIGGER grant_ends_once BEFORE UPDATE ON access_grant FOR EACH ROW EXECUT
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON access_grant FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON access_grant FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+create table access_refusal (
+  id uuid not null,
+  subject_id uuid not null,
+  target_id uuid not null,
+  account_id uuid not null,
+  actions text[] not null,
+  problem text not null,
+  at timestamp with time zone not null,
+  cause bigint not null,
+  constraint access_refusal_pkey PRIMARY KEY (id),
+  constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint subject_fkey FOREIGN KEY (subject_id) REFERENCES identity(id),
+  constraint target_fkey FOREIGN KEY (target_id) REFERENCES target(id)
+);
+CREATE INDEX access_refusal_account ON access_refusal USING btree (account_id);
+CREATE INDEX access_refusal_cause ON access_refusal USING btree (cause);
+CREATE INDEX access_refusal_subject ON access_refusal USING btree (subject_id);
+CREATE INDEX access_refusal_target ON access_refusal USING btree (target_id, at);
+comment on table access_refusal is 'A row is a request that was refused at once. Whether the same was granted later tells friction from protection.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON access_refusal FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON access_refusal FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON access_refusal FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 create table access_request (
   id uuid not null,
   requester_id uuid not null,
@@ -94,6 +118,9 @@ create table access_request (
   decided_at timestamp with time zone,
   version integer not null default 1,
   cause bigint not null,
+  asked_uses integer,
+  mode text not null default 'enforce'::text,
+  waived text[] not null default '{}'::text[],
   constraint access_request_pkey PRIMARY KEY (id),
   constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
   constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
@@ -105,15 +132,19 @@ create table access_request (
   constraint triggered_by_fkey FOREIGN KEY (triggered_by_id) REFERENCES identity(id),
   constraint connections_are_bounded CHECK (((connections >= 1) AND (connections <= 10000))),
   constraint ends_after_start CHECK ((expires_at > created_at)),
+  constraint mode_is_known CHECK ((mode = ANY (ARRAY['observe'::text, 'warn'::text, 'enforce'::text]))),
   constraint names_actions CHECK ((cardinality(actions) > 0)),
+  constraint only_a_lenient_mode_waives CHECK (((mode <> 'enforce'::text) OR (cardinality(waived) = 0))),
   constraint pending_is_undecided CHECK (((state = 'pending'::text) = (decided_at IS NULL))),
   constraint proof_is_known CHECK ((proof = ANY (ARRAY['token'::text, 'bound-token'::text, 'mtls'::text, 'spiffe'::text, 'kubernetes'::text, 'oidc'::text, 'dpop'::text, 'passkey'::text]))),
   constraint state_is_known CHECK ((state = ANY (ARRAY['pending'::text, 'granted'::text, 'denied'::text, 'expired'::text, 'withdrawn'::text, 'void'::text]))),
   constraint ttl_is_bounded CHECK (((ttl_seconds >= 1) AND (ttl_seconds <= 2592000))),
   constraint ttl_is_no_more_than_asked CHECK ((ttl_seconds <= asked_ttl_seconds)),
-  constraint uses_are_bounded CHECK (((uses >= 1) AND (uses <= 1000000)))
+  constraint uses_are_bounded CHECK (((uses >= 1) AND (uses <= 1000000))),
+  constraint uses_are_no_more_than_asked CHECK (((asked_uses IS NULL) OR (uses <= asked_uses)))
 );
 CREATE INDEX access_request_account ON access_request USING btree (account_id);
+CREATE INDEX access_request_asked ON access_request USING btree (target_id, created_at);
 CREATE INDEX access_request_cause ON access_request USING btree (cause);
 CREATE INDEX access_request_inbox ON access_request USING gin (approver_teams) WHERE (state = 'pending'::text);
 CREATE INDEX access_request_on_behalf_of ON access_request USING btree (on_behalf_of_id);
@@ -130,10 +161,14 @@ comment on column access_request.ttl_seconds is 'What is given of asked_ttl_seco
 comment on column access_request.uses is 'How many admissions the grant will carry; null is as many as its time allows.';
 comment on column access_request.approver_teams is 'The teams its obligations name: whose inbox it is in.';
 comment on column access_request.bound_sha256 is 'Hash of all that will be granted and of the policies that decided (rule 8); an approval names it.';
+comment on column access_request.asked_uses is 'Of which uses is what was given: the policies may allow less.';
+comment on column access_request.mode is 'Of its target when it was asked.';
+comment on column access_request.waived is 'What was owed and not asked for, a sentence each, because the target did not enforce. Worth nothing once it does.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON access_request FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER request_is_decided_once BEFORE UPDATE ON access_request FOR EACH ROW EXECUTE FUNCTION request_is_decided_once();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON access_request FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON access_request FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER waived_stays BEFORE UPDATE ON access_request FOR EACH ROW WHEN ((((new.asked_uses IS DISTINCT FROM old.asked_uses) OR (new.mode IS DISTINCT FROM old.mode)) OR (new.waived IS DISTINCT FROM old.waived))) EXECUTE FUNCTION waived_stays();
 
 create table account (
   id uuid not null,
@@ -420,6 +455,76 @@ CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON grant_use FOR EACH ROW E
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON grant_use FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON grant_use FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER use_moves_legally BEFORE UPDATE ON grant_use FOR EACH ROW EXECUTE FUNCTION use_moves_legally();
+
+create table held_operation (
+  id uuid not null,
+  grant_id uuid not null,
+  use_id uuid not null,
+  class text not null,
+  action text not null,
+  label text not null,
+  statement text not null,
+  gates text[] not null,
+  owner_of_target text not null,
+  owner_of_subject text,
+  approver_teams text[] not null,
+  bound_sha256 bytea not null,
+  state text not null default 'held'::text,
+  refusal text,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  decided_at timestamp with time zone,
+  used_at timestamp with time zone,
+  version integer not null default 1,
+  cause bigint not null,
+  constraint held_operation_pkey PRIMARY KEY (id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint grant_fkey FOREIGN KEY (grant_id) REFERENCES access_grant(id),
+  constraint use_fkey FOREIGN KEY (use_id) REFERENCES grant_use(id),
+  constraint ends_after_start CHECK ((expires_at > created_at)),
+  constraint held_is_undecided CHECK (((state = 'held'::text) = (decided_at IS NULL))),
+  constraint names_gates CHECK ((cardinality(gates) > 0)),
+  constraint only_a_release_is_used CHECK (((state = 'used'::text) = (used_at IS NOT NULL))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['held'::text, 'released'::text, 'used'::text, 'refused'::text, 'expired'::text, 'dropped'::text]))),
+  constraint statement_is_shown_whole CHECK (((length(statement) >= 1) AND (length(statement) <= 20000)))
+);
+CREATE INDEX held_operation_cause ON held_operation USING btree (cause);
+CREATE INDEX held_operation_grant ON held_operation USING btree (grant_id);
+CREATE INDEX held_operation_inbox ON held_operation USING gin (approver_teams) WHERE (state = 'held'::text);
+CREATE INDEX held_operation_open ON held_operation USING btree (expires_at) WHERE (state = ANY (ARRAY['held'::text, 'released'::text]));
+CREATE INDEX held_operation_use ON held_operation USING btree (use_id);
+CREATE UNIQUE INDEX one_operation_of_a_use_is_held ON held_operation USING btree (use_id) WHERE (state = ANY (ARRAY['held'::text, 'released'::text]));
+comment on table held_operation is 'A row is one operation of a session that waits for another person. It runs once, if its session moves it from released to used.';
+comment on column held_operation.statement is 'Normalised, without literals (core 13).';
+comment on column held_operation.gates is 'Approval expressions, all of which who releases must satisfy.';
+comment on column held_operation.bound_sha256 is 'Hash of what is shown of it; a release names it.';
+comment on column held_operation.used_at is 'The release was spent here; what became of the operation is in the recording.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON held_operation FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER hold_moves_legally BEFORE UPDATE ON held_operation FOR EACH ROW EXECUTE FUNCTION hold_moves_legally();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON held_operation FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON held_operation FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table hold_approval (
+  hold_id uuid not null,
+  approver_id uuid not null,
+  verdict text not null,
+  bound_sha256 bytea not null,
+  comment text,
+  at timestamp with time zone not null,
+  cause bigint not null,
+  constraint hold_approval_pkey PRIMARY KEY (hold_id, approver_id),
+  constraint approver_fkey FOREIGN KEY (approver_id) REFERENCES identity(id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint hold_fkey FOREIGN KEY (hold_id) REFERENCES held_operation(id),
+  constraint verdict_is_known CHECK ((verdict = ANY (ARRAY['release'::text, 'refuse'::text])))
+);
+CREATE INDEX hold_approval_approver ON hold_approval USING btree (approver_id);
+CREATE INDEX hold_approval_cause ON hold_approval USING btree (cause);
+comment on table hold_approval is 'A row is what one distinct person said about exactly the operation that was shown to them.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON hold_approval FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER releaser_is_another BEFORE INSERT OR UPDATE ON hold_approval FOR EACH ROW EXECUTE FUNCTION releaser_is_another();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON hold_approval FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON hold_approval FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 create table idempotency (
   caller_id uuid not null,
@@ -1482,25 +1587,29 @@ create table target (
   created_at timestamp with time zone not null,
   version integer not null default 1,
   cause bigint not null,
+  mode text not null default 'enforce'::text,
   constraint target_pkey PRIMARY KEY (id),
   constraint target_name_is_unique UNIQUE (name),
   constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
   constraint control_loss_is_known CHECK ((on_control_loss = ANY (ARRAY['end'::text, 'continue'::text]))),
   constraint environment_is_known CHECK ((environment = ANY (ARRAY['production'::text, 'staging'::text, 'test'::text, 'development'::text]))),
+  constraint mode_is_known CHECK ((mode = ANY (ARRAY['observe'::text, 'warn'::text, 'enforce'::text]))),
   constraint nothing_continues_at_tier_0 CHECK (((sensitivity > 0) OR ((on_control_loss = 'end'::text) AND (on_recorder_loss = 'end'::text)))),
   constraint recorder_loss_is_known CHECK ((on_recorder_loss = ANY (ARRAY['end'::text, 'continue'::text]))),
   constraint sensitivity_is_known CHECK (((sensitivity >= 0) AND (sensitivity <= 3))),
-  constraint state_is_known CHECK ((state = ANY (ARRAY['active'::text, 'retired'::text])))
+  constraint state_is_known CHECK ((state = ANY (ARRAY['active'::text, 'retired'::text]))),
+  constraint tier_0_enforces CHECK (((sensitivity > 0) OR (mode = 'enforce'::text)))
 );
 CREATE INDEX target_cause ON target USING btree (cause);
 comment on table target is 'A row is a system that can be reached through a gateway.';
 comment on column target.sensitivity is 'As a tier: 0 is the most sensitive.';
 comment on column target.settings is 'Address, TLS mode and the like; the schema is the protocol''s.';
 comment on column target.sealed_provisioner is 'The login by which leases are made and ended, sealed for this row.';
+comment on column target.mode is 'observe: what obligations and grants would refuse goes through and is recorded. warn: the caller is told too. enforce: it is refused.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON target FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON target FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON target FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-CREATE CONSTRAINT TRIGGER target_change_is_hinted AFTER UPDATE ON target DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (((((old.state IS DISTINCT FROM new.state) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.sensitivity IS DISTINCT FROM new.sensitivity)) OR (old.owner_team IS DISTINCT FROM new.owner_team))) EXECUTE FUNCTION hint_second_look('target', 'target_id = $1');
+CREATE CONSTRAINT TRIGGER target_change_is_hinted AFTER UPDATE ON target DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((((old.state IS DISTINCT FROM new.state) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.sensitivity IS DISTINCT FROM new.sensitivity)) OR (old.owner_team IS DISTINCT FROM new.owner_team)) OR (old.mode IS DISTINCT FROM new.mode))) EXECUTE FUNCTION hint_second_look('target', 'target_id = $1');
 CREATE TRIGGER target_is_hinted AFTER UPDATE ON target FOR EACH ROW WHEN (((((((old.name IS DISTINCT FROM new.name) OR (old.protocol IS DISTINCT FROM new.protocol)) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.sensitivity IS DISTINCT FROM new.sensitivity)) OR (old.owner_team IS DISTINCT FROM new.owner_team)) OR (old.state IS DISTINCT FROM new.state))) EXECUTE FUNCTION hint_record('target');
 CREATE TRIGGER target_moves_reach AFTER UPDATE ON target FOR EACH ROW WHEN ((((old.state IS DISTINCT FROM new.state) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.sensitivity IS DISTINCT FROM new.sensitivity))) EXECUTE FUNCTION target_moves_reach();
 
@@ -1571,6 +1680,24 @@ CREATE TRIGGER causes_are_held AFTER UPDATE ON usage_window REFERENCING NEW TABL
 CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON usage_window REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON usage_window FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON usage_window FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table use_refusal (
+  use_id uuid not null,
+  action text not null,
+  outcome text not null,
+  count bigint not null,
+  cause bigint not null,
+  constraint use_refusal_pkey PRIMARY KEY (use_id, action, outcome),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint use_fkey FOREIGN KEY (use_id) REFERENCES grant_use(id),
+  constraint count_is_positive CHECK ((count > 0)),
+  constraint outcome_is_known CHECK ((outcome = ANY (ARRAY['refused'::text, 'would-refuse'::text])))
+);
+CREATE INDEX use_refusal_cause ON use_refusal USING btree (cause);
+comment on table use_refusal is 'A row says how many operations of one session were refused, or would have been where the target does not enforce. Written when the session closes.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON use_refusal FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON use_refusal FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON use_refusal FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 create table used_proof (
   proof_sha256 bytea not null,
@@ -1747,6 +1874,25 @@ begin
   execute format('create trigger table_is_kept before truncate on %s for each statement execute function refuse_change()', held);
 end $function$;
 
+CREATE OR REPLACE FUNCTION hold_moves_legally()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if (old.state, new.state) not in (('held', 'released'), ('held', 'refused'), ('held', 'expired'), ('held', 'dropped'),
+                                    ('released', 'used'), ('released', 'refused'), ('released', 'expired'), ('released', 'dropped')) then
+    raise exception 'a held operation does not go from % to %', old.state, new.state using errcode = 'RV009';
+  end if;
+  if (new.id, new.grant_id, new.use_id, new.class, new.action, new.label, new.statement, new.gates, new.owner_of_target, new.owner_of_subject,
+      new.approver_teams, new.bound_sha256, new.created_at, new.expires_at)
+     is distinct from
+     (old.id, old.grant_id, old.use_id, old.class, old.action, old.label, old.statement, old.gates, old.owner_of_target, old.owner_of_subject,
+      old.approver_teams, old.bound_sha256, old.created_at, old.expires_at) then
+    raise exception 'what is held does not change' using errcode = 'RV009';
+  end if;
+  return new;
+end $function$;
+
 CREATE OR REPLACE FUNCTION identity_moves_legally()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -1906,6 +2052,20 @@ begin
   raise exception 'rows of % are never changed or removed', tg_table_name using errcode = 'RV001';
 end $function$;
 
+CREATE OR REPLACE FUNCTION releaser_is_another()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if exists (select from held_operation h
+             join access_grant g on g.id = h.grant_id
+             join access_request r on r.id = g.request_id
+             where h.id = new.hold_id and new.approver_id in (r.requester_id, r.subject_id, r.on_behalf_of_id, r.triggered_by_id)) then
+    raise exception 'nobody releases their own operation' using errcode = 'RV007';
+  end if;
+  return new;
+end $function$;
+
 CREATE OR REPLACE FUNCTION request_is_decided_once()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -1994,4 +2154,12 @@ begin
     raise exception 'a use does not go from % to %', old.state, new.state using errcode = 'RV009';
   end if;
   return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION waived_stays()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  raise exception 'what a request asks for does not change' using errcode = 'RV006';
 end $function$;

@@ -60,23 +60,24 @@ export const SPOKE = [
   'identity.id',
   'identity.name',
   'identity.kind',
+  'identity.profile',
   'identity.state',
   'identity.ownerId',
   'a.at',
 ] as const
 
-type Spoke = Pick<Identity, 'id' | 'name' | 'kind' | 'state' | 'ownerId'> & { readonly at: Date }
+type Spoke = Pick<Identity, 'id' | 'name' | 'kind' | 'profile' | 'state' | 'ownerId'> & { readonly at: Date }
 
 /** An approval that counts, and whose row it is. */
 export type Counted = Approval & { readonly id: string }
 
 /**
- * Whose approvals count, of a request or of anything else: active people with the teams they are in now. On call is who was when they
- * spoke: a shift that ends takes nothing back.
+ * Whose approvals count, of a request or of anything else: those who may be expected to (`rosterOf`), active identities of the profile of
+ * people with the teams they are in now. On call is who was when they spoke: a shift that ends takes nothing back.
  */
 export function countedOf(teams: Teams, spoken: readonly Spoke[]): Counted[] {
   return spoken
-    .filter(({ kind, state }) => kind === 'human' && state === 'active')
+    .filter(({ kind, profile, state }) => kind === 'human' && profile === 'person' && state === 'active')
     .map((each) => ({ id: each.id, approver: personOf(each), ...groupsAt(teams, each.name, each.at) }))
 }
 

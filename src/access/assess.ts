@@ -1,9 +1,9 @@
 import type { Db } from '../kernel/db.ts'
-import { accountResource, loadActions, rolesOf } from '../catalog/catalog.ts'
+import { accountResource, loadActions, modeOf, rolesOf } from '../catalog/catalog.ts'
+import type { Mode } from '../catalog/contract.ts'
 import { subjectRef } from '../identities/identities.ts'
 import {
   floorFrom,
-  isSatisfied,
   joinObligations,
   missingApprovals,
   outstanding,
@@ -41,6 +41,10 @@ export type Assessment = {
   readonly purposeGaps: readonly string[]
   /** Owed beside approvals, a sentence each. */
   readonly owed: readonly string[]
+  /** Under which it would be granted. */
+  readonly mode: Mode
+  /** What is owed and not asked for, since the target does not enforce. */
+  readonly waived: readonly string[]
   readonly approvalFacts: ApprovalFacts
   readonly approverTeams: readonly string[]
   /** At this moment; policies were told of it, and nothing binds it. */
@@ -83,6 +87,10 @@ export async function assess(
   const lacking = missingApprovals(obligations.approval, roster, approvalFacts)
   const limits = withinLimits(obligations, asked)
   const parserEnforced = parserEnforcedOf(asked, roles)
+  const owed = outstanding({ ...obligations, approval: [] }, evidenceOf(needs, asked))
+  const missing = missingApprovals(obligations.approval, [], approvalFacts)
+  const mode = modeOf(target, account)
+  const isLenient = mode !== 'enforce'
   return {
     isPermitted,
     reasons: [
@@ -96,18 +104,24 @@ export async function assess(
     ...limits,
     parserEnforced,
     purposeGaps,
-    owed: outstanding({ ...obligations, approval: [] }, evidenceOf(needs, asked)),
+    mode,
+    owed: isLenient ? [] : owed,
+    waived: isLenient && isPermitted ? [...owed, ...waivedApprovals(missing)] : [],
     approvalFacts,
     approverTeams,
     risk,
-    isFree: isSatisfied(obligations.approval, [], approvalFacts),
-    missing: missingApprovals(obligations.approval, [], approvalFacts),
+    isFree: isLenient || missing.length === 0,
+    missing: isLenient ? [] : missing,
     impossible:
-      lacking.length === 0
+      isLenient || lacking.length === 0
         ? null
         : `Nobody who is not tied to this could approve it; there would have to be ${lacking.join(', or ')}.`,
     boundSha256: boundOf({ asked, roles, limits, parserEnforced, obligations, policies, approvalFacts }),
   }
+}
+
+function waivedApprovals(missing: readonly string[]): string[] {
+  return missing.length === 0 ? [] : [`Approval is needed: ${missing.join('; or ')}.`]
 }
 
 /** What a request shows beside approvals. The gateways record in full, and no caller can step up yet. */
@@ -122,6 +136,7 @@ export function evidenceOf(
     recording: needs.recordingOf?.(asked.target.protocol, asked.actions) ?? 'full',
     reasonGiven: asked.reason !== null,
     ticket: asked.ticket,
+    holds: needs.holdsOf?.(asked.target.protocol) ?? [],
   }
 }
 
@@ -169,6 +184,8 @@ type Via = {
   readonly address?: string | undefined
   /** Decides as if the risk were this one and no signal in force, and enters nothing: what would have been answered. */
   readonly supposing?: RiskContext | undefined
+  /** What nobody asks for is not one of the decisions that are kept and learned from. */
+  readonly isHypothetical?: boolean
 }
 
 /** What policies are told of a risk. */
@@ -201,7 +218,7 @@ export async function decideActions(
     context: contextOf(needs, asked, { ...via, act }),
   }
   const { risk } = act
-  if (!via.supposing) {
+  if (!via.supposing && !via.isHypothetical) {
     return { decisions: await needs.decisions.decideEach(db, { ...question, actions: known }), unknown, risk }
   }
   const decisions: Decision[] = []

@@ -1,6 +1,6 @@
 import { sha256 } from '../kernel/crypto.ts'
 import { canonicalText } from '../ledger/ledger.ts'
-import { printApproval, type ApprovalFacts, type Obligations } from '../policy/policy.ts'
+import { printApproval, printHold, type ApprovalFacts, type Obligations } from '../policy/policy.ts'
 import type { Asked } from './asked.ts'
 import type { Owed } from './contract.ts'
 
@@ -66,6 +66,7 @@ export function owedOf(obligations: Obligations): Owed {
     recording: obligations.recording,
     reasonRequired: obligations.reasonRequired,
     tickets: [...obligations.tickets],
+    hold: obligations.hold.map(printHold),
   }
 }
 

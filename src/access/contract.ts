@@ -7,6 +7,8 @@ import { operation, PageQuery, pageOf, type Operation } from '../kernel/operatio
 import { invalidInput, notFound, notPermitted } from '../kernel/problem.ts'
 import { changeOperations } from './changes/contract.ts'
 import { signalOperations } from './signals/contract.ts'
+import { readFriction } from './friction/contract.ts'
+import { holdOperations } from './holds/contract.ts'
 import {
   alreadyApproved,
   boundChanged,
@@ -38,6 +40,8 @@ export * from './schemas.ts'
 export * from './events.ts'
 export * from './changes/contract.ts'
 export * from './signals/contract.ts'
+export * from './friction/contract.ts'
+export * from './holds/contract.ts'
 
 const oneRequest = z.object({ request: Id })
 const oneGrant = z.object({ grant: Id })
@@ -247,6 +251,8 @@ export const accessOperations: readonly Operation[] = [
   beatGrant,
   issueTicket,
   issueKey,
+  readFriction,
+  ...holdOperations,
   ...changeOperations,
   ...signalOperations,
 ]

@@ -1,8 +1,17 @@
 import { secondsAfter } from '../kernel/clock.ts'
 import type { Tx } from '../kernel/db.ts'
-import { findPurpose } from '../catalog/catalog.ts'
+import { actionsOf, findPurpose, modeOf } from '../catalog/catalog.ts'
+import type { Mode } from '../catalog/contract.ts'
 import { type Proof } from '../identities/identities.ts'
-import { joinObligations, outstanding, printApproval, type Obligations, type Risk } from '../policy/policy.ts'
+import {
+  joinObligations,
+  outstanding,
+  printApproval,
+  readHold,
+  type Hold,
+  type Obligations,
+  type Risk,
+} from '../policy/policy.ts'
 import { approvalsOf } from './approvers.ts'
 import { decideActions, evidenceOf, gapsOf, type RiskContext } from './assess.ts'
 import { knownIdentity, tiedTo, type Chain } from './chain.ts'
@@ -13,9 +22,22 @@ import type { GrantFacts } from './proof.ts'
 /** A ticket is bound to the place of its first use, a key to who made it. */
 const PROOFS: Readonly<Record<'ticket' | 'key', Proof>> = { ticket: 'bound-token', key: 'mtls' }
 
+/** What operations of a session are held to, as it was decided last. */
+export type UseTerms = {
+  readonly mode: Mode
+  /** Actions that the grant does not cover and that go through, since the target does not enforce. */
+  readonly through: readonly string[]
+  /** What waits for another person; in a mode that does not enforce it is only told. */
+  readonly holds: readonly Hold[]
+}
+
 export type UseDecision = {
   /** Why not; empty when it is permitted. */
   readonly reasons: readonly string[]
+  /** Why it would have been refused if the target enforced. */
+  readonly waived: readonly string[]
+  /** Absent where it is refused. */
+  readonly terms?: UseTerms
   readonly decision?: { readonly id: string; readonly policyVersion: string }
   /** Of the use now; absent where the policies were not asked. */
   readonly risk?: Risk
@@ -35,7 +57,7 @@ export async function decideUse(
   const { grant, target, account } = facts
   const request = await tx
     .selectFrom('accessRequest')
-    .select(['requesterId', 'triggeredById', 'reason', 'obligations'])
+    .select(['requesterId', 'triggeredById', 'reason', 'obligations', 'waived'])
     .where('id', '=', grant.requestId)
     .executeTakeFirstOrThrow()
   const chain: Chain = {
@@ -56,40 +78,82 @@ export async function decideUse(
     ticket: grant.ticket,
   }
   const gaps = gapsOf(asked, needs.clock.now())
-  if (gaps.length > 0) return { reasons: gaps }
+  if (gaps.length > 0) return refused(gaps)
   const { decisions, unknown, risk } = await decideActions(tx, needs, asked, {
     channel: 'gateway',
     covers: true,
     address: address ?? (await addressOf(tx, grant.id)),
     supposing,
   })
-  if (unknown.length > 0) return { reasons: ['The catalog has an action of this grant no more.'] }
+  if (unknown.length > 0) return refused(['The catalog has an action of this grant no more.'])
   const denied = decisions.filter((decision) => !decision.decision)
-  if (denied.length > 0) return { reasons: denied.flatMap((decision) => decision.reasons), risk }
+  if (denied.length > 0) return { ...refused(denied.flatMap((decision) => decision.reasons)), risk }
   const obligations = joinObligations(decisions.map((decision) => decision.obligations))
   const then = Owed.parse(request.obligations)
+  const owed = outstanding(
+    { ...obligations, approval: request.waived.length > 0 ? obligations.approval : gatesToMeet(obligations, then) },
+    {
+      ...evidenceOf(needs, asked),
+      // The session is recorded as the grant says, however strong the policies have become.
+      recording: grant.recording,
+      approvals: await approvalsOf(tx, needs.teams, grant.requestId),
+      approvalFacts: {
+        ownerOfTarget: target.ownerTeam,
+        ownerOfSubject: chain.subject.ownerTeam,
+        excluded: await tiedTo(tx, chain),
+      },
+    },
+  )
+  const mode = modeOf(target, account)
+  const isLenient = mode !== 'enforce'
   const [first] = decisions
   return {
-    reasons: [
-      ...beyondLimits(needs, facts, obligations),
-      ...outstanding(
-        { ...obligations, approval: gatesToMeet(obligations, then) },
-        {
-          ...evidenceOf(needs, asked),
-          // The session is recorded as the grant says, however strong the policies have become.
-          recording: grant.recording,
-          approvals: await approvalsOf(tx, needs.teams, grant.requestId),
-          approvalFacts: {
-            ownerOfTarget: target.ownerTeam,
-            ownerOfSubject: chain.subject.ownerTeam,
-            excluded: await tiedTo(tx, chain),
-          },
-        },
-      ),
-    ],
+    // Limits are ends, and no mode puts one off.
+    reasons: [...beyondLimits(needs, facts, obligations), ...(isLenient ? [] : owed)],
+    waived: isLenient ? owed : [],
+    terms: {
+      mode,
+      through: isLenient ? await goingThrough(tx, needs, facts, asked) : [],
+      holds: everyHold(obligations, then),
+    },
     ...(first && { decision: { id: first.id, policyVersion: first.policyVersion } }),
     risk,
   }
+}
+
+function refused(reasons: readonly string[]): UseDecision {
+  return { reasons, waived: [] }
+}
+
+/**
+ * What a grant does not cover and a target that does not enforce lets through: nothing of tier 0, and nothing that a policy forbids or
+ * could not be decided.
+ */
+async function goingThrough(
+  tx: Tx,
+  needs: AccessNeeds,
+  { target }: GrantFacts,
+  asked: Parameters<typeof decideActions>[2],
+): Promise<string[]> {
+  const others = (await actionsOf(tx, target.protocol)).filter(({ name, tier, tierElsewhere }) => {
+    const counts = target.environment === 'production' ? tier : (tierElsewhere ?? tier)
+    return counts > 0 && !asked.actions.includes(name)
+  })
+  if (others.length === 0) return []
+  const actions = others.map(({ name }) => name)
+  const { decisions } = await decideActions(
+    tx,
+    needs,
+    { ...asked, actions },
+    { channel: 'gateway', covers: false, isHypothetical: true },
+  )
+  return decisions.filter(({ decision, isUnpermitted }) => decision || isUnpermitted).map(({ action }) => action)
+}
+
+/** What the grant was made with stays held, and what policies hold since is too. */
+function everyHold(now: Obligations, then: Owed): Hold[] {
+  const before = then.hold.map(readHold).filter((hold) => typeof hold !== 'string')
+  return [...now.hold, ...before]
 }
 
 /** Where the grant is in use from, for a decision that is made again while it is. */

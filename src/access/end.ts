@@ -7,6 +7,7 @@ import { SYSTEM, type Actor } from '../ledger/ledger.ts'
 import { grantEnded, grantOver, type EndReason, type Grant } from './contract.ts'
 import { reachAccess } from './fault-points.ts'
 import type { EndNeeds } from './needs.ts'
+import { dropHolds } from './holds/hold.ts'
 import { loadGrant } from './read.ts'
 
 /** The channel that tells every node to look at a grant again. */
@@ -83,6 +84,7 @@ export async function endGrant(tx: Tx, needs: EndNeeds, end: End): Promise<Ended
     .where('endedAt', 'is', null)
     .executeTakeFirst()
   if (ended.numUpdatedRows !== 1n) throw new Error(`the grant ${live.id} ended twice under one lock`)
+  await dropHolds(tx, needs, { grantId: live.id }, 'Its grant ended.')
   for (const react of needs.onGrantEnded) await react(tx, { grantId: live.id, reason, cause })
   await sql`select pg_notify(${END_CHANNEL}, ${live.id})`.execute(tx)
   await reachAccess('access.grant-ended')

@@ -1,10 +1,12 @@
 import { z } from 'zod'
+import { Mode } from '../catalog/contract.ts'
 import { Reason } from '../identities/contract.ts'
 import { event, shown } from '../kernel/event.ts'
 import { Id } from '../kernel/ids.ts'
 import { Instant } from '../kernel/instant.ts'
 import { changeEvents } from './changes/events.ts'
 import { signalEvents } from './signals/events.ts'
+import { holdEvents } from './holds/events.ts'
 import { ActionName, EndReason, Owed, RiskTold, Sha256Hex, TicketChecked, USE_REFUSALS } from './schemas.ts'
 
 const Comment = Reason.nullable()
@@ -28,8 +30,11 @@ export const accessRequested = event('access.requested', 'Somebody asked for acc
   ...asked,
   askedTtlSeconds: Number,
   ttlSeconds: Number,
+  askedUses: Number.nullable(),
   uses: Number.nullable(),
   connections: Number,
+  mode: Mode,
+  waived: Texts.describe('owed, and not asked for because the target does not enforce'),
   obligations: Owed,
   decisionIds: Texts,
   policies: shown(z.array(z.object({ id: z.string(), sha256: z.string() }))),
@@ -71,6 +76,8 @@ export const grantMade = event('grant.made', 'A grant was made: from here on its
   maxConnections: Number,
   recording: shown(z.string()),
   parserEnforced: Texts,
+  mode: Mode,
+  waived: Texts,
   expiresAt: Instant,
   risk: RiskTold,
 })
@@ -81,6 +88,8 @@ export const grantUsed = event('grant.used', 'A use of a grant was reserved.', {
   address: shown(z.string()),
   isFirstUse: shown(z.boolean()),
   uses: Number,
+  mode: Mode,
+  waived: Texts.describe('would have refused this use if the target enforced'),
   risk: RiskTold.nullable(),
 })
 export const grantUseRefused = event('grant.use-refused', 'A use of a grant was refused.', {
@@ -135,6 +144,7 @@ export const accessEvents = [
   grantEnded,
   ticketIssued,
   keyIssued,
+  ...holdEvents,
   ...changeEvents,
   ...signalEvents,
 ]

@@ -48,6 +48,8 @@ export async function makeGrant(tx: Tx, needs: AccessNeeds, permit: Permit, maki
       maxConnections: asked.connections,
       recording,
       parserEnforced: [...assessment.parserEnforced],
+      mode: assessment.mode,
+      waived: [...assessment.waived],
       expiresAt,
       risk: riskTold(assessment.risk),
     },

@@ -4,7 +4,7 @@ import type { Problem } from '../kernel/problem.ts'
 import type { Random } from '../kernel/random.ts'
 import type { Teams } from '../identities/identities.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import type { Calendar, DecisionPoint } from '../policy/policy.ts'
+import type { Calendar, DecisionPoint, HoldClass } from '../policy/policy.ts'
 import type { EndReason } from './contract.ts'
 import type { StandingOf } from './standing.ts'
 
@@ -30,6 +30,8 @@ export type AccessNeeds = EndNeeds & {
   readonly recordingOf?: (protocol: string, actions: readonly string[]) => 'none' | 'meta' | 'full'
   /** What the standard says of an identity. */
   readonly standing: StandingOf
+  /** The classes of operations that the gateway of a protocol can hold for a person; none where this is left out. */
+  readonly holdsOf?: (protocol: string) => readonly HoldClass[]
 }
 
 /**

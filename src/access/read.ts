@@ -40,9 +40,12 @@ function requests(db: Db) {
       'r.reason',
       'r.askedTtlSeconds',
       'r.ttlSeconds',
+      'r.askedUses',
       'r.uses',
       'r.connections',
       'r.isKeptAlive',
+      'r.mode',
+      'r.waived',
       'r.obligations',
       'r.policies',
       'r.policyVersion',
@@ -57,7 +60,7 @@ function requests(db: Db) {
     ])
 }
 
-type RequestRow = Omit<AccessRequest, 'obligations' | 'policies' | 'boundSha256'> & {
+type RequestRow = Omit<AccessRequest, 'obligations' | 'policies' | 'boundSha256' | 'warnings'> & {
   obligations: unknown
   policies: unknown
   boundSha256: Buffer
@@ -67,10 +70,22 @@ type RequestRow = Omit<AccessRequest, 'obligations' | 'policies' | 'boundSha256'
 function requestFrom(row: RequestRow): AccessRequest {
   return {
     ...row,
+    warnings: warningsOf(row),
     obligations: Owed.parse(row.obligations),
     policies: DeterminingPolicy.array().parse(row.policies),
     boundSha256: row.boundSha256.toString('hex'),
   }
+}
+
+type Given = Pick<AccessRequest, 'askedUses' | 'uses' | 'mode' | 'waived'>
+
+/** What who asks should be told of what is given: less than was asked for, and what a target that only warns would have refused. */
+export function warningsOf({ askedUses, uses, mode, waived }: Given): string[] {
+  const cut = askedUses !== null && uses !== null && uses < askedUses
+  return [
+    ...(cut ? [`The policies give ${uses} use(s), not the ${askedUses} that were asked for.`] : []),
+    ...(mode === 'warn' ? waived.map((owed) => `This target only warns; it would have been refused: ${owed}`) : []),
+  ]
 }
 
 export async function loadRequest(db: Db, id: string): Promise<AccessRequest | undefined> {

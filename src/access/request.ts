@@ -26,7 +26,7 @@ import {
 import { reachAccess } from './fault-points.ts'
 import { makeGrant } from './grant.ts'
 import type { AccessNeeds, Outcome } from './needs.ts'
-import { loadRequest } from './read.ts'
+import { loadRequest, warningsOf } from './read.ts'
 import { riskShown, riskTold } from './risk.ts'
 import type { TicketCheck, TicketVerifier } from './ticket-verifier.ts'
 
@@ -86,8 +86,11 @@ export async function requestAccess(
       ...aboutOf(asked),
       askedTtlSeconds: asked.ttlSeconds,
       ttlSeconds: assessment.ttlSeconds,
+      askedUses: asked.uses,
       uses: assessment.uses,
       connections: asked.connections,
+      mode: assessment.mode,
+      waived: [...assessment.waived],
       obligations: owedOf(assessment.obligations),
       decisionIds: assessment.decisions.map((decision) => decision.id),
       policies: [...assessment.policies],
@@ -131,8 +134,11 @@ async function insertRequest(
       reason: asked.reason,
       askedTtlSeconds: asked.ttlSeconds,
       ttlSeconds: assessment.ttlSeconds,
+      askedUses: asked.uses,
       uses: assessment.uses,
       connections: asked.connections,
+      mode: assessment.mode,
+      waived: [...assessment.waived],
       isKeptAlive: asked.isKeptAlive,
       obligations: JSON.stringify(owedOf(assessment.obligations)),
       policies: JSON.stringify(assessment.policies),
@@ -159,6 +165,8 @@ export async function previewAccess(
   const asked = await resolve(db, permit.resource.id, making)
   const assessment = await assess(db, needs, asked, making.ticketCheck)
   const refusal = refusalOf(asked, assessment)
+  const { uses, mode } = assessment
+  const given = { askedUses: asked.uses, uses, mode, waived: [...assessment.waived] }
   return {
     outcome: refusal ? 'refused' : assessment.isFree ? 'granted' : 'pending',
     reasons: [
@@ -176,7 +184,8 @@ export async function previewAccess(
     boundSha256: assessment.boundSha256.toString('hex'),
     askedTtlSeconds: asked.ttlSeconds,
     ttlSeconds: assessment.ttlSeconds,
-    uses: assessment.uses,
+    ...given,
+    warnings: warningsOf(given),
     parserEnforced: [...assessment.parserEnforced],
   }
 }
@@ -251,7 +260,7 @@ async function recordRefusal(
   refused: { readonly asked: Asked; readonly assessment: Assessment; readonly problem: Problem },
 ): Promise<void> {
   const { asked, assessment, problem } = refused
-  await needs.ledger.record(tx, {
+  const cause = await needs.ledger.record(tx, {
     event: accessRefused,
     ...actOf(permit),
     outcome: 'refused',
@@ -267,6 +276,19 @@ async function recordRefusal(
       risk: riskTold(assessment.risk),
     },
   })
+  await tx
+    .insertInto('accessRefusal')
+    .values({
+      id: newId(needs.clock, needs.random),
+      subjectId: asked.chain.subject.id,
+      targetId: asked.target.id,
+      accountId: asked.account.id,
+      actions: [...asked.actions],
+      problem: problem.slug,
+      at: needs.clock.now(),
+      cause,
+    })
+    .execute()
 }
 
 export async function mustLoad(tx: Tx, requestId: string): Promise<AccessRequest> {

@@ -12,6 +12,8 @@ import * as contract from './contract.ts'
 import { finishGrant, over, revokeGrant } from './end.ts'
 import type { Ends } from './ends.ts'
 import { beatGrant } from './grant.ts'
+import { frictionRoutes } from './friction/routes.ts'
+import { holdRoutes } from './holds/routes.ts'
 import type { AccessNeeds, Outcome } from './needs.ts'
 import { listGrants, listRequests, loadGrant, loadRequestDetail } from './read.ts'
 import { checkTicket, previewAccess, requestAccess } from './request.ts'
@@ -36,7 +38,14 @@ export type AccessRouteNeeds = AccessNeeds & {
 
 /** The operations of this folder with what they do. */
 export function accessRoutes(needs: AccessRouteNeeds): Route[] {
-  return [...requestRoutes(needs), ...decisionRoutes(needs), ...grantRoutes(needs), ...proofRoutes(needs)]
+  return [
+    ...requestRoutes(needs),
+    ...decisionRoutes(needs),
+    ...grantRoutes(needs),
+    ...proofRoutes(needs),
+    ...holdRoutes(needs),
+    ...frictionRoutes(needs),
+  ]
 }
 
 function requestRoutes(needs: AccessRouteNeeds): Route[] {

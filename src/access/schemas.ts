@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { Mode } from '../catalog/contract.ts'
 import { Reason } from '../identities/contract.ts'
 import { shown } from '../kernel/event.ts'
 import { Id, Slug } from '../kernel/ids.ts'
@@ -65,6 +66,9 @@ export const Owed = z
     recording: shown(z.enum(['none', 'meta', 'full'])),
     reasonRequired: shown(z.boolean()),
     tickets: shown(z.array(z.string()).max(64)).describe('patterns a ticket must match'),
+    hold: shown(z.array(z.string()).max(64))
+      .default([])
+      .describe('classes of operations that wait for another person, and who releases them'),
   })
   .meta({ id: 'Owed', classification: 'public' })
 export type Owed = z.output<typeof Owed>
@@ -143,6 +147,13 @@ const about = {
   task: Task.nullable(),
 }
 
+/** What a target's mode made of it. */
+const lenience = {
+  mode: Mode.describe('of the target when it was asked; at tier 0 always enforce'),
+  waived: shown(z.array(Sentence)).describe('what was owed and not asked for, since the target did not enforce'),
+  warnings: shown(z.array(Sentence)).describe('for who asks'),
+}
+
 /** A request: what is asked for, what was decided about it, and what that is bound to. */
 export const AccessRequest = z
   .object({
@@ -154,9 +165,11 @@ export const AccessRequest = z
     reason: Reason.nullable(),
     askedTtlSeconds: TtlSeconds,
     ttlSeconds: TtlSeconds.describe('what is given of askedTtlSeconds: the policies may allow less'),
-    uses: Uses.nullable(),
+    askedUses: Uses.nullable(),
+    uses: Uses.nullable().describe('what is given of askedUses'),
     connections: Connections,
     isKeptAlive: shown(z.boolean()),
+    ...lenience,
     obligations: Owed,
     policies: z.array(DeterminingPolicy).meta({ classification: 'public' }),
     policyVersion: Name,
@@ -272,7 +285,9 @@ export const Preview = z
     boundSha256: Sha256Hex,
     askedTtlSeconds: TtlSeconds,
     ttlSeconds: TtlSeconds.describe('what would be given of askedTtlSeconds'),
-    uses: Uses.nullable(),
+    askedUses: Uses.nullable(),
+    uses: Uses.nullable().describe('what would be given of askedUses'),
+    ...lenience,
     parserEnforced: shown(z.array(ActionName)),
   })
   .meta({ id: 'Preview' })

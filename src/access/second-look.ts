@@ -28,6 +28,8 @@ export type SecondLook = AsyncDisposable & {
   heard(hint?: string): void
   /** Taken before a use is decided on. */
   mark(): number
+  /** The mark of the last hint that may be about this target: what was decided before it is to be decided again. */
+  heardOf(targetId: string): number
   /** Looks at the grant again if anything was heard since the mark: its use may have been decided on what was read before. */
   used(grantId: string, mark: number): void
 }
@@ -50,6 +52,8 @@ type Look = {
 }
 
 const KINDS = ['target', 'account', 'purpose', 'identity'] as const
+/** More targets that changed than this, and all did: decided again once more than needed, never once less. */
+const MOST_TARGETS = 10_000
 const AGAIN_MS = 100
 /** How often it is looked whether other policies decide. Operations of a session do not wait for it: their class table sees that at once. */
 const EPOCH_MS = 1_000
@@ -72,6 +76,8 @@ class Looking implements SecondLook {
   #epoch: string
   #running: Promise<void> | undefined
   #heard = 0
+  #heardOfAll = 0
+  readonly #heardOf = new Map<string, number>()
 
   constructor(needs: Needs) {
     this.#needs = needs
@@ -85,11 +91,28 @@ class Looking implements SecondLook {
     const kind = hint === undefined ? 'all' : KINDS.find((each) => each === word && id !== '')
     if (kind === undefined) return
     this.#heard += 1
+    if (kind === 'target') this.#keep(id)
+    if (kind === 'all') {
+      this.#heardOfAll = this.#heard
+      this.#heardOf.clear()
+    }
     this.#look({ kind, id, sinceMs: this.#needs.clock.monotonicMs() })
   }
 
   mark(): number {
     return this.#heard
+  }
+
+  heardOf(targetId: string): number {
+    return this.#heardOf.get(targetId) ?? this.#heardOfAll
+  }
+
+  #keep(targetId: string): void {
+    if (this.#heardOf.size >= MOST_TARGETS) {
+      this.#heardOfAll = this.#heard
+      this.#heardOf.clear()
+    }
+    this.#heardOf.set(targetId, this.#heard)
   }
 
   used(grantId: string, mark: number): void {

@@ -7,6 +7,7 @@ import { moveRequest } from './approve.ts'
 import { expireChanges } from './changes/changes.ts'
 import { accessExpired, type EndReason } from './contract.ts'
 import { endGrant, type EndedGrant } from './end.ts'
+import { expireHolds } from './holds/hold.ts'
 import { HEARTBEAT_LATE_SECONDS } from './grant.ts'
 import type { EndNeeds } from './needs.ts'
 import { abandonUses } from './use.ts'
@@ -28,9 +29,11 @@ export type Swept = {
 export async function sweepAccess(db: Db, needs: EndNeeds): Promise<Swept> {
   const expiredRequests = await transact(db, (tx) => expireRequests(tx, needs))
   const areMoreChanges = await transact(db, (tx) => expireChanges(tx, needs))
+  const areMoreHolds = await transact(db, (tx) => expireHolds(tx, needs))
   const expired = await transact(db, (tx) => endAll(tx, needs, 'expired', ranOut(tx, needs)))
   const silent = await transact(db, (tx) => endAll(tx, needs, 'heartbeat-missed', stoppedBeating(tx, needs)))
-  const isMore = areMoreChanges || [expiredRequests, expired.length, silent.length].some((count) => count === BATCH)
+  const isMore =
+    areMoreChanges || areMoreHolds || [expiredRequests, expired.length, silent.length].some((count) => count === BATCH)
   return { expiredRequests, ended: [...expired, ...silent], isMore }
 }
 

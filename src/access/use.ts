@@ -13,9 +13,10 @@ import {
   useRefused,
   type RiskTold,
 } from './contract.ts'
-import { decideUse } from './decide-use.ts'
+import { decideUse, type UseTerms } from './decide-use.ts'
 import { endGrant, type EndedGrant } from './end.ts'
 import { reachAccess } from './fault-points.ts'
+import { dropHolds } from './holds/hold.ts'
 import type { AccessNeeds, EndNeeds, Outcome } from './needs.ts'
 import { refusalOfGrant, refusalOfProof, type GrantFacts, type UseRefusal } from './proof.ts'
 import { riskTold } from './risk.ts'
@@ -26,7 +27,12 @@ import { riskTold } from './risk.ts'
  */
 
 /** A use that was reserved. The session that grows from it may take its id. */
-export type Use = { readonly id: string; readonly grantId: string; readonly expiresAt: Date }
+export type Use = {
+  readonly id: string
+  readonly grantId: string
+  readonly expiresAt: Date
+  readonly terms: UseTerms
+}
 
 type Using = { readonly facts: GrantFacts; readonly address: string; readonly nodeId: string }
 
@@ -58,7 +64,8 @@ export async function useGrant(tx: Tx, needs: AccessNeeds, using: Using): Promis
     (open >= grant.maxConnections ? tooMany(grant.maxConnections) : undefined)
   if (refusal) return refuse(tx, needs, using, { refusal, reasons: [refusal.sentence] })
   const decided = await decideUse(tx, needs, facts, { address })
-  if (decided.reasons.length > 0) {
+  const { terms, waived } = decided
+  if (decided.reasons.length > 0 || !terms) {
     const sentence = `The policies do not permit this use now. ${decided.reasons.join(' ')}`
     return refuse(tx, needs, using, {
       refusal: { code: 'not-now', sentence },
@@ -73,7 +80,11 @@ export async function useGrant(tx: Tx, needs: AccessNeeds, using: Using): Promis
     ...actOf(facts),
     ...(decided.decision && { decision: decided.decision }),
     outcome: 'announced',
-    facts: factsOfUse({ id, proof, address, uses: grant.uses + 1, risk: decided.risk }),
+    facts: {
+      ...factsOfUse({ id, proof, address, uses: grant.uses + 1, risk: decided.risk }),
+      mode: terms.mode,
+      waived: [...waived],
+    },
   })
   await take(tx, {
     grantId: grant.id,
@@ -97,7 +108,7 @@ export async function useGrant(tx: Tx, needs: AccessNeeds, using: Using): Promis
     })
     .execute()
   await reachAccess('access.use-reserved')
-  return { kind: 'done', value: { id, grantId: grant.id, expiresAt: grant.expiresAt } }
+  return { kind: 'done', value: { id, grantId: grant.id, expiresAt: grant.expiresAt, terms } }
 }
 
 function factsOfUse(use: {
@@ -216,6 +227,7 @@ export async function closeUse(tx: Tx, needs: EndNeeds, moving: Moving): Promise
     .set({ state: 'closed', closedAt: needs.clock.now(), cause })
     .where('id', '=', use.id)
     .execute()
+  await dropHolds(tx, needs, { useId: use.id }, 'Its session is over.')
   await reachAccess('access.use-closed')
   const isUsedUp = grant.maxUses !== null && grant.uses >= grant.maxUses && (await openUses(tx, grant.id)) === 0
   return isUsedUp ? endGrant(tx, needs, { grantId: grant.id, reason: 'used-up' }) : undefined

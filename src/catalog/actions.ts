@@ -24,6 +24,18 @@ export async function loadActions(db: Db, names: readonly string[]): Promise<Act
   return rows.map((row) => ActionEntry.parse(row))
 }
 
+/** What a gateway of the protocol enforces. */
+export async function actionsOf(db: Db, protocol: string): Promise<ActionEntry[]> {
+  const rows = await db
+    .selectFrom('privilegedAction')
+    .select(COLUMNS)
+    .where('protocol', '=', protocol)
+    .where('enforcement', '=', 'gateway')
+    .orderBy('name')
+    .execute()
+  return rows.map((row) => ActionEntry.parse(row))
+}
+
 export async function listActions(db: Db, query: { cursor?: string | undefined; limit: number }) {
   const found = await db
     .selectFrom('privilegedAction')

@@ -5,7 +5,7 @@
  * API. Actions come from the gateways at start. A purpose counts once a person who neither proposed it nor is tied to who did approves it.
  */
 export { claimAccount, registerAccount, retireAccount } from './accounts.ts'
-export { loadActions, syncActions } from './actions.ts'
+export { actionsOf, loadActions, syncActions } from './actions.ts'
 export { accountResource, purposeResource, targetResource } from './entities.ts'
 export { catalogEvents } from './events.ts'
 export {
@@ -38,4 +38,5 @@ export {
 export { catalogRoutes } from './routes.ts'
 export { recordSeen, surveyTarget } from './survey.ts'
 export { registerTarget, retireTarget, updateTarget } from './targets.ts'
+export { loosens, modeOf, setTargetMode } from './modes.ts'
 export { readCatalog, withShipped } from './shipped.ts'

@@ -13,10 +13,12 @@ import {
   Reason,
   RegisterAccount,
   RegisterTarget,
+  SetMode,
   Target,
   TargetQuery,
   UpdateTarget,
   continuesAtTier0,
+  enforcesAtTier0,
   ownPurpose,
   targetUnreachable,
 } from './schemas.ts'
@@ -81,6 +83,18 @@ export const updateTarget = operation({
   input: UpdateTarget,
   output: Target,
   problems: [notFound, conflict, invalidInput, continuesAtTier0],
+})
+export const setTargetMode = operation({
+  id: 'target.set-mode',
+  method: 'POST',
+  path: '/v1/targets/:target/mode',
+  summary: 'Changes how strictly a target holds what is decided: observe, warn or enforce.',
+  function: 'pam',
+  resource: 'Target',
+  params: oneTarget,
+  input: SetMode,
+  output: Target,
+  problems: [notFound, conflict, enforcesAtTier0],
 })
 export const retireTarget = operation({
   id: 'target.retire',
@@ -228,6 +242,7 @@ export const catalogOperations: readonly Operation[] = [
   readTarget,
   registerTarget,
   updateTarget,
+  setTargetMode,
   retireTarget,
   surveyTarget,
   listAccounts,

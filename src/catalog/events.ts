@@ -3,7 +3,7 @@ import { event, shown } from '../kernel/event.ts'
 import { Id, Slug } from '../kernel/ids.ts'
 import { Instant } from '../kernel/instant.ts'
 import { Environment, Tier } from '../identities/contract.ts'
-import { Account, AccountName, OnLoss, Reason } from './schemas.ts'
+import { Account, AccountName, Mode, OnLoss, Reason } from './schemas.ts'
 
 const Text = shown(z.string())
 const Names = shown(z.array(z.string()))
@@ -15,6 +15,7 @@ const targetFacts = {
   hasNewProvisioner: shown(z.boolean()),
   onControlLoss: OnLoss,
   onRecorderLoss: OnLoss,
+  mode: Mode,
 }
 
 export const actionsCatalogued = event('action.catalogued', 'Privileged actions entered the catalog or changed.', {
@@ -27,6 +28,12 @@ export const targetRegistered = event('target.registered', 'A system that can be
   ...targetFacts,
 })
 export const targetUpdated = event('target.updated', 'A target changed.', { fields: Names, ...targetFacts })
+export const targetModeSet = event('target.mode-set', 'A target holds what is decided more or less strictly.', {
+  mode: Mode,
+  was: Mode,
+  loosens: shown(z.boolean()),
+  reason: Reason,
+})
 export const targetRetired = event('target.retired', 'A target ended for good.', { reason: Reason })
 export const exceptionDeclared = event(
   'target.exception-declared',
@@ -66,6 +73,7 @@ export const catalogEvents = [
   actionsCatalogued,
   targetRegistered,
   targetUpdated,
+  targetModeSet,
   targetRetired,
   exceptionDeclared,
   targetSurveyed,

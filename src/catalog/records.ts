@@ -45,6 +45,7 @@ export const TARGET_COLUMNS = [
   'settings',
   'onControlLoss',
   'onRecorderLoss',
+  'mode',
   'state',
   'createdAt',
   'version',

@@ -7,6 +7,7 @@ import { accountResource, purposeResource, targetResource } from './entities.ts'
 import { findPurpose, listPurposes } from './purpose-records.ts'
 import { approvePurpose, endPurpose, proposePurpose } from './purposes.ts'
 import { findAccount, findTarget, listAccounts, listTargets, type CatalogNeeds } from './records.ts'
+import { loosens, setTargetMode } from './modes.ts'
 import { surveyTarget } from './survey.ts'
 import { registerTarget, retireTarget, updateTarget } from './targets.ts'
 
@@ -43,6 +44,11 @@ function targetRoutes(needs: RouteNeeds): Route[] {
     route(contract.updateTarget, {
       resource,
       run: ({ input }, permit) => transact(db, (tx) => updateTarget(tx, needs, permit, input)),
+    }),
+    route(contract.setTargetMode, {
+      resource,
+      context: async ({ input }) => ({ reasonGiven: true, loosens: loosens(input.was, input.mode) }),
+      run: ({ input }, permit) => transact(db, (tx) => setTargetMode(tx, needs, permit, input)),
     }),
     route(contract.retireTarget, {
       resource,

@@ -17,6 +17,12 @@ const Text = shown(z.string().trim().min(1).max(500))
 export const Reason = personal(z.string().trim().min(3).max(500)).describe('why, in a sentence')
 /** What happens to sessions when control or the recorder is lost: they end, or (a declared exception) go on. */
 export const OnLoss = shown(z.enum(['end', 'continue']))
+/**
+ * How strictly a target holds what is decided about it. observe: what obligations and grants would refuse goes through and is recorded.
+ * warn: the caller is told too. enforce: it is refused.
+ */
+export const Mode = shown(z.enum(['observe', 'warn', 'enforce']))
+export type Mode = z.output<typeof Mode>
 /** An account's name is the target's to choose, but it becomes the left half of `account@target`. */
 export const AccountName = shown(
   z
@@ -66,6 +72,7 @@ export const Target = z
     settings: shown(z.record(z.string(), z.unknown())),
     onControlLoss: OnLoss,
     onRecorderLoss: OnLoss,
+    mode: Mode,
     state: shown(z.enum(['active', 'retired'])),
     createdAt: Instant,
     version: shown(z.int()),
@@ -163,6 +170,14 @@ export const UpdateTarget = z
   .refine((change) => Object.keys(change).length > 0, 'say what to change')
 export type UpdateTarget = z.output<typeof UpdateTarget>
 
+/** `was` is what the caller believes it is, so that what was decided is what is done. */
+export const SetMode = z.strictObject({
+  mode: Mode,
+  was: Mode.describe('what it is now; refused when it is something else'),
+  reason: Reason,
+})
+export type SetMode = z.output<typeof SetMode>
+
 export const RegisterAccount = z.strictObject({
   name: AccountName,
   mode: shown(z.enum(['lease', 'static'])),
@@ -201,6 +216,9 @@ export const PurposeQuery = PageQuery.extend({ state: Purpose.shape.state.option
 export type PurposeQuery = z.output<typeof PurposeQuery>
 
 export const continuesAtTier0 = problem('continues-at-tier-0', 422, 'Nothing goes on without control at tier 0', {
+  target: z.string(),
+})
+export const enforcesAtTier0 = problem('enforces-at-tier-0', 422, 'At tier 0 a target enforces', {
   target: z.string(),
 })
 export const ownPurpose = problem('own-purpose', 403, 'A purpose is approved by somebody who did not propose it', {

@@ -11,6 +11,7 @@ import { translating } from '../kernel/violation.ts'
 import { actOf } from '../identities/identities.ts'
 import { continuesAtTier0, type Login, type RegisterTarget, type Target, type UpdateTarget } from './schemas.ts'
 import { exceptionDeclared, targetRegistered, targetRetired, targetUpdated } from './events.ts'
+import { modeAt } from './modes.ts'
 import { lockTarget, TARGET_COLUMNS, targetFrom, type CatalogNeeds } from './records.ts'
 
 /** Registers a system that can be reached. Its login is sealed for this row and no answer holds it. */
@@ -31,7 +32,7 @@ export async function registerTarget(
     ...actOf(permit),
     event: targetRegistered,
     resource,
-    facts: { ...known, settings, hasNewProvisioner: input.provisioner !== undefined },
+    facts: { ...known, mode: 'enforce', settings, hasNewProvisioner: input.provisioner !== undefined },
   })
   await declareException(tx, needs, permit, resource, { ...known, reason: input.exceptionReason })
   const row = await translating(meaningsFor(name), () =>
@@ -71,10 +72,17 @@ export async function updateTarget(
     onRecorderLoss: change.onRecorderLoss ?? seen.onRecorderLoss,
   }
   mustEndAtTier0(next, seen.name)
+  const mode = modeAt(next.sensitivity, seen.mode)
   const cause = await needs.ledger.record(tx, {
     ...actOf(permit),
     event: targetUpdated,
-    facts: { fields: Object.keys(change), ...next, settings, hasNewProvisioner: change.provisioner !== undefined },
+    facts: {
+      fields: Object.keys(change),
+      ...next,
+      mode,
+      settings,
+      hasNewProvisioner: change.provisioner !== undefined,
+    },
   })
   const isNewlyLoose =
     (next.onControlLoss === 'continue' && seen.onControlLoss === 'end') ||
@@ -87,6 +95,8 @@ export async function updateTarget(
       .updateTable('target')
       .set({
         ...next,
+        // Becoming tier 0 tightens by itself: nothing there goes through.
+        mode,
         ...(change.businessService !== undefined && { businessService: change.businessService }),
         ...(change.provisioner && { sealedProvisioner: sealLogin(needs.seal, seen.id, change.provisioner) }),
         settings: JSON.stringify(settings),

@@ -1,4 +1,4 @@
-import { beginUse, closeUse, type GrantFacts, type Subscription } from '../access/access.ts'
+import { beginUse, closeUse, keepRefusals, type GrantFacts, type Subscription } from '../access/access.ts'
 import type { EndedGrant } from '../access/access.ts'
 import { transact } from '../kernel/db.ts'
 import type { Secret } from '../kernel/secret.ts'
@@ -8,7 +8,9 @@ import type { ClassTable } from './class-table.ts'
 import { endingOf } from './endings.ts'
 import { reachGateway } from './fault-points.ts'
 import { Refused, type Admission, type Ending, type LiveSession } from './gateway.ts'
+import { holdFor } from './hold.ts'
 import type { HostNeeds } from './needs.ts'
+import { RefusalCounts } from './refusal-counts.ts'
 import type { ReservedUse } from './reserved-use.ts'
 
 /** What was reserved for one connection. */
@@ -36,6 +38,7 @@ export class HeldAdmission implements Admission {
   readonly #needs: HostNeeds
   readonly #reserved: Reserved
   readonly #ended = new AbortController()
+  readonly #counts = new RefusalCounts()
   #session: RunningSession | undefined
   #closing: Promise<void> | undefined
   #hasBegun = false
@@ -83,7 +86,13 @@ export class HeldAdmission implements Admission {
     return {
       id: session.id,
       refusal: (action) => table.refusal(action),
-      record: (operation) => session.record(operation),
+      passing: (action) => table.passing(action),
+      holding: (held) => table.holding(held),
+      hold: (operation, signal) => holdFor(this.#needs, { table, useId: this.#reserved.use.id }, operation, signal),
+      record: (operation) => {
+        this.#counts.count(operation)
+        session.record(operation)
+      },
       lost: session.lost,
       close: (ending) => this.#close(ending),
     }
@@ -119,6 +128,8 @@ export class HeldAdmission implements Admission {
     if (this.#reserved.subscription.ended.aborted) await sleep(CUT_FIRST_MS)
     let usedUp: EndedGrant | undefined
     await live.close(session, ending.reason, async (tx, cause) => {
+      if (cause !== undefined)
+        await keepRefusals(tx, { useId: this.#reserved.use.id, cause, counts: this.#counts.all() })
       usedUp = await closeUse(tx, access, { useId: this.#reserved.use.id, ...(cause !== undefined && { cause }) })
     })
     await reachGateway('gateway.session-closed')

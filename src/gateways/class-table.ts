@@ -1,11 +1,16 @@
 import type { Clock } from '../kernel/clock.ts'
+import type { UseTerms } from '../access/access.ts'
+import type { Passing } from './gateway.ts'
+
+/** What was decided about a session. */
+export type SessionTerms = UseTerms
 
 export type ClassTableNeeds = {
   readonly clock: Pick<Clock, 'monotonicMs'>
   /** What stands behind the table; a change of it voids what was decided. */
   readonly epoch: () => string
-  /** Decides again: reasons why not, none when everything still holds. */
-  readonly decide: () => Promise<readonly string[]>
+  /** Decides again: reasons why not, or what it is held to now. */
+  readonly decide: () => Promise<{ readonly reasons: readonly string[]; readonly terms?: SessionTerms }>
   /** Said about an action the grant does not cover: what to request. */
   readonly uncovered: (action: string) => string
 }
@@ -13,17 +18,19 @@ export type ClassTableNeeds = {
 /** How long a decision that could not be made again waits for its next try. */
 const RETRY_MS = 500
 
-const RENEWING = 'The policies changed and this session is being decided again. Try again in a moment.'
+const RENEWING = 'The policies or the target changed and this session is being decided again. Try again in a moment.'
 const EXPIRED = 'The time of this grant is over. Request again if it is still needed.'
 
 /**
- * What a session may do, decided once and looked up per operation (core 5). Void when the policies change, until it was decided again,
- * and from the grant's end of time on, measured on a clock that never jumps.
+ * What a session may do, decided once and looked up per operation (core 5). Void when the policies or the target change, until it was
+ * decided again, and from the grant's end of time on, measured on a clock that never jumps.
  */
 export class ClassTable {
   readonly #needs: ClassTableNeeds
   readonly #actions: ReadonlySet<string>
   readonly #expiresAtMs: number
+  #terms: SessionTerms
+  #through: ReadonlySet<string>
   #epoch: string
   #denied: string | undefined
   #isDeciding = false
@@ -32,15 +39,27 @@ export class ClassTable {
   /** `epoch` is the one its actions were decided under; `expiresInMs` the time the grant has left. */
   constructor(
     needs: ClassTableNeeds,
-    decided: { readonly actions: readonly string[]; readonly epoch: string; readonly expiresInMs: number },
+    decided: {
+      readonly actions: readonly string[]
+      readonly terms: SessionTerms
+      readonly epoch: string
+      readonly expiresInMs: number
+    },
   ) {
     this.#needs = needs
     this.#actions = new Set(decided.actions)
+    this.#terms = decided.terms
+    this.#through = new Set(decided.terms.through)
     this.#epoch = decided.epoch
     this.#expiresAtMs = needs.clock.monotonicMs() + decided.expiresInMs
   }
 
-  /** Undefined when the action is covered now, else a sentence for the client. Never waits. */
+  /** What it was decided to be held to last. */
+  get terms(): SessionTerms {
+    return this.#terms
+  }
+
+  /** Undefined when the action may go on now, else a sentence for the client. Never waits. */
   refusal(action: string): string | undefined {
     if (this.#needs.clock.monotonicMs() >= this.#expiresAtMs) return EXPIRED
     if (this.#needs.epoch() !== this.#epoch) {
@@ -48,7 +67,23 @@ export class ClassTable {
       return RENEWING
     }
     if (this.#denied !== undefined) return this.#denied
-    return this.#actions.has(action) ? undefined : this.#needs.uncovered(action)
+    return this.#actions.has(action) || this.#through.has(action) ? undefined : this.#needs.uncovered(action)
+  }
+
+  /** Of an action that is not refused: why it would be if the target enforced. */
+  passing(action: string): Passing | undefined {
+    return this.#actions.has(action) ? undefined : this.#passing(this.#needs.uncovered(action))
+  }
+
+  /** Whether operations of the class wait for a person. */
+  holding(held: string): 'held' | Passing | undefined {
+    const { mode, holds } = this.#terms
+    if (!holds.some((hold) => hold.class === held)) return undefined
+    return mode === 'enforce' ? 'held' : this.#passing(`A ${held} operation waits until another person releases it.`)
+  }
+
+  #passing(sentence: string): Passing {
+    return { sentence, isTold: this.#terms.mode === 'warn' }
   }
 
   #decideAgain(): void {
@@ -58,9 +93,14 @@ export class ClassTable {
     this.#needs
       .decide()
       .then(
-        (reasons) => {
+        ({ reasons, terms }) => {
           this.#epoch = epoch
-          this.#denied = reasons.length === 0 ? undefined : `The policies permit this no more. ${reasons.join(' ')}`
+          if (terms) {
+            this.#terms = terms
+            this.#through = new Set(terms.through)
+          }
+          const isPermitted = reasons.length === 0 && terms !== undefined
+          this.#denied = isPermitted ? undefined : `The policies permit this no more. ${reasons.join(' ')}`
         },
         () => {
           this.#retryAtMs = this.#needs.clock.monotonicMs() + RETRY_MS

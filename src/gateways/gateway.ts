@@ -24,6 +24,8 @@ export type GatewayAction = {
 export type Gateway = {
   readonly protocol: string
   readonly actions: readonly GatewayAction[]
+  /** Classes of operations that it tells apart and can hold for a person; policies that hold others shut it. */
+  readonly holds: readonly string[]
   /** What `target.settings` holds for this protocol. */
   readonly settings: z.ZodType
   readonly open: (plane: Plane, listen: Listen) => Promise<OpenGateway>
@@ -96,11 +98,34 @@ export type LiveSession = {
   readonly id: string
   /** From the session's class table: a look-up, no waiting. Undefined when the grant covers the action, else what to request. */
   readonly refusal: (action: string) => string | undefined
+  /** Of an action that is not refused: why it would be if the target enforced. */
+  readonly passing: (action: string) => Passing | undefined
+  /** Whether operations of a class wait for a person; a `Passing` where the target does not enforce. A look-up, as above. */
+  readonly holding: (held: string) => 'held' | Passing | undefined
+  /**
+   * Puts one operation before people and waits, no longer than `forSeconds`. Resolves with undefined when it may go to the target, once
+   * and now; else with why not. Never rejects. On abort it is not released any more.
+   */
+  readonly hold: (operation: HeldOperation, signal: AbortSignal) => Promise<string | undefined>
   /** Hands over one finished operation. Fires `lost` when it cannot be kept and the target's `onRecorderLoss` is `end`. */
   readonly record: (operation: RecordedOperation) => void
   readonly lost: AbortSignal
   /** Seals the recording and closes the session's row. Idempotent. */
   readonly close: (ending: Ending) => Promise<void>
+}
+
+/** What goes through although enforcing would refuse it; the client is told where the target says so. */
+export type Passing = { readonly sentence: string; readonly isTold: boolean }
+
+/** As it is shown to who may release it: without values. */
+export type HeldOperation = {
+  readonly class: string
+  readonly action: string
+  readonly label: string
+  readonly statement: string
+  readonly forSeconds: number
+  /** Called once it waits, with a sentence for the client. */
+  readonly onHeld: (sentence: string) => void
 }
 
 /** One statement, command, request or call. `statement` holds no values; `sealed` is encrypted before it is written anywhere. */
@@ -113,6 +138,8 @@ export type RecordedOperation = {
   readonly sealed: readonly string[]
   readonly outcome: 'done' | 'failed' | 'refused' | 'cut'
   readonly error?: { readonly code: string; readonly message: string }
+  /** Why enforcing would have refused or held it. */
+  readonly wouldRefuse?: string
   readonly rows: number
   readonly sizeBytes: number
 }

@@ -13,7 +13,7 @@ import { transact } from '../kernel/db.ts'
 import type { Problem } from '../kernel/problem.ts'
 import { HeldAdmission } from './admission.ts'
 import { Arrivals } from './arrivals.ts'
-import { ClassTable } from './class-table.ts'
+import { ClassTable, type SessionTerms } from './class-table.ts'
 import { endingOf } from './endings.ts'
 import { reachGateway } from './fault-points.ts'
 import { Refused, type Admission, type Asked, type Plane } from './gateway.ts'
@@ -69,7 +69,8 @@ async function reserve(needs: HostNeeds, reserving: Reserving, signal: AbortSign
   const watching = { expiresAt: grant.expiresAt, onControlLoss: target.onControlLoss }
   const subscription = held.use(needs.ends.subscribe(grant.id, watching))
   await reachGateway('gateway.subscribed')
-  const epoch = needs.access.decisions.epoch()
+  // Of the moment before the proof was looked up: what changed since was perhaps not seen.
+  const epoch = epochOf(needs, Math.min(reserving.mark, needs.secondLook.heardOf(target.id)))
   const taken = await transact(needs.db, (tx) =>
     useGrant(tx, needs.access, { facts, address: clientAddress, nodeId: needs.nodeId }),
   )
@@ -77,7 +78,7 @@ async function reserve(needs: HostNeeds, reserving: Reserving, signal: AbortSign
   const use = held.use(new ReservedUse(needs, taken.value.id, grant.id))
   needs.secondLook.used(grant.id, reserving.mark)
   await reachGateway('gateway.use-reserved')
-  const table = tableFor(needs, reserving, { epoch, expiresAt: taken.value.expiresAt })
+  const table = tableFor(needs, reserving, { epoch, ...taken.value })
   const lease = await leaseOf(needs, facts, subscription, signal)
   await reachGateway('gateway.lease-ready')
   // Whoever went away meanwhile takes nothing along.
@@ -99,19 +100,29 @@ async function reserve(needs: HostNeeds, reserving: Reserving, signal: AbortSign
 function tableFor(
   needs: HostNeeds,
   { facts }: Reserving,
-  decided: { readonly epoch: string; readonly expiresAt: Date },
+  decided: { readonly epoch: string; readonly expiresAt: Date; readonly terms: SessionTerms },
 ): ClassTable {
   const { access, db } = needs
   const { actions } = facts.grant
   return new ClassTable(
     {
       clock: access.clock,
-      epoch: () => access.decisions.epoch(),
-      decide: () => transact(db, async (tx) => (await decideUse(tx, access, await factsNow(tx, facts))).reasons),
+      epoch: () => epochOf(needs, needs.secondLook.heardOf(facts.target.id)),
+      decide: () => transact(db, async (tx) => decideUse(tx, access, await factsNow(tx, facts))),
       uncovered: (action) => uncovered(facts, action),
     },
-    { actions, epoch: decided.epoch, expiresInMs: decided.expiresAt.getTime() - access.clock.now().getTime() },
+    {
+      actions,
+      terms: decided.terms,
+      epoch: decided.epoch,
+      expiresInMs: decided.expiresAt.getTime() - access.clock.now().getTime(),
+    },
   )
+}
+
+/** What a session was decided under: the policies, and its target as it was heard of last. */
+function epochOf({ access }: HostNeeds, heardOf: number): string {
+  return `${access.decisions.epoch()} ${heardOf}`
 }
 
 /** What to type to be allowed this. */

@@ -31,6 +31,17 @@ export type AccessGrantTable = {
   risk: ColumnType<unknown, string | null | undefined, string>
 }
 
+export type AccessRefusalTable = {
+  id: string
+  subjectId: string
+  targetId: string
+  accountId: string
+  actions: string[]
+  problem: string
+  at: Date
+  cause: number
+}
+
 export type AccessRequestTable = {
   id: string
   requesterId: string
@@ -63,6 +74,9 @@ export type AccessRequestTable = {
   decidedAt: Date | null
   version: Generated<number>
   cause: number
+  askedUses: number | null
+  mode: Generated<'observe' | 'warn' | 'enforce'>
+  waived: Generated<string[]>
 }
 
 export type AccountTable = {
@@ -198,6 +212,39 @@ export type GrantUseTable = {
   reservedAt: Date
   begunAt: Date | null
   closedAt: Date | null
+  cause: number
+}
+
+export type HeldOperationTable = {
+  id: string
+  grantId: string
+  useId: string
+  class: string
+  action: string
+  label: string
+  statement: string
+  gates: string[]
+  ownerOfTarget: string
+  ownerOfSubject: string | null
+  approverTeams: string[]
+  boundSha256: Buffer
+  state: Generated<'held' | 'released' | 'used' | 'refused' | 'expired' | 'dropped'>
+  refusal: string | null
+  createdAt: Date
+  expiresAt: Date
+  decidedAt: Date | null
+  usedAt: Date | null
+  version: Generated<number>
+  cause: number
+}
+
+export type HoldApprovalTable = {
+  holdId: string
+  approverId: string
+  verdict: 'release' | 'refuse'
+  boundSha256: Buffer
+  comment: string | null
+  at: Date
   cause: number
 }
 
@@ -784,6 +831,7 @@ export type TargetTable = {
   createdAt: Date
   version: Generated<number>
   cause: number
+  mode: Generated<'observe' | 'warn' | 'enforce'>
 }
 
 export type TrustRuleTable = {
@@ -818,6 +866,14 @@ export type UsageWindowTable = {
   cause: number
 }
 
+export type UseRefusalTable = {
+  useId: string
+  action: string
+  outcome: 'refused' | 'would-refuse'
+  count: number
+  cause: number
+}
+
 export type UsedProofTable = {
   proofSha256: Buffer
   expiresAt: Date
@@ -825,6 +881,7 @@ export type UsedProofTable = {
 
 export type Database = {
   accessGrant: AccessGrantTable
+  accessRefusal: AccessRefusalTable
   accessRequest: AccessRequestTable
   account: AccountTable
   accountRole: AccountRoleTable
@@ -836,6 +893,8 @@ export type Database = {
   grantHeartbeat: GrantHeartbeatTable
   grantProof: GrantProofTable
   grantUse: GrantUseTable
+  heldOperation: HeldOperationTable
+  holdApproval: HoldApprovalTable
   idempotency: IdempotencyTable
   identity: IdentityTable
   identityReach: IdentityReachTable
@@ -880,5 +939,6 @@ export type Database = {
   target: TargetTable
   trustRule: TrustRuleTable
   usageWindow: UsageWindowTable
+  useRefusal: UseRefusalTable
   usedProof: UsedProofTable
 }

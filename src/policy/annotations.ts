@@ -1,4 +1,5 @@
 import { ApprovalSyntaxError, parseApproval } from './approval-grammar.ts'
+import { readHold } from './hold.ts'
 import { noObligations, RECORDINGS, STEP_UPS, type Obligations } from './obligations.ts'
 import { faultInPattern } from './ticket-pattern.ts'
 
@@ -56,13 +57,10 @@ const OBLIGATION_READERS: Readonly<Record<string, Reader>> = {
     const fault = faultInPattern(value)
     return fault === null ? { ...so, tickets: [value] } : fault
   },
-}
-
-/** What a policy can't ask for yet, and why: to take it and not do it would be worse than to refuse it. */
-const UNENFORCED: Readonly<Record<string, string>> = {
-  hold:
-    'no gateway can hold a statement for a person yet, so it would not be enforced; ' +
-    'leave the class out of the grant, or ask for @approval and @uses("1")',
+  hold: (value, so) => {
+    const hold = readHold(value)
+    return typeof hold === 'string' ? hold : { ...so, hold: [hold] }
+  },
 }
 
 const PLAIN: readonly string[] = ['id', 'why']
@@ -78,10 +76,6 @@ export function readAnnotations(
   let obligations = noObligations
   for (const [annotation, value] of Object.entries(annotations)) {
     if (PLAIN.includes(annotation)) continue
-    if (Object.hasOwn(UNENFORCED, annotation)) {
-      faults.push({ annotation, message: UNENFORCED[annotation] ?? '' })
-      continue
-    }
     const read = Object.hasOwn(OBLIGATION_READERS, annotation) ? OBLIGATION_READERS[annotation] : undefined
     if (!read) faults.push({ annotation, message: `unknown annotation; known are ${quoted(knownAnnotations())}` })
     else if (effect === 'forbid') faults.push({ annotation, message: 'a forbid carries no obligation' })

@@ -99,6 +99,7 @@ test('obligations of the floor and of every determining permit join', () => {
     recording: 'full',
     reasonRequired: true,
     tickets: [],
+    hold: [],
   })
 })
 

@@ -41,6 +41,8 @@ export type Decision<A extends string = string> = {
   /** The policies that determined it, with the hashes that an approval binds. */
   readonly policies: readonly { readonly id: string; readonly sha256: string }[]
   readonly errors: readonly string[]
+  /** Of a deny: no policy permits it, and none forbids it or erred. */
+  readonly isUnpermitted: boolean
   /** Hash of the whole set. */
   readonly policyVersion: string
   readonly epoch: string
@@ -74,6 +76,7 @@ export function decide<A extends string>(engine: Engine, question: Question<A>, 
     obligations: permitted ? joined : noObligations,
     policies: [...hashes].map(([id, sha256]) => ({ id, sha256 })),
     errors: telling.flatMap((answer) => answer.errors),
+    isUnpermitted: !permitted && telling.length > 0 && telling.every((answer) => answer.isUnpermitted),
     policyVersion: engine.set.sha256,
     epoch: facts.epoch,
     evaluatedAt: facts.now,
@@ -122,10 +125,19 @@ type Answer = {
   readonly obligations: Obligations
   readonly policies: readonly Policy[]
   readonly errors: readonly string[]
+  readonly isUnpermitted: boolean
 }
 
 function refusal(reason: string, more: Partial<Answer> = {}): Answer {
-  return { permitted: false, reasons: [reason], obligations: noObligations, policies: [], errors: [], ...more }
+  return {
+    permitted: false,
+    reasons: [reason],
+    obligations: noObligations,
+    policies: [],
+    errors: [],
+    isUnpermitted: false,
+    ...more,
+  }
 }
 
 function answerChain(engine: Engine, question: Question, facts: DecisionFacts): Answer[] {
@@ -172,13 +184,14 @@ function answerOf(evaluation: Evaluation, act: string, near: readonly Policy[]):
   const words = determining.map(inWords)
   if (decision && determining.length > 0) {
     const obligations = joinObligations(determining.map((policy) => policy.obligations))
-    return { permitted: true, reasons: words, obligations, policies: determining, errors: [] }
+    return { permitted: true, reasons: words, obligations, policies: determining, errors: [], isUnpermitted: false }
   }
   if (determining.length > 0) {
     return { ...refusal(''), reasons: words.map((why) => `Forbidden: ${why}`), policies: determining }
   }
   const could = near.slice(0, MAX_NEAR_MISSES).map(inWords)
-  return refusal(`No policy permits ${act}.${could.length > 0 ? ` What could: ${could.join('; ')}.` : ''}`)
+  const sentence = `No policy permits ${act}.${could.length > 0 ? ` What could: ${could.join('; ')}.` : ''}`
+  return refusal(sentence, { isUnpermitted: true })
 }
 
 function inWords(policy: Policy): string {

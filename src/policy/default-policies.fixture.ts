@@ -144,6 +144,14 @@ the owner team registers accounts | dora | account.register | prod | | yes owner
 a target is changed under approval | dora | target.update | prod | | yes target-changes-are-approved
 even by the founder | founder | target.update | prod | | yes target-changes-are-approved
 but at first, alone | founder | target.update | prod | bootstrap | yes founder-changes-targets-alone
+a target lets more through under approval | dora | target.set-mode | prod | loosening | yes target-mode-is-loosened-with-approval
+also for security, which does not ask for it | guard | target.set-mode | prod | loosening | no
+security holds it more strictly | guard | target.set-mode | prod | tightening | yes target-mode-is-tightened
+a stranger does neither | ann | target.set-mode | prod | tightening | no
+the founder sets modes at first | founder | target.set-mode | prod | bootstrap | yes founder-sets-modes-alone
+the owner team releases what is held | dora | hold.release | hold | | yes approver-releases
+others do not release it | admin | hold.release | hold | | no
+nor whose operation it is | dora | hold.release | hold of dora | | no forbid-releasing-own-operation
 a registered enforcement point asks for others | pipeline | decision.evaluate | registered question | | yes enforcement-points-ask
 one that is not registered does not | pipeline | decision.evaluate | question | | no
 a person is none, whatever is listed | ann | decision.search-subjects | registered question | | no

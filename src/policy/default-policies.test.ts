@@ -70,6 +70,7 @@ function record(type: string, more: Attributes = {}): Entity {
 const grant = record('Grant')
 const session = record('Session')
 const request = record('AccessRequest', { approverTeams: [linkTo('Team', 'payments')] })
+const hold = record('Hold', { approverTeams: [linkTo('Team', 'payments')] })
 const change: Entity = {
   type: 'Change',
   id: 'c1',
@@ -185,6 +186,8 @@ const THINGS: Record<string, Entity> = {
   'request by dora': but(request, { requestedBy: 'dora' }),
   'request about dora': but(request, { subjectId: 'dora' }),
   'request for dora': but(request, { onBehalfOfId: 'dora' }),
+  hold,
+  'hold of dora': but(hold, { subjectId: 'dora' }),
   change,
   'change by dora': but(change, { requestedBy: 'dora' }),
   'change about dora': but(change, { tiedIds: ['ann', 'dora'] }),
@@ -214,6 +217,8 @@ const CIRCUMSTANCES: Record<string, Attributes> = {
   'window shut': { window: { id: 'w1', open: false } },
   freeze: { freeze: true },
   bootstrap: { bootstrap: true },
+  loosening: { loosens: true },
+  tightening: { loosens: false },
   'break-glass': { requestKind: 'break-glass' },
   reported: { signals: ['credential-change', 'credential-compromise'] },
   'reported otherwise': { signals: ['device-compliance-change'] },

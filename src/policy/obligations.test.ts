@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { readAnnotations } from './annotations.ts'
 import { parseApproval } from './approval-grammar.ts'
+import { readHold, type Hold } from './hold.ts'
 import {
   joinObligations,
   noEvidence,
@@ -19,6 +20,7 @@ import { faultInPattern, matchesTicket } from './ticket-pattern.ts'
 const gates = ['1 of dba', '2 of dba', '1 of security', '1 of dba or 1 of security', 'dba and security'].map(
   parseApproval,
 )
+const holds = ['destructive', 'destructive by 1 of dba'].map(holdOf)
 const bound = fc.option(fc.integer({ min: 1, max: 1000 }))
 // Joining one gives the normal form: gates and tickets in order.
 const obligations: fc.Arbitrary<Obligations> = fc
@@ -30,6 +32,7 @@ const obligations: fc.Arbitrary<Obligations> = fc
     recording: fc.constantFrom(...RECORDINGS),
     reasonRequired: fc.boolean(),
     tickets: fc.subarray(['OPS-[0-9]+', 'OPS-1', '[A-Z]+-[0-9]+']),
+    hold: fc.subarray(holds),
   })
   .map((one) => joinObligations([one]))
 const evidence: fc.Arbitrary<Evidence> = fc.record({
@@ -41,7 +44,13 @@ const evidence: fc.Arbitrary<Evidence> = fc.record({
   recording: fc.constantFrom(...RECORDINGS),
   reasonGiven: fc.boolean(),
   ticket: fc.constantFrom(null, 'OPS-1', 'OPS-2', 'WEB-1'),
+  holds: fc.subarray(['destructive' as const]),
 })
+
+function holdOf(text: string): Hold {
+  const hold = readHold(text)
+  return typeof hold === 'string' ? assert.fail(hold) : hold
+}
 
 test('adding a permit never weakens a request that was already permitted', () => {
   let met = 0
@@ -90,6 +99,7 @@ test('each obligation that is owed is said in a sentence', () => {
     recording: 'full',
     reasonRequired: true,
     tickets: ['OPS-[0-9]+'],
+    hold: [holdOf('destructive')],
   }
 
   assert.deepEqual(outstanding(all, { ...noEvidence, recording: 'meta', ticket: 'OPS-x' }), [
@@ -98,6 +108,7 @@ test('each obligation that is owed is said in a sentence', () => {
     'It must be recorded (full).',
     'A reason is needed.',
     'A ticket that matches OPS-[0-9]+ is needed.',
+    'Something that holds destructive operations for a person is needed.',
   ])
 })
 
@@ -113,6 +124,7 @@ test('annotations are read into obligations', () => {
       record: 'full',
       reason: '',
       ticket: 'A-1',
+      hold: 'destructive by dba',
     },
     'permit',
   )
@@ -126,6 +138,7 @@ test('annotations are read into obligations', () => {
     recording: 'full',
     reasonRequired: true,
     tickets: ['A-1'],
+    hold: [holdOf('destructive by 1 of dba')],
   })
 })
 
@@ -137,7 +150,10 @@ const REFUSED: readonly (readonly [
   [{ aproval: '2 of dba' }, 'permit', /unknown annotation; known are "id", "why", "approval"/],
   [{ constructor: '' }, 'permit', /unknown annotation/],
   [{ approval: '' }, 'permit', /column 1: expected/],
-  [{ hold: 'destructive' }, 'permit', /no gateway can hold a statement for a person yet, so it would not be enforced/],
+  [{ hold: 'destroying' }, 'permit', /expected destructive, and who releases it/],
+  [{ hold: 'destructive by' }, 'permit', /expected destructive/],
+  [{ hold: 'destructive by dba and' }, 'permit', /column \d+: expected/],
+  [{ hold: 'destructive by auto when ticket' }, 'permit', /expected people to release it/],
   [{ ttl: '1 hour' }, 'permit', /expected a time/],
   [{ ttl: '0s' }, 'permit', /expected a time/],
   [{ ttl: '9999d' }, 'permit', /at most a year/],

@@ -1,5 +1,6 @@
 import { isSatisfied, missingApprovals, type Approval, type ApprovalFacts } from './approval.ts'
 import { printApproval, type ApprovalExpression } from './approval-grammar.ts'
+import { printHold, type Hold, type HoldClass } from './hold.ts'
 import { matchesTicket } from './ticket-pattern.ts'
 
 /** From the weakest to the strongest; joining takes the later one. */
@@ -22,6 +23,8 @@ export type Obligations = {
   readonly reasonRequired: boolean
   /** The ticket must match every pattern. */
   readonly tickets: readonly string[]
+  /** Operations of these classes wait for another person; no two are alike. */
+  readonly hold: readonly Hold[]
 }
 
 /** Asks for nothing: the neutral element of joining. */
@@ -33,10 +36,12 @@ export const noObligations: Obligations = Object.freeze({
   recording: 'none',
   reasonRequired: false,
   tickets: Object.freeze([]),
+  hold: Object.freeze([]),
 })
 
 /** Everything each of them asks for (core 1): nothing waives, so the order and repetitions do not matter. */
 export function joinObligations(all: readonly Obligations[]): Obligations {
+  const hold = new Map(all.flatMap((each) => each.hold.map((one) => [printHold(one), one])))
   const approval = new Map(all.flatMap((each) => each.approval.map((gate) => [printApproval(gate), gate])))
   return {
     approval: [...approval.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, gate]) => gate),
@@ -52,6 +57,7 @@ export function joinObligations(all: readonly Obligations[]): Obligations {
     ),
     reasonRequired: all.some((each) => each.reasonRequired),
     tickets: [...new Set(all.flatMap((each) => each.tickets))].sort(),
+    hold: [...hold.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one),
   }
 }
 
@@ -74,6 +80,8 @@ export type Evidence = {
   readonly recording: Recording
   readonly reasonGiven: boolean
   readonly ticket: string | null
+  /** Classes of operations that the enforcement point can hold. */
+  readonly holds: readonly HoldClass[]
 }
 
 /** Evidence of a caller who has shown nothing. */
@@ -84,6 +92,7 @@ export const noEvidence: Evidence = Object.freeze({
   recording: 'none',
   reasonGiven: false,
   ticket: null,
+  holds: Object.freeze([]),
 })
 
 /** What is still owed, a sentence each; empty means the obligations are met. `ttlSeconds` and `uses` bound, see `withinLimits`. */
@@ -105,6 +114,8 @@ export function outstanding(obligations: Obligations, evidence: Evidence): strin
       owed.push(`A ticket that matches ${pattern} is needed.`)
     }
   }
+  const unheld = new Set(obligations.hold.map((hold) => hold.class)).difference(new Set(evidence.holds))
+  for (const name of unheld) owed.push(`Something that holds ${name} operations for a person is needed.`)
   return owed
 }
 

@@ -69,7 +69,7 @@ import { decisionNeeds, decisionObserver } from './decisions.ts'
 import type { Ground } from './ground.ts'
 import { openHooks, type Hooks } from './hooks.ts'
 import { loadRules, recordRules, type Rules } from './policies.ts'
-import { protocols, recordingOf } from './protocols.ts'
+import { holdsOf, protocols, recordingOf } from './protocols.ts'
 import { followRules, type FollowedRules } from './policy-versions.ts'
 import { openTokens, type OpenTokens } from './tokens.ts'
 import type { WorkNeeds } from './work.ts'
@@ -134,6 +134,7 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
     recordingOf,
     standing: standingBy(rules.standard),
     onGrantEnded: hooks.onGrantEnded,
+    holdsOf,
   }
   const credentials: CredentialNeeds = { ...base, writers: [postgresRoleWriter, sshCertificateWriter({ db, clock })] }
   const sessions: LiveNeeds = { ...base, store: folderStore(config.recordings) }

@@ -3,6 +3,7 @@ import { SSH, sshActions } from '../credentials/credentials.ts'
 import { SshSettings } from '../credentials/contract.ts'
 import type { GatewayAction } from '../gateways/gateway.ts'
 import { gateways } from '../gateways/index.ts'
+import { HOLD_CLASSES, type HoldClass } from '../policy/policy.ts'
 
 /** How targets are reached: through a gateway of ours, or by a credential that the target checks itself. */
 type Protocol = {
@@ -27,4 +28,10 @@ export function protocols(): Protocol[] {
 export function recordingOf(protocol: string, actions: readonly string[]): 'none' | 'meta' | 'full' {
   if (protocol !== SSH) return 'full'
   return actions.every((action) => action === 'ssh.exec') ? 'meta' : 'none'
+}
+
+/** The classes of operations that can be held for a person: what a gateway of ours does not see, nobody can. */
+export function holdsOf(protocol: string): readonly HoldClass[] {
+  const holds = gateways().find((gateway) => gateway.protocol === protocol)?.holds ?? []
+  return HOLD_CLASSES.filter((name) => holds.includes(name))
 }

@@ -93,6 +93,7 @@ export const RecordedLine = z
       .object({ code: Text, message: Text.optional() })
       .optional()
       .describe('what a target says may quote values, so its message is sealed with them'),
+    wouldRefuse: Text.optional().describe('why enforcing would have refused it; the target did not enforce'),
     rows: Count,
     sizeBytes: Count,
     sealedValues: Count.optional().describe('how many literals and parameters are sealed'),

@@ -49,6 +49,11 @@ export const operationRefused = event('session.operation-refused', 'An operation
   label: Text,
   number: Count,
 })
+export const operationPassed = event(
+  'session.operation-passed',
+  'An operation went through that would have been refused if its target enforced.',
+  { privilegedAction: Text, label: Text, number: Count, why: Text },
+)
 export const recorderLost = event('session.recorder-lost', 'A session could no longer be recorded.', {
   why: Text,
   recordedOperations: Count,
@@ -64,6 +69,7 @@ export const sessionEvents = [
   sessionEnded,
   sessionSealed,
   operationRefused,
+  operationPassed,
   recorderLost,
   sessionRevealed,
 ]

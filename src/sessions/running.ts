@@ -2,7 +2,7 @@ import type { Tx } from '../kernel/db.ts'
 import { sealUnder } from '../kernel/seal.ts'
 import type { Log } from '../kernel/log.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { operationRefused, recorderLost, sessionSealed, type EndLine } from './contract.ts'
+import { operationPassed, operationRefused, recorderLost, sessionSealed, type EndLine } from './contract.ts'
 import { reachSession } from './fault-points.ts'
 import { Recorder, type PendingWork, type WrittenPoint } from './recording/recorder.ts'
 import type { RecordingStore } from './recording/store.ts'
@@ -91,6 +91,8 @@ export class RunningSession {
     const n = this.#tally.count(operation)
     this.#recorder?.record(n, operation)
     if (operation.outcome === 'refused' && this.#tally.refused <= REFUSALS_ENTERED) this.#enterRefusal(n, operation)
+    else if (operation.wouldRefuse !== undefined && this.#tally.wouldRefuse <= REFUSALS_ENTERED)
+      this.#enterPassed(n, operation)
   }
 
   stop(): void {
@@ -154,6 +156,12 @@ export class RunningSession {
   #enterRefusal(n: number, operation: OperationRecord): void {
     const facts = { privilegedAction: operation.action, label: operation.label, number: n }
     this.#observe({ event: operationRefused, ...this.#about('refused'), facts })
+  }
+
+  #enterPassed(n: number, operation: OperationRecord): void {
+    const why = operation.wouldRefuse ?? ''
+    const facts = { privilegedAction: operation.action, label: operation.label, number: n, why }
+    this.#observe({ event: operationPassed, ...this.#about('done'), facts })
   }
 
   #observe(fact: Parameters<Ledger['observe']>[0]): void {

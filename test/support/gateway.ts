@@ -69,7 +69,7 @@ export async function openGatewayBed(
       database: 'postgres',
       tls: { mode: 'disable' },
       scramIterations: 4096,
-      session: { idleSeconds: 3600, rowsPerStatement: 1e9, bytesPerSession: 1e12, ...session },
+      session: { holdSeconds: 300, idleSeconds: 3600, rowsPerStatement: 1e9, bytesPerSession: 1e12, ...session },
     },
     upstream: LEASE,
     actions: ALL_ACTIONS,

@@ -83,6 +83,7 @@ export async function planeWorld(
     decisions,
     calendar: emptyCalendar,
     standing: noStanding,
+    holdsOf: () => ['destructive'],
     onGrantEnded: [],
   }
   const folder = await mkdtemp(join(tmpdir(), 'reeve-test-'))

@@ -8,6 +8,7 @@ import {
   type Admission,
   type CancelRequest,
   type Ending,
+  type HeldOperation,
   type Plane,
   type RecordedOperation,
 } from '../../src/gateways/gateway.ts'
@@ -31,11 +32,23 @@ export type FakeGrant = {
   readonly actions: readonly string[]
   readonly databases?: readonly string[]
   readonly beginFails?: Error
+  /** The target does not enforce. */
+  readonly mode?: 'observe' | 'warn'
+  /** Destructive operations wait, until the test settles them. */
+  readonly holds?: true
+}
+
+/** An operation that waits: `settle(undefined)` releases it. */
+export type FakeHold = {
+  readonly operation: HeldOperation
+  readonly signal: AbortSignal
+  readonly settle: (sentence: string | undefined) => void
 }
 
 /** One admission as the plane saw it. */
 export type Seen = {
   readonly operations: RecordedOperation[]
+  readonly held: FakeHold[]
   /** What `close` was told. */
   ending: Ending | undefined
   hasBegun: boolean
@@ -119,11 +132,16 @@ export async function fakePlane(
   }
 }
 
+function passing({ mode }: FakeGrant, sentence: string) {
+  return mode && { sentence, isTold: mode === 'warn' }
+}
+
 function admissionOf(grant: FakeGrant, clock: Clock): { admission: Admission; seen: Seen } {
   const ended = new AbortController()
   const lost = new AbortController()
   const seen: Seen = {
     operations: [],
+    held: [],
     ending: undefined,
     hasBegun: false,
     isReleased: false,
@@ -148,7 +166,18 @@ function admissionOf(grant: FakeGrant, clock: Clock): { admission: Admission; se
       return {
         id: 'session',
         refusal: (action) =>
-          actions.includes(action) ? undefined : `The grant does not cover ${action}. Request it for ${target}.`,
+          actions.includes(action) || grant.mode
+            ? undefined
+            : `The grant does not cover ${action}. Request it for ${target}.`,
+        passing: (action) =>
+          actions.includes(action) ? undefined : passing(grant, `The grant does not cover ${action}.`),
+        holding: () =>
+          grant.holds === undefined ? undefined : grant.mode ? passing(grant, 'It would wait for a person.') : 'held',
+        hold: (operation, signal) =>
+          new Promise((settle) => {
+            operation.onHeld('This operation is destructive and waits.')
+            seen.held.push({ operation, signal, settle })
+          }),
         record: (operation) => void seen.operations.push(operation),
         lost: lost.signal,
         close: async (ending) => {

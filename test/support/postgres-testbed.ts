@@ -21,7 +21,7 @@ export async function postgresTestbed(certificate: string, binFolder?: string): 
       database: 'postgres',
       tls: { mode: 'disable' },
       scramIterations: 4096,
-      session: { idleSeconds: 3600, rowsPerStatement: 1e9, bytesPerSession: 1e12 },
+      session: { holdSeconds: 300, idleSeconds: 3600, rowsPerStatement: 1e9, bytesPerSession: 1e12 },
     },
     login,
     actions: { covered: 'postgres.read', uncovered: 'postgres.superuser' },

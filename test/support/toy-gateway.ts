@@ -19,6 +19,7 @@ export function toyGateway(flaws: readonly Flaw[] = []): Gateway {
   return {
     protocol: 'toy',
     settings: Settings,
+    holds: [],
     actions: [
       { name: 'toy.read', class: 'read', tier: 2, summary: 'Echoes.', obligations: OBLIGATIONS },
       { name: 'toy.write', class: 'change', tier: 1, summary: 'Writes.', obligations: OBLIGATIONS },

@@ -75,6 +75,7 @@ async function run(io: Io, shape: CommandShape, typed: Typed): Promise<void> {
   const answer = change ? await appliedAnswer(io, client, change) : called
   await render(io.stdout, format, operation.output, withLink(client, operation, answer))
   if (operation.id === requestAccess.id) tellIfShortened(io, typed, answer)
+  tellWarnings(io, answer)
   const cursor = isRecord(answer) ? answer['nextCursor'] : undefined
   if (typeof cursor === 'string') tell(io, `There is more: --all, or --cursor ${printable(cursor)}`)
 }
@@ -87,6 +88,13 @@ async function keepBytes(io: Io, bytes: Buffer, { options }: Typed, { mediaType 
   if (!io.stdout.isTTY) io.stdout.write(bytes)
   else if (mediaType.startsWith('text/')) io.stdout.write(printableLines(bytes.toString('utf8')))
   else throw new Failure(EXIT.usage, 'These are bytes, which a terminal does not show.', ['Name a file: -o <file>'])
+}
+
+/** What an answer wants its caller to know, beside the answer. */
+function tellWarnings(io: Io, answer: unknown): void {
+  const warnings: unknown = isRecord(answer) ? answer['warnings'] : undefined
+  if (!Array.isArray(warnings)) return
+  for (const warning of warnings) if (typeof warning === 'string') tell(io, printable(warning))
 }
 
 /** Of a time that was typed; one that was left out is nobody's wish. */

@@ -44,6 +44,7 @@ function operationText(line: RecordedLine): string {
   const body = [
     ...`${printableLines(statement)}${cut}`.split('\n'),
     ...(values ?? []).map((value, at) => `$${at + 1} = ${printable(value)}`),
+    ...(line.wouldRefuse === undefined ? [] : [`would have been refused: ${printable(line.wouldRefuse)}`]),
     ...(error ? [`${printable(error.code)}: ${printable(error.message ?? 'its message is sealed')}`] : []),
   ]
   return `${printable(head)}\n${body.map((text) => `    ${text}\n`).join('')}`

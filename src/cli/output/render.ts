@@ -100,8 +100,15 @@ function cell(value: unknown): string {
 
 function nameOf(value: unknown): string {
   if (!isRecord(value)) return cell(value)
+  // A change that was applied is called by what its operation answered, or by itself where that has no name.
+  const change = value['change']
+  if (isRecord(change) && 'answer' in value) return nameOf(isNamed(value['answer']) ? value['answer'] : change)
   const { name, id } = value
   return typeof name === 'string' ? name : typeof id === 'string' ? id : JSON.stringify(value)
+}
+
+function isNamed(value: unknown): boolean {
+  return isRecord(value) && (typeof value['name'] === 'string' || typeof value['id'] === 'string')
 }
 
 /** `ownerTeam` as `owner team`. */

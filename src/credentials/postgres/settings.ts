@@ -37,12 +37,13 @@ export const PostgresSettings = z
       .describe('of the verifier of lease roles; their secrets are 256 random bits, which stretching does not improve'),
     session: z
       .strictObject({
+        holdSeconds: z.int().min(1).max(3600).default(300).meta(shown),
         idleSeconds: z.int().min(1).max(86_400).default(3600).meta(shown),
         rowsPerStatement: z.int().min(1).max(1e12).default(1e9).meta(shown),
         bytesPerSession: z.int().min(1).max(1e15).default(1e12).meta(shown),
       })
       .meta(shown)
-      .default({ idleSeconds: 3600, rowsPerStatement: 1e9, bytesPerSession: 1e12 })
+      .default({ holdSeconds: 300, idleSeconds: 3600, rowsPerStatement: 1e9, bytesPerSession: 1e12 })
       .describe('what one brokered session may take'),
   })
   .meta({ id: 'PostgresSettings', ...shown })

@@ -1,6 +1,8 @@
+import type { Log } from '../../kernel/log.ts'
 import type { Ending } from '../gateway.ts'
+import type { SessionLimits } from './settings.ts'
 import { errorResponse } from './wire/encode.ts'
-import { sqlState } from './wire/wire-error.ts'
+import { sqlState, WireError } from './wire/wire-error.ts'
 
 // Why a session can end from here; the plane brings its own reasons.
 export const CLIENT_LOST: Ending = { reason: 'client-lost', sentence: 'The client is gone.' }
@@ -29,6 +31,29 @@ const CODES: Readonly<Record<string, string>> = {
   'target-closed': '08006',
   'gateway-fault': 'XX000',
   'server-protocol': '08P01',
+}
+
+/** Why a session ends that took more than it may. */
+export function beyond(limits: SessionLimits, rows: number, bytes: number): Ending | undefined {
+  const { rowsPerStatement, bytesPerSession } = limits
+  if (rows > rowsPerStatement) {
+    return { reason: 'row-limit', sentence: `A statement returned more than ${rowsPerStatement} rows.` }
+  }
+  if (bytes <= bytesPerSession) return undefined
+  return { reason: 'byte-limit', sentence: `The session returned more than ${bytesPerSession} bytes.` }
+}
+
+type Failing = { readonly log: Log; readonly live: { readonly id: string } }
+
+/** Why a session ends whose bytes could not be followed. */
+export function brokenBy(error: unknown, side: 'client' | 'server', { log, live }: Failing): Ending {
+  if (error instanceof WireError) {
+    if (side === 'server') return SERVER_PROTOCOL
+    const isLimit = error.code === sqlState.programLimitExceeded
+    return { reason: isLimit ? 'client-limit' : 'client-protocol', sentence: error.message }
+  }
+  log.error({ err: error, session: live.id }, 'a session failed in the gateway')
+  return FAULT
 }
 
 /** What the client is told last: 57P01 and the reason, unless something of its own was the cause. */

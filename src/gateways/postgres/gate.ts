@@ -1,5 +1,6 @@
-import type { LiveSession } from '../gateway.ts'
+import type { LiveSession, Passing } from '../gateway.ts'
 import { actionFor } from './actions.ts'
+import type { Holds } from './holds.ts'
 import { isCutByServer, Names } from './names.ts'
 import { ReplacedNames } from './replaced-names.ts'
 import type { Refusals, RefusalReport } from './refusals.ts'
@@ -8,7 +9,7 @@ import { UnreadableSql } from './sql/class.ts'
 import { subjectOf, type Subject, type Trace } from './trace.ts'
 import { readBind, readClose, readExecute, readParse, readQuery } from './wire/decode.ts'
 import { parse, query } from './wire/encode.ts'
-import type { FrameTypes } from './wire/walk.ts'
+import { WAIT, type FrameTypes } from './wire/walk.ts'
 import { sqlState } from './wire/wire-error.ts'
 
 /** Everything after the login: statements are decided on, the rest is counted. */
@@ -23,7 +24,10 @@ type Portal = {
 
 export type GateNeeds = {
   readonly analyser: Analyser
-  readonly live: Pick<LiveSession, 'refusal'>
+  readonly live: Pick<LiveSession, 'refusal' | 'passing' | 'holding'>
+  readonly holds: Pick<Holds, 'begin' | 'take'>
+  /** A sentence for the client that refuses nothing. */
+  readonly tell: (sentence: string) => void
   readonly refusals: Refusals
   readonly trace: Trace
   readonly serverMajor: number
@@ -92,10 +96,13 @@ export class Gate {
       trace.query(UNREADABLE, true)
       return query(refusals.failing(analysis))
     }
-    const { action, refusal } = this.#decide(analysis)
-    trace.query(subjectOf(analysis, action), refusal !== undefined)
+    const decided = this.#decide(analysis)
+    const subject = subjectOf(analysis, decided.action, NOTHING, decided.wouldRefuse?.sentence)
+    const refusal = decided.refusal ?? this.#hold(analysis, subject)
+    if (refusal === 'wait') return WAIT
+    trace.query(subject, refusal !== undefined)
     if (refusal) return query(refusals.failing(refusal))
-    this.#forgetNamed(analysis)
+    this.#letThrough(analysis, decided)
     return undefined
   }
 
@@ -135,12 +142,32 @@ export class Gate {
       if (trace.isSkipping) return undefined
       return this.#failParse('', unknown('EXECUTE'), noPortal(name))
     }
-    const { action, refusal } = this.#decide(portal.analysis)
-    const subject = subjectOf(portal.analysis, action, portal.values)
+    const { analysis, values } = portal
+    const decided = this.#decide(analysis)
+    const subject = subjectOf(analysis, decided.action, values, decided.wouldRefuse?.sentence)
+    const refusal = decided.refusal ?? this.#hold(analysis, subject)
+    if (refusal === 'wait') return WAIT
     if (refusal) return this.#failParse('', subject, refusal)
     trace.execute(subject)
-    this.#forgetNamed(portal.analysis)
+    this.#letThrough(analysis, decided)
     return undefined
+  }
+
+  /** Whether a statement that is not refused waits for a person, or what came of its wait. What the server skips anyway waits for nobody. */
+  #hold(analysis: Analysis, subject: Subject): RefusalReport | 'wait' | undefined {
+    const { holds, live, trace } = this.#needs
+    const verdict = holds.take()
+    if (verdict?.isCancelled) return CANCELLED
+    if (verdict) return verdict.sentence === undefined ? undefined : refused(verdict.sentence)
+    if (trace.isSkipping || !isDestructive(analysis) || live.holding(DESTRUCTIVE) !== 'held') return undefined
+    holds.begin({ class: DESTRUCTIVE, subject })
+    return 'wait'
+  }
+
+  #letThrough(analysis: Analysis, { wouldRefuse }: Decided): void {
+    if (wouldRefuse?.isTold)
+      this.#needs.tell(`This target only warns; it would have been refused: ${wouldRefuse.sentence}`)
+    this.#forgetNamed(analysis)
   }
 
   #close({ kind, name }: { kind: 'S' | 'P'; name: string }): Buffer | undefined {
@@ -200,21 +227,46 @@ export class Gate {
   #decide(analysis: Analysis): Decided {
     const { live, serverMajor } = this.#needs
     let action = 'postgres.session'
+    let wouldRefuse: Passing | undefined
     const needs = analysis.assumesMajor > serverMajor ? [...analysis.needs, 'write' as const] : analysis.needs
     for (const need of needs) {
-      if (need === 'forbidden') return { action: 'postgres.forbidden', refusal: NEVER }
+      if (need === 'forbidden') return { action: 'postgres.forbidden', refusal: NEVER, wouldRefuse }
       const needed = actionFor(need)
       if (needed === undefined) continue
       action = needed
       const sentence = live.refusal(needed)
-      if (sentence !== undefined) return { action, refusal: report(sqlState.insufficientPrivilege, sentence) }
+      if (sentence !== undefined) return { action, refusal: refused(sentence), wouldRefuse }
+      wouldRefuse = live.passing(needed) ?? wouldRefuse
     }
     if (analysis.statements.some(({ runsUnseen }) => runsUnseen)) this.#unseenSince = this.#needs.trace.boundariesSent
-    return { action, refusal: undefined }
+    if (isDestructive(analysis)) {
+      const holding = live.holding(DESTRUCTIVE)
+      if (holding !== 'held') wouldRefuse ??= holding
+    }
+    return { action, refusal: undefined, wouldRefuse }
   }
 }
 
-type Decided = { readonly action: string; readonly refusal: RefusalReport | undefined }
+type Decided = {
+  readonly action: string
+  readonly refusal: RefusalReport | undefined
+  /** Why it would have been refused or held if the target enforced. */
+  readonly wouldRefuse: Passing | undefined
+}
+
+/** The one class of operations that this gateway tells apart for holding. */
+export const DESTRUCTIVE = 'destructive'
+
+function isDestructive({ statements }: Analysis): boolean {
+  return statements.some((statement) => statement.isDestructive)
+}
+
+function refused(sentence: string): RefusalReport {
+  return report(sqlState.insufficientPrivilege, sentence)
+}
+
+// As the server words it.
+const CANCELLED: RefusalReport = { code: '57014', message: 'canceling statement due to user request' }
 
 const NOTHING: readonly string[] = []
 const UNREADABLE = unknown('UNREADABLE')

@@ -115,11 +115,12 @@ async function runSession(parts: ClientParts, connected: Connected): Promise<voi
   const { plane, cancelKeys, live: sessions } = parts
   const { socket, request, admission, settings, upstream } = connected
   const cancel = cancelBehind(plane, settings, upstream)
-  using key = cancelKeys.issue(request.version, cancel)
+  let session: PostgresSession | undefined
+  using key = cancelKeys.issue(request.version, () => (session ? session.cancel() : cancel()))
   let live: LiveSession | undefined
   try {
     live = await admission.begin()
-    const session = sessionOf(parts, connected, { live, cancel })
+    session = sessionOf(parts, connected, { live, cancel })
     sessions.add(session)
     try {
       socket.write(welcome(upstream, key))

@@ -2,49 +2,35 @@ import type { Socket } from 'node:net'
 import type { Clock } from '../../kernel/clock.ts'
 import type { Log } from '../../kernel/log.ts'
 import type { Random } from '../../kernel/random.ts'
-import { after, afterThisTurn } from '../../kernel/timer.ts'
+import { after } from '../../kernel/timer.ts'
 import type { Ending, LiveSession } from '../gateway.ts'
+import { BOUNDARY_MS, FAREWELL_MS, MOST_AWAITED, MOST_UNSENT_BYTES, LITTLE_BYTES, MOST_PARKED_BYTES } from './bounds.ts'
 import {
   CLIENT_CLOSED,
   CLIENT_LOST,
+  beyond,
+  brokenBy,
   endingOf,
-  FAULT,
   lastWord,
   PARSER_UNSAFE,
-  SERVER_PROTOCOL,
   TARGET_CLOSED,
 } from './endings.ts'
 import { Gate, sessionClientFrames } from './gate.ts'
-import { ReadMemory } from './read-memory.ts'
+import { Holds } from './holds.ts'
+import { leaveServer } from './leave-server.ts'
+import { Notices } from './notices.ts'
+import type { ReadMemory } from './read-memory.ts'
 import { Refusals } from './refusals.ts'
 import type { SessionLimits } from './settings.ts'
 import type { Analyser } from './sql/analyse.ts'
 import { Trace } from './trace.ts'
 import { readCommandRows, readParameterStatus, readReadyStatus, readReport } from './wire/decode.ts'
-import { terminate, type TransactionStatus } from './wire/encode.ts'
+import type { TransactionStatus } from './wire/encode.ts'
 import type { Upstream } from './wire/upstream.ts'
 import { FrameWalker, type FrameTypes } from './wire/walk.ts'
-import { sqlState, WireError } from './wire/wire-error.ts'
 
 /** CopyBoth and login messages have no place after the login, so they are in neither list. */
 const sessionServerFrames: FrameTypes = { wanted: 'CESZAIsG123Tn', counted: 'DdctHNV' }
-
-/** How long an ended session may take to reach the end of the message it is in, and a peer to read our last word. */
-const BOUNDARY_MS = 250
-const FAREWELL_MS = 1_000
-/**
- * Answers owed at once. Above it nothing more is read from the client until half of them came; the server holds back fewer answers than
- * that (8 KiB of five bytes each), so it never waits for the client while the client waits for it.
- */
-const MOST_AWAITED = 16_384
-
-/**
- * What may wait to be sent before the other side is no longer read. A multiple of what is read at once: a stream says that it is full at one
- * such piece, even where the system took it at once, and reading would stop and start for each.
- */
-const MOST_UNSENT_BYTES = 4 * ReadMemory.sizeBytes
-/** Copying less than this is cheaper than other memory. */
-const LITTLE_BYTES = 8 * 1024
 
 const DATA_ROW = 68
 const COPY_DATA = 100
@@ -72,6 +58,8 @@ export class PostgresSession {
   readonly #refusals: Refusals
   readonly #trace: Trace
   readonly #gate: Gate
+  readonly #holds: Holds
+  readonly #notices: Notices
   readonly #fromClient: FrameWalker
   readonly #fromServer: FrameWalker
   readonly #over: PromiseWithResolvers<Ending> = Promise.withResolvers()
@@ -107,9 +95,19 @@ export class PostgresSession {
       serverRows: () => this.#fromServer.frames[DATA_ROW] ?? 0,
       record: (operation) => parts.live.record(operation),
     })
+    this.#notices = new Notices(parts.client, () => !this.#isAtFarewell && this.#fromServer.owedBytes === 0)
+    const tell = (sentence: string) => this.#notices.say(sentence, this.#isWalking)
+    this.#holds = new Holds({
+      live: parts.live,
+      forSeconds: parts.limits.holdSeconds,
+      tell,
+      settled: () => this.#onHoldSettled(),
+    })
     this.#gate = new Gate({
       analyser: parts.analyser,
       live: parts.live,
+      holds: this.#holds,
+      tell,
       refusals: this.#refusals,
       trace: this.#trace,
       serverMajor: Number.parseInt(parts.upstream.parameters.get('server_version') ?? '0', 10),
@@ -149,6 +147,8 @@ export class PostgresSession {
     ended.removeEventListener('abort', onEnded)
     live.lost.removeEventListener('abort', onLost)
     this.#trace.cut()
+    const { held } = this.#holds
+    if (held) this.#trace.unsent(held.subject, { code: '57P01', message: 'The session ended while it waited.' })
     await live.close(ending)
     return ending
   }
@@ -157,6 +157,7 @@ export class PostgresSession {
   end(ending: Ending): void {
     if (this.#ending) return
     this.#ending = ending
+    this.#holds.cancel()
     this.#parts.client.pause()
     if (!this.#isWalking) this.#wind(ending)
   }
@@ -167,9 +168,17 @@ export class PostgresSession {
     if (this.#status === 'I' && this.#trace.isIdle) this.end(ending)
   }
 
+  /** What a client's request to cancel means here: a statement that waits is taken back, and what runs is stopped. */
+  cancel(): void {
+    if (this.#holds.cancel() && this.#trace.isIdle) return
+    this.#parts.cancel()
+  }
+
   /** Looks at what no message shows: time without any. */
   checkIdle(nowMs: number): void {
     const { limits, client } = this.#parts
+    // Who waits for a person is not idle, and that wait has its own end.
+    if (this.#holds.isWaiting) this.#activeAtMs = nowMs
     const isWaiting = this.#trace.isIdle || this.#isHeldBack || client.writableLength > 0
     if (isWaiting && nowMs - this.#activeAtMs > limits.idleSeconds * 1000) {
       this.end({ reason: 'idle', sentence: `The session was idle for ${limits.idleSeconds} seconds.` })
@@ -187,10 +196,28 @@ export class PostgresSession {
   #onClientData(chunk: Buffer): void {
     if (this.#ending || this.#isTerminating) return
     this.#activeAtMs = this.#parts.clock.monotonicMs()
-    this.#walk(this.#fromClient, chunk, chunk.length, 'client')
+    this.#walk(() => this.#fromClient.push(chunk), 'client')
+    this.#afterClientBytes()
+  }
+
+  #afterClientBytes(): void {
     if (this.#trace.size > MOST_AWAITED) this.#isHeldBack = true
-    if (this.#isHeldBack || this.#isTargetBehind) this.#parts.client.pause()
+    if (this.#isHeldBack || this.#isTargetBehind || this.#isParkFull) this.#parts.client.pause()
     if (this.#isTerminating && this.#trace.isIdle) this.end(CLIENT_CLOSED)
+  }
+
+  /** The wait for a person is over: the frame that waited is looked at again, with the verdict, and then what came behind it. */
+  #onHoldSettled(): void {
+    if (this.#ending) return
+    this.#activeAtMs = this.#parts.clock.monotonicMs()
+    this.#walk(() => this.#fromClient.goOn(), 'client')
+    this.#afterClientBytes()
+    this.#takeMore()
+  }
+
+  /** The client goes on being read while a statement waits, so that its going away is noticed, up to a bound. */
+  get #isParkFull(): boolean {
+    return this.#fromClient.parkedBytes > MOST_PARKED_BYTES
   }
 
   #onServerData(bytes: Buffer, length: number): boolean {
@@ -201,7 +228,7 @@ export class PostgresSession {
       if (this.#fromServer.owedBytes === 0) this.#farewell(this.#ending)
     } else {
       this.#activeAtMs = this.#parts.clock.monotonicMs()
-      this.#walk(this.#fromServer, bytes, length, 'server')
+      this.#walk(() => this.#fromServer.push(bytes, length), 'server')
       this.#checkLimits()
       if (this.#isHeldBack && this.#trace.size <= MOST_AWAITED / 2) {
         this.#isHeldBack = false
@@ -212,14 +239,15 @@ export class PostgresSession {
     return client.destroyed || client.writableLength < MOST_UNSENT_BYTES
   }
 
-  #walk(walker: FrameWalker, bytes: Buffer, length: number, side: 'client' | 'server'): void {
+  #walk(walk: () => void, side: 'client' | 'server'): void {
     this.#isWalking = true
     try {
-      walker.push(bytes, length)
+      walk()
     } catch (error) {
-      this.end(this.#brokenBy(error, side))
+      this.end(brokenBy(error, side, this.#parts))
     }
     this.#isWalking = false
+    this.#notices.flush()
     if (this.#ending) this.#wind(this.#ending)
   }
 
@@ -243,7 +271,7 @@ export class PostgresSession {
 
   #takeMore(): void {
     const { client } = this.#parts
-    if (!this.#ending && !this.#isHeldBack && !this.#isTargetBehind) client.resume()
+    if (!this.#ending && !this.#isHeldBack && !this.#isTargetBehind && !this.#isParkFull) client.resume()
   }
 
   #onClientDrain(): void {
@@ -288,10 +316,16 @@ export class PostgresSession {
         this.#checkParameter(readParameterStatus(bytes, start, end))
         return undefined
       case 65: // A: a channel crosses grants (core 25)
-        return this.#parts.live.refusal('postgres.listen') === undefined ? undefined : DROPPED
+        return this.#mayHear() ? undefined : DROPPED
       default:
         return undefined
     }
+  }
+
+  /** In every mode: another's channel is not this client's to lose. */
+  #mayHear(): boolean {
+    const { live } = this.#parts
+    return live.refusal('postgres.listen') === undefined && live.passing('postgres.listen') === undefined
   }
 
   #ready(status: TransactionStatus): void {
@@ -324,28 +358,14 @@ export class PostgresSession {
   }
 
   #checkLimits(): void {
-    const { rowsPerStatement, bytesPerSession } = this.#parts.limits
-    if ((this.#fromServer.frames[DATA_ROW] ?? 0) - this.#rowsAtStart > rowsPerStatement) {
-      this.end({ reason: 'row-limit', sentence: `A statement returned more than ${rowsPerStatement} rows.` })
-    }
-    if (this.#serverBytes() > bytesPerSession) {
-      this.end({ reason: 'byte-limit', sentence: `The session returned more than ${bytesPerSession} bytes.` })
-    }
+    const rows = (this.#fromServer.frames[DATA_ROW] ?? 0) - this.#rowsAtStart
+    const over = beyond(this.#parts.limits, rows, this.#serverBytes())
+    if (over) this.end(over)
   }
 
   #serverBytes(): number {
     const { payloadBytes } = this.#fromServer
     return (payloadBytes[DATA_ROW] ?? 0) + (payloadBytes[COPY_DATA] ?? 0)
-  }
-
-  #brokenBy(error: unknown, side: 'client' | 'server'): Ending {
-    if (error instanceof WireError) {
-      if (side === 'server') return SERVER_PROTOCOL
-      const isLimit = error.code === sqlState.programLimitExceeded
-      return { reason: isLimit ? 'client-limit' : 'client-protocol', sentence: error.message }
-    }
-    this.#parts.log.error({ err: error, session: this.#parts.live.id }, 'a session failed in the gateway')
-    return FAULT
   }
 
   /** After Terminate the server finishes what it was told; without it nobody waits for the answers, so what runs is cancelled. */
@@ -361,29 +381,15 @@ export class PostgresSession {
   #farewell(ending: Ending): void {
     if (this.#isAtFarewell) return
     this.#isAtFarewell = true
-    const { client } = this.#parts
+    const { client, upstream } = this.#parts
     const isGone = ending === CLIENT_LOST || ending === CLIENT_CLOSED
     const isSaid = ending === TARGET_CLOSED && this.#serverSaidWhy
     if (!isGone && !isSaid && !client.destroyed && this.#fromServer.owedBytes === 0) client.write(lastWord(ending))
     client.end()
     after(FAREWELL_MS, () => client.destroy())
-    this.#leaveServer(ending)
+    const isQuiet = this.#trace.isIdle && upstream.socket.writableLength === 0 && this.#fromClient.owedBytes === 0
+    leaveServer(upstream, { isQuiet, isToldAlready: ending === CLIENT_CLOSED })
     this.#over.resolve(ending)
-  }
-
-  /** Politely where nothing is under way; else what was sent and is not yet read must not run any more. */
-  #leaveServer(ending: Ending): void {
-    const { upstream } = this.#parts
-    const { socket } = upstream
-    const isQuiet = this.#trace.isIdle && socket.writableLength === 0 && this.#fromClient.owedBytes === 0
-    if (!isQuiet) return upstream.abort()
-    // Nothing reaches the server any more, so its goodbye can wait until all the clients of a grant have been cut.
-    afterThisTurn(() => {
-      if (ending !== CLIENT_CLOSED) socket.write(terminate())
-      socket.end()
-      socket.resume()
-      after(FAREWELL_MS, () => socket.destroy())
-    })
   }
 }
 

@@ -8,6 +8,8 @@ export type Subject = {
   readonly label: string
   readonly statement: string
   readonly sealed: readonly string[]
+  /** Why enforcing would have refused or held it. */
+  readonly wouldRefuse?: string | undefined
 }
 
 /** Takes back what a message was expected to do; `hasFailed` tells the message that failed from those the server skipped. */
@@ -117,6 +119,12 @@ export class Trace {
     if (this.#isSkipping) return this.#skipped(subject, true)
     this.#push('execute', subject, true)
     this.#isSkipping = true
+  }
+
+  /** Something that was never sent: the session ended while it waited for a person. */
+  unsent(subject: Subject, error: OperationError): void {
+    const startedMs = this.#needs.monotonicMs()
+    this.#record({ ...awaited('execute', subject, true), startedAt: this.#needs.now(), startedMs, error }, 'failed')
   }
 
   sync(): void {
@@ -274,7 +282,7 @@ export class Trace {
     this.#seenBytes = bytes
     this.#seenRows = rows
     if (!done.subject || !done.startedAt) return
-    const { action, label, statement, sealed } = done.subject
+    const { action, label, statement, sealed, wouldRefuse } = done.subject
     const operation = {
       startedAt: done.startedAt,
       durationMs: this.#needs.monotonicMs() - done.startedMs,
@@ -286,6 +294,7 @@ export class Trace {
       // A portal that was only suspended has no count of its own.
       rows: done.rows > sent ? done.rows : sent,
       sizeBytes,
+      ...(wouldRefuse !== undefined && !done.isRefused && { wouldRefuse }),
     } as const
     this.#needs.record(done.error ? { ...operation, error: done.error } : operation)
   }
@@ -359,13 +368,19 @@ function outOfStep() {
 }
 
 /** What of an analysis goes into the recording. Values that may be passwords are not there any more (core 13). */
-export function subjectOf(analysis: Analysis, action: string, values: readonly string[] = []): Subject {
+export function subjectOf(
+  analysis: Analysis,
+  action: string,
+  values: readonly string[] = [],
+  wouldRefuse?: string,
+): Subject {
   const literals = analysis.literals.map((literal) => literal ?? '[not kept]')
   return {
     action,
     label: labelOf(analysis),
     statement: analysis.normalised,
     sealed: values.length === 0 || analysis.isSensitive ? literals : [...literals, ...values],
+    wouldRefuse,
   }
 }
 

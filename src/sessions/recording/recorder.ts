@@ -101,6 +101,7 @@ export class Recorder {
       // A refusal is our own sentence. What the target says may quote values.
       line += `,"error":${JSON.stringify(operation.outcome === 'refused' ? error : { code: error.code })}`
     }
+    if (operation.wouldRefuse !== undefined) line += `,"wouldRefuse":${JSON.stringify(operation.wouldRefuse)}`
     const hasMessage = error !== undefined && operation.outcome !== 'refused'
     if (this.#options.seal && (operation.sealed.length > 0 || hasMessage)) {
       line += `,"sealedValues":${operation.sealed.length}`

@@ -8,6 +8,8 @@ export type OperationRecord = {
   readonly sealed: readonly string[]
   readonly outcome: 'done' | 'failed' | 'refused' | 'cut'
   readonly error?: { readonly code: string; readonly message: string }
+  /** Why enforcing would have refused it. */
+  readonly wouldRefuse?: string
   readonly rows: number
   readonly sizeBytes: number
 }
@@ -21,6 +23,7 @@ export class Tally {
   rows = 0
   sizeBytes = 0
   refused = 0
+  wouldRefuse = 0
   readonly #startsMs = new Float64Array(REMEMBERED)
 
   /** Counts an operation and returns its number. */
@@ -31,6 +34,7 @@ export class Tally {
     this.rows += operation.rows
     this.sizeBytes += operation.sizeBytes
     if (operation.outcome === 'refused') this.refused += 1
+    else if (operation.wouldRefuse !== undefined) this.wouldRefuse += 1
     return n
   }
 

@@ -1,4 +1,5 @@
 import { rankOf, type StatementClass } from './class.ts'
+import { isDestructive } from './destructive.ts'
 import { classifyFunction } from './functions.ts'
 import { labelOf } from './label.ts'
 import { isTreeObject, tooComplex, type TreeObject } from './parser.ts'
@@ -19,6 +20,8 @@ export type Statement = {
   readonly assumesMajor: number
   /** Runs code that is not in it: a function that is not known, a block, what was prepared. That code may change settings. */
   readonly runsUnseen: boolean
+  /** Takes something away that no next statement brings back. */
+  readonly isDestructive: boolean
   /** PREPARE and DECLARE name something that messages of the protocol can use as well. */
   readonly names: { readonly kind: 'statement' | 'portal'; readonly name: string } | undefined
 }
@@ -29,6 +32,7 @@ type Findings = {
   readonly commonTables: Set<string>
   assumesMajor: number
   runsUnseen: boolean
+  isDestructive: boolean
 }
 
 /** Bound of one walk; a megabyte of SQL has fewer. */
@@ -43,6 +47,7 @@ export function classifyStatement(statement: TreeObject): Statement {
     commonTables: new Set(),
     assumesMajor: 0,
     runsUnseen: false,
+    isDestructive: false,
   }
   // A list, not recursion: the depth of the tree is the client's choice.
   const pending: unknown[] = [statement]
@@ -64,6 +69,7 @@ export function classifyStatement(statement: TreeObject): Statement {
     tables: [...findings.tables].filter((name) => !findings.commonTables.has(name)).slice(0, MOST_TABLES),
     assumesMajor: findings.assumesMajor,
     runsUnseen: findings.runsUnseen,
+    isDestructive: findings.isDestructive,
     names: namedBy(statement),
   }
 }
@@ -98,6 +104,7 @@ function visitNode(findings: Findings, type: string, node: TreeObject): void {
     findings.assumesMajor = Math.max(findings.assumesMajor, newerNodes[type] ?? 0)
   else if (!plainNodes.has(type)) findings.needs.add('superuser')
   if (unseen.has(type)) findings.runsUnseen = true
+  if (isDestructive(type, node)) findings.isDestructive = true
   if (type === 'FuncCall') visitCall(findings, node)
   else if (type === 'RangeVar') visitTable(findings, node)
   else if (type === 'CommonTableExpr') findings.commonTables.add(String(node.ctename))

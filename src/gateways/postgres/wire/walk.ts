@@ -18,7 +18,7 @@ export const clientFrames: FrameTypes = { wanted: 'QPBDECFXf', counted: 'SHdcp' 
 export type FrameHandler = {
   /**
    * A whole frame of a wanted type; its payload is `bytes[start, end)`, valid only during the call. Undefined lets it pass;
-   * a buffer (which may be empty) goes on in its place.
+   * a buffer (which may be empty) goes on in its place. `WAIT` stops the walk before the frame, which comes again after `goOn`.
    */
   frame(type: number, bytes: Buffer, start: number, end: number): Buffer | undefined
   /** The next bytes to go on, in order: a range of the pushed chunk, or of a buffer that nobody changes later. */
@@ -40,6 +40,9 @@ const UNKNOWN = 0
 const COUNTED = 1
 const WANTED = 2
 
+/** The answer of a handler that cannot say yet. Compared by identity; nothing of it is sent. */
+export const WAIT: Buffer = Buffer.alloc(0)
+
 /** Walks one direction of one connection. After a violation it stays broken and throws the same error again. */
 export class FrameWalker {
   /** Frames completed or begun so far, by type byte. */
@@ -56,6 +59,9 @@ export class FrameWalker {
   /** A wanted frame that spans chunks, header included. */
   #held: Buffer | undefined
   #heldFill = 0
+  /** What came since the frame that waits, that frame first. */
+  #parked: Buffer[] | undefined
+  #parkedBytes = 0
   #broken: WireError | undefined
 
   constructor(types: FrameTypes, handler: FrameHandler, limits: FrameLimits = defaultFrameLimits) {
@@ -81,9 +87,24 @@ export class FrameWalker {
     this.#pass(chunk, 0, taken)
   }
 
+  /** Bytes that came since a frame began to wait. */
+  get parkedBytes(): number {
+    return this.#parkedBytes
+  }
+
+  /** Walks on from the frame that waits. */
+  goOn(): void {
+    if (!this.#parked) return
+    const rest = Buffer.concat(this.#parked)
+    this.#parked = undefined
+    this.#parkedBytes = 0
+    this.push(rest)
+  }
+
   /** Walks `chunk[0, length)`. The memory may be reused once the forwarded ranges are written. */
   push(chunk: Buffer, length: number = chunk.length): void {
     if (this.#broken) throw this.#broken
+    if (this.#parked) return this.#park(chunk, 0, length)
     try {
       this.#walk(chunk, length)
     } catch (error) {
@@ -94,6 +115,7 @@ export class FrameWalker {
 
   #walk(chunk: Buffer, length: number): void {
     let at = this.#resume(chunk, length)
+    if (this.#parked) return this.#park(chunk, at, length)
     let passFrom = at
     if (this.#skip > 0) {
       at += this.#skip < length - at ? this.#skip : length - at
@@ -115,6 +137,11 @@ export class FrameWalker {
         return
       }
       const instead = this.#handler.frame(type, chunk, at + HEADER_BYTES, frameEnd)
+      if (instead === WAIT) {
+        this.#pass(chunk, passFrom, at)
+        this.#uncount(type, sizeBytes)
+        return this.#park(chunk, at, length)
+      }
       if (instead !== undefined) {
         this.#pass(chunk, passFrom, at)
         this.#pass(instead, 0, instead.length)
@@ -156,6 +183,10 @@ export class FrameWalker {
     this.#held = undefined
     this.#heldFill = 0
     const instead = this.#handler.frame(held[0] ?? 0, held, HEADER_BYTES, held.length)
+    if (instead === WAIT) {
+      this.#uncount(held[0] ?? 0, held.length - 1)
+      return this.#park(held, 0, held.length)
+    }
     const out = instead ?? held
     this.#pass(out, 0, out.length)
   }
@@ -170,6 +201,20 @@ export class FrameWalker {
       this.#break(tooLarge(this.#limits.wantedBytes), chunk, passFrom, at)
     this.frames[type] = (this.frames[type] ?? 0) + 1
     this.payloadBytes[type] = (this.payloadBytes[type] ?? 0) + sizeBytes - 4
+  }
+
+  /** The frame is counted when it comes again. */
+  #uncount(type: number, sizeBytes: number): void {
+    this.frames[type] = (this.frames[type] ?? 0) - 1
+    this.payloadBytes[type] = (this.payloadBytes[type] ?? 0) - (sizeBytes - 4)
+  }
+
+  /** A copy: the memory of a chunk is used again. */
+  #park(chunk: Buffer, start: number, end: number): void {
+    this.#parked ??= []
+    if (end === start) return
+    this.#parked.push(Buffer.from(chunk.subarray(start, end)))
+    this.#parkedBytes += end - start
   }
 
   #break(error: WireError, chunk: Buffer, passFrom: number, at: number): never {
