@@ -40,7 +40,7 @@ const PATH_FACTS: Readonly<Record<Path, { readonly words: string; readonly kinds
 }
 
 /** Holds an identity against the standard. Pure: the same facts and standard give the same answer. */
-export function assessAgainst(standard: Standard, facts: AssessedFacts): IdentityAssessment {
+export function assessAgainst(standard: Standard, facts: AssessedFacts): Omit<IdentityAssessment, 'reach'> {
   const { identity, credentials } = facts
   const types = credentialTypes(credentials)
   const rules = rulesFor(standard, { ...identity, credentials: types })
@@ -53,13 +53,15 @@ export function assessAgainst(standard: Standard, facts: AssessedFacts): Identit
   }))
   const share = (statuses: readonly string[]) =>
     Math.floor((100 * controls.filter(({ status }) => statuses.includes(status)).length) / controls.length)
-  const { id, name, kind, profile, tier, environment, traits } = identity
+  const { id, name, kind, profile, tier, tierSet, tierReached, environment, traits } = identity
   return {
     identityId: id,
     identity: name,
     kind,
     profile,
     tier,
+    tierSet,
+    tierReached,
     environment,
     traits: [...traits],
     credentials: types,

@@ -36,6 +36,23 @@ export const CONTROLS = [
 const Text = shown(z.string().max(500))
 const Name = shown(z.string().max(64))
 
+/** One thing that an identity reaches, with what it was read from. */
+export const Reached = z
+  .object({
+    by: shown(z.enum(['account', 'grant'])).describe('an account it holds, or what it was granted within 90 days'),
+    target: Slug,
+    account: Name,
+    environment: Environment,
+    exposes: Tier.describe('of what may be read there, whatever the verb'),
+    administers: shown(z.boolean()),
+    actions: shown(z.array(Name)),
+    tier: Tier,
+    isInScope: shown(z.boolean()).describe('production, sensitive data or administration'),
+    fact: Text,
+  })
+  .meta({ id: 'Reached', classification: 'public' })
+export type Reached = z.output<typeof Reached>
+
 /** One identity held against the standard, control by control. */
 export const IdentityAssessment = z
   .object({
@@ -43,7 +60,9 @@ export const IdentityAssessment = z
     identity: Slug,
     kind: IdentityKind,
     profile: Profile,
-    tier: Tier,
+    tier: Tier.describe('the stricter one of tierSet and tierReached'),
+    tierSet: Tier.describe('what a person said'),
+    tierReached: Tier.nullable().describe('what its reach came to when it was last entered'),
     environment: Environment,
     traits: shown(z.array(z.string())),
     credentials: shown(z.array(z.enum(CREDENTIAL_TYPES))),
@@ -63,6 +82,15 @@ export const IdentityAssessment = z
     score: shown(z.int().min(0).max(100)).describe('share of the controls that are met; what is not known is not'),
     scoreAtMost: shown(z.int().min(0).max(100)).describe('if everything that is not known were met'),
     standard: z.object({ version: Name, sha256: Name }).meta({ classification: 'public' }),
+    reach: z
+      .object({
+        isInScope: shown(z.boolean()).describe('of just-in-time access; what is not is inventoried and classified'),
+        tier: Tier.nullable().describe('what it comes to now; null where nothing is seen'),
+        isComplete: shown(z.boolean()).describe('false: more may be there than is seen'),
+        unseen: shown(z.array(Slug)).describe('targets that were not looked at lately, a few of them'),
+        reached: z.array(Reached).describe('the gravest first'),
+      })
+      .meta({ classification: 'public' }),
   })
   .meta({ id: 'IdentityAssessment' })
 export type IdentityAssessment = z.output<typeof IdentityAssessment>

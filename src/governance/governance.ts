@@ -5,4 +5,5 @@
 export { governanceRoutes } from './routes.ts'
 export { recordStandard } from './record.ts'
 export { readStandard, type Standard } from './standard.ts'
+export { sweepReach } from './retier.ts'
 export { standingBy } from './standing.ts'

@@ -6,6 +6,7 @@ import { notFound } from '../kernel/problem.ts'
 import { assessAgainst } from './assess.ts'
 import * as contract from './contract.ts'
 import { liveCredentials } from './credentials.ts'
+import { reachOf } from './reach.ts'
 import type { Standard } from './standard.ts'
 
 export type GovernanceNeeds = { readonly db: Db; readonly clock: Clock; readonly standard: Standard }
@@ -18,7 +19,12 @@ export function governanceRoutes({ db, clock, standard }: GovernanceNeeds): Rout
       run: async (_call, permit) => {
         const now = clock.now()
         const identity = await findIdentity(db, permit.resource.id)
-        return assessAgainst(standard, { identity, credentials: await liveCredentials(db, identity.id, now), now })
+        const credentials = await liveCredentials(db, identity.id, now)
+        const { isInScope, tier, isComplete, unseen, reached } = await reachOf(db, identity.id, now)
+        return {
+          ...assessAgainst(standard, { identity, credentials, now }),
+          reach: { isInScope, tier, isComplete, unseen: [...unseen], reached: [...reached] },
+        }
       },
     }),
   ]

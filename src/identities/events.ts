@@ -31,6 +31,15 @@ export const identityUpdated = event('identity.updated', 'What is recorded of an
   expiresAt: Instant.nullable(),
   displayName: personal(z.string()).nullable(),
 })
+export const identityRetiered = event('identity.retiered', 'The reach of an identity comes to another tier.', {
+  from: Tier,
+  tier: Tier,
+  tierSet: Tier,
+  tierReached: Tier.nullable(),
+  isComplete: shown(z.boolean()).describe('whether everything that could show more was looked at'),
+  isInScope: shown(z.boolean()).describe('whether just-in-time access is asked of it'),
+  why: shown(z.array(z.string()).max(20)),
+})
 export const identityActivated = event('identity.activated', 'A registered identity may act.', { from: IdentityState })
 export const identitySuspended = event('identity.suspended', 'An identity was stopped.', {
   from: IdentityState,
@@ -92,6 +101,7 @@ export const teamsLoaded = event('teams.loaded', 'The file of teams was read and
 export const identityEvents = [
   identityRegistered,
   identityUpdated,
+  identityRetiered,
   identityActivated,
   identitySuspended,
   identityResumed,

@@ -22,6 +22,7 @@ export {
   suspendIdentity,
   updateIdentity,
 } from './lifecycle.ts'
+export { retierIdentity } from './retier.ts'
 export { assignOwner, attestOwner, loseOwner } from './ownership.ts'
 export {
   findIdentity,

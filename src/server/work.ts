@@ -1,5 +1,6 @@
 import { sweepAccess, sweepUses, type EndNeeds, type Ends } from '../access/access.ts'
 import { closeUsesOfExpired, type Obligations } from '../credentials/credentials.ts'
+import { sweepReach } from '../governance/governance.ts'
 import { suspendExpired, type IdentityNeeds } from '../identities/identities.ts'
 import type { Connection, Db } from '../kernel/db.ts'
 import { runJobs } from '../kernel/jobs.ts'
@@ -24,6 +25,7 @@ export type WorkNeeds = {
 const ACCESS_MS = 1_000
 const SESSIONS_MS = 5_000
 const IDENTITIES_MS = 60_000
+const REACH_MS = 5_000
 
 /** What makes true in the rows what time has decided, and what jobs wake. Every worker runs it; rows that one holds are left by the others. */
 export async function startWork(needs: WorkNeeds): Promise<AsyncDisposable> {
@@ -46,6 +48,9 @@ export async function startWork(needs: WorkNeeds): Promise<AsyncDisposable> {
       await sessions.sweep()
       for (const ended of await sweepUses(db, access, node.id)) ends.announceEnd(ended)
       for (const ended of await closeUsesOfExpired(db, access)) ends.announceEnd(ended)
+    }),
+    repeat('what identities reach', REACH_MS, log, async () => {
+      for (let isMore = true; isMore;) isMore = await sweepReach(db, access)
     }),
     repeat('identities past their expiry', IDENTITIES_MS, log, async () => void (await suspendExpired(db, identities))),
   ]
