@@ -72,6 +72,8 @@ export const grantMade = event('grant.made', 'A grant was made: from here on its
   requestId: Id,
   boundSha256: Sha256Hex,
   approvers: shown(z.array(z.uuid())),
+  controlOwner: shown(z.string()).describe('team that owned the target then'),
+  approverTeams: Texts.describe('teams that the gates named'),
   maxUses: Number.nullable(),
   maxConnections: Number,
   recording: shown(z.string()),

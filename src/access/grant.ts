@@ -44,6 +44,8 @@ export async function makeGrant(tx: Tx, needs: AccessNeeds, permit: Permit, maki
       requestId,
       boundSha256: assessment.boundSha256.toString('hex'),
       approvers: [...making.approvers],
+      controlOwner: asked.target.ownerTeam,
+      approverTeams: [...assessment.approverTeams],
       maxUses: assessment.uses,
       maxConnections: asked.connections,
       recording,

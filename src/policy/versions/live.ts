@@ -87,7 +87,7 @@ class Following<M extends Made> implements LiveRules {
         log.error({ err: error, version: active.versionId }, `${kind.called} cannot be loaded: this node denies`)
       }
       // Not by the old ones: what they permit may be exactly what was taken away.
-      engine.block(kind.name, `The active version of ${kind.called} cannot be loaded on this node.`)
+      engine.block(kind.name, `The active version of ${kind.called} cannot be loaded on this node`)
       this.#isLoaded = false
     }
     this.#seq = active.seq
