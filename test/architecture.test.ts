@@ -27,21 +27,23 @@ const below = (folder: string) =>
 /** Which folders a folder may import, besides itself. A folder without a row may not exist. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ...Object.fromEntries(LOWER.map((folder) => [folder, below(folder)])),
+  // Finds secrets in bytes; knows nothing of the record.
+  scanner: ['kernel'],
   // Reads every domain; nobody imports it.
   governance: [...LOWER, 'inventory'],
   gateways: [...LOWER, 'one gateway'],
-  connectors: ['kernel', 'one connector'],
+  connectors: ['kernel', 'scanner', 'one connector'],
   // What connectors saw: it knows their contract and none of them.
   inventory: ['kernel', 'ledger', 'identities', 'catalog', 'connectors'],
   // A single one knows its contract and the kernel: no domain's code, no sibling. Of credentials it reads the schema of its protocol's settings,
   // which whoever makes leases needs as well.
   'one gateway': ['kernel', 'gateways', 'credentials'],
-  'one connector': ['kernel', 'connectors', 'catalog', 'credentials'],
+  'one connector': ['kernel', 'scanner', 'connectors', 'catalog', 'credentials'],
   cli: ['kernel', 'contracts', 'governance', 'inventory', ...LOWER.slice(1)],
   contracts: [...LOWER, 'governance', 'inventory'],
   server: [...LOWER, 'governance', 'inventory', 'gateways', 'connectors', 'one connector', 'contracts'],
   // What `reeve` starts: the command line, the server and the verifier side by side.
-  program: ['kernel', 'server', 'cli', 'contracts', 'verifier'],
+  program: ['kernel', 'server', 'cli', 'contracts', 'verifier', 'scanner'],
   verifier: [],
 }
 

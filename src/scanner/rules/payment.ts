@@ -1,0 +1,85 @@
+import { isMixed } from '../check/encoded.ts'
+import { named, tokens, type Rule } from './rule.ts'
+
+/** Payments and shops. */
+export const payment: readonly Rule[] = [
+  ...tokens([
+    ['stripe-live-key', 'Stripe live secret key', 'stripe', 'sk_live_', /sk_live_[A-Za-z0-9]{24,247}/],
+    [
+      'stripe-test-key',
+      'Stripe test secret key',
+      'stripe',
+      'sk_test_',
+      /sk_test_[A-Za-z0-9]{24,247}/,
+      { confidence: 'medium' },
+    ],
+    [
+      'stripe-restricted-key',
+      'Stripe restricted key',
+      'stripe',
+      ['rk_live_', 'rk_test_'],
+      /rk_(?:live|test)_[A-Za-z0-9]{24,247}/,
+    ],
+    ['stripe-webhook-secret', 'Stripe webhook signing secret', 'stripe', 'whsec_', /whsec_[A-Za-z0-9+/]{32,64}={0,2}/],
+    [
+      'braintree-token',
+      'Braintree access token',
+      'paypal',
+      'access_token$',
+      /access_token\$(?:production|sandbox)\$[0-9a-z]{16}\$[0-9a-f]{32}/,
+    ],
+    ['square-token', 'Square access token', 'square', 'sq0atp-', /sq0atp-[A-Za-z0-9_-]{22}/],
+    ['square-secret', 'Square OAuth secret', 'square', 'sq0csp-', /sq0csp-[A-Za-z0-9_-]{43}/],
+    [
+      'square-production-token',
+      'Square production token',
+      'square',
+      'EAAA',
+      /EAAA[lE][A-Za-z0-9_-]{59}/,
+      { check: isMixed, notBefore: /[A-Za-z0-9_-]/ },
+    ],
+    [
+      'plaid-token',
+      'Plaid access token',
+      'plaid',
+      ['access-sandbox-', 'access-development-', 'access-production-'],
+      /access-(?:sandbox|development|production)-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/,
+    ],
+    [
+      'razorpay-key',
+      'Razorpay key',
+      'razorpay',
+      ['rzp_live_', 'rzp_test_'],
+      /rzp_(?:live|test)_[A-Za-z0-9]{14}/,
+      { confidence: 'medium' },
+    ],
+    [
+      'flutterwave-key',
+      'Flutterwave secret key',
+      'flutterwave',
+      'FLWSECK',
+      /FLWSECK(?:_TEST)?-[0-9a-hA-H]{12,32}(?:-X)?/,
+    ],
+    ['shippo-token', 'Shippo token', 'shippo', 'shippo_', /shippo_(?:live|test)_[0-9a-f]{40}/],
+    ['easypost-key', 'EasyPost API key', 'easypost', ['EZAK', 'EZTK'], /EZ[AT]K[A-Za-z0-9]{54}/],
+    ['duffel-token', 'Duffel token', 'duffel', 'duffel_', /duffel_(?:live|test)_[A-Za-z0-9_-]{43}/],
+    ['mollie-key', 'Mollie or GoCardless live key', 'mollie', 'live_', /live_[A-Za-z0-9]{30}/, { check: isMixed }],
+    ['shopify-admin-token', 'Shopify admin token', 'shopify', 'shpat_', /shpat_[0-9a-fA-F]{32}/],
+    ['shopify-custom-token', 'Shopify custom app token', 'shopify', 'shpca_', /shpca_[0-9a-fA-F]{32}/],
+    ['shopify-private-token', 'Shopify private app password', 'shopify', 'shppa_', /shppa_[0-9a-fA-F]{32}/],
+    ['shopify-shared-secret', 'Shopify shared secret', 'shopify', 'shpss_', /shpss_[0-9a-fA-F]{32}/],
+    ['klarna-key', 'Klarna API key', 'klarna', 'klarna_', /klarna_(?:live|test)_api_[A-Za-z0-9_-]{60,200}/],
+    [
+      'paddle-key',
+      'Paddle API key',
+      'paddle',
+      'pdl_',
+      /pdl_(?:live|sdbx)_apikey_[a-z0-9]{26}_[A-Za-z0-9]{22}_[A-Za-z0-9]{3}/,
+    ],
+  ]),
+  ...named([
+    ['paypal-secret', 'PayPal client secret', 'paypal', 'paypal', /E[A-Za-z0-9_-]{79}/, { check: isMixed }],
+    ['coinbase-secret', 'Coinbase secret', 'coinbase', 'coinbase', /[A-Za-z0-9_-]{64}/, { check: isMixed }],
+    ['adyen-key', 'Adyen API key', 'adyen', 'adyen', /AQE[A-Za-z0-9+/=_-]{80,200}/],
+  ]),
+]

@@ -1,0 +1,28 @@
+import type { Samples } from './samples.ts'
+
+export const paymentSamples: Samples = {
+  'stripe-live-key': 'sk_live_{a:24}',
+  'stripe-test-key': 'sk_test_{a:99}',
+  'stripe-restricted-key': 'rk_live_{a:99}',
+  'stripe-webhook-secret': 'whsec_{a:32}',
+  'braintree-token': 'access_token$production${l:16}${h:32}',
+  'square-token': 'sq0atp-{w:22}',
+  'square-secret': 'sq0csp-{w:43}',
+  'square-production-token': 'EAAAl{m:59}',
+  'plaid-token': 'access-sandbox-{uuid}',
+  'razorpay-key': 'rzp_live_{a:14}',
+  'flutterwave-key': 'FLWSECK-{h:32}-X',
+  'shippo-token': 'shippo_live_{h:40}',
+  'easypost-key': 'EZAK{a:54}',
+  'duffel-token': 'duffel_live_{w:43}',
+  'mollie-key': 'live_{m:30}',
+  'shopify-admin-token': 'shpat_{h:32}',
+  'shopify-custom-token': 'shpca_{h:32}',
+  'shopify-private-token': 'shppa_{h:32}',
+  'shopify-shared-secret': 'shpss_{h:32}',
+  'klarna-key': 'klarna_live_api_{w:80}',
+  'paddle-key': 'pdl_live_apikey_{l:26}_{a:22}_{a:3}',
+  'paypal-secret': 'PAYPAL_CLIENT_SECRET=E{m:79}',
+  'coinbase-secret': 'COINBASE_API_SECRET={m:64}',
+  'adyen-key': 'ADYEN_API_KEY=AQE{m:100}',
+}
