@@ -7,6 +7,7 @@ import { readAnnotations } from './annotations.ts'
 import { readWords, VOCABULARY_FILE, vocabularyInvalid, type Words } from './authzen/vocabulary.ts'
 import { MAX_FAULTS, policySetInvalid, type Fault } from './faults.ts'
 import type { Obligations } from './obligations.ts'
+import { gateFault } from './operations-only.ts'
 import { riskModelFrom, riskModelInvalid, SHIPPED_RISK_MODEL, type RiskModel } from './risk/model.ts'
 import { ActionDeclaration, buildSchema, type PolicySchema } from './schema.ts'
 import { positionOf, splitPolicies, type PolicyFile, type PolicySource } from './source.ts'
@@ -104,8 +105,13 @@ export function buildPolicySet(
     if ('faults' in read) faults.push(...read.faults)
     else if (policies.has(read.policy.id)) faults.push(faultAt(source, read.policy.id, 0, 'another policy has this id'))
     else {
-      policies.set(read.policy.id, read.policy)
-      sources.set(read.policy.id, source)
+      const { policy } = read
+      policies.set(policy.id, policy)
+      sources.set(policy.id, source)
+      const gate = gateFault(policy.json.action, policy.obligations, schema)
+      if (gate !== undefined) {
+        faults.push(faultAt(source, policy.id, offsetOfAnnotation(source.text, 'approval'), `@approval: ${gate}`))
+      }
     }
   }
   refuseIfAny(faults)
