@@ -10,7 +10,6 @@ grant update on
   identity, identity_reach, enrolment, api_token, signal, privileged_action, target, account, account_role, purpose, access_request, access_grant, change,
   grant_proof, grant_use, held_operation, grant_heartbeat, node, lease, session, ledger_tile, ledger_writer, subject_key, idempotency
 to :server;
-grant update on ssh_authority to :server;
 grant delete on ledger_pending, idempotency to :server;
 grant update on
   source, source_scope, source_reading, reading_progress, inventory_stage, observed_principal, observed_credential, observed_resource,
@@ -22,5 +21,5 @@ revoke insert on schema_migration, schema_migration_lock, schema_checksum from :
 grant execute on function ledger_extend(bigint), ledger_requeue() to :server;
 -- The token service.
 grant update on signing_key, trust_rule, issuer_keys to :server;
-grant update on ssh_authority to :server;
+grant update on ssh_authority, spiffe_authority to :server;
 grant delete on used_proof to :server;

@@ -4,10 +4,12 @@ import { Id, Slug } from '../kernel/ids.ts'
 import { Instant } from '../kernel/instant.ts'
 import { operation, PageQuery, pageOf, type Operation } from '../kernel/operation.ts'
 import { conflict, notFound } from '../kernel/problem.ts'
+import { spiffeOperations } from './spiffe/contract.ts'
 import { sshOperations } from './ssh/contract.ts'
 
 export { PostgresSettings } from './postgres/settings.ts'
 export { leaseImpossible, leaseRefused, leaseUnavailable } from './problems.ts'
+export * from './spiffe/contract.ts'
 export * from './ssh/contract.ts'
 
 const LEASE_STATES = ['announced', 'issued', 'ending', 'dead'] as const
@@ -94,4 +96,10 @@ export const retryLease = operation({
   problems: [notFound, conflict],
 })
 
-export const credentialOperations: readonly Operation[] = [listLeases, readLease, retryLease, ...sshOperations]
+export const credentialOperations: readonly Operation[] = [
+  listLeases,
+  readLease,
+  retryLease,
+  ...spiffeOperations,
+  ...sshOperations,
+]

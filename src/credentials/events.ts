@@ -3,6 +3,7 @@ import { event, shown } from '../kernel/event.ts'
 import { Id } from '../kernel/ids.ts'
 import { Instant } from '../kernel/instant.ts'
 import { Escalation, Evidence, Revocability } from './contract.ts'
+import { spiffeEvents } from './spiffe/events.ts'
 import { sshEvents } from './ssh/events.ts'
 
 const Text = shown(z.string())
@@ -54,5 +55,6 @@ export const credentialEvents = [
   leaseDead,
   leaseResidue,
   leaseWoken,
+  ...spiffeEvents,
   ...sshEvents,
 ]

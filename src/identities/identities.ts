@@ -7,6 +7,7 @@
  * A human identity with an owner is a further identity of that person, so neither decides for the other.
  */
 export { actOf, actorOf, ENTITY_TYPES, subjectRef } from './act.ts'
+export { isAccountedFor } from './change.ts'
 export { authenticate, callerBy, tokenRowOf } from './bearer.ts'
 export { ensureFounderEnrolment, enrolIdentity, redeemEnrolment } from './enrolment.ts'
 export { entitiesOfIdentity, identityResource, principalEntities, principalEntitiesBy, type Proof } from './entities.ts'

@@ -788,6 +788,19 @@ export type SourceScopeTable = {
   cause: number
 }
 
+export type SpiffeAuthorityTable = {
+  id: string
+  kind: 'x509' | 'jwt'
+  publicKey: Buffer
+  certificate: Buffer | null
+  sealedKey: Buffer | null
+  state: 'next' | 'signing' | 'trusted' | 'retired'
+  createdAt: Date
+  signsAt: Date | null
+  retiredAt: Date | null
+  cause: number
+}
+
 export type SshAuthorityTable = {
   id: string
   publicKey: Buffer
@@ -933,6 +946,7 @@ export type Database = {
   source: SourceTable
   sourceReading: SourceReadingTable
   sourceScope: SourceScopeTable
+  spiffeAuthority: SpiffeAuthorityTable
   sshAuthority: SshAuthorityTable
   sshCertificate: SshCertificateTable
   subjectKey: SubjectKeyTable

@@ -58,6 +58,11 @@ export function openVerifyingKey(jwk: PublicJwk): (message: Uint8Array, signatur
   return (message, signature) => signature.length === 64 && verify('sha256', message, key, derFromRaw(signature))
 }
 
+/** A public key of ours as it is published, from its SubjectPublicKeyInfo. Throws for any other kind of key. */
+export function jwkOfSpki(spki: Uint8Array): PublicJwk {
+  return jwkOf(createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' }))
+}
+
 /** RFC 7638: SHA-256 over the required members in the order of their names. */
 export function jwkThumbprint(jwk: PublicJwk): Buffer {
   const { crv, kty, x } = jwk

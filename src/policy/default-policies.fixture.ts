@@ -87,6 +87,9 @@ auditors stop nothing | auditor | grant.revoke | grant | | no
 anyone asks | pipeline | access.request | prod | | yes anyone-asks
 anyone registers a purpose | ann | purpose.propose | installation | | yes anyone-asks
 the ownerless do not ask | pipeline ownerless | access.request | prod | | no forbid-ownerless-workload
+a workload gets documents of its own | pipeline | svid.issue | pipelineRecord | | yes what-runs-gets-its-own-svids
+an agent none of a workload | bot > ann | jwt-svid.issue | pipelineRecord | | no
+nor does a person | ann | svid.issue | pipelineRecord | | no
 the subject uses its grant | ann | ticket.issue | grant | | yes own-grants-are-used-by-their-subject
 nobody else uses it | dora | ticket.issue | grant | | no
 not even the founder | founder | ticket.issue | grant | | no
@@ -104,12 +107,17 @@ a workload approves no change | workload of payments | change.approve | change |
 who asked applies it | ann | change.apply | change | | yes requester-applies-change
 nobody else applies it | dora | change.apply | change | | no
 not even the founder | founder | change.withdraw | change | | no
-administrators propose policies | admin | policy.propose | installation | | yes policies-are-proposed
+administrators propose policies | admin | policy.propose | installation | | yes rules-are-proposed
 others do not | dora | policy.propose | installation | | no
-policies are changed under approval | guard | policy.activate | policy set | | yes policy-changes-are-approved
-even by the founder | founder | policy.revert | policy set | | yes policy-changes-are-approved
-but at first, alone | founder | policy.activate | policy set | bootstrap | yes founder-changes-policies-alone
+policies are changed under approval | guard | policy.activate | policy set | | yes rule-changes-are-approved
+even by the founder | founder | policy.revert | policy set | | yes rule-changes-are-approved
+but at first, alone | founder | policy.activate | policy set | bootstrap | yes founder-changes-rules-alone
 a stranger does not ask for it | dora | policy.activate | policy set | | no
+teams are changed under approval | admin | team.activate | team list | | yes rule-changes-are-approved
+by nobody of another team | dora | team.activate | team list | | no
+freezes are changed under approval | guard | calendar.revert | calendar | | yes rule-changes-are-approved
+the catalog is changed under approval | founder | catalog.activate | catalog | | yes rule-changes-are-approved
+by no workload | workload of payments | catalog.activate | catalog | | no
 break-glass changes no policies | glass of administrators | policy.revert | policy set | | no forbid-break-glass-operations
 a workload approves nothing | workload of payments | access.approve | request | | no
 an agent approves nothing for an approver | agent of payments > dora | access.approve | request | | no

@@ -21,6 +21,8 @@ import {
   postgresRoleWriter,
   runObligations,
   sshCertificateWriter,
+  spiffeOpenRoutes,
+  spiffeRoutes,
   sshOpenRoutes,
   sshRoutes,
   type CredentialNeeds,
@@ -218,6 +220,7 @@ function apiOf({ config, ground, authority }: DomainParts, parts: ApiParts): Dom
     ...signalRoutes({ ...base, ...access, ends, signalSenders: new Set(config.risk.signalSenders) }),
     ...governanceRoutes({ ...base, db, standard: rules.standard }),
     ...credentialRoutes({ ...base, wake: () => obligations.wake() }),
+    ...spiffeRoutes({ ...base, trustDomain: config.spiffe.trustDomain }),
     ...sshRoutes({ ...base, ...access, db }),
     ...sessionRoutes(parts.sessions),
     ...ledgerRoutes(base),
@@ -231,7 +234,11 @@ function apiOf({ config, ground, authority }: DomainParts, parts: ApiParts): Dom
     authenticate: parts.tokens.authenticate,
     approvals: approvalsOfCalls(changes),
     routes,
-    openRoutes: [...identityOpenRoutes({ ...identities, db }), ...sshOpenRoutes({ ...base, ...access, db })],
+    openRoutes: [
+      ...identityOpenRoutes({ ...identities, db }),
+      ...spiffeOpenRoutes({ ...base, trustDomain: config.spiffe.trustDomain }),
+      ...sshOpenRoutes({ ...base, ...access, db }),
+    ],
   }
 }
 

@@ -8,9 +8,12 @@ const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]+$/
 /** RFC 9068 §2.1. */
 const ACCESS_TOKEN = 'at+jwt'
 
-/** Makes tokens with one key. Its header is the same for each of them, so it is encoded once. */
-export function openMint(key: SigningKey): (claims: Readonly<Record<string, unknown>>) => string | Promise<string> {
-  const header = `${encode({ alg: key.algorithm, typ: ACCESS_TOKEN, kid: key.kid })}.`
+/** Makes tokens of one type with one key. Their header is the same for each of them, so it is encoded once. */
+export function openMint(
+  key: SigningKey,
+  type = ACCESS_TOKEN,
+): (claims: Readonly<Record<string, unknown>>) => string | Promise<string> {
+  const header = `${encode({ alg: key.algorithm, typ: type, kid: key.kid })}.`
   return (claims) => {
     const input = header + encode(claims)
     const signature = key.sign(Buffer.from(input, 'latin1'))

@@ -188,7 +188,7 @@ test('reeve ssh logs in, runs one command, and leaves neither key nor grant behi
   chmodSync(runtime, 0o700)
   const { connection } = here.bob
   const authority = join(folder, 'ca.pem')
-  writeFileSync(authority, connection.authority)
+  writeFileSync(authority, connection.authority ?? '')
   const env = {
     PATH: process.env['PATH'] ?? '',
     HOME: folder,

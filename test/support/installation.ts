@@ -54,6 +54,7 @@ export async function site(t: Cleaning, more: Readonly<Record<string, unknown>> 
     home: join(folder, 'home'),
     database: { url: urlOf(database.server) },
     limits: { requestsPerSecond: 10_000, requestBurst: 10_000 },
+    spiffe: { trustDomain: 'example.org' },
     ...more,
   })
   const server = await startServer(loadConfig({ env: {}, workingFolder: folder, file: config }), silentLog)
@@ -62,8 +63,11 @@ export async function site(t: Cleaning, more: Readonly<Record<string, unknown>> 
 }
 
 /** The founder alone. */
-export async function founded(t: Cleaning): Promise<Site & { readonly ada: Client }> {
-  const made = await site(t)
+export async function founded(
+  t: Cleaning,
+  more: Readonly<Record<string, unknown>> = {},
+): Promise<Site & { readonly ada: Client }> {
+  const made = await site(t, more)
   return { ...made, ada: await enrolFounder(made.server) }
 }
 

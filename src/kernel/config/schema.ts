@@ -4,6 +4,7 @@ import { Secret } from '../secret.ts'
 import { SIGNING_ALGORITHMS } from '../signing-key.ts'
 import { weekly } from '../weekly.ts'
 import { Mesh } from './mesh.ts'
+import { Spiffe } from './spiffe.ts'
 
 const path = z.string().min(1).max(4096)
 const host = z.string().min(1).max(253)
@@ -241,6 +242,7 @@ export const ConfigSchema = z
     tokens: Tokens.prefault({}),
     egress: Egress.prefault({}),
     mesh: Mesh.prefault({}),
+    spiffe: Spiffe.prefault({}),
     risk: Risk.prefault({}),
   })
   .refine((config) => !config.tls.certFile === !config.tls.keyFile, {

@@ -12,7 +12,7 @@ const WHY = { reason: 'because the test says so' }
 
 /** Leases, sessions and the ledger: what was done, and the proof of it. */
 export function evidenceRows(stage: Stage): Rows {
-  return { ...leaseRows(stage), ...sshRows(stage), ...sessionRows(stage), ...ledgerRows(stage) }
+  return { ...leaseRows(stage), ...spiffeRows(stage), ...sshRows(stage), ...sessionRows(stage), ...ledgerRows(stage) }
 }
 
 function leaseRows(stage: Stage): Rows {
@@ -61,6 +61,28 @@ function sshRows({ cast, mallory, drone, hosted, nobody }: Stage): Rows {
     'ssh-authority.revoked': {
       done: () => ({ by: nobody }),
       refused: () => ({ by: nobody, given: { query: { serial: '1' } } }),
+      as: 'invalid-input',
+    },
+  }
+}
+
+function spiffeRows({ cast, drone, droneName, nobody }: Stage): Rows {
+  const svid = async (by: Client) => {
+    const { publicKey } = await newKeyPair()
+    return { by, given: { params: { identity: droneName }, input: { publicKey } } }
+  }
+  const jwt = (by: Client) => ({ by, given: { params: { identity: droneName }, input: { audience: ['db'] } } })
+  return {
+    'svid.issue': { done: () => svid(drone), refused: () => svid(cast.ada), as: 'not-permitted' },
+    'jwt-svid.issue': { done: () => jwt(drone), refused: () => jwt(cast.ada), as: 'not-permitted' },
+    'spiffe.rotate': {
+      done: () => ({ by: cast.ada, given: { input: WHY } }),
+      refused: () => ({ by: cast.bob, given: { input: WHY } }),
+      as: 'not-permitted',
+    },
+    'spiffe.bundle': {
+      done: () => ({ by: nobody }),
+      refused: () => ({ by: nobody, given: { query: { kind: 'jwt' } } }),
       as: 'invalid-input',
     },
   }

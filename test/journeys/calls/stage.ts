@@ -30,6 +30,7 @@ export type Stage = Installation & {
   readonly mallory: Client
   /** A workload with an attested owner and a bare token. */
   readonly drone: Client
+  readonly droneName: string
   /** Somebody whose identity is suspended. */
   readonly gone: Client
   name(): string
@@ -72,6 +73,7 @@ export async function stageOn(found: Installation, young: Stage['young']): Promi
     mallory,
     gone,
     drone,
+    droneName,
     name,
     person: async (isActive = true) => {
       const made = await ada.ask(registerIdentity, { input: { kind: 'human', name: name(), profile: 'person' } })

@@ -1,0 +1,132 @@
+import type { Identity } from '../../identities/contract.ts'
+import { actOf, isAccountedFor, loadIdentity } from '../../identities/identities.ts'
+import { secondsAfter } from '../../kernel/clock.ts'
+import { readPublicKey, sha256 } from '../../kernel/crypto.ts'
+import type { Db } from '../../kernel/db.ts'
+import { invalid } from '../../kernel/invalid.ts'
+import type { Permit } from '../../kernel/permit.ts'
+import { notFound } from '../../kernel/problem.ts'
+import { newId } from '../../kernel/random.ts'
+import { openSigningKey, type SigningKey } from '../../kernel/signing-key.ts'
+import { openX509Key, readAuthority, type SvidMint } from '../../kernel/x509-key.ts'
+import { pemOf } from '../../kernel/x509.ts'
+import { openMint } from '../../tokens/tokens.ts'
+import { signingKey, type SigningRow, type SpiffeNeeds } from './authority.ts'
+import { trustAnchors } from './bundle.ts'
+import { svidRefused } from './contract.ts'
+import { jwtSvidIssued, x509SvidIssued } from './events.ts'
+import { spiffeIdOf } from './id.ts'
+
+/** Clocks of workloads may be behind ours. */
+const BACKDATED_SECONDS = 60
+const SERIAL_BYTES = 16
+/** A common name has 64 characters at most (X.520); what counts is the URI. */
+const LONGEST_NAME = 64
+/** What is privileged is asked for again soon: a stolen SVID is worth something until it runs out. */
+const PRIVILEGED_TIER = 1
+const PRIVILEGED_SECONDS = 600
+
+/** Issues SVIDs of registered identities. Keys are opened once and kept for as long as they sign. */
+export class SvidIssuer {
+  readonly #db: Db
+  readonly #needs: SpiffeNeeds
+  #x509: { readonly id: string; readonly mint: SvidMint; readonly endsAt: Date } | undefined
+  #jwt: { readonly id: string; readonly mint: ReturnType<typeof openMint> } | undefined
+
+  constructor(db: Db, needs: SpiffeNeeds) {
+    this.#db = db
+    this.#needs = needs
+  }
+
+  /** Throws `svidRefused` for an identity that nobody should be vouched to be. */
+  async x509(permit: Permit<'svid.issue'>, input: { readonly publicKey: string; readonly ttlSeconds: number }) {
+    const { clock, random, ledger, trustDomain } = this.#needs
+    const key = readPublicKey(input.publicKey)
+    if (key?.algorithm !== 'p-256') throw invalid('publicKey', 'send the public half of a P-256 key as PEM')
+    const identity = await this.#vouched(permit.resource.id)
+    const authority = await this.#x509Key()
+    const spiffeId = spiffeIdOf(trustDomain, identity)
+    const now = clock.now()
+    const expiresAt = this.#endOf(identity, now, input.ttlSeconds, authority.endsAt)
+    const der = authority.mint.mint({
+      uri: spiffeId,
+      subject: identity.name.slice(0, LONGEST_NAME),
+      serial: random.bytes(SERIAL_BYTES),
+      notBefore: secondsAfter(now, -BACKDATED_SECONDS),
+      notAfter: expiresAt,
+      spki: key.spki,
+    })
+    const serial = sha256(der).subarray(0, SERIAL_BYTES).toString('hex')
+    await ledger.observe({
+      ...actOf(permit),
+      event: x509SvidIssued,
+      facts: { spiffeId, serial, keySha256: sha256(key.spki).toString('hex'), expiresAt },
+    })
+    const bundle = (await trustAnchors(this.#db)).map(pemOf).join('')
+    return { identityId: identity.id, spiffeId, serial, certificate: pemOf(der), bundle, expiresAt }
+  }
+
+  /** Throws `svidRefused` as well. */
+  async jwt(
+    permit: Permit<'jwt-svid.issue'>,
+    input: { readonly audience: readonly string[]; readonly ttlSeconds: number },
+  ) {
+    const { clock, random, ledger, trustDomain } = this.#needs
+    const identity = await this.#vouched(permit.resource.id)
+    const mint = await this.#jwtMint()
+    const spiffeId = spiffeIdOf(trustDomain, identity)
+    const now = clock.now()
+    const expiresAt = this.#endOf(identity, now, input.ttlSeconds)
+    const tokenId = newId(clock, random)
+    const audience = [...input.audience]
+    const [iat, exp] = [seconds(now), seconds(expiresAt)]
+    // JWT-SVID §3: the subject is the ID, and the audience is always said.
+    const token = await mint({ sub: spiffeId, aud: audience, iat, exp, jti: tokenId })
+    await ledger.observe({ ...actOf(permit), event: jwtSvidIssued, facts: { spiffeId, tokenId, audience, expiresAt } })
+    return { identityId: identity.id, spiffeId, token, expiresAt: new Date(exp * 1000) }
+  }
+
+  async #vouched(id: string): Promise<Identity> {
+    const identity = await loadIdentity(this.#db, id)
+    if (!identity) throw notFound('There is no such identity.', { type: 'Identity', id })
+    const refused = (sentence: string) => svidRefused(sentence, { identityId: id })
+    if (identity.kind === 'human') throw refused('People prove themselves otherwise; SVIDs are for what runs.')
+    if (identity.state !== 'active') throw refused(`The identity is ${identity.state}, not active.`)
+    if (!isAccountedFor(identity)) throw refused('Nobody answers for this identity.')
+    if (identity.expiresAt && identity.expiresAt <= this.#needs.clock.now()) throw refused('The identity has expired.')
+    return identity
+  }
+
+  #endOf(identity: Identity, now: Date, ttlSeconds: number, ...bounds: readonly Date[]): Date {
+    const most = identity.tier <= PRIVILEGED_TIER ? Math.min(ttlSeconds, PRIVILEGED_SECONDS) : ttlSeconds
+    const ends = [secondsAfter(now, most), ...bounds, ...(identity.expiresAt ? [identity.expiresAt] : [])]
+    return ends.reduce((first, at) => (at < first ? at : first))
+  }
+
+  async #x509Key() {
+    const row = await signingKey(this.#db, this.#needs, 'x509')
+    if (this.#x509?.id !== row.id) {
+      const { subject, endsAt } = authorityOf(row)
+      this.#x509 = { id: row.id, mint: openX509Key(row.key, subject), endsAt }
+    }
+    return this.#x509
+  }
+
+  async #jwtMint() {
+    const row = await signingKey(this.#db, this.#needs, 'jwt')
+    if (this.#jwt?.id !== row.id) {
+      const key: SigningKey = openSigningKey(row.key)
+      this.#jwt = { id: row.id, mint: openMint(key, 'JWT') }
+    }
+    return this.#jwt.mint
+  }
+}
+
+function authorityOf({ id, certificate }: SigningRow) {
+  if (!certificate) throw new Error(`the key ${id} of the trust domain has no certificate`)
+  return readAuthority(certificate)
+}
+
+function seconds(at: Date): number {
+  return Math.floor(at.getTime() / 1000)
+}

@@ -1,0 +1,48 @@
+import { actOf, findIdentity, identityResource } from '../../identities/identities.ts'
+import { transact, type Db } from '../../kernel/db.ts'
+import { installation, openRoute, route, type OpenRoute, type Route } from '../../kernel/http/route.ts'
+import { signingKey, turn, type SpiffeNeeds } from './authority.ts'
+import { bundleText } from './bundle.ts'
+import * as contract from './contract.ts'
+import { SvidIssuer } from './issuer.ts'
+import { listAuthorities } from './read.ts'
+
+type Needs = Omit<SpiffeNeeds, 'trustDomain'> & { readonly db: Db; readonly trustDomain: string | undefined }
+
+export function spiffeRoutes(needs: Needs): Route[] {
+  const { db } = needs
+  const spiffe = enabled(needs)
+  const issuer = spiffe && new SvidIssuer(db, spiffe)
+  return [
+    route(contract.issueX509Svid, {
+      resource: async ({ params }) => identityResource(db, await findIdentity(db, params.identity)),
+      run: ({ input }, permit) => (issuer ?? refuse()).x509(permit, input),
+    }),
+    route(contract.issueJwtSvid, {
+      resource: async ({ params }) => identityResource(db, await findIdentity(db, params.identity)),
+      run: ({ input }, permit) => (issuer ?? refuse()).jwt(permit, input),
+    }),
+    route(contract.rotateSpiffe, {
+      resource: async () => installation(),
+      run: async ({ input: { distrust, reason } }, permit) => {
+        const on = spiffe ?? refuse()
+        await signingKey(db, on, 'x509')
+        await transact(db, (tx) => turn(tx, on, { fact: actOf(permit), distrust, reason }))
+        return listAuthorities(db)
+      },
+    }),
+  ]
+}
+
+/** What anybody may verify SVIDs by. */
+export function spiffeOpenRoutes(needs: Needs): OpenRoute[] {
+  return [openRoute(contract.readSpiffeBundle, () => bundleText(needs.db, enabled(needs) ?? refuse()))]
+}
+
+function enabled({ trustDomain, ...needs }: Needs): SpiffeNeeds | undefined {
+  return trustDomain === undefined ? undefined : { ...needs, trustDomain }
+}
+
+function refuse(): never {
+  throw contract.noTrustDomain('Set spiffe.trustDomain in the configuration: a name such as example.org.', {})
+}
