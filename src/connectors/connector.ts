@@ -64,6 +64,8 @@ export type Given = {
   readonly fingerprint: (value: Secret<Buffer> | Secret) => Fingerprint
   /** For sources that speak HTTP: asks `address`, never another. */
   readonly http: SourceHttp
+  /** Names of principals that Reeve made at this source and answers for itself: leases. They are no accounts of the company. */
+  readonly ours: () => Promise<ReadonlySet<string>>
   /** Seals a secret that a write made, for whoever asked; nothing else opens it. */
   readonly custody: (secret: Secret) => Buffer
 }

@@ -97,14 +97,19 @@ export async function closeScope(
         cause,
       })
       .execute()
-    await clearStage(tx, reading.id)
-    await tx
-      .updateTable('readingProgress')
-      .set({ scope: null, cursor: null, pages: 0, items: 0, beatAt: now })
-      .where('readingId', '=', reading.id)
-      .execute()
+    await beginAnew(tx, reading, now)
     return { scope: ref.scope, status, ...counts, missing }
   })
+}
+
+/** What was staged is in the inventory; the next scope begins with nothing. */
+async function beginAnew(tx: Tx, reading: Reading, now: Date): Promise<void> {
+  await clearStage(tx, reading.id)
+  await tx
+    .updateTable('readingProgress')
+    .set({ scope: null, cursor: null, pages: 0, items: 0, beatAt: now })
+    .where('readingId', '=', reading.id)
+    .execute()
 }
 
 async function mustHold(tx: Tx, reading: Reading): Promise<void> {

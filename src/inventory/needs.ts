@@ -20,6 +20,8 @@ export type InventoryNeeds = {
   readonly connectors: ReadonlyMap<string, Connector>
   /** HTTP that goes to one origin and nowhere else. */
   readonly httpTo: (address: string) => SourceHttp
+  /** Names of what Reeve made at targets and answers for as leases. */
+  readonly ours: () => Promise<ReadonlySet<string>>
   /** Waits between tries; a hand of the clock in tests. */
   readonly wait: (ms: number, signal: AbortSignal) => Promise<void>
 }

@@ -27,12 +27,7 @@ export async function openSource(
 
 type As = { readonly settings: unknown; readonly credential: Secret | undefined; readonly sourceId: string }
 
-export function openWith(
-  needs: Pick<InventoryNeeds, 'clock' | 'fingerprints' | 'httpTo' | 'seal'>,
-  connector: Connector,
-  as: As,
-  signal: AbortSignal,
-) {
+export function openWith(needs: InventoryNeeds, connector: Connector, as: As, signal: AbortSignal) {
   return connector.open(
     {
       settings: as.settings,
@@ -40,6 +35,7 @@ export function openWith(
       clock: needs.clock,
       fingerprint: (value) => needs.fingerprints.of(value),
       http: needs.httpTo(connector.address(as.settings)),
+      ours: needs.ours,
       custody: (secret) => needs.seal.seal(secret, `source.issued:${as.sourceId}`),
     },
     signal,

@@ -103,6 +103,7 @@ function columnsOf(kept: KeptObject, of: Fields): Row {
     case 'trust':
       return trustColumns(kept, of)
     case 'reference':
+    default:
       return referenceColumns(kept, of)
   }
 }

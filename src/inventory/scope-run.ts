@@ -55,17 +55,17 @@ export async function readScope(run: Run, ref: ScopeRef, known: Known, signal: A
   const doubts: Doubts = { refused: 0, fromFuture: 0 }
   let tries = 0
   let patienceMs = PATIENCE_MS
-  let pagesBefore = -1
+  let cursorBefore: string | undefined
   for (;;) {
     const { pages, items, cursor } = await placeOf(run, ref)
-    // A source that gets further is not failing; one that does not has so many tries.
-    if (pages > pagesBefore) tries = 0
-    pagesBefore = pages
+    // A source that gets further is not failing; one that does not, or cannot be gone on with, has so many tries.
+    if (cursor !== cursorBefore) tries = 0
+    cursorBefore = cursor
     const since = ref.isFeed
       ? { cursor: cursor ?? known.cursor ?? undefined }
       : { cursor, validator: cursor === undefined ? (known.validator ?? undefined) : undefined }
     try {
-      const report = await readOn(run, ref, known, { ...since, pages }, doubts, signal)
+      const report = await readOn(run, { ref, scopeId: known.id, from: { ...since, pages } }, doubts, signal)
       return outcomeOf(report, doubts, await placeOf(run, ref))
     } catch (error) {
       signal.throwIfAborted()
@@ -112,9 +112,7 @@ type From = { readonly cursor?: string | undefined; readonly validator?: string 
 
 async function readOn(
   run: Run,
-  ref: ScopeRef,
-  known: Known,
-  from: From,
+  { ref, scopeId, from }: { readonly ref: ScopeRef; readonly scopeId: string; readonly from: From },
   doubts: Doubts,
   signal: AbortSignal,
 ): Promise<ScopeReport> {
@@ -138,7 +136,7 @@ async function readOn(
         readingId: reading.id,
         holderId: reading.holderId,
         scope: ref.scope,
-        scopeId: known.id,
+        scopeId,
         authority,
         now: needs.clock.now(),
       }

@@ -34,6 +34,7 @@ export class TakenOver extends Error {
 }
 
 type Digested = { readonly id: string; readonly digest: string; readonly told: Observation & { kind: ObjectKind } }
+type Place = { readonly name: string; readonly hasCursor: boolean }
 type Row = { readonly id: string; readonly kind: string; readonly digest: string; readonly content: unknown }
 
 /** Keeps one page beside the inventory, with how far the reading is, in one transaction: a reading that dies goes on behind it. */
@@ -42,7 +43,8 @@ export async function stagePage(db: Db, staging: Staging, page: Page, pageNumber
     const sum = { told: page.observations.length, fresh: 0, refused: 0, fromFuture: 0 }
     for (let at = 0; at < page.observations.length; at += SLICE) {
       const slice = page.observations.slice(at, at + SLICE)
-      const staged = await stageSlice(tx, staging, slice, `${pageNumber}:${at}`)
+      const place = { name: `${pageNumber}:${at}`, hasCursor: page.cursor !== undefined }
+      const staged = await stageSlice(tx, staging, slice, place)
       sum.fresh += staged.fresh
       sum.refused += staged.refused
       sum.fromFuture += staged.fromFuture
@@ -64,7 +66,7 @@ export async function stagePage(db: Db, staging: Staging, page: Page, pageNumber
   })
 }
 
-async function stageSlice(tx: Tx, staging: Staging, told: readonly Observation[], place: string) {
+async function stageSlice(tx: Tx, staging: Staging, told: readonly Observation[], place: Place) {
   const objects: Digested[] = []
   const uses: KeptUsage[] = []
   const windows: KeptWindow[] = []
@@ -78,7 +80,8 @@ async function stageSlice(tx: Tx, staging: Staging, told: readonly Observation[]
       continue
     }
     const kept = keptOf(observation)
-    if (kept?.kind === 'usage') {
+    // A page without a cursor may come again, and would count again.
+    if (kept?.kind === 'usage' && (kept.count === undefined || place.hasCursor)) {
       uses.push(kept)
       if (kept.at > staging.now) fromFuture += 1
     } else if (kept?.kind === 'usage-window') windows.push(kept)
@@ -95,7 +98,7 @@ async function stageSlice(tx: Tx, staging: Staging, told: readonly Observation[]
       else refused += 1
     }
   }
-  rows.push(...addedUp(staging, uses, windows, place))
+  rows.push(...addedUp(staging, uses, windows, place.name))
   return { fresh: await insertRows(tx, staging.readingId, rows), refused, fromFuture }
 }
 

@@ -47,6 +47,7 @@ export async function inventoryWorld(t: Pick<TestContext, 'after'>): Promise<Inv
     httpTo: () => async () => {
       throw new Error('no test of this world goes over HTTP')
     },
+    ours: async () => new Set(),
     wait: async (ms, signal) => {
       signal.throwIfAborted()
       waits.push(ms)

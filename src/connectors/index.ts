@@ -1,0 +1,5 @@
+import type { Connector } from './connector.ts'
+import { postgresConnector } from './postgres/connector.ts'
+
+/** Every connector there is. A new system is a folder, a page and a line here. */
+export const connectors: readonly Connector[] = [postgresConnector]

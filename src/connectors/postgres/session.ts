@@ -1,0 +1,102 @@
+import { enterPostgres } from '../../credentials/credentials.ts'
+import { PostgresSettings } from '../../credentials/contract.ts'
+import { sqlState } from '../../kernel/db.ts'
+import { Secret } from '../../kernel/secret.ts'
+import { Denied, Unreadable, type Given, type Missing, type NativeId, type Page } from '../connector.ts'
+import { PostgresCredential, PostgresSourceSettings } from './settings.ts'
+
+/** Rows of one page: small enough to hold, large enough that the way there and back does not count. */
+export const PAGE_ROWS = 1_000
+
+type Row = Record<string, unknown>
+
+/** Connections to one cluster: one stays, to where roles are listed; one more while a database is read. */
+export type Session = AsyncDisposable & {
+  readonly given: Given
+  readonly settings: PostgresSourceSettings
+  query<R extends Row>(text: string, values?: readonly unknown[]): Promise<R[]>
+  /** A connection to one database of the cluster. */
+  enter(database: string, signal: AbortSignal): Promise<Entered>
+}
+export type Entered = AsyncDisposable & Pick<Session, 'query'>
+
+/** Logs in. Throws `Unreadable` with the code of the failure. */
+export async function openSession(given: Given, signal: AbortSignal): Promise<Session> {
+  const settings = PostgresSourceSettings.parse(given.settings)
+  if (!given.credential) throw new Unreadable('there is no login to read it with')
+  const { user, password } = PostgresCredential.parse(JSON.parse(given.credential.reveal()))
+  const site = { target: 'the source', settings, provisioner: { user, secret: new Secret(password) } }
+  const { host, port, database, tls } = settings
+  const as = PostgresSettings.parse({ host, port, database, tls })
+  const enter = async (name: string, until: AbortSignal): Promise<Entered> => {
+    const upstream = await enterPostgres(site, as, name, until).catch((error: unknown) => {
+      until.throwIfAborted()
+      const code = codeOf(error)
+      // 28000: pg_hba.conf has no line for it; 42501: no CONNECT.
+      if (name !== database && (code === '42501' || code === '28000')) throw deniedDatabase(name, error)
+      throw new Unreadable(`the cluster cannot be entered (${code})`, { cause: error })
+    })
+    return {
+      query: (text, values) => upstream.query('reading the catalog', text, values),
+      [Symbol.asyncDispose]: () => upstream[Symbol.asyncDispose](),
+    }
+  }
+  const first = await enter(database, signal)
+  return {
+    given,
+    settings,
+    ...first,
+    query: first.query,
+    enter,
+    [Symbol.asyncDispose]: () => first[Symbol.asyncDispose](),
+  }
+}
+
+function deniedDatabase(name: string, cause: unknown): Denied {
+  const missing: Missing = {
+    what: 'everything in this database',
+    why: 'the login may not connect to it',
+    permission: `CONNECT on the database, and a line of pg_hba.conf that lets it in`,
+  }
+  void name
+  return new Denied(missing, { cause })
+}
+
+/** The code of PostgreSQL or of the system, wherever in the chain of causes it is. */
+export function codeOf(error: unknown): string {
+  const state = sqlState(error)
+  if (state !== undefined) return state
+  if (!(error instanceof Error)) return 'no code'
+  if ('code' in error && typeof error.code === 'string' && /^[A-Z0-9_]{1,40}$/.test(error.code)) return error.code
+  return error.cause === undefined ? 'no code' : codeOf(error.cause)
+}
+
+/** Runs a query that needs a right of its own; without the right the scope is denied, and says which one. */
+export async function needing<T>(missing: Missing, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (codeOf(error) === '42501') throw new Denied(missing, { cause: error })
+    throw error
+  }
+}
+
+/** Pages by a growing oid. `make` turns one row into observations; the cursor is the oid of the last. */
+export async function* byOid<R extends Row & { oid: number }>(
+  from: string | undefined,
+  fetch: (after: number) => Promise<R[]>,
+  make: (row: R) => Page['observations'],
+): AsyncGenerator<Page, void> {
+  let after = Number(from ?? 0)
+  for (;;) {
+    const rows = await fetch(after)
+    after = rows.at(-1)?.oid ?? after
+    if (rows.length > 0) yield { observations: rows.flatMap((row) => make(row)), cursor: String(after) }
+    if (rows.length < PAGE_ROWS) return
+  }
+}
+
+export const CLUSTER: NativeId = { kind: 'cluster', id: 'cluster' }
+/** Rights of everybody are held by oid 0, which no role has. */
+export const role = (oid: number | string): NativeId => ({ kind: 'role', id: String(oid) })
+export const database = (oid: number | string): NativeId => ({ kind: 'database', id: String(oid) })
