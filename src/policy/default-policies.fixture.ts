@@ -118,6 +118,11 @@ by nobody of another team | dora | team.activate | team list | | no
 freezes are changed under approval | guard | calendar.revert | calendar | | yes rule-changes-are-approved
 the catalog is changed under approval | founder | catalog.activate | catalog | | yes rule-changes-are-approved
 by no workload | workload of payments | catalog.activate | catalog | | no
+teams are changed under approval | admin | team.activate | team list | | yes rule-changes-are-approved
+by nobody of another team | dora | team.activate | team list | | no
+freezes are changed under approval | guard | calendar.revert | calendar | | yes rule-changes-are-approved
+the catalog is changed under approval | founder | catalog.activate | catalog | | yes rule-changes-are-approved
+by no workload | workload of payments | catalog.activate | catalog | | no
 break-glass changes no policies | glass of administrators | policy.revert | policy set | | no forbid-break-glass-operations
 a workload approves nothing | workload of payments | access.approve | request | | no
 an agent approves nothing for an approver | agent of payments > dora | access.approve | request | | no
