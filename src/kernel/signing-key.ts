@@ -28,6 +28,8 @@ export type SigningKey = {
   sign(message: Uint8Array): Buffer | Promise<Buffer>
 }
 
+type LocalSigningKey = Omit<SigningKey, 'sign'> & { sign(message: Uint8Array): Buffer }
+
 /** A new private key as PKCS #8 in DER. */
 export function newSigningKey(algorithm: SigningAlgorithm): Secret<Buffer> {
   const { privateKey } =
@@ -36,7 +38,7 @@ export function newSigningKey(algorithm: SigningAlgorithm): Secret<Buffer> {
 }
 
 /** A key of ours, ready to sign. Throws for any other kind of key. */
-export function openSigningKey(pkcs8: Secret<Buffer>): SigningKey & { sign(message: Uint8Array): Buffer } {
+export function openSigningKey(pkcs8: Secret<Buffer>): LocalSigningKey {
   const key = createPrivateKey({ key: pkcs8.reveal(), format: 'der', type: 'pkcs8' })
   const publicJwk = jwkOf(createPublicKey(key))
   const isEc = publicJwk.kty === 'EC'

@@ -1,4 +1,5 @@
 import type { Proof } from '../identities/identities.ts'
+import { secondsAfter } from '../kernel/clock.ts'
 import type { TrustRule } from './contract.ts'
 import type { Claims } from './issuer-keys.ts'
 import { isCompact, unverifiedClaims } from './jwt.ts'
@@ -79,7 +80,8 @@ async function verifiedBy(
 async function provenBy(needs: TokenNeeds, token: string, rule: TrustRule, claims: Claims): Promise<ForeignProven> {
   const isClient = rule.preset === 'client-key'
   const { proof, isOnce } = PRESET_FACTS[rule.preset]
-  const nowSeconds = needs.clock.now().getTime() / 1000
+  const now = needs.clock.now()
+  const nowSeconds = now.getTime() / 1000
   const { exp, nbf, iat, jti } = claims
   if (typeof exp !== 'number' || !Number.isFinite(exp) || exp <= nowSeconds - SKEW_SECONDS) throw unbelieved()
   if (nbf !== undefined && (typeof nbf !== 'number' || nbf > nowSeconds + SKEW_SECONDS)) throw unbelieved()
@@ -89,10 +91,10 @@ async function provenBy(needs: TokenNeeds, token: string, rule: TrustRule, claim
   if (jti !== undefined && named === null) throw unbelieved()
   if (isOnce && named === null) throw unbelieved()
   if (rule.review) await reviewToken(needs, rule, token)
-  const expiresAt = new Date(exp * 1000)
+  const expiresAt = secondsAfter(now, exp - nowSeconds)
   const once: OnceOnly | null =
     isOnce && named !== null
-      ? { kind: 'assertion', by: rule.issuer, jti: named, expiresAt: new Date((exp + SKEW_SECONDS) * 1000) }
+      ? { kind: 'assertion', by: rule.issuer, jti: named, expiresAt: secondsAfter(expiresAt, SKEW_SECONDS) }
       : null
   return { rule, proof, jti: named, expiresAt, once }
 }

@@ -4,6 +4,7 @@ import { actOf, ENTITY_TYPES, identityResource, loadIdentity, type Proof } from 
 import { secondsAfter } from '../kernel/clock.ts'
 import { sha256 } from '../kernel/crypto.ts'
 import { transact, type Tx } from '../kernel/db.ts'
+import type { Permit } from '../kernel/permit.ts'
 import { Problem } from '../kernel/problem.ts'
 import { newId } from '../kernel/random.ts'
 import { confirmationOf, type Binding } from './binding.ts'
@@ -82,7 +83,7 @@ async function enterRefusal(tx: Tx, needs: TokenNeeds, issuing: Issuing, refusal
 
 async function issue(tx: Tx, needs: TokenNeeds, issuing: Issuing): Promise<AccessToken> {
   await holdStill(tx, issuing)
-  const { binding, proof, audience, details } = issuing
+  const { binding, proof } = issuing
   const identity = await usable(tx, needs, issuing.identity.id)
   const person = issuing.onBehalfOfId === null ? null : await usable(tx, needs, issuing.onBehalfOfId)
   if ((issuing.isBound || identity.tier <= 1) && !binding) {
@@ -108,16 +109,30 @@ async function issue(tx: Tx, needs: TokenNeeds, issuing: Issuing): Promise<Acces
   if (token.length > TOKEN_MAX_CHARS) {
     throw new OAuthError('invalid_authorization_details', 'The token would be longer than a header may be.')
   }
-  const cause = await needs.ledger.record(tx, {
+  const cause = await enterIssued(tx, needs, permit, { issuing, id, txn, expiresAt })
+  await store(tx, issuing, { id, token, now, expiresAt, cause })
+  const ttlSeconds = Math.floor((expiresAt.getTime() - now.getTime()) / 1000)
+  return { id, token, ttlSeconds, isDpop: binding?.kind === 'dpop' }
+}
+
+function enterIssued(
+  tx: Tx,
+  needs: TokenNeeds,
+  permit: Permit,
+  made: { readonly issuing: Issuing; readonly id: string; readonly txn: string; readonly expiresAt: Date },
+): Promise<number> {
+  const { issuing, id, txn, expiresAt } = made
+  const { grantType, ruleId, parentId, actorIds, jti, audience, proof, binding, details } = issuing
+  return needs.ledger.record(tx, {
     ...actOf(permit),
     event: accessTokenIssued,
     facts: {
       tokenId: id,
-      grantType: issuing.grantType,
-      ruleId: issuing.ruleId,
-      parentId: issuing.parentId,
-      actorIds: [...issuing.actorIds],
-      shownJti: issuing.jti,
+      grantType,
+      ruleId,
+      parentId,
+      actorIds: [...actorIds],
+      shownJti: jti,
       audience: audience ?? needs.issuer(),
       proof,
       keySha256: binding?.keySha256.toString('hex') ?? null,
@@ -126,30 +141,42 @@ async function issue(tx: Tx, needs: TokenNeeds, issuing: Issuing): Promise<Acces
       expiresAt,
     },
   })
+}
+
+async function store(
+  tx: Tx,
+  issuing: Issuing,
+  made: {
+    readonly id: string
+    readonly token: string
+    readonly now: Date
+    readonly expiresAt: Date
+    readonly cause: number
+  },
+): Promise<void> {
+  const { binding, details } = issuing
   await tx
     .insertInto('apiToken')
     .values({
-      id,
-      identityId: identity.id,
+      id: made.id,
+      identityId: issuing.identity.id,
       label: 'access token',
-      tokenSha256: sha256(token),
+      tokenSha256: sha256(made.token),
       keySha256: binding?.kind === 'mtls' ? binding.keySha256 : null,
       dpopKeySha256: binding?.kind === 'dpop' ? binding.keySha256 : null,
-      createdAt: now,
-      expiresAt,
+      createdAt: made.now,
+      expiresAt: made.expiresAt,
       revokedAt: null,
-      proof,
-      audience,
+      proof: issuing.proof,
+      audience: issuing.audience,
       details: details === null ? null : JSON.stringify(details),
       trustRuleId: issuing.ruleId,
       onBehalfOfId: issuing.onBehalfOfId,
       actorIds: [...issuing.actorIds],
       parentId: issuing.parentId,
-      cause,
+      cause: made.cause,
     })
     .execute()
-  const ttlSeconds = Math.floor((expiresAt.getTime() - now.getTime()) / 1000)
-  return { id, token, ttlSeconds, isDpop: binding?.kind === 'dpop' }
 }
 
 /** Whoever suspends one of them, retires the rule or revokes the token waits, and then finds what was issued. Always in this order. */

@@ -119,13 +119,12 @@ function unverifiable(): OAuthError {
   return new OAuthError('invalid_grant', 'The token cannot be verified.')
 }
 
-/** A key without a name is for tokens without one; two of the same name are for none. */
+/** A key with a name is for tokens that name it. Of keys without one there must be but one that fits, or none is taken. */
 function isKeyFor(jwk: ForeignJwk, alg: string, kid: unknown): boolean {
   const { kty, crv, use, alg: own, kid: name, n, d, k } = jwk
   if (d !== undefined || k !== undefined) return false
   if (kid !== undefined && typeof kid !== 'string') return false
-  if (kid !== undefined && name !== undefined && name !== kid) return false
-  if (kid !== undefined && name === undefined) return false
+  if (name !== undefined && name !== kid) return false
   if (kty === 'RSA' && (typeof n !== 'string' || n.length < RSA_LEAST_CHARS)) return false
   if ((use !== undefined && use !== 'sig') || (own !== undefined && own !== alg)) return false
   return ALGORITHMS[kty === 'RSA' ? 'RSA' : `${String(kty)} ${String(crv)}`]?.includes(alg) === true

@@ -49,23 +49,30 @@ let counter = 0
 const seconds = () => Math.floor(Date.now() / 1000)
 const fresh = () => `jti-${process.pid}-${(counter += 1)}`
 
+type Header = { readonly [Name in keyof JWTHeaderParameters]?: JWTHeaderParameters[Name] | undefined }
+
+function defined(header: Header) {
+  return Object.fromEntries(Object.entries(header).filter(([, value]) => value !== undefined))
+}
+
 /** A signed token that says what the test says; times, id and type stand unless they are given, and go where `undefined` is given. */
 export async function signed(
   key: TestKey,
   claims: Readonly<Record<string, unknown>>,
-  header: Partial<JWTHeaderParameters> = {},
+  header: Header = {},
 ): Promise<string> {
   const now = seconds()
   const all = { iat: now, exp: now + 120, jti: fresh(), ...claims }
   const told = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined))
-  return new SignJWT(told).setProtectedHeader({ alg: 'ES256', ...header }).sign(key.privateKey)
+  const { alg = 'ES256', ...more } = header
+  return new SignJWT(told).setProtectedHeader({ ...defined(more), alg }).sign(key.privateKey)
 }
 
 /** A DPoP proof for a request (RFC 9449 §4.2). */
 export function dpopProof(
   key: TestKey,
   claims: Readonly<Record<string, unknown>>,
-  header: Partial<JWTHeaderParameters> = {},
+  header: Header = {},
 ): Promise<string> {
   return signed(key, { exp: undefined, ...claims }, { typ: 'dpop+jwt', jwk: key.jwk, ...header })
 }
@@ -79,11 +86,7 @@ export type TestIssuer = {
   isDown: boolean
   body: string | undefined
   readonly asked: string[]
-  token(
-    claims: Readonly<Record<string, unknown>>,
-    header?: Partial<JWTHeaderParameters>,
-    key?: TestKey,
-  ): Promise<string>
+  token(claims: Readonly<Record<string, unknown>>, header?: Header, key?: TestKey): Promise<string>
 }
 
 export async function startIssuer(t: Cleaning): Promise<TestIssuer> {
@@ -91,10 +94,14 @@ export async function startIssuer(t: Cleaning): Promise<TestIssuer> {
   const asked: string[] = []
   const server = createServer((request, response) => {
     asked.push(request.url ?? '')
-    if (issuer.isDown) return void response.socket?.destroy()
+    if (issuer.isDown) {
+      response.socket?.destroy()
+      return
+    }
     response.setHeader('content-type', 'application/json')
     if (request.url === '/.well-known/openid-configuration') {
-      return void response.end(JSON.stringify({ issuer: issuer.url, jwks_uri: `${issuer.url}/keys` }))
+      response.end(JSON.stringify({ issuer: issuer.url, jwks_uri: `${issuer.url}/keys` }))
+      return
     }
     response.end(issuer.body ?? JSON.stringify({ keys: issuer.keys }))
   })
