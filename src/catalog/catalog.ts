@@ -12,9 +12,10 @@ export {
   catalogFactsIn,
   catalogFactsOf,
   isCovered,
+  type AccountFacts,
   type CatalogFacts,
-  type SeenPurpose,
-  type SeenTarget,
+  type PurposeFacts,
+  type TargetFacts,
 } from './facts.ts'
 export { overridesSha256, readOverrides, withOverrides, type CatalogOverrides } from './overrides.ts'
 export { findPurpose, listPurposes, purposeCovers } from './purpose-records.ts'

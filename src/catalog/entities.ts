@@ -1,16 +1,16 @@
 import type { Db } from '../kernel/db.ts'
 import { linkTo } from '../kernel/entity.ts'
 import type { Resource } from '../kernel/http/route.ts'
-import type { SeenAccount, SeenTarget } from './facts.ts'
+import type { AccountFacts, TargetFacts } from './facts.ts'
 import type { Purpose } from './schemas.ts'
 
 /** What policies know of a target. */
-export function targetResource(target: SeenTarget): Resource {
+export function targetResource(target: TargetFacts): Resource {
   return { type: 'Target', id: target.id, attributes: factsOf(target, target.id, target.name, target.sensitivity) }
 }
 
 /** What policies know of an account: its target's facts too, and the stricter of both tiers. */
-export function accountResource(account: SeenAccount, target: SeenTarget): Resource {
+export function accountResource(account: AccountFacts, target: TargetFacts): Resource {
   return {
     type: 'Account',
     id: account.id,
@@ -19,7 +19,7 @@ export function accountResource(account: SeenAccount, target: SeenTarget): Resou
   }
 }
 
-function factsOf(target: SeenTarget, id: string, name: string, tier: number) {
+function factsOf(target: TargetFacts, id: string, name: string, tier: number) {
   return {
     id,
     name,

@@ -6,22 +6,22 @@ import { loadPurpose, loadPurposeByName } from './purpose-records.ts'
 import type { Account, ActionEntry, Purpose, Target } from './schemas.ts'
 
 /** What policies see of a target, and nothing else of the record: the rest may be older than the row. */
-export type SeenTarget = Pick<
+export type TargetFacts = Pick<
   Target,
   'id' | 'name' | 'protocol' | 'environment' | 'sensitivity' | 'ownerTeam' | 'state'
 >
-export type SeenAccount = Pick<Account, 'id' | 'targetId' | 'name' | 'tier' | 'state'>
+export type AccountFacts = Pick<Account, 'id' | 'targetId' | 'name' | 'tier' | 'state'>
 /** What a purpose covers, and until when. */
-export type SeenPurpose = Pick<Purpose, 'id' | 'name' | 'state' | 'actions' | 'targets' | 'expiresAt'>
+export type PurposeFacts = Pick<Purpose, 'id' | 'name' | 'state' | 'actions' | 'targets' | 'expiresAt'>
 
 /** What a decision at the door takes of the catalog: from its rows, or from the view of them. */
 export type CatalogFacts = {
-  target(id: string): Promise<SeenTarget | undefined>
-  targetNamed(name: string): Promise<SeenTarget | undefined>
-  account(id: string): Promise<SeenAccount | undefined>
-  accountNamed(targetId: string, name: string): Promise<SeenAccount | undefined>
+  target(id: string): Promise<TargetFacts | undefined>
+  targetNamed(name: string): Promise<TargetFacts | undefined>
+  account(id: string): Promise<AccountFacts | undefined>
+  accountNamed(targetId: string, name: string): Promise<AccountFacts | undefined>
   /** By id or by name; an id wins. */
-  purpose(nameOrId: string): Promise<SeenPurpose | undefined>
+  purpose(nameOrId: string): Promise<PurposeFacts | undefined>
   action(name: string): Promise<ActionEntry | undefined>
 }
 
@@ -42,13 +42,13 @@ export function catalogFactsIn(db: Db): CatalogFacts {
 
 /** As this node remembers it. */
 export function catalogFactsOf(view: View): CatalogFacts {
-  const ofTarget: Kind<SeenTarget>['hintsOf'] = ({ id }) => [`target:${id}`]
-  const targets = view.shelf<SeenTarget>({ load: (db, id) => targetBy(db, 'id', id), hintsOf: ofTarget })
-  const targetNames = view.shelf<SeenTarget>({ load: (db, name) => targetBy(db, 'name', name), hintsOf: ofTarget })
-  const ofAccount: Kind<SeenAccount>['hintsOf'] = ({ id }) => [`account:${id}`]
-  const accounts = view.shelf<SeenAccount>({ load: accountById, hintsOf: ofAccount })
-  const accountNames = view.shelf<SeenAccount>({ load: accountByName, hintsOf: ofAccount })
-  const purposes = view.shelf<SeenPurpose>({ load: purposeBy, hintsOf: ({ id }) => [`purpose:${id}`] })
+  const ofTarget: Kind<TargetFacts>['hintsOf'] = ({ id }) => [`target:${id}`]
+  const targets = view.shelf<TargetFacts>({ load: (db, id) => targetBy(db, 'id', id), hintsOf: ofTarget })
+  const targetNames = view.shelf<TargetFacts>({ load: (db, name) => targetBy(db, 'name', name), hintsOf: ofTarget })
+  const ofAccount: Kind<AccountFacts>['hintsOf'] = ({ id }) => [`account:${id}`]
+  const accounts = view.shelf<AccountFacts>({ load: accountById, hintsOf: ofAccount })
+  const accountNames = view.shelf<AccountFacts>({ load: accountByName, hintsOf: ofAccount })
+  const purposes = view.shelf<PurposeFacts>({ load: purposeBy, hintsOf: ({ id }) => [`purpose:${id}`] })
   const actions = view.shelf<ActionEntry>({ load: actionBy, hintsOf: () => ['actions'] })
   return {
     target: (id) => targets.read(id),
@@ -62,7 +62,7 @@ export function catalogFactsOf(view: View): CatalogFacts {
 
 /** Whether a purpose is approved and still runs at `now`, and names this target and every one of these actions. */
 export function isCovered(
-  { state, expiresAt, targets, actions }: SeenPurpose,
+  { state, expiresAt, targets, actions }: PurposeFacts,
   targetId: string,
   wanted: readonly string[],
   now: Date,
@@ -71,11 +71,11 @@ export function isCovered(
   return wanted.every((action) => actions.includes(action))
 }
 
-function targetBy(db: Db, by: 'id' | 'name', key: string): Promise<SeenTarget | undefined> {
+function targetBy(db: Db, by: 'id' | 'name', key: string): Promise<TargetFacts | undefined> {
   return db.selectFrom('target').select(TARGET).where(by, '=', key).executeTakeFirst()
 }
 
-function accountById(db: Db, id: string): Promise<SeenAccount | undefined> {
+function accountById(db: Db, id: string): Promise<AccountFacts | undefined> {
   return db.selectFrom('account').select(ACCOUNT).where('id', '=', id).executeTakeFirst()
 }
 
@@ -84,7 +84,7 @@ function accountKey(targetId: string, name: string): string {
   return `${targetId}\n${name}`
 }
 
-function accountByName(db: Db, key: string): Promise<SeenAccount | undefined> {
+function accountByName(db: Db, key: string): Promise<AccountFacts | undefined> {
   const at = key.indexOf('\n')
   return db
     .selectFrom('account')
@@ -94,7 +94,7 @@ function accountByName(db: Db, key: string): Promise<SeenAccount | undefined> {
     .executeTakeFirst()
 }
 
-async function purposeBy(db: Db, nameOrId: string): Promise<SeenPurpose | undefined> {
+async function purposeBy(db: Db, nameOrId: string): Promise<PurposeFacts | undefined> {
   return (isId(nameOrId) ? await loadPurpose(db, nameOrId) : undefined) ?? loadPurposeByName(db, nameOrId)
 }
 

@@ -66,8 +66,12 @@ export function identityFactsOf(view: View): IdentityFacts {
     identity: (id) => byId.read(id),
     identityNamed: (name) => byName.read(name),
     proven: (tokenSha256) => tokens.read(tokenSha256),
-    isBootstrap: async () => (await people.read(''))?.isBootstrap === true,
+    isBootstrap: () => people.read('').then(isBeginning),
   }
+}
+
+function isBeginning(found: { readonly isBootstrap: boolean } | undefined): boolean {
+  return found?.isBootstrap === true
 }
 
 function loadStanding(db: Db, by: 'id' | 'name', key: string): Promise<Standing | undefined> {

@@ -2,14 +2,18 @@ import { z } from 'zod'
 
 /** RFC 9562 §5.7: 48 bits of milliseconds, then random. Made here because PostgreSQL before 18 has no uuidv7(). */
 export function uuidv7(atMs: number, random: Uint8Array): string {
-  const bytes = Buffer.alloc(16)
-  bytes.writeUIntBE(atMs, 0, 6)
-  bytes.set(random.subarray(0, 10), 6)
-  bytes[6] = 0x70 | ((bytes[6] ?? 0) & 0x0f)
-  bytes[8] = 0x80 | ((bytes[8] ?? 0) & 0x3f)
-  const hex = bytes.toString('hex')
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+  const at = atMs.toString(16).padStart(12, '0')
+  const hex = (place: number) => HEX[random[place] ?? 0] ?? ''
+  const third = HEX[0x70 | ((random[0] ?? 0) & 0x0f)] ?? ''
+  const fourth = HEX[0x80 | ((random[2] ?? 0) & 0x3f)] ?? ''
+  return (
+    `${at.slice(0, 8)}-${at.slice(8)}-${third}${hex(1)}-${fourth}${hex(3)}-` +
+    `${hex(4)}${hex(5)}${hex(6)}${hex(7)}${hex(8)}${hex(9)}`
+  )
 }
+
+/** Each byte in two digits. */
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
 
 /** An identifier made by us: UUIDv7, so that rows sort by birth. */
 export const Id = z.uuid().meta({ classification: 'public' })

@@ -200,13 +200,20 @@ class MemoryShelf<T extends object> implements Shelf<T>, Forgetful {
       if (value === undefined) return undefined
       const hints = this.#kind.hintsOf(value)
       const isOld = load.isOvertaken || !this.#hearing.isCurrent() || hints.some((hint) => load.heard.has(hint))
-      // What is read now was asked for before, by everybody who waits for it.
-      if (isOld) return await this.#fromRows(key)
+      // Everybody who waits asked before it is read now; nobody who asks later joins them.
+      if (isOld) {
+        this.#settled(key, load)
+        return await this.#fromRows(key)
+      }
       this.#keep(key, value, hints)
       return value
     } finally {
-      if (this.#loads.get(key) === load) this.#loads.delete(key)
+      this.#settled(key, load)
     }
+  }
+
+  #settled(key: string, load: Load<T>): void {
+    if (this.#loads.get(key) === load) this.#loads.delete(key)
   }
 
   #keep(key: string, value: T, hints: readonly string[]): void {

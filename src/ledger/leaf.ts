@@ -3,7 +3,7 @@ import { classificationOf, type Classification } from '../kernel/event.ts'
 import { isInstant } from '../kernel/instant.ts'
 import type { Random } from '../kernel/random.ts'
 import type { Fact } from './fact.ts'
-import { canonicalText, type CanonicalValue } from './tree/canonical.ts'
+import { canonicalText, DEPTH_MAX, type CanonicalValue } from './tree/canonical.ts'
 import { commitmentField, SALT_BYTES } from './tree/commitment.ts'
 import { ENTRY_MAX_BYTES } from './tree/hash.ts'
 
@@ -77,7 +77,7 @@ function publicText(value: unknown): string {
   if (typeof value === 'string') return quoted(value)
   if (typeof value === 'boolean') return value ? 'true' : 'false'
   if (typeof value === 'number' && Number.isSafeInteger(value)) return String(value)
-  return canonicalText(plain(value))
+  return writtenText(value, 0)
 }
 
 function orNull(text: string | null | undefined): string {
@@ -95,6 +95,27 @@ function committed(random: Random, openings: Opening[], field: string, value: un
   const text = typeof value === 'string' ? value : canonicalText(plain(value))
   openings.push({ field, salt, value: text })
   return commitmentField(salt, text)
+}
+
+/** `canonicalText(plain(value))` in one go; what stands outside of that is left to the two, which say so. */
+function writtenText(value: unknown, depth: number): string {
+  if (typeof value === 'string') return quoted(value)
+  if (value === null || typeof value === 'boolean') return String(value)
+  if (depth > DEPTH_MAX) throw new TypeError('A canonical value is not nested this deep.')
+  if (typeof value !== 'object' || isInstant(value) || value instanceof Uint8Array) {
+    return canonicalText(plain(value))
+  }
+  let text = ''
+  if (Array.isArray(value)) {
+    for (const each of value) text += `${text === '' ? '' : ','}${writtenText(each, depth + 1)}`
+    return `[${text}]`
+  }
+  const members = new Map(Object.entries(value))
+  for (const name of [...members.keys()].sort()) {
+    const member = members.get(name)
+    if (member !== undefined) text += `${text === '' ? '' : ','}${quoted(name)}:${writtenText(member, depth + 1)}`
+  }
+  return `{${text}}`
 }
 
 /** A value as canonical JSON has it: instants as RFC 3339 text, bytes in hexadecimal, fractions as text. */

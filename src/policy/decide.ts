@@ -55,8 +55,21 @@ const MAX_LINKS = 8
 /** More ways than this to be permitted confuse more than they help. */
 const MAX_NEAR_MISSES = 4
 
-/** What `permitFrom` trusts: the terms as they were decided here, out of reach of whoever holds the decision. */
-const decided = new WeakMap<object, { readonly terms: PermitTerms; readonly obligations: Obligations }>()
+/** What `permitFrom` trusts: the terms as they were decided here. */
+type Made = { readonly question: Question; readonly facts: DecisionFacts; readonly obligations: Obligations }
+
+/** Carries what was decided out of reach of whoever holds the decision: a copy or an altered one does not have it. */
+class Decided {
+  readonly #made: Made | undefined
+
+  constructor(made: Made | undefined) {
+    this.#made = made
+  }
+
+  static madeOf(value: object): Made | undefined {
+    return #made in value ? value.#made : undefined
+  }
+}
 
 /** The decision of every door. Never throws: what can't be decided is denied with a reason. */
 export function decide<A extends string>(engine: Engine, question: Question<A>, facts: DecisionFacts): Decision<A> {
@@ -64,24 +77,28 @@ export function decide<A extends string>(engine: Engine, question: Question<A>, 
   const permitted = answers.length > 0 && answers.every((answer) => answer.permitted)
   // Of a deny, only what denies is told: a link that would have been permitted explains nothing.
   const telling = permitted ? answers : answers.filter((answer) => !answer.permitted)
-  const joined = joinObligations([facts.floor ?? noObligations, ...telling.map((answer) => answer.obligations)])
+  const joined = permitted
+    ? joinedOf([facts.floor ?? noObligations, ...telling.map((answer) => answer.obligations)])
+    : noObligations
+  const made = permitted ? { question: own(question), facts: { ...facts }, obligations: joined } : undefined
   const hashes = new Map(telling.flatMap((answer) => answer.policies.map(({ id, sha256 }) => [id, sha256])))
-  const decision: Decision<A> = Object.freeze({
-    id: facts.decisionId,
-    decision: permitted,
-    subject: question.subject,
-    action: question.action.name,
-    resource: question.resource,
-    reasons: telling.flatMap((answer) => answer.reasons),
-    obligations: permitted ? joined : noObligations,
-    policies: [...hashes].map(([id, sha256]) => ({ id, sha256 })),
-    errors: telling.flatMap((answer) => answer.errors),
-    isUnpermitted: !permitted && telling.length > 0 && telling.every((answer) => answer.isUnpermitted),
-    policyVersion: engine.set.sha256,
-    epoch: facts.epoch,
-    evaluatedAt: facts.now,
-  })
-  if (permitted) decided.set(decision, { obligations: joined, terms: termsOf(question, facts) })
+  const decision: Decision<A> = Object.freeze(
+    Object.assign(new Decided(made), {
+      id: facts.decisionId,
+      decision: permitted,
+      subject: question.subject,
+      action: question.action.name,
+      resource: question.resource,
+      reasons: telling.flatMap((answer) => answer.reasons),
+      obligations: joined,
+      policies: [...hashes].map(([id, sha256]) => ({ id, sha256 })),
+      errors: telling.flatMap((answer) => answer.errors),
+      isUnpermitted: !permitted && telling.length > 0 && telling.every((answer) => answer.isUnpermitted),
+      policyVersion: engine.set.sha256,
+      epoch: facts.epoch,
+      evaluatedAt: facts.now,
+    }),
+  )
   return decision
 }
 
@@ -96,17 +113,41 @@ export type PermitOutcome<A extends string> =
  * an altered decision is a deny. How long and how often is for the command to bound with `withinLimits`.
  */
 export function permitFrom<A extends string>(decision: Decision<A>, evidence: Evidence): PermitOutcome<A> {
-  const made = decided.get(decision)
+  const made = Decided.madeOf(decision)
   if (!made) {
     const reasons = decision.decision ? ['This decision was not made here.'] : decision.reasons
     return { kind: 'denied', reasons }
   }
   const owed = outstanding(made.obligations, evidence)
   if (owed.length > 0) return { kind: 'owed', owed }
-  return { kind: 'permit', permit: mintPermit({ ...made.terms, action: decision.action }) }
+  return { kind: 'permit', permit: mintPermit({ ...termsOf(made), action: decision.action }) }
 }
 
-function termsOf(question: Question, facts: DecisionFacts): PermitTerms {
+/** As it was asked: who asked may change what they hold. */
+function own({ subject, onBehalfOf = [], action, resource, context }: Question): Question {
+  return {
+    subject: { ...subject },
+    onBehalfOf: onBehalfOf.map((link) => ({ ...link })),
+    action: { ...action },
+    resource: { ...resource },
+    context,
+  }
+}
+
+/** The join of what asks for something. Alone it is looked at once: every decision joins, and most of them the same. */
+function joinedOf(all: readonly Obligations[]): Obligations {
+  const asking = all.filter((each) => each !== noObligations)
+  const [only] = asking
+  if (!only) return noObligations
+  if (asking.length > 1) return joinObligations(asking)
+  const known = alone.get(only) ?? joinObligations(asking)
+  alone.set(only, known)
+  return known
+}
+
+const alone = new WeakMap<Obligations, Obligations>()
+
+function termsOf({ question, facts }: Made): PermitTerms {
   return {
     action: question.action.name,
     subject: { ...question.subject },
@@ -171,11 +212,14 @@ function answerLink(
     context: { ...context, now: facts.now, ...(next && { onBehalfOf: { type: next.type, id: next.id } }) },
     entities: facts.entities,
   })
-  const act = `${describe(principal, facts)} to ${shown(action.name)} on ${describe(resource, facts)}`
-  return answerOf(evaluation, act, couldPermit(engine.set, principal.type, action.name))
+  return answerOf(evaluation, () => {
+    const act = `${describe(principal, facts)} to ${shown(action.name)} on ${describe(resource, facts)}`
+    const could = couldPermit(engine.set, principal.type, action.name).slice(0, MAX_NEAR_MISSES).map(inWords)
+    return `No policy permits ${act}.${could.length > 0 ? ` What could: ${could.join('; ')}.` : ''}`
+  })
 }
 
-function answerOf(evaluation: Evaluation, act: string, near: readonly Policy[]): Answer {
+function answerOf(evaluation: Evaluation, unpermitted: () => string): Answer {
   const { decision, determining, errors } = evaluation
   if (errors.length > 0) {
     const told = errors.map(({ policy, message }) => (policy === null ? message : `${policy}: ${message}`))
@@ -183,15 +227,13 @@ function answerOf(evaluation: Evaluation, act: string, near: readonly Policy[]):
   }
   const words = determining.map(inWords)
   if (decision && determining.length > 0) {
-    const obligations = joinObligations(determining.map((policy) => policy.obligations))
+    const obligations = joinedOf(determining.map((policy) => policy.obligations))
     return { permitted: true, reasons: words, obligations, policies: determining, errors: [], isUnpermitted: false }
   }
   if (determining.length > 0) {
     return { ...refusal(''), reasons: words.map((why) => `Forbidden: ${why}`), policies: determining }
   }
-  const could = near.slice(0, MAX_NEAR_MISSES).map(inWords)
-  const sentence = `No policy permits ${act}.${could.length > 0 ? ` What could: ${could.join('; ')}.` : ''}`
-  return refusal(sentence, { isUnpermitted: true })
+  return refusal(unpermitted(), { isUnpermitted: true })
 }
 
 function inWords(policy: Policy): string {

@@ -1,17 +1,19 @@
 import type { Clock } from '../kernel/clock.ts'
 import type { Db } from '../kernel/db.ts'
-import { distinctEntities, linked, type Entity, type PolicyValue } from '../kernel/entity.ts'
+import { linked, type Entity, type PolicyValue } from '../kernel/entity.ts'
 import type { Resource } from '../kernel/http/route.ts'
 import type { EntityRef, Permit } from '../kernel/permit.ts'
 import { approvalOwed, notPermitted } from '../kernel/problem.ts'
 import { newId, type Random } from '../kernel/random.ts'
-import { actorOf, isBootstrap, principalEntities, type Proof, type Teams } from '../identities/identities.ts'
+import { actorOf, principalEntitiesBy, type Proof, type Teams } from '../identities/identities.ts'
 import { isSatisfied, missingApprovals } from './approval.ts'
 import { decide, permitFrom, type Decision } from './decide.ts'
 import type { LiveEngine } from './live-engine.ts'
 import type { Observed } from './observed.ts'
 import { noEvidence, outstanding, type Evidence, type Obligations } from './obligations.ts'
+import { recordFactsFor, type RecordFacts } from './record-facts.ts'
 import type { RiskModel } from './risk/model.ts'
+import { joined } from './slices.ts'
 
 /** A question as an enforcement point asks it: identities by id, the resource with its facts. */
 type Asked<A extends string> = {
@@ -47,6 +49,8 @@ export type DecisionNeeds = {
   readonly teams: Teams
   readonly clock: Clock
   readonly random: Random
+  /** At a door: the record as the node remembers it. Without it, and inside a transaction, the rows count. */
+  readonly record?: RecordFacts
   /** Told of every decision about a privileged act. */
   readonly observe?: (observed: Observed) => void
 }
@@ -85,17 +89,19 @@ export function openDecisionPoint(needs: DecisionNeeds): DecisionPoint {
 
 type Slice = { readonly entities: readonly Entity[]; readonly bootstrap: boolean }
 
-/** What a question refers to, as it stands in the database now. */
+/** What a question refers to. */
 async function sliceOf(
   db: Db,
-  { teams }: Pick<DecisionNeeds, 'teams'>,
+  { teams, record }: Pick<DecisionNeeds, 'teams' | 'record'>,
   asked: Pick<Asked<string>, 'subject' | 'onBehalfOf' | 'resource'>,
 ): Promise<Slice> {
   const links = [asked.subject, ...(asked.onBehalfOf ?? [])]
-  const slices = await Promise.all(links.map((link) => principalEntities(db, teams, link.id, link.proof)))
+  const facts = recordFactsFor(db, record)
+  const each = links.map((link) => principalEntitiesBy(facts, teams, link.id, link.proof))
+  const slices = each.length === 1 && each[0] ? [await each[0]] : await Promise.all(each)
   return {
-    entities: distinctEntities([...slices.flat(), ...entitiesOf(asked.resource)]),
-    bootstrap: await isBootstrap(db),
+    entities: joined([...slices, entitiesOf(asked.resource)]),
+    bootstrap: await facts.isBootstrap(),
   }
 }
 
@@ -170,6 +176,14 @@ function ref({ type, id }: EntityRef): EntityRef {
  * The resource as an entity. What it belongs to is named and not described: the engine follows names, and refuses an entity that
  * lacks what its type demands.
  */
-function entitiesOf({ type, id, attributes, parents = [] }: Resource): Entity[] {
-  return [{ type, id, attributes, parents: parents.map(ref) }]
+function entitiesOf(resource: Resource): readonly Entity[] {
+  const known = entityLists.get(resource)
+  if (known) return known
+  const { type, id, attributes, parents = [] } = resource
+  const entities: Entity[] = [{ type, id, attributes, parents: parents.map(ref) }]
+  if (Object.isFrozen(resource)) entityLists.set(resource, Object.freeze(entities))
+  return entities
 }
+
+/** Of resources that do not change any more. */
+const entityLists = new WeakMap<Resource, readonly Entity[]>()

@@ -48,7 +48,7 @@ export function entryOf(fingerprint: Fingerprint, observed: Observed): Fact<(typ
       isWhole,
       policies: decision.policies.map(({ id }) => id).slice(0, MAX_POLICIES),
       errors: decision.errors.length,
-      sliceSha256: sha256(sliceText(entities)).toString('hex'),
+      sliceSha256: sliceSha256(entities),
     },
   }
 }
@@ -102,6 +102,17 @@ function isNoText(value: PolicyValue): boolean {
 
 function isRecordOf(value: PolicyValue): value is { readonly [key: string]: PolicyValue } {
   return typeof value === 'object' && !Array.isArray(value) && !isInstant(value) && linked(value) === undefined
+}
+
+/** Of slices that do not change any more. */
+const hashes = new WeakMap<readonly Entity[], string>()
+
+function sliceSha256(entities: readonly Entity[]): string {
+  const known = hashes.get(entities)
+  if (known !== undefined) return known
+  const made = sha256(sliceText(entities)).toString('hex')
+  if (Object.isFrozen(entities)) hashes.set(entities, made)
+  return made
 }
 
 /** The slice in one spelling, so that two decisions over the same facts have the same hash. */

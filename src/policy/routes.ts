@@ -4,6 +4,7 @@ import { installation, route, type Caller, type Resource, type Route } from '../
 import type { Actor } from '../ledger/ledger.ts'
 import type { AskedQuestion } from './authzen/asked.ts'
 import { evaluate, evaluateBatch } from './authzen/evaluate.ts'
+import { plainQuestion } from './authzen/plain.ts'
 import { searchActions, searchResources, searchSubjects, type SearchNeeds } from './authzen/search.ts'
 import { vocabularyOf } from './authzen/vocabulary.ts'
 import * as contract from './contract.ts'
@@ -23,6 +24,7 @@ export function policyRoutes(needs: PolicyRouteNeeds): Route[] {
     route(contract.evaluateDecision, {
       resource: async ({ caller, input }) => questionResource(needs, caller, [input]),
       run: ({ caller, input }) => evaluate(db, needs, actorOf(caller), input),
+      quick: { plain: plainQuestion },
     }),
     route(contract.evaluateDecisions, {
       resource: async ({ caller, input }) => questionResource(needs, caller, [input, ...(input.evaluations ?? [])]),
@@ -74,24 +76,41 @@ export function questionResource(
   const vocabulary = vocabularyOf(engine.current().set)
   const words = (role: string, member: string) => {
     const found = asked.map((each) => memberOf(each[role], member)).filter((word) => word !== undefined)
-    return [...new Set(found)].sort()
+    return found.length === 1 ? found : [...new Set(found)].sort()
   }
   const types = (role: string) => words(role, 'type').map((word) => vocabulary.typeOf(word) ?? word)
-  return {
-    type: 'Question',
-    id: 'installation',
-    attributes: {
-      id: 'installation',
-      subjectTypes: types('subject'),
-      resourceTypes: types('resource'),
-      actions: words('action', 'name').map((word) => vocabulary.actionOf(word) ?? word),
-      registered: (kind === 'workload' || kind === 'machine') && enforcementPoints.has(name),
-    },
-  }
+  return questionOf({
+    subjectTypes: types('subject'),
+    resourceTypes: types('resource'),
+    actions: words('action', 'name').map((word) => vocabulary.actionOf(word) ?? word),
+    registered: (kind === 'workload' || kind === 'machine') && enforcementPoints.has(name),
+  })
+}
+
+type About = {
+  readonly subjectTypes: readonly string[]
+  readonly resourceTypes: readonly string[]
+  readonly actions: readonly string[]
+  readonly registered: boolean
+}
+
+/** Enforcement points ask about the same few things again and again; a question about anything else is made each time. */
+const questions = new Map<string, Resource>()
+const MOST_QUESTIONS = 1000
+const LONGEST_KEPT = 300
+
+function questionOf(about: About): Resource {
+  const key = JSON.stringify([about.subjectTypes, about.resourceTypes, about.actions, about.registered])
+  const known = questions.get(key)
+  if (known) return known
+  const id = 'installation'
+  const made: Resource = Object.freeze({ type: 'Question', id, attributes: Object.freeze({ id, ...about }) })
+  if (questions.size < MOST_QUESTIONS && key.length <= LONGEST_KEPT) questions.set(key, made)
+  return made
 }
 
 function memberOf(value: unknown, name: string): string | undefined {
   if (typeof value !== 'object' || value === null) return undefined
-  const member: unknown = Object.entries(value).find(([key]) => key === name)?.[1]
+  const member: unknown = Object.getOwnPropertyDescriptor(value, name)?.value
   return typeof member === 'string' ? member : undefined
 }

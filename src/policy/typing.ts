@@ -37,6 +37,15 @@ export function attributesOf(schema: PolicySchema, type: string): Attributes | u
 
 /** What the context of every question may hold. */
 export function contextAttributes(schema: PolicySchema): Attributes {
+  const known = contexts.get(schema) ?? readContext(schema)
+  contexts.set(schema, known)
+  return known
+}
+
+/** A schema does not change, and every question asks. */
+const contexts = new WeakMap<PolicySchema, Attributes>()
+
+function readContext(schema: PolicySchema): Attributes {
   const context = schema.json[NAMESPACE]?.commonTypes?.['Context']
   const resolved = context ? resolve(schema, context, 0) : undefined
   return resolved?.kind === 'record' ? resolved.attributes : new Map()

@@ -3,7 +3,7 @@ import type { Config } from '../kernel/config.ts'
 import type { Log } from '../kernel/log.ts'
 import { systemRandom } from '../kernel/random.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { entryOf, type Calendar, type Observed, type PolicyRouteNeeds } from '../policy/policy.ts'
+import { entryOf, type Calendar, type Observed, type PolicyRouteNeeds, type RecordFacts } from '../policy/policy.ts'
 import type { Ground } from './ground.ts'
 import type { Rules } from './policies.ts'
 
@@ -13,10 +13,20 @@ export type DecisionParts = {
   readonly ledger: Ledger
   readonly rules: Rules
   readonly calendar: Calendar
+  readonly record: RecordFacts
+  readonly log: Log
 }
 
 /** What the doors for enforcement points that are not ours decide with. */
-export function decisionNeeds({ config, ground, ledger, rules, calendar }: DecisionParts): PolicyRouteNeeds {
+export function decisionNeeds({
+  config,
+  ground,
+  ledger,
+  rules,
+  calendar,
+  record,
+  log,
+}: DecisionParts): PolicyRouteNeeds {
   const { db, clock, seal } = ground
   const { enforcementPoints, drafts, entries } = config.authzen
   const { enforcementPoint } = config.mesh
@@ -29,6 +39,8 @@ export function decisionNeeds({ config, ground, ledger, rules, calendar }: Decis
     fingerprint: (text) => seal.fingerprint(text),
     engine: rules.engine,
     teams: rules.teams,
+    record,
+    onUnread: (error) => log.warn({ err: error }, 'what a question refers to could not be read, so it was denied'),
     enforcementPoints: new Set(
       enforcementPoint === undefined ? enforcementPoints : [...enforcementPoints, enforcementPoint],
     ),

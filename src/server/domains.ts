@@ -50,6 +50,7 @@ import { openNode, type RunningNode } from '../kernel/nodes.ts'
 import { systemRandom } from '../kernel/random.ts'
 import type { Stop } from '../kernel/stop.ts'
 import { every } from '../kernel/timer.ts'
+import { openView, type View } from '../kernel/view.ts'
 import {
   ledgerRoutes,
   openAppender,
@@ -57,9 +58,16 @@ import {
   openSequencer,
   openWitnesses,
   settle,
+  type Ledger,
   type Sequencer,
 } from '../ledger/ledger.ts'
-import { openDecisionPoint, policyRoutes, type PolicyRouteNeeds } from '../policy/policy.ts'
+import {
+  openDecisionPoint,
+  policyRoutes,
+  recordFactsOf,
+  type PolicyRouteNeeds,
+  type RecordFacts,
+} from '../policy/policy.ts'
 import {
   folderStore,
   openLiveSessions,
@@ -122,8 +130,8 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
   const followed = await followRules({ ...parts, ledger }, rules)
   const isCatalogPinned = config.pinned.includes('catalog')
   await recordRules(db, ledger, { ...rules, set: rules.engine.current().set, isCatalogPinned })
-  const observe = decisionObserver(ground, ledger, log)
-  const decisions = openDecisionPoint({ engine: rules.engine, teams: rules.teams, clock, random, observe })
+  const deciding = await openDeciding(parts, ledger, rules)
+  const { decisions, record, view } = deciding
 
   const hooks = openHooks(clock, ledger)
   const base = { db, clock, random, seal, ledger, log, teams: rules.teams, nodeId: node.id }
@@ -155,12 +163,12 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
   const ends = await openEnds({ connection, db, clock, log, onOtherHint }, stop.signal)
   stop.add('ends', ends)
   const obligations = openObligations(parts, credentials)
-  countAll(metrics, { live, ends })
+  countAll(metrics, { live, ends, view })
 
-  const decided = decisionNeeds({ config, ground, ledger, rules, calendar: access.calendar })
-  const tokens = await openTokens(parts, { ...base, decisions })
+  const decided = decisionNeeds({ config, ground, ledger, rules, calendar: access.calendar, record, log })
+  const tokens = await openTokens(parts, { ...base, decisions, record })
   const made = { base, tokens, rules, hooks, identities, access, sessions, ends, obligations, decided }
-  const api = apiOf(parts, { ...made, versions: followed.routes })
+  const api = apiOf(parts, { ...made, ...deciding, versions: followed.routes })
   return {
     node,
     rules: followed,
@@ -179,7 +187,26 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
   }
 }
 
-type ApiParts = {
+type Deciding = {
+  /** By rows: for commands. */
+  readonly decisions: AccessNeeds['decisions']
+  /** By what this node remembers: for calls as they come in. */
+  readonly doors: AccessNeeds['decisions']
+  readonly record: RecordFacts
+  readonly view: View
+}
+
+async function openDeciding({ ground, log, stop }: DomainParts, ledger: Ledger, rules: Rules): Promise<Deciding> {
+  const { db, connection, clock } = ground
+  const observe = decisionObserver(ground, ledger, log)
+  const deciding = { engine: rules.engine, teams: rules.teams, clock, random: systemRandom, observe }
+  const view = await openView({ connection, db, clock, log }, stop.signal)
+  stop.add('view', view)
+  const record = recordFactsOf(view)
+  return { decisions: openDecisionPoint(deciding), doors: openDecisionPoint({ ...deciding, record }), record, view }
+}
+
+type ApiParts = Deciding & {
   readonly base: Omit<CredentialNeeds, 'writers'> & Pick<AccessNeeds, 'teams'> & { readonly db: Db }
   readonly rules: Rules
   readonly hooks: Hooks
@@ -230,7 +257,7 @@ function apiOf({ config, ground, authority }: DomainParts, parts: ApiParts): Dom
   ]
   for (const route of routes) byOperation.set(route.operation.id, route)
   return {
-    ...deciders(ground, access.decisions),
+    ...deciders(ground, parts),
     authenticate: parts.tokens.authenticate,
     approvals: approvalsOfCalls(changes),
     routes,
@@ -312,16 +339,27 @@ function openObligations({ config, ground, log, metrics, stop }: DomainParts, ne
   return obligations
 }
 
-function countAll(metrics: Metrics, { live, ends }: { live: LiveSessions; ends: Ends }): void {
+function countAll(metrics: Metrics, { live, ends, view }: { live: LiveSessions; ends: Ends; view: View }): void {
   metrics.gauge('reeve_sessions_live', 'Sessions that this node brokers now.', [], () => live.counts().live)
   metrics.gauge('reeve_grants_watched', 'Grants whose end this node listens for.', [], () => ends.size())
+  metrics.gauge('reeve_record_remembered', 'Parts of the record that this node remembers.', [], () => view.size())
+  metrics.gauge(
+    'reeve_record_current',
+    'Whether this node decides by what it remembers (1) or reads each time (0).',
+    [],
+    () => (view.isCurrent() ? 1 : 0),
+  )
 }
 
-function deciders(ground: Ground, decisions: AccessNeeds['decisions']): Pick<Deciders, 'decide'> {
+function deciders(
+  ground: Ground,
+  { doors, view }: Pick<ApiParts, 'doors' | 'view'>,
+): Pick<Deciders, 'decide' | 'settled'> {
   return {
+    settled: () => view.caughtUp(),
     decide: (caller, action, resource, context) => {
       const reasonGiven = context['reasonGiven'] === true
-      return decisions.permit(
+      return doors.permit(
         ground.db,
         {
           subject: { type: ENTITY_TYPES[caller.kind], id: caller.id, proof: caller.proof },

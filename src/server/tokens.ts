@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { authenticate, type IdentityNeeds } from '../identities/identities.ts'
+import { authenticate, callerBy, type IdentityFacts, type IdentityNeeds } from '../identities/identities.ts'
 import type { Config } from '../kernel/config.ts'
 import { openEgress } from '../kernel/egress.ts'
 import type { FormDoor } from '../kernel/http/form.ts'
@@ -53,7 +53,13 @@ const PRUNE_MS = 60_000
 
 export async function openTokens(
   { config, ground, log, stop }: TokenParts,
-  parts: Pick<IdentityNeeds, 'ledger' | 'random' | 'teams'> & { readonly decisions: DecisionPoint },
+  {
+    record,
+    ...parts
+  }: Pick<IdentityNeeds, 'ledger' | 'random' | 'teams'> & {
+    readonly decisions: DecisionPoint
+    readonly record: IdentityFacts
+  },
 ): Promise<OpenTokens> {
   const { db, clock, seal } = ground
   const { caFile } = config.egress
@@ -74,6 +80,8 @@ export async function openTokens(
     authenticate: ({ token, keySha256, dpopKeySha256 }) =>
       authenticate(db, clock, new Secret(token), keySha256, dpopKeySha256),
   }
+  const remembered: TokenNeeds['authenticate'] = ({ token, ...shown }) =>
+    callerBy(record, clock, new Secret(token), shown)
   if (config.node.roles.includes('worker')) stop.add('used proofs', pruning(needs))
   return {
     needs,
@@ -82,7 +90,8 @@ export async function openTokens(
     documents: tokenDocuments(needs),
     challenge: (origin) =>
       `Bearer resource_metadata="${origin}${RESOURCE_PATH}", DPoP algs="${DPOP_ALGORITHMS.join(' ')}"`,
-    authenticate: (presented) => callerOf(needs, presented),
+    // At the door a token counts as this node remembers it; where tokens are given for it, as its row says.
+    authenticate: (presented) => callerOf({ ...needs, authenticate: remembered }, presented),
     reachedAt: (port) => {
       issuer = config.tokens.issuer ?? addressOf(config, port)
     },

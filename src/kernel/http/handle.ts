@@ -29,6 +29,8 @@ export type Deciders = {
     resource: Resource,
     context: Readonly<Record<string, unknown>>,
   ) => Promise<Permit>
+  /** Resolves when this node decides by what was committed before: a call that changed something is answered after that. */
+  readonly settled?: () => Promise<void>
   /** How others agree to a call. Without it, what they would have to approve is not to be had. */
   readonly approvals?: Approvals
 }
@@ -66,8 +68,12 @@ export async function handle(
     return sendLines(reply, operation, await act.run(), call.signal)
   }
   if (act.kind === 'run' && operation.answer === 'bytes') return sendBytes(reply, operation, await act.run())
-  const answer = async (): Promise<KeptAnswer> =>
-    act.kind === 'run' ? encoded(operation, await act.run()) : { status: 202, body: JSON.stringify(await act.ask()) }
+  const answer = async (): Promise<KeptAnswer> => {
+    if (act.kind === 'ask') return { status: 202, body: JSON.stringify(await act.ask()) }
+    const output = await act.run()
+    if (operation.effect !== 'read') await needs.settled?.()
+    return encoded(operation, output)
+  }
   if (key === undefined) return sendKept(reply, await answer(), false)
   const keyed = { callerId: caller.id, key, requestSha256: fingerprint(request) }
   const problemAnswer = (problem: Problem) => ({
@@ -120,8 +126,10 @@ export async function handleOpen(
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const call = openCall(needs, operation, wireOf(operation, request), request, reply)
-  if (operation.answer === 'bytes') return sendBytes(reply, operation, await run(call))
-  return sendKept(reply, encoded(operation, await run(call)), false)
+  const output = await run(call)
+  if (operation.effect !== 'read') await needs.settled?.()
+  if (operation.answer === 'bytes') return sendBytes(reply, operation, output)
+  return sendKept(reply, encoded(operation, output), false)
 }
 
 function openCall(
@@ -143,7 +151,7 @@ function openCall(
 }
 
 /** The decision must be about what was asked: a wrong one is our own broken promise, and nothing runs on it. */
-function holdPermit(permit: unknown, action: string, resource: Resource): void {
+export function holdPermit(permit: unknown, action: string, resource: Resource): void {
   const isFitting =
     isPermit(permit) &&
     permit.action === action &&

@@ -31,6 +31,20 @@ export function problemBody(error: unknown, requestId: string): ProblemBody {
   }
 }
 
+/** A problem as it is sent: its status, its own headers one after the other, and its text. */
+export function problemAnswer(
+  error: unknown,
+  requestId: string,
+  challenge = 'Bearer',
+): { readonly status: number; readonly headers: readonly string[]; readonly text: string } {
+  const body = problemBody(error, requestId)
+  const retryAfter: unknown = error instanceof Problem ? error.facts['retryAfterSeconds'] : undefined
+  const headers = ['content-type', PROBLEM_TYPE]
+  if (body.status === 401) headers.push('www-authenticate', challenge)
+  if (typeof retryAfter === 'number') headers.push('retry-after', String(retryAfter))
+  return { status: body.status, headers, text: JSON.stringify(body) }
+}
+
 /** The reference that names a kind of problem; it is served by the API itself. */
 export function typeOf(slug: string): string {
   return `/v1/problems/${slug}`

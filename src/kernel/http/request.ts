@@ -1,4 +1,5 @@
 import type { FastifyRequest } from 'fastify'
+import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import { z } from 'zod'
 import type { Operation } from '../operation.ts'
@@ -55,14 +56,32 @@ export function refuseAmbiguous(request: FastifyRequest): void {
 /** Token (RFC 6750 §2.1, RFC 9449 §7.1) and client certificate of a request. */
 export function presentedBy(request: FastifyRequest): Presented {
   const match = /^(Bearer|DPoP) ([A-Za-z0-9._~+/-]{1,4096}=*)$/i.exec(request.headers.authorization ?? '')
-  const { socket } = request.raw
-  const peer = socket instanceof TLSSocket ? socket.getPeerCertificate() : undefined
+  const dpop = match?.[1]?.toLowerCase() === 'dpop' ? dpopOf(request) : undefined
+  return { ...presentedOn(request.raw.socket, match?.[2]), dpop }
+}
+
+type Peer = Pick<Presented, 'certificate' | 'keyCertificate'>
+
+/** A handshake is made once for a connection. */
+const peers = new WeakMap<Socket, Peer>()
+
+function peerOf(socket: Socket): Peer {
+  const known = peers.get(socket)
+  if (known) return known
+  const shown = socket instanceof TLSSocket ? socket.getPeerCertificate().raw : undefined
+  const isVerified = socket instanceof TLSSocket && socket.authorized
+  const peer = { certificate: isVerified ? shown : undefined, keyCertificate: shown }
+  peers.set(socket, peer)
+  return peer
+}
+
+/** What comes with a connection, and the bearer token of one request on it. */
+export function presentedOn(socket: Socket, bearer: string | undefined): Presented {
   return {
-    bearer: match?.[2] === undefined ? undefined : new Secret(match[2]),
-    certificate: socket instanceof TLSSocket && socket.authorized ? peer?.raw : undefined,
-    keyCertificate: peer?.raw,
-    dpop: match?.[1]?.toLowerCase() === 'dpop' ? dpopOf(request) : undefined,
-    clientAddress: request.raw.socket.remoteAddress ?? '',
+    bearer: bearer === undefined ? undefined : new Secret(bearer),
+    ...peerOf(socket),
+    dpop: undefined,
+    clientAddress: socket.remoteAddress ?? '',
   }
 }
 
@@ -116,10 +135,11 @@ function inputOf(operation: Operation, request: FastifyRequest): unknown {
     // AuthZEN §10.1.2 knows 400 only, and its certification asks for it.
     throw operation.standard === undefined ? unsupportedMediaType(detail, {}) : invalidInput(detail, { issues: [] })
   }
-  return parsedBody(bytes)
+  return bodyIn(bytes)
 }
 
-function parsedBody(bytes: Buffer): unknown {
+/** The value of a body of strict JSON; throws `invalidInput`. */
+export function bodyIn(bytes: Buffer): unknown {
   try {
     return parseStrictJson(bytes)
   } catch (error) {

@@ -55,6 +55,16 @@ export type Route = {
   /** What it would have meant for what was decided before: found once, when others are asked, kept with the call and bound as well. */
   readonly simulation: (call: Call<Operation>) => Promise<readonly string[]>
   readonly run: (call: Call<Operation>, permit: Permit) => Promise<unknown>
+  readonly quick?: Quick
+}
+
+/**
+ * Lets an operation be answered without the framework. For a POST that reads, whose path holds no parameter, whose answer is JSON, and whose
+ * code answers with exactly what its output declares.
+ */
+export type Quick = {
+  /** What the input's schema makes of the value, or undefined where that is not plain: then the schema is asked. */
+  readonly plain: (value: unknown) => unknown
 }
 
 /**
@@ -69,6 +79,7 @@ export function route<Op extends Operation>(
     preview?: (call: Call<Op>) => Promise<readonly string[]>
     simulation?: (call: Call<Op>) => Promise<readonly string[]>
     run: (call: Call<Op>, permit: Permit<Op['id']>) => Promise<Answer<Op>>
+    quick?: { plain: (value: unknown) => z.output<Op['input']> | undefined }
   },
 ): Route {
   // The router calls these only with what it parsed by this operation's own schemas and a permit for its own id.

@@ -2,6 +2,7 @@
  * The API's listener. Every operation goes the same way: address limit, host and origin, who calls, caller limit, input through its schemas,
  * resource, decision, then its code, then the output through its schema. What has no schema has no handler, and content types route nothing.
  */
+import type { IncomingMessage } from 'node:http'
 import { fastify, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import type { Clock } from '../clock.ts'
@@ -16,9 +17,10 @@ import { authenticated, handle, handleOpen, type Deciders, type HandlerNeeds } f
 import type { Idempotency } from './idempotency.ts'
 import { rawServer, secureContext, type RawServer, type TlsMaterial } from './listener.ts'
 import { checkOrigin } from './origin.ts'
-import { PROBLEM_TYPE, problemBody } from './problem-body.ts'
+import { problemAnswer } from './problem-body.ts'
 import { addForms, type FormDoor } from './form.ts'
 import { bodyTooLarge, malformedRequest, noSuchRoute, unsupportedMediaType } from './problems.ts'
+import { quickly, type QuickNeeds } from './quick.ts'
 import { refuseAmbiguous } from './request.ts'
 import type { Caller, OpenRoute, Route } from './route.ts'
 import { addressKey, TokenBuckets, type Rate } from './token-bucket.ts'
@@ -106,20 +108,38 @@ export async function openApi(options: ApiOptions): Promise<ApiServer> {
 
 function build(options: ApiOptions, stopping: AbortSignal): { app: FastifyInstance; raw: RawServer } {
   let raw: RawServer | undefined
+  const addresses = new TokenBuckets(options.clock, options.limits.rate)
+  const admission = admissionOf(options)
+  const seconds = options.metrics.histogram('reeve_http_request_seconds', 'Time to answer an API request.', [
+    'operation',
+    'status',
+  ])
   const app = fastify({
     logger: false,
     trustProxy: false,
     exposeHeadRoutes: false,
     bodyLimit: options.limits.bodyBytes,
     forceCloseConnections: 'idle',
-    genReqId: (request) => {
-      const given = request.headers['x-request-id']
-      return typeof given === 'string' && REQUEST_ID.test(given) ? given : newId(options.clock, options.random)
-    },
+    genReqId: (request) => requestIdOf(options, request),
     frameworkErrors: (error, request, reply) => {
       sendProblem(options, asProblem(error, options), request, reply)
     },
-    serverFactory: (handler) => (raw = rawServer(options.tls, handler)),
+    serverFactory: (handler) => {
+      const quick: QuickNeeds = {
+        ...options,
+        addresses,
+        admit: admission.admit,
+        names: namesOf(options),
+        bodyBytes: options.limits.bodyBytes,
+        isPlaintext: options.tls === 'plaintext',
+        headers: HEADERS,
+        requestId: (request) => requestIdOf(options, request),
+        observe: (operation, status, took) => seconds.observe({ operation, status: String(status) }, took),
+        stopping,
+      }
+      raw = rawServer(options.tls, quickly(quick, options.routes, handler))
+      return raw
+    },
   })
   if (!raw) throw new Error('the listener was not made')
   app.removeAllContentTypeParsers()
@@ -128,21 +148,20 @@ function build(options: ApiOptions, stopping: AbortSignal): { app: FastifyInstan
   app.setNotFoundHandler((request, reply) =>
     sendProblem(options, noSuchRoute('See /v1/openapi.json for what there is.', {}), request, reply),
   )
-  guard(app, options)
+  guard(app, options, addresses)
+  app.addHook('onResponse', async (request, reply) => {
+    const operation = request.routeOptions.config.operationId ?? 'other'
+    seconds.observe({ operation, status: String(reply.raw.statusCode) }, reply.elapsedTime / 1000)
+  })
   addDocuments(app, options)
   addForms(app, options.forms ?? [])
-  addOperations(app, options, stopping)
+  addOperations(app, options, admission, stopping)
   return { app, raw }
 }
 
 /** What is asked of every request before anything is known of it. */
-function guard(app: FastifyInstance, options: ApiOptions): void {
-  const addresses = new TokenBuckets(options.clock, options.limits.rate)
-  const names = new Set([...options.names, 'localhost', '127.0.0.1', '::1'].map((name) => name.toLowerCase()))
-  const seconds = options.metrics.histogram('reeve_http_request_seconds', 'Time to answer an API request.', [
-    'operation',
-    'status',
-  ])
+function guard(app: FastifyInstance, options: ApiOptions, addresses: TokenBuckets): void {
+  const names = namesOf(options)
   app.addHook('onRequest', async (request, reply) => {
     reply.headers({ ...HEADERS, 'x-request-id': request.id })
     if (options.tls !== 'plaintext' && request.hostname !== 'localhost') {
@@ -152,10 +171,31 @@ function guard(app: FastifyInstance, options: ApiOptions): void {
     refuseAmbiguous(request)
     if (!PROBES.has(request.routeOptions.url ?? '')) checkOrigin(request.headers, names)
   })
-  app.addHook('onResponse', async (request, reply) => {
-    const operation = request.routeOptions.config.operationId ?? 'other'
-    seconds.observe({ operation, status: String(reply.raw.statusCode) }, reply.elapsedTime / 1000)
-  })
+}
+
+type Admission = { readonly tight: TokenBuckets; readonly admit: (caller: Caller, operation: Operation) => void }
+
+/** What is asked of every caller before the body is read, whichever way the request goes. */
+function admissionOf({ clock, limits: { rate, tightRate }, hold }: ApiOptions): Admission {
+  const callers = new TokenBuckets(clock, rate)
+  const tight = new TokenBuckets(clock, tightRate ?? TIGHT)
+  return {
+    tight,
+    admit(caller, operation) {
+      limit(callers, caller.id)
+      hold?.(caller, operation.id)
+      if (operation.rate === 'tight') limit(tight, `${operation.id} ${caller.id}`)
+    },
+  }
+}
+
+function namesOf({ names }: ApiOptions): ReadonlySet<string> {
+  return new Set([...names, 'localhost', '127.0.0.1', '::1'].map((name) => name.toLowerCase()))
+}
+
+function requestIdOf({ clock, random }: ApiOptions, { headers }: IncomingMessage): string {
+  const given = headers['x-request-id']
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : newId(clock, random)
 }
 
 function addDocuments(app: FastifyInstance, options: ApiOptions): void {
@@ -167,7 +207,8 @@ function addDocuments(app: FastifyInstance, options: ApiOptions): void {
   })
   // Counts say what a company does and when: who scrapes proves an identity like anybody else.
   app.get('/metrics', async (request, reply) => {
-    options.hold?.(await authenticated(options, request), 'metrics.read')
+    const caller = await authenticated(options, request)
+    options.hold?.(caller, 'metrics.read')
     return reply.header('content-type', metrics.contentType).send(await metrics.text())
   })
   for (const [path, document] of Object.entries(options.wellKnown ?? {})) {
@@ -184,10 +225,13 @@ function addDocuments(app: FastifyInstance, options: ApiOptions): void {
   }
 }
 
-function addOperations(app: FastifyInstance, options: ApiOptions, stopping: AbortSignal): void {
+function addOperations(
+  app: FastifyInstance,
+  options: ApiOptions,
+  { tight, admit }: Admission,
+  stopping: AbortSignal,
+): void {
   const needs: HandlerNeeds = { ...options, stopping }
-  const callers = new TokenBuckets(options.clock, options.limits.rate)
-  const tight = new TokenBuckets(options.clock, options.limits.tightRate ?? TIGHT)
   const known = new WeakMap<FastifyRequest, Awaited<ReturnType<typeof authenticated>>>()
   for (const route of options.routes) {
     const { operation } = route
@@ -197,9 +241,7 @@ function addOperations(app: FastifyInstance, options: ApiOptions, stopping: Abor
       // Before the body is read: who proves nothing sends nothing.
       onRequest: async (request) => {
         const caller = await authenticated(needs, request)
-        limit(callers, caller.id)
-        options.hold?.(caller, operation.id)
-        if (operation.rate === 'tight') limit(tight, `${operation.id} ${caller.id}`)
+        admit(caller, operation)
         known.set(request, caller)
       },
       handler: async (request, reply) => {
@@ -248,7 +290,11 @@ function sendProblem(
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
-  const body = problemBody(error, request.id)
+  const { status, headers, text } = problemAnswer(
+    error,
+    request.id,
+    challenge?.(`${request.protocol}://${request.host}`),
+  )
   const operation = request.routeOptions.config.operationId
   if (!(error instanceof Problem)) log.error({ err: error, requestId: request.id, operation }, 'a request failed')
   else
@@ -258,15 +304,8 @@ function sendProblem(
     reply.raw.destroy()
     return reply
   }
-  if (body.status === 401) {
-    reply.header('www-authenticate', challenge?.(`${request.protocol}://${request.host}`) ?? 'Bearer')
-  }
-  const retryAfter: unknown = error instanceof Problem ? error.facts['retryAfterSeconds'] : undefined
-  if (typeof retryAfter === 'number') reply.header('retry-after', String(retryAfter))
-  return reply
-    .code(body.status)
-    .header('content-type', PROBLEM_TYPE)
-    .send(Buffer.from(JSON.stringify(body), 'utf8'))
+  for (let at = 0; at < headers.length; at += 2) reply.header(headers[at] ?? '', headers[at + 1])
+  return reply.code(status).send(Buffer.from(text, 'utf8'))
 }
 
 /** Errors of the framework as our problems, by its own code. */

@@ -36,33 +36,39 @@ function inspectKeys(text: string): void {
   const open: (Set<string> | undefined)[] = []
   let isKeyNext = false
   for (let at = 0; at < text.length; at += 1) {
-    const letter = text[at]
-    if (letter === '{' || letter === '[') {
-      open.push(letter === '{' ? new Set() : undefined)
-      if (open.length > DEEPEST) throw new JsonRefused(`the body is nested deeper than ${DEEPEST}`)
-      isKeyNext = letter === '{'
-    } else if (letter === '}' || letter === ']') {
-      open.pop()
-      isKeyNext = false
-    } else if (letter === ',') {
-      isKeyNext = open.at(-1) !== undefined
-    } else if (letter === '"') {
+    const letter = text.charCodeAt(at)
+    if (letter === QUOTE) {
       const end = endOfString(text, at)
-      const keys = open.at(-1)
-      const quoted = text.slice(at, end)
-      // Only an escape can spell what the bytes may not hold.
-      if (quoted.includes('\\u') && !isStorable(unquoted(quoted))) {
-        throw new JsonRefused('the body has a text with a NUL or half a character')
-      }
-      if (isKeyNext && keys) addKey(keys, quoted)
+      const keys = isKeyNext ? open.at(-1) : undefined
+      inspectString(text.slice(at, end), keys)
       isKeyNext = false
       at = end - 1
+    } else if (letter === COMMA) {
+      isKeyNext = open.at(-1) !== undefined
+    } else if (letter === OPEN_OBJECT || letter === OPEN_LIST) {
+      isKeyNext = letter === OPEN_OBJECT
+      open.push(isKeyNext ? new Set() : undefined)
+      if (open.length > DEEPEST) throw new JsonRefused(`the body is nested deeper than ${DEEPEST}`)
+    } else if (letter === CLOSE_OBJECT || letter === CLOSE_LIST) {
+      open.pop()
+      isKeyNext = false
     }
   }
 }
 
-function addKey(keys: Set<string>, quoted: string): void {
-  const key = unquoted(quoted)
+const BACKSLASH = 0x5c
+const [QUOTE, COMMA, OPEN_OBJECT, CLOSE_OBJECT, OPEN_LIST, CLOSE_LIST] = [0x22, 0x2c, 0x7b, 0x7d, 0x5b, 0x5d]
+
+function inspectString(quoted: string, keys: Set<string> | undefined): void {
+  // Only an escape can spell what the bytes may not hold, and without one a text is what it looks like.
+  const isEscaped = quoted.includes('\\')
+  if (isEscaped && quoted.includes('\\u') && !isStorable(unquoted(quoted))) {
+    throw new JsonRefused('the body has a text with a NUL or half a character')
+  }
+  if (keys) addKey(keys, isEscaped ? unquoted(quoted) : quoted.slice(1, -1))
+}
+
+function addKey(keys: Set<string>, key: string): void {
   if (POISONED.has(key)) throw new JsonRefused('the body has a key that reaches for a prototype')
   if (keys.has(key)) throw new JsonRefused('the body has a key twice')
   keys.add(key)
@@ -76,6 +82,8 @@ function unquoted(quoted: string): string {
 
 function endOfString(text: string, start: number): number {
   let at = start + 1
-  while (text[at] !== '"') at += text[at] === '\\' ? 2 : 1
+  for (let letter = text.charCodeAt(at); letter !== QUOTE; letter = text.charCodeAt(at)) {
+    at += letter === BACKSLASH ? 2 : 1
+  }
   return at + 1
 }

@@ -20,11 +20,13 @@ export class TokenBuckets {
   take(key: string): number {
     const { perSecond, burst } = this.#rate
     const nowMs = this.#clock.monotonicMs()
-    const before = this.#buckets.get(key) ?? { tokens: burst, atMs: nowMs }
-    const filled = Math.min(burst, before.tokens + ((nowMs - before.atMs) / 1000) * perSecond)
+    const bucket = this.#buckets.get(key) ?? { tokens: burst, atMs: nowMs }
+    const filled = Math.min(burst, bucket.tokens + ((nowMs - bucket.atMs) / 1000) * perSecond)
     const isAllowed = filled >= 1
+    bucket.tokens = isAllowed ? filled - 1 : filled
+    bucket.atMs = nowMs
     this.#buckets.delete(key)
-    this.#buckets.set(key, { tokens: isAllowed ? filled - 1 : filled, atMs: nowMs })
+    this.#buckets.set(key, bucket)
     if (this.#buckets.size > MOST_BUCKETS) {
       const [oldest] = this.#buckets.keys()
       if (oldest !== undefined) this.#buckets.delete(oldest)

@@ -8,7 +8,7 @@ export type CanonicalValue =
   | { readonly [key: string]: CanonicalValue }
 
 /** Deeper than any entry; also what ends a value that holds itself. */
-const DEPTH_MAX = 32
+export const DEPTH_MAX = 32
 
 /** RFC 8785: one text per value. Throws a TypeError on anything outside the subset (`undefined`, 1.5, dates, lone surrogates …). */
 export function canonicalText(value: unknown): string {

@@ -16,6 +16,8 @@ export type EvaluateNeeds = QuestionNeeds &
   AnswerTerms & {
     readonly engine: LiveEngine
     readonly ledger: Pick<Ledger, 'observe'>
+    /** Told when what a question refers to could not be read. The question is denied. */
+    readonly onUnread?: (error: unknown) => void
     readonly fingerprint: Fingerprint
     /** Which decisions are entered: all, or only those about privileged acts. An answer waits until its entry is durable. */
     readonly entries: 'all' | 'privileged'
@@ -72,7 +74,10 @@ function asking(db: Db, needs: EvaluateNeeds, actor: Actor): Asking {
 type Answering = { readonly answer: Answer; readonly entered: Promise<void> }
 
 async function answerOne(db: Db, needs: EvaluateNeeds, call: Asking, asked: AskedQuestion): Promise<Answering> {
-  const prepared = await prepare(db, needs, call.facts, call.set, asked)
+  const prepared = await prepare(db, needs, call.facts, call.set, asked).catch((error: unknown): Unanswerable => {
+    needs.onUnread?.(error)
+    return UNREAD
+  })
   if ('unanswerable' in prepared) return unanswered(needs, call, asked, prepared)
   const decision = decidePrepared(needs, prepared)
   const { answer, decided } = answerOf(needs, asked, prepared, decision)
@@ -100,6 +105,9 @@ export function enter(
   })
   return ledger.observe({ ...entry, action: 'decision.evaluate' })
 }
+
+/** Nothing is remembered of it, or not surely enough, and the database does not say. */
+const UNREAD: Unanswerable = { unanswerable: 'What the question refers to could not be read.' }
 
 /** Entered like any other: who is asked about in vain is worth knowing. What was asked stands in it as a fingerprint. */
 function unanswered(

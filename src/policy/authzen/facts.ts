@@ -1,22 +1,16 @@
 import {
   accountResource,
   findPurpose,
-  findTarget,
-  loadAccount,
-  loadAccountById,
-  loadTarget,
-  loadTargetByName,
   purposeResource,
   targetResource,
+  type AccountFacts,
+  type TargetFacts,
 } from '../../catalog/catalog.ts'
 import {
   entitiesOfIdentity,
   ENTITY_TYPES,
   findIdentity,
   identityResource,
-  isBootstrap,
-  loadIdentity,
-  loadIdentityByName,
   type Proof,
   type Teams,
 } from '../../identities/identities.ts'
@@ -25,6 +19,7 @@ import type { Resource } from '../../kernel/http/route.ts'
 import type { EntityRef } from '../../kernel/permit.ts'
 import { notFound } from '../../kernel/problem.ts'
 import type { Entity, PolicyValue } from '../entity.ts'
+import { recordFactsFor, type RecordFacts } from '../record-facts.ts'
 import type { PolicySchema } from '../schema.ts'
 import { attributesOf, fittedAttributes } from '../typing.ts'
 import type { Vocabulary } from './vocabulary.ts'
@@ -56,6 +51,8 @@ type Unfound = { readonly unfound: string }
 export type FactNeeds = {
   readonly teams: Teams
   readonly vocabulary: Vocabulary
+  /** The record as the node remembers it; without it the rows are read. */
+  readonly record?: RecordFacts
 }
 
 /** What the questions of one call refer to, each loaded once. */
@@ -98,17 +95,20 @@ const UNKNOWN_RESOURCE: Unfound = { unfound: 'The resource is not known here.' }
 
 export function openFacts(db: Db, needs: FactNeeds, schema: PolicySchema): Facts {
   const kept = new Map<string, Promise<Found | Unfound>>()
+  const record = recordFactsFor(db, needs.record)
   const once = (role: string, named: Named, load: () => Promise<Found | Unfound>) => {
-    const key = JSON.stringify([role, named.type, named.id, named.properties ?? null])
+    const { type, id, properties } = named
+    // Neither name holds a line break where it leads somewhere.
+    const key = properties ? JSON.stringify([role, type, id, properties]) : `${role}\n${type}\n${id}`
     const known = kept.get(key) ?? load()
     kept.set(key, known)
     return known
   }
   let bootstrap: Promise<boolean> | undefined
   return {
-    bootstrap: () => (bootstrap ??= isBootstrap(db)),
-    subject: (named) => once('subject', named, () => loadSubject(db, needs, schema, named)),
-    resource: (named) => once('resource', named, () => loadResource(db, needs, schema, named)),
+    bootstrap: () => (bootstrap ??= record.isBootstrap()),
+    subject: (named) => once('subject', named, () => loadSubject(record, needs, schema, named)),
+    resource: (named) => once('resource', named, () => loadResource({ db, record }, needs, schema, named)),
   }
 }
 
@@ -117,68 +117,101 @@ export function isOfRecord(type: string): boolean {
   return RECORD_TYPES.has(type)
 }
 
-async function loadSubject(db: Db, needs: FactNeeds, schema: PolicySchema, named: Named): Promise<Found | Unfound> {
+async function loadSubject(
+  record: RecordFacts,
+  needs: FactNeeds,
+  schema: PolicySchema,
+  named: Named,
+): Promise<Found | Unfound> {
   const type = needs.vocabulary.typeOf(named.type)
   if (type === undefined) return UNKNOWN_SUBJECT
   // `identity` is anybody of the record, whatever its kind.
   if (type !== 'Identity' && !PRINCIPAL_TYPES.has(type)) {
     return RECORD_TYPES.has(type) ? UNKNOWN_SUBJECT : vouched(needs, schema, type, named, UNKNOWN_SUBJECT)
   }
-  return (await identityAs(db, needs, named, type === 'Identity' ? undefined : type)) ?? UNKNOWN_SUBJECT
+  return (await identityAs(record, needs, named, type === 'Identity' ? undefined : type)) ?? UNKNOWN_SUBJECT
 }
 
 async function identityAs(
-  db: Db,
+  record: RecordFacts,
   { teams }: FactNeeds,
   { id, properties }: Named,
   type: string | undefined,
 ): Promise<Found | undefined> {
-  const identity = (isUuid(id) ? await loadIdentity(db, id) : undefined) ?? (await loadIdentityByName(db, id))
+  const identity = (isUuid(id) ? await record.identity(id) : undefined) ?? (await record.identityNamed(id))
   if (!identity || (type !== undefined && ENTITY_TYPES[identity.kind] !== type)) return undefined
   const proof = PROOFS.find((word) => word === properties?.['proof']) ?? 'token'
   const entities = entitiesOfIdentity(teams, identity, proof)
   return { ref: { type: ENTITY_TYPES[identity.kind], id: identity.id }, entities, isRecord: true, proof }
 }
 
-async function loadResource(db: Db, needs: FactNeeds, schema: PolicySchema, named: Named): Promise<Found | Unfound> {
+/** What is remembered, and rows for what is not. */
+type Sources = { readonly db: Db; readonly record: RecordFacts }
+
+async function loadResource(
+  from: Sources,
+  needs: FactNeeds,
+  schema: PolicySchema,
+  named: Named,
+): Promise<Found | Unfound> {
   const type = needs.vocabulary.typeOf(named.type)
   if (type === undefined) return UNKNOWN_RESOURCE
-  if (PRINCIPAL_TYPES.has(type)) return (await identityAs(db, needs, named, type)) ?? UNKNOWN_RESOURCE
+  if (PRINCIPAL_TYPES.has(type)) return (await identityAs(from.record, needs, named, type)) ?? UNKNOWN_RESOURCE
   if (!RECORD_TYPES.has(type)) return vouched(needs, schema, type, named, UNKNOWN_RESOURCE)
   try {
-    return (await fromRecord(db, type, named.id)) ?? UNKNOWN_RESOURCE
+    return (await fromRecord(from, type, named.id)) ?? UNKNOWN_RESOURCE
   } catch (error) {
     if (notFound.is(error)) return UNKNOWN_RESOURCE
     throw error
   }
 }
 
-async function fromRecord(db: Db, type: string, id: string): Promise<Found | undefined> {
+async function fromRecord({ db, record }: Sources, type: string, id: string): Promise<Found | undefined> {
   if (type === 'Identity') return ofRecord(await identityResource(db, await findIdentity(db, id)))
   if (type === 'Purpose') return ofRecord(await purposeResource(db, await findPurpose(db, id)))
   if (type === 'Target') {
-    const target = await findTarget(db, id)
-    return { ...ofRecord(targetResource(target)), place: placeOf(target), targetId: target.id }
+    const target = (isUuid(id) ? await record.target(id) : undefined) ?? (await record.targetNamed(id))
+    return target && foundTarget(target)
   }
-  if (type === 'Account') return accountNamed(db, id)
+  if (type === 'Account') return accountNamed(record, id)
   if (SINGLE.has(type) && id === 'installation') return ofRecord({ type, id, attributes: { id } })
   return undefined
 }
 
 /** By its id, or as gateways take it: `account@target`, cut at the last `@` (core 24). */
-async function accountNamed(db: Db, id: string): Promise<Found | undefined> {
+async function accountNamed(record: RecordFacts, id: string): Promise<Found | undefined> {
   const at = id.lastIndexOf('@')
-  const named = at === -1 ? undefined : await loadTargetByName(db, id.slice(at + 1))
+  const named = at === -1 ? undefined : await record.targetNamed(id.slice(at + 1))
   const account = isUuid(id)
-    ? await loadAccountById(db, id)
-    : named && (await loadAccount(db, named.id, id.slice(0, at)))
-  const target = account && (named ?? (await loadTarget(db, account.targetId)))
-  if (!account || !target) return undefined
-  return { ...ofRecord(accountResource(account, target)), place: placeOf(target), targetId: target.id }
+    ? await record.account(id)
+    : named && (await record.accountNamed(named.id, id.slice(0, at)))
+  const target = account && (named ?? (await record.target(account.targetId)))
+  return account && target && foundAccount(account, target)
+}
+
+/** Found once for a record as it was read. */
+const foundTargets = new WeakMap<TargetFacts, Found>()
+const foundAccounts = new WeakMap<AccountFacts, { readonly target: TargetFacts; readonly found: Found }>()
+
+function foundTarget(target: TargetFacts): Found {
+  const known = foundTargets.get(target)
+  if (known) return known
+  const found = { ...ofRecord(targetResource(target)), place: placeOf(target), targetId: target.id }
+  foundTargets.set(target, found)
+  return found
+}
+
+function foundAccount(account: AccountFacts, target: TargetFacts): Found {
+  const known = foundAccounts.get(account)
+  if (known?.target === target) return known.found
+  const found = { ...ofRecord(accountResource(account, target)), place: placeOf(target), targetId: target.id }
+  foundAccounts.set(account, { target, found })
+  return found
 }
 
 function ofRecord({ type, id, attributes, parents = [] }: Resource): Found {
-  return { ref: { type, id }, entities: [{ type, id, attributes, parents }], isRecord: true }
+  const entities = Object.freeze([Object.freeze({ type, id, attributes: Object.freeze({ ...attributes }), parents })])
+  return { ref: { type, id }, entities, isRecord: true }
 }
 
 function placeOf({ name, environment }: { name: string; environment: string }) {
@@ -229,5 +262,5 @@ function groupsOf(vocabulary: Vocabulary, entity: Entity | undefined): Entity[] 
 }
 
 function isUuid(text: string): boolean {
-  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)
+  return text.length === 36 && /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)
 }

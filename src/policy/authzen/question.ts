@@ -1,15 +1,17 @@
-import { findPurpose, loadActions, purposeCovers } from '../../catalog/catalog.ts'
+import { isCovered } from '../../catalog/catalog.ts'
+import type { ActionEntry } from '../../catalog/contract.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import type { Db } from '../../kernel/db.ts'
-import { notFound } from '../../kernel/problem.ts'
 import { newId, type Random } from '../../kernel/random.ts'
 import { decide, type Decision, type Question } from '../decide.ts'
-import { distinctEntities, type Entity, type PolicyValue } from '../entity.ts'
+import type { Entity, PolicyValue } from '../entity.ts'
 import { floorFrom } from '../floor.ts'
 import type { LiveEngine } from '../live-engine.ts'
 import type { Obligations } from '../obligations.ts'
 import type { PolicySet } from '../policy-set.ts'
-import { contextAttributes, fitted, fittedAttributes } from '../typing.ts'
+import { recordFactsFor, type RecordFacts } from '../record-facts.ts'
+import { joined } from '../slices.ts'
+import { contextAttributes, fitted, fittedAttributes, type Attributes } from '../typing.ts'
 import type { AskedQuestion } from './asked.ts'
 import { openFacts, type FactNeeds, type Facts, type Found } from './facts.ts'
 import { vocabularyOf } from './vocabulary.ts'
@@ -84,12 +86,9 @@ export async function prepare(
   const reason = given['reason']
   const reasonGiven = typeof reason === 'string' && reason.trim().length >= 3
   const ticket = typeof given['ticket'] === 'string' ? given['ticket'] : null
-  const context = await contextOf(db, needs, { set, facts, asked, name, resource, reasonGiven })
-  const entities = distinctEntities([
-    ...subject.entities,
-    ...chain.links.flatMap((link) => link.entities),
-    ...resource.entities,
-  ])
+  const record = recordFactsFor(db, needs.record)
+  const context = await contextOf(record, needs, { set, facts, asked, name, resource, reasonGiven })
+  const entities = joined([subject.entities, ...chain.links.map((link) => link.entities), resource.entities])
   return {
     question: {
       subject: subject.ref,
@@ -99,7 +98,7 @@ export async function prepare(
       context,
     },
     entities,
-    floor: await floorOf(db, set, name),
+    floor: await floorOf(record, set, name),
     subject,
     onBehalfOf: chain.links,
     resource,
@@ -128,11 +127,21 @@ export function decidePrepared(
 }
 
 /** What the catalog asks for a privileged action whatever the policies say. */
-export async function floorOf(db: Db, set: PolicySet, name: string): Promise<Obligations | undefined> {
+export async function floorOf(
+  record: Pick<RecordFacts, 'action'>,
+  set: PolicySet,
+  name: string,
+): Promise<Obligations | undefined> {
   if (!set.schema.actionGroups.get(name)?.has('privileged')) return undefined
-  const [entry] = await loadActions(db, [name])
-  return entry && floorFrom(entry)
+  const entry = await record.action(name)
+  if (!entry) return undefined
+  const floor = floors.get(entry) ?? floorFrom(entry)
+  floors.set(entry, floor)
+  return floor
 }
+
+/** Read once for an entry as it was loaded. */
+const floors = new WeakMap<ActionEntry, Obligations>()
 
 /** A delegation that is claimed counts or the question falls: leaving it out would ask for more than was meant. */
 async function chainOf(facts: Facts, claimed: unknown): Promise<{ readonly links: readonly Found[] } | Unanswerable> {
@@ -157,14 +166,15 @@ type Situated = {
   readonly reasonGiven: boolean
 }
 
-async function contextOf(db: Db, needs: QuestionNeeds, situated: Situated): Promise<Record<string, PolicyValue>> {
+async function contextOf(
+  record: RecordFacts,
+  needs: QuestionNeeds,
+  situated: Situated,
+): Promise<Record<string, PolicyValue>> {
   const { set, facts, asked, resource, reasonGiven } = situated
-  const declared = contextAttributes(set.schema)
-  const theirs = new Map([...declared].filter(([name]) => !OURS.has(name)))
-  const ofAction = declared.get('action')
-  const ofRisk = declared.get('risk')
+  const { theirs, ofAction, ofRisk } = askedOf(contextAttributes(set.schema))
   const action = ofAction && fitted(ofAction.type, asked.action.properties ?? {})
-  const purpose = await purposeOf(db, needs, situated)
+  const purpose = await purposeOf(record, needs, situated)
   const { freeze, window } = resource.place
     ? needs.situation(resource.place, needs.clock.now())
     : { freeze: false, window: undefined }
@@ -185,19 +195,33 @@ async function contextOf(db: Db, needs: QuestionNeeds, situated: Situated): Prom
 
 /** A purpose is named, never described: what it covers is the record's to say. */
 async function purposeOf(
-  db: Db,
+  record: RecordFacts,
   { clock }: QuestionNeeds,
   { asked, name, resource }: Situated,
 ): Promise<PolicyValue | undefined> {
   const named = asked.context?.['purpose']
   if (typeof named !== 'string') return undefined
+  const purpose = await record.purpose(named)
+  if (!purpose) return undefined
   const now = clock.now()
-  try {
-    const { id, state, expiresAt } = await findPurpose(db, named)
-    const covers = resource.targetId !== undefined && (await purposeCovers(db, id, resource.targetId, [name], now))
-    return { id, approved: state === 'approved' && expiresAt > now, covers }
-  } catch (error) {
-    if (notFound.is(error)) return undefined
-    throw error
-  }
+  const covers = resource.targetId !== undefined && isCovered(purpose, resource.targetId, [name], now)
+  return { id: purpose.id, approved: purpose.state === 'approved' && purpose.expiresAt > now, covers }
 }
+
+type AskedContext = {
+  readonly theirs: Attributes
+  readonly ofAction: ReturnType<Attributes['get']>
+  readonly ofRisk: ReturnType<Attributes['get']>
+}
+
+/** Of what a context may hold, what is an enforcement point's to say. */
+function askedOf(declared: Attributes): AskedContext {
+  const known = askedContexts.get(declared)
+  if (known) return known
+  const theirs = new Map([...declared].filter(([name]) => !OURS.has(name)))
+  const made = { theirs, ofAction: declared.get('action'), ofRisk: declared.get('risk') }
+  askedContexts.set(declared, made)
+  return made
+}
+
+const askedContexts = new WeakMap<Attributes, AskedContext>()

@@ -89,9 +89,10 @@ function build({ types, actions, entities, sha256: hash }: Words, schema: Policy
   const typeWords = new Map(Object.entries(types))
   const actionWords = new Map(Object.entries(actions))
   const wordsOfActions = new Map([...actionWords].map(([word, action]) => [action, word]))
+  const found = new Map<string, string | undefined>()
   return {
     sha256: hash,
-    typeOf: (word) => typeWords.get(word) ?? typeNamed(schema, word),
+    typeOf: (word) => typeWords.get(word) ?? remembered(found, word, () => typeNamed(schema, word)),
     actionOf: (word) => actionWords.get(word) ?? (isAction(schema, word) ? word : undefined),
     wordOfAction: (action) => wordsOfActions.get(action) ?? action,
     listed: (type) => listed.get(type),
@@ -180,6 +181,17 @@ function circlesIn(listed: ReadonlyMap<string, ReadonlyMap<string, Entity>>): st
   }
   for (const members of listed.values()) for (const entity of members.values()) walk(entity, [])
   return faults
+}
+
+/** Words of enforcement points that are looked at once; whoever sends more of them is answered a little later. */
+const MOST_FOUND = 1000
+
+function remembered(found: Map<string, string | undefined>, word: string, find: () => string | undefined) {
+  const known = found.get(word)
+  if (known !== undefined || found.has(word)) return known
+  const type = find()
+  if (found.size < MOST_FOUND && word.length <= 64) found.set(word, type)
+  return type
 }
 
 /** The word in the form of a type, where the schema has that type. People are users to everybody else. */

@@ -87,10 +87,17 @@ function engineOf(set: PolicySet, compiled: CompiledSet | null, onFallback: () =
     onFallback()
     return reference.get().evaluate(request)
   }
+  const known = new WeakMap<readonly Entity[], PreparedEntities>()
   const engine: CompiledEngine = {
     set,
     prepare: (entities) => prepare(compiled, entities),
-    evaluate: (request) => engine.evaluateIn(engine.prepare(request.entities), request),
+    evaluate(request) {
+      const { entities } = request
+      const prepared = known.get(entities) ?? engine.prepare(entities)
+      // A list that is frozen is asked about again, and is the same then.
+      if (Object.isFrozen(entities)) known.set(entities, prepared)
+      return engine.evaluateIn(prepared, request)
+    },
     evaluateIn(prepared, question) {
       if (!open) return failed('This version of the policies has been put away.')
       if (prepared.fault !== undefined) return failed(prepared.fault)

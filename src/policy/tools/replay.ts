@@ -12,6 +12,7 @@ import type { Engine } from '../evaluate.ts'
 import { decisionMade } from '../events.ts'
 import type { Obligations } from '../obligations.ts'
 import type { PolicySet } from '../policy-set.ts'
+import { recordFactsFor } from '../record-facts.ts'
 import type { World } from '../versions/kind.ts'
 import { recall, recordedIn, type Circumstances, type Recalled } from './recall.ts'
 import { Tally, type Asked } from './tally.ts'
@@ -114,7 +115,7 @@ async function gather(db: Db, since: Date, pace: Pace, isTimely: boolean) {
 function sidesOf(db: Db, needs: ReplayNeeds, set: PolicySet, candidate: World): [Circumstances, Circumstances] {
   const floors = new Map<string, Promise<Obligations | undefined>>()
   const floorNow = (action: string) => {
-    const known = floors.get(action) ?? floorOf(db, set, action)
+    const known = floors.get(action) ?? floorOf(recordFactsFor(db, undefined), set, action)
     floors.set(action, known)
     return known
   }
