@@ -39,5 +39,5 @@ export {
 export { catalogRoutes } from './routes.ts'
 export { recordSeen, surveyTarget } from './survey.ts'
 export { registerTarget, retireTarget, updateTarget } from './targets.ts'
-export { loosens, modeOf, setTargetMode } from './modes.ts'
+export { modeOf, setTargetMode } from './modes.ts'
 export { readCatalog, withShipped } from './shipped.ts'

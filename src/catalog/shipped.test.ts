@@ -67,7 +67,9 @@ test('what a gateway offers stands before what is shipped under the same name', 
 
 test('what nothing enforces is listed as that and cannot be asked for, whatever target claims its protocol', async (t) => {
   const world = await accessWorld(t)
-  const here = shipped.map((action) => (action.name === 'k8s.cluster-admin' ? { ...action, protocol: 'postgres' } : action))
+  const here = shipped.map((action) =>
+    action.name === 'k8s.cluster-admin' ? { ...action, protocol: 'postgres' } : action,
+  )
   await world.run((tx) => syncActions(tx, world.needs.ledger, here))
   await world.purpose(
     'root',
@@ -80,7 +82,10 @@ test('what nothing enforces is listed as that and cannot be asked for, whatever 
   assert.equal(items.find(({ name }) => name === 'k8s.cluster-admin')?.enforcement, 'none')
   assert.equal(items.find(({ name }) => name === 'postgres.read')?.enforcement, 'gateway')
   assert.equal(items.find(({ name }) => name === 'k8s.secrets')?.tierElsewhere, 1)
-  assert.equal(await refusalOf(world.ask(world.dave, { actions: ['k8s.cluster-admin'], purpose: 'root' })), 'not-permitted')
+  assert.equal(
+    await refusalOf(world.ask(world.dave, { actions: ['k8s.cluster-admin'], purpose: 'root' })),
+    'not-permitted',
+  )
   const again = await world.run((tx) => syncActions(tx, world.needs.ledger, here))
   assert.deepEqual(again, [], 'the same catalog is no change')
 })

@@ -125,6 +125,32 @@ test('Ctrl-C stops the query and not the session', async (t) => {
   assert.deepEqual(told(last(bed.plane).operations), ['SELECT failed 57014'])
 })
 
+test('psql says that a statement waits, and Ctrl-C takes it back', async (t) => {
+  const bed = await openGatewayBed(t, cluster)
+  const session = async (sql: string) => {
+    const before = bed.plane.seen.length
+    const env = environment(bed, { PGPASSWORD: bed.plane.ticket(bed.grant({ holds: true })) })
+    const child = spawn('psql', ['-X', '-A', '-t', '-f', '-', where(bed)], { env })
+    const said = collect(child)
+    child.stdin.end(sql)
+    await until(() => bed.plane.seen.length > before && last(bed.plane).held.length > 0)
+    return { child, said, held: last(bed.plane).held[0] }
+  }
+  const one = await session('create temp table t as select 1 as n;\ndelete from t;\nselect count(*) from t;\n')
+  await until(() => one.said.text.includes('NOTICE:  This operation is destructive and waits.'))
+  one.held?.settle(undefined)
+  await once(one.child, 'close')
+  assert.match(one.said.text, /DELETE 1/)
+
+  const other = await session('create temp table u as select 1 as n;\ntruncate u;\nselect count(*) from u;\n')
+  other.child.kill('SIGINT')
+  await until(() => other.held?.signal.aborted === true)
+  other.held?.settle(undefined)
+  await once(other.child, 'close')
+  assert.match(other.said.text, /canceling statement due to user request/)
+  assert.deepEqual(told(last(bed.plane).operations).slice(1, 2), ['TRUNCATE refused 57014'])
+})
+
 test('the end of a grant is told to psql in mid-query, with the reason', async (t) => {
   const bed = await openGatewayBed(t, cluster)
   const env = environment(bed, { PGPASSWORD: bed.plane.ticket(bed.grant()) })

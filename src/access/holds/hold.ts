@@ -31,7 +31,11 @@ export type HoldMade =
  * Puts one operation before people. Nothing runs by it. Refused where the grant is over, nobody could release it (rule 9), or it is too
  * long to be looked at.
  */
-export async function makeHold(tx: Tx, needs: AccessNeeds, holding: Holding): Promise<HoldMade> {
+export async function makeHold(
+  tx: Tx,
+  needs: Pick<AccessNeeds, 'clock' | 'random' | 'ledger' | 'teams'>,
+  holding: Holding,
+): Promise<HoldMade> {
   const { useId, gates, statement, label, action } = holding
   if (statement.length > MOST_SHOWN) {
     return refused(`It is longer than the ${MOST_SHOWN} characters that can be put before a person.`)

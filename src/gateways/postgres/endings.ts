@@ -17,7 +17,7 @@ export const PARSER_UNSAFE: Ending = {
   sentence: 'The server changed how statements are read, so nothing more can be decided in this session.',
 }
 export const FAULT: Ending = { reason: 'gateway-fault', sentence: 'The gateway could not go on; its log says why.' }
-export const SERVER_PROTOCOL: Ending = {
+const SERVER_PROTOCOL: Ending = {
   reason: 'server-protocol',
   sentence: 'The session cannot go on: a message of the target could not be read.',
 }

@@ -46,6 +46,14 @@ export function accessRows(stage: Stage): Rows {
     by,
     given: { params: { signal: (await erin.ask(receiveSignal, { input: signal() })).id }, input },
   })
+  const ofHold = async (by: Client, input?: unknown): Promise<Asked> => ({
+    by,
+    given: { params: { hold: (await stage.hold()).id }, input },
+  })
+  const released = async (by: Client): Promise<Asked> => {
+    const { id, boundSha256 } = await stage.hold()
+    return { by, given: { params: { hold: id }, input: { boundSha256 } } }
+  }
   const list = { done: () => ({ by: bob }), refused: () => ({ by: drone }), as: 'not-permitted' }
   return {
     'access.request': {
@@ -82,6 +90,10 @@ export function accessRows(stage: Stage): Rows {
       refused: async () => ({ by: mallory, given: { params: { request: (await stage.pending()).id } } }),
       as: 'not-permitted',
     },
+    'hold.list': list,
+    'hold.read': { done: () => ofHold(carol), refused: () => ofHold(drone), as: 'not-permitted' },
+    'hold.release': { done: () => released(carol), refused: () => released(bob), as: 'not-permitted' },
+    'hold.refuse': { done: () => ofHold(carol, {}), refused: () => ofHold(mallory, {}), as: 'not-permitted' },
     'change.list': list,
     'change.read': { done: () => ofChange(carol), refused: () => ofChange(drone), as: 'not-permitted' },
     'change.approve': { done: () => saidOf(carol), refused: () => saidOf(bob), as: 'not-permitted' },

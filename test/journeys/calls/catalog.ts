@@ -52,6 +52,19 @@ export function catalogRows(stage: Stage): Rows {
       refused: () => ({ by: ada, given: { ...SHOP, input: { environment: 'staging' } } }),
       as: 'approval-owed',
     },
+    'target.friction': read(() => SHOP),
+    'target.set-mode': {
+      // Loosening takes an approval from the second person on; test/journeys/hold.test.ts goes that way.
+      done: async () => {
+        const { name } = await young.ada.ask(registerTarget, { input: target() })
+        return {
+          by: young.ada,
+          given: { params: { target: name }, input: { mode: 'observe', was: 'enforce', ...WHY } },
+        }
+      },
+      refused: () => ({ by: ada, given: { ...SHOP, input: { mode: 'warn', was: 'enforce', ...WHY } } }),
+      as: 'approval-owed',
+    },
     'target.retire': {
       done: async () => ({ by: ada, given: { params: { target: await registered() }, input: WHY } }),
       refused: () => ({ by: mallory, given: { ...SHOP, input: WHY } }),

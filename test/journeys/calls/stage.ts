@@ -1,7 +1,9 @@
 import type pg from 'pg'
 import { withKey } from '../../../demo/database-client.ts'
-import { enrol, redeem } from '../../../demo/people.ts'
-import { Change, requestAccess, type AccessRequest } from '../../../src/access/contract.ts'
+import { enrol, redeem, TEAMS } from '../../../demo/people.ts'
+import { Change, requestAccess, type AccessRequest, type Hold } from '../../../src/access/contract.ts'
+import { makeHold } from '../../../src/access/holds/hold.ts'
+import { mustLoadHold } from '../../../src/access/holds/records.ts'
 import {
   approvePurpose,
   proposePurpose,
@@ -17,9 +19,15 @@ import {
   registerIdentity,
   suspendIdentity,
 } from '../../../src/identities/contract.ts'
+import { openTeams } from '../../../src/identities/identities.ts'
+import { systemClock } from '../../../src/kernel/clock.ts'
+import { transact } from '../../../src/kernel/db.ts'
 import { newKeyPair, opensshPublicKey } from '../../../src/kernel/key-pair.ts'
+import { systemRandom } from '../../../src/kernel/random.ts'
+import { parseApproval } from '../../../src/policy/policy.ts'
 import { listSessions } from '../../../src/sessions/contract.ts'
 import type { Installation, Site } from '../../support/installation.ts'
+import { openTestLedger } from '../../support/ledger.ts'
 import { eventually } from '../../support/eventually.ts'
 
 /** What the rows call on and with. */
@@ -46,6 +54,8 @@ export type Stage = Installation & {
   hosted(): Promise<string>
   /** A connection under a grant, open until it is ended. */
   session(): Promise<{ readonly id: string; readonly grantId: string; readonly client: pg.Client }>
+  /** What waits in a session of Bob's; Carol, who owns the shop with him, may release it. */
+  hold(): Promise<Hold>
 }
 
 export async function stageOn(found: Installation, young: Stage['young']): Promise<Stage> {
@@ -67,7 +77,7 @@ export async function stageOn(found: Installation, young: Stage['young']): Promi
   await bob.ask(attestOwner, { params: { identity: droneName } })
   const { secret } = await ada.ask(enrolIdentity, { params: { identity: droneName }, input: {} })
   const drone = await redeem(server, secret)
-  return {
+  const stage: Stage = {
     ...found,
     young,
     mallory,
@@ -95,6 +105,7 @@ export async function stageOn(found: Installation, young: Stage['young']): Promi
       await (host ??= registerHost(cast))
       return grantTo(drone, HOST_COMMANDS)
     },
+    hold: async () => makeHeld(found, (await stage.session()).id),
     session: async () => {
       const grantId = await granted()
       const client = await withKey(bob, door, grantId)
@@ -106,6 +117,24 @@ export async function stageOn(found: Installation, young: Stage['young']): Promi
       return { id, grantId, client }
     },
   }
+  return stage
+}
+
+/** Puts a statement of a session before people, as the gateway does: no shipped policy holds any. */
+async function makeHeld({ database }: Installation, useId: string): Promise<Hold> {
+  const { ledger, close } = await openTestLedger({ after: () => undefined }, database)
+  const needs = { clock: systemClock, random: systemRandom, ledger, teams: await openTeams(TEAMS) }
+  const about = {
+    class: 'destructive',
+    action: 'postgres.write',
+    label: 'DELETE',
+    statement: 'delete from shop.orders',
+  }
+  const gates = [parseApproval('1 of owner(target)')]
+  const made = await transact(database.db, (tx) => makeHold(tx, needs, { ...about, useId, gates, forSeconds: 600 }))
+  await close()
+  if (made.kind === 'refused') throw new Error(made.sentence)
+  return mustLoadHold(database.db, made.id)
 }
 
 const HOST_COMMANDS = { target: 'build-1', account: 'deploy', actions: ['ssh.exec'], purpose: 'builds' }
