@@ -153,7 +153,7 @@ test('what other teams would change is said in words', () => {
 
 test('whoever holds the live teams asks the ones that count now, and is told when others do', async () => {
   const live = liveTeams(await openTeams({ dba: { members: ['alice'] } }))
-  const { teamsOf } = live
+  const teamsOf = (name: string) => live.teamsOf(name)
   let told = 0
   const listening = live.onChanged(() => (told += 1))
 

@@ -24,7 +24,7 @@ export class DocumentInvalid extends Error {
 export type ReadDocument<T> = {
   readonly value: T
   /** For what no schema can say: a fault at that key. */
-  refuse(path: readonly PropertyKey[], message: string): never
+  readonly refuse: (path: readonly PropertyKey[], message: string) => never
 }
 
 const MAX_FAULTS = 100

@@ -1,3 +1,4 @@
+import { Instant } from '../../kernel/instant.ts'
 import { readAside } from '../aside/document.ts'
 import {
   calendarDifference,
@@ -39,6 +40,8 @@ export function calendarRules(live: LiveCalendar): RuleKind<CalendarRules> {
   }
 }
 
+const ALWAYS = { from: Instant.parse('1970-01-01T00:00:00Z'), until: Instant.parse('9999-12-31T23:59:59Z') }
+
 /** Of an installation whose configuration names no calendar. */
 export const EMPTY_CALENDAR = 'windows: {}'
 
@@ -49,7 +52,7 @@ export const EMPTY_CALENDAR = 'windows: {}'
 function asIfInForce(before: CalendarDocument, after: CalendarDocument): Calendar {
   const freezes = Object.entries(after.freezes).map(([name, freeze]) => {
     const isNew = !Object.hasOwn(before.freezes, name)
-    return [name, isNew ? { ...freeze, from: new Date(0), until: new Date(8.64e15) } : freeze] as const
+    return [name, isNew ? { ...freeze, ...ALWAYS } : freeze] as const
   })
   return calendarFrom({ ...after, freezes: Object.fromEntries(freezes) })
 }

@@ -67,7 +67,7 @@ export type RuleVersion = z.output<typeof RuleVersion>
 const difference = shown(z.array(z.string())).describe('what activating it would change of what decides now')
 export const PolicyVersionDetail = RuleVersion.extend({ files: Files, difference }).meta({ id: 'PolicyVersionDetail' })
 const DocumentText = shown(z.string().min(1).max(500_000))
-export const DocumentVersionDetail = RuleVersion.extend({ text: DocumentText, difference }).meta({
+const DocumentVersionDetail = RuleVersion.extend({ text: DocumentText, difference }).meta({
   id: 'DocumentVersionDetail',
 })
 
@@ -77,24 +77,28 @@ const ProposeDocument = z.strictObject({ text: DocumentText.describe('the whole 
 
 const oneVersion = z.object({ version: Id })
 
-/** The five operations on the versions of one kind of rules. */
-function ruleOperations<
-  const Noun extends string,
-  const Called extends string,
-  Input extends z.ZodType,
-  Detail extends z.ZodType,
->(of: {
+type Of<Noun extends string = string, Input extends z.ZodType = z.ZodType, Detail extends z.ZodType = z.ZodType> = {
   readonly noun: Noun
   readonly path: `/v1/${string}`
-  readonly called: Called
+  readonly called: string
   readonly function: Operation['function']
   readonly resource: string
   readonly input: Input
   readonly detail: Detail
   readonly invalid: readonly ProblemKind[]
-}) {
-  const { noun, path, called, function: decidedBy, resource, input, detail } = of
-  const validity = [rulesPinned, ...of.invalid]
+}
+
+/** The five operations on the versions of one kind of rules. */
+function ruleOperations<const Noun extends string, Input extends z.ZodType, Detail extends z.ZodType>(
+  of: Of<Noun, Input, Detail>,
+) {
+  return { ...keepingOperations(of), ...movingOperations(of) }
+}
+
+function keepingOperations<const Noun extends string, Input extends z.ZodType, Detail extends z.ZodType>(
+  of: Of<Noun, Input, Detail>,
+) {
+  const { noun, path, called, function: decidedBy } = of
   return {
     propose: operation({
       id: `${noun}.propose`,
@@ -103,10 +107,10 @@ function ruleOperations<
       summary: `Keeps a version of ${called}, checked as a whole; it decides nothing until it is activated.`,
       function: decidedBy,
       resource: 'Installation',
-      input,
+      input: of.input,
       output: RuleVersion,
       status: 201,
-      problems: validity,
+      problems: [rulesPinned, ...of.invalid],
     }),
     list: operation({
       id: `${noun}.list`,
@@ -124,11 +128,18 @@ function ruleOperations<
       path: `${path}/:version`,
       summary: `Reads a version of ${called}, and what activating it would change.`,
       function: decidedBy,
-      resource,
+      resource: of.resource,
       params: oneVersion,
-      output: detail,
+      output: of.detail,
       problems: [notFound],
     }),
+  }
+}
+
+function movingOperations<const Noun extends string>(of: Of<Noun>) {
+  const { noun, path, called, function: decidedBy, resource } = of
+  const problems = [conflict, rulesLockOut, rulesPinned, ...of.invalid]
+  return {
     activate: operation({
       id: `${noun}.activate`,
       method: 'POST',
@@ -138,7 +149,7 @@ function ruleOperations<
       resource,
       params: oneVersion,
       output: RuleVersion,
-      problems: [notFound, conflict, rulesLockOut, ...validity],
+      problems: [notFound, ...problems],
     }),
     revert: operation({
       id: `${noun}.revert`,
@@ -148,7 +159,7 @@ function ruleOperations<
       function: decidedBy,
       resource,
       output: RuleVersion,
-      problems: [conflict, nothingBefore, rulesLockOut, ...validity],
+      problems: [nothingBefore, ...problems],
     }),
   }
 }

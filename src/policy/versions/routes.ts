@@ -192,7 +192,7 @@ async function take<M extends Made>(
 ): Promise<contract.RuleVersion> {
   const live = mustFollow(needs, kind)
   await kind.check(needs.db, step.made)
-  const version = await transact(needs.db, (tx) => activateStep(tx, needs, kind, live, permit, step))
+  const version = await transact(needs.db, (tx) => activateStep(tx, needs, kind, { live, permit, step }))
   // Whoever reads the answer is decided by it here; other nodes hear of it.
   await live.refresh()
   return version

@@ -194,7 +194,8 @@ async function activateElsewhere(t: Parameters<typeof rulesWorld>[0], w: RulesWo
   await transact(w.db, async (tx) => {
     const proposing = w.permit('team.propose', w.founder)
     const { id } = await storeVersion(tx, needs, kind, proposing, { files, made })
-    await activateStep(tx, needs, kind, live, activating(w, id), stepTo(from, { id, made }))
+    const step = stepTo(from, { id, made })
+    await activateStep(tx, needs, kind, { live, permit: activating(w, id), step })
   })
 }
 
@@ -314,7 +315,8 @@ test('attack: a node that cannot read the teams that hold denies everything, wha
       const { id } = await storeVersion(tx, w.rules, kind, w.permit('team.propose', w.founder), { files, made })
       assert.ok(from)
       const live = { seq: () => from.seq }
-      await activateStep(tx, w.rules, kind, live, activating(w, id), stepTo(from, { id, made }))
+      const step = stepTo(from, { id, made })
+      await activateStep(tx, w.rules, kind, { live, permit: activating(w, id), step })
     })
     await w.live.teams.refresh()
   }

@@ -93,9 +93,7 @@ export async function activateStep<M extends Made>(
   tx: Tx,
   needs: StoreNeeds & Pick<RuleNeeds, 'engine'>,
   kind: RuleKind<M>,
-  live: Pick<LiveRules, 'seq'>,
-  permit: Permit,
-  step: Step<M>,
+  { live, permit, step }: { readonly live: Pick<LiveRules, 'seq'>; readonly permit: Permit; readonly step: Step<M> },
 ): Promise<RuleVersion> {
   const now = await loadActive(tx, kind.name)
   const isSame = now?.seq === step.from.seq && live.seq() === now.seq

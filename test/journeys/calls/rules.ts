@@ -15,9 +15,10 @@ export function ruleRows(stage: Stage): Rows {
   }
 }
 
-function rowsOf({ cast, drone, young, name }: Stage, of: Versions, textOf: (name: string) => string): Rows {
+function rowsOf(stage: Stage, of: Versions, textOf: (name: string) => string): Rows {
+  const { cast, drone, young } = stage
   const another = async (by: Client): Promise<string> =>
-    (await by.ask<Versions['propose']>(of.propose, { input: { text: textOf(name()) } })).id
+    (await by.ask<Versions['propose']>(of.propose, { input: { text: textOf(stage.name()) } })).id
   const active = async (by: Client): Promise<string> => {
     const { items } = await by.ask<Versions['list']>(of.list)
     return items.find(({ isActive }) => isActive)?.id ?? ''
@@ -27,7 +28,7 @@ function rowsOf({ cast, drone, young, name }: Stage, of: Versions, textOf: (name
     by,
     given: { params: { version: await active(cast.bob) } },
   })
-  const proposing = (by: Client): Asked => ({ by, given: { input: { text: textOf(name()) } } })
+  const proposing = (by: Client): Asked => ({ by, given: { input: { text: textOf(stage.name()) } } })
   const rows: Record<string, Row> = {
     [of.propose.id]: { done: () => proposing(cast.ada), refused: () => proposing(cast.bob), as: 'not-permitted' },
     [of.list.id]: { done: () => ({ by: cast.bob }), refused: () => ({ by: drone }), as: 'not-permitted' },
