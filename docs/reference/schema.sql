@@ -1515,6 +1515,37 @@ CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON source_scope FOR EACH RO
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON source_scope FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON source_scope FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+create table spiffe_authority (
+  id uuid not null,
+  kind text not null,
+  public_key bytea not null,
+  certificate bytea,
+  sealed_key bytea,
+  state text not null,
+  created_at timestamp with time zone not null,
+  signs_at timestamp with time zone,
+  retired_at timestamp with time zone,
+  cause bigint not null,
+  constraint spiffe_authority_pkey PRIMARY KEY (id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint kind_is_known CHECK ((kind = ANY (ARRAY['x509'::text, 'jwt'::text]))),
+  constraint only_what_may_sign_has_its_key CHECK (((sealed_key IS NOT NULL) = (state = ANY (ARRAY['next'::text, 'signing'::text])))),
+  constraint signing_says_since_when CHECK (((state = 'next'::text) OR (signs_at IS NOT NULL))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['next'::text, 'signing'::text, 'trusted'::text, 'retired'::text]))),
+  constraint x509_has_a_certificate CHECK (((kind = 'x509'::text) = (certificate IS NOT NULL)))
+);
+CREATE INDEX spiffe_authority_cause ON spiffe_authority USING btree (cause);
+CREATE UNIQUE INDEX spiffe_authority_next ON spiffe_authority USING btree (kind) WHERE (state = 'next'::text);
+CREATE UNIQUE INDEX spiffe_authority_signing ON spiffe_authority USING btree (kind) WHERE (state = 'signing'::text);
+CREATE UNIQUE INDEX spiffe_authority_trusted ON spiffe_authority USING btree (kind) WHERE (state = 'trusted'::text);
+comment on table spiffe_authority is 'A row is a key of the trust domain. It is in the bundle before it signs and while anything it signed may be in use.';
+comment on column spiffe_authority.public_key is 'SubjectPublicKeyInfo.';
+comment on column spiffe_authority.certificate is 'Of a key for X509-SVIDs: what verifiers trust, in DER.';
+comment on column spiffe_authority.sealed_key is 'PKCS #8, sealed for this row; destroyed when the key stops signing.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON spiffe_authority FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON spiffe_authority FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON spiffe_authority FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 create table ssh_authority (
   id uuid not null,
   public_key bytea not null,
