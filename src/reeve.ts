@@ -33,6 +33,13 @@ function partsOf(io: Io, version: string): Parts {
     config: async (given) => JSON.parse(JSON.stringify(await configOf(io, given))),
     policy: async (request) => (await import('./server/policy-tools.ts')).policyTool(request),
     policyTexts: async (folder) => (await import('./server/policy-tools.ts')).readPolicyTexts(folder),
+    scan: async (request, output) => {
+      const { runScan } = await import('./scanner/command.ts')
+      const sources = request.sources.map((source) =>
+        source.kind === 'stdin' ? { kind: 'stream' as const, name: 'standard input', chunks: process.stdin } : source,
+      )
+      return runScan({ ...request, sources, version }, output)
+    },
     verify: async (args, print) => (await import('../verifier/verify.ts')).main(args, print),
   }
 }

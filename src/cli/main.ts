@@ -7,6 +7,7 @@ import { addOperationCommands } from './commands/operations.ts'
 import { addPolicyCommands } from './commands/policy.ts'
 import { addPolicyVersionCommands } from './commands/policy-versions.ts'
 import { addRunCommands } from './commands/run.ts'
+import { addScanCommand } from './commands/scan.ts'
 import { addServerCommands } from './commands/server.ts'
 import { EXIT, Failure } from './failure.ts'
 import type { Io } from './io.ts'
@@ -49,6 +50,7 @@ async function programOf(io: Io, parts: Parts, exit: (code: number) => void): Pr
   addIdentityCommands(program, io)
   addContextCommands(program, io)
   addRunCommands(program, io, exit)
+  addScanCommand(program, io, parts, exit)
   const operations = await parts.operations()
   addOperationCommands(program, io, operations)
   addLedgerCommands(program, io, parts, { operations, exit })

@@ -17,6 +17,8 @@ export type Parts = {
   readonly policy: (request: PolicyToolRequest) => Promise<PolicyToolResult>
   /** The files of a folder that a version of the policies is made of. */
   readonly policyTexts: (folder: string) => Promise<{ name: string; text: string }[]>
+  /** Looks for secrets on this machine; 0 none, 1 some, 2 it could not be done. */
+  readonly scan: (request: ScanRequest, output: ScanOutput) => Promise<0 | 1 | 2>
   readonly verify: (args: readonly string[], print: (text: string) => void) => Promise<0 | 1 | 2>
 }
 
@@ -25,6 +27,28 @@ export type PolicyToolRequest =
   | { readonly tool: 'check' | 'test' | 'analyse'; readonly folder: string }
   | { readonly tool: 'diff'; readonly before: string; readonly after: string }
   | { readonly tool: 'explain'; readonly folder: string; readonly question: string }
+
+/** Where secrets are looked for. */
+export type ScanSource =
+  | { readonly kind: 'tree'; readonly root: string; readonly shownAs?: string }
+  | { readonly kind: 'history' | 'staged'; readonly repository: string }
+  | { readonly kind: 'push'; readonly repository: string; readonly updates: string }
+  | { readonly kind: 'stdin' }
+
+type ScanRequest = {
+  readonly sources: readonly ScanSource[]
+  readonly imports: readonly string[]
+  readonly format: 'table' | 'json' | 'sarif'
+  readonly keyFile?: string
+  readonly allowFile?: string
+  readonly baselineFile?: string
+  readonly writeBaselineTo?: string
+  readonly withComments?: boolean
+  readonly withNames?: boolean
+  readonly workingFolder: string
+}
+
+type ScanOutput = { readonly report: (text: string) => void; readonly tell: (sentence: string) => void }
 
 /** What came of it: lines for a person, and the same as data. */
 type PolicyToolResult = {

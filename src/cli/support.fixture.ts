@@ -149,6 +149,7 @@ const PARTS: Parts = {
   config: async () => ({}),
   policy: async () => ({ isGood: true, lines: [], data: null }),
   policyTexts: async () => [],
+  scan: async () => 0 as const,
   verify: async () => 2,
 }
 

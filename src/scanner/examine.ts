@@ -97,23 +97,20 @@ function* encoded(
   { at, runs, matches, where }: Around,
   budget: Budget,
 ): Generator<Located> {
-  let seenTo = -1
+  let [seenTo, next] = [-1, 0]
   for (const run of runs) {
     if (run < seenTo) continue
-    const decoded = decodeRun(bytes, run)
-    if (!decoded) {
-      seenTo = run + 16
-      continue
-    }
-    seenTo = decoded.end
-    if (matches.some(({ start, end }) => start < decoded.end && decoded.start < end)) continue
-    if (packingOf(decoded.bytes) === undefined && !isWorthIt(decoded.bytes)) continue
-    const reason = budget.spend(decoded.bytes.length)
+    const { start, end, how, bytes: decoded } = decodeRun(bytes, run)
+    seenTo = end
+    while ((matches[next]?.end ?? Infinity) <= start) next += 1
+    if (!decoded || (matches[next]?.start ?? Infinity) < end) continue
+    if (packingOf(decoded) === undefined && !isWorthIt(decoded)) continue
+    const reason = budget.spend(decoded.length)
     if (reason !== undefined) {
       looker.unread(at.path, reason)
       return
     }
-    yield* within(looker, decoded.bytes, decoded.how, where(decoded.start, decoded.end), { at, budget })
+    yield* within(looker, decoded, how, where(start, end), { at, budget })
   }
   for (let found = bytes.indexOf('%3A%2F%2F'); found >= 0; found = bytes.indexOf('%3A%2F%2F', found + 9)) {
     const plain = percentDecoded(bytes, found)

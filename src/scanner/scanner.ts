@@ -20,7 +20,7 @@ import { rules } from './rules/rules.ts'
 
 export type Source =
   /** A folder or a file. */
-  | { readonly kind: 'tree'; readonly root: string }
+  | { readonly kind: 'tree'; readonly root: string; /** What its paths are shown under. */ readonly shownAs?: string }
   /** Every blob that the repository holds, each once. */
   | { readonly kind: 'history'; readonly repository: string }
   /** What would be committed. */
@@ -107,17 +107,12 @@ type Step = { readonly located?: Located; readonly history?: FromHistory }
 type Look = (bytes: Buffer, path: string) => Generator<Located>
 
 async function* locatedIn(source: Source, looker: Looker, look: Look): AsyncGenerator<Step> {
-  const mostBytes = looker.limits.entryBytes * 8
   switch (source.kind) {
     case 'bytes':
       for (const located of look(source.bytes, source.name)) yield { located }
       return
     case 'tree':
-      for (const { path, bytes, cutAt } of readTree(source.root, mostBytes, looker.unread)) {
-        if (cutAt !== undefined) looker.unread(path, `only its first ${cutAt} bytes were looked at`)
-        for (const located of look(bytes, path)) yield { located }
-        yield {}
-      }
+      yield* filesOf(source, looker, look)
       return
     case 'stream':
       yield* readStream(source.name, source.chunks, look)
@@ -130,6 +125,19 @@ async function* locatedIn(source: Source, looker: Looker, look: Look): AsyncGene
       return
     case 'push':
       yield* readPushed(source.repository, source.updates, looker, look)
+  }
+}
+
+function* filesOf({ root, shownAs }: Extract<Source, { kind: 'tree' }>, looker: Looker, look: Look): Generator<Step> {
+  const mostBytes = looker.limits.entryBytes * 8
+  const shown = (path: string, isRoot: boolean) =>
+    shownAs === undefined ? path : isRoot ? shownAs : `${shownAs}/${path}`
+  const unread = (path: string, reason: string) => looker.unread(shown(path, path === '.'), reason)
+  for (const { path, bytes, cutAt, isRoot } of readTree(root, mostBytes, unread)) {
+    const name = shown(path, isRoot)
+    if (cutAt !== undefined) looker.unread(name, `only its first ${cutAt} bytes were looked at`)
+    for (const located of look(bytes, name)) yield { located }
+    yield {}
   }
 }
 

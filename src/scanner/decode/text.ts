@@ -36,22 +36,23 @@ export type Decoded = {
   readonly start: number
   readonly end: number
   readonly how: 'base64' | 'hex'
-  readonly bytes: Buffer
+  /** Undefined where it is none of these. */
+  readonly bytes: Buffer | undefined
 }
 
 /** The run of base64 characters around a place, decoded; hexadecimal if it is no more than that. */
-export function decodeRun(bytes: Buffer, at: number): Decoded | undefined {
+export function decodeRun(bytes: Buffer, at: number): Decoded {
   let [start, end] = [at, at]
   while (start > 0 && at - start < LONGEST_RUN && IS_BASE64[bytes[start - 1] ?? 0] === 1) start -= 1
   while (end < bytes.length && end - at < LONGEST_RUN && IS_BASE64[bytes[end] ?? 0] === 1) end += 1
   const size = end - start
-  if (size < SHORTEST_RUN) return undefined
+  if (size < SHORTEST_RUN) return { start, end, how: 'base64', bytes: undefined }
   const head = bytes.toString('latin1', start, start + Math.min(size, 256))
   if (size % 2 === 0 && /^(?:[0-9a-f]+|[0-9A-F]+)$/.test(head)) {
     return { start, end, how: 'hex', bytes: Buffer.from(bytes.toString('latin1', start, end), 'hex') }
   }
   // Words in lower case, paths, one long name: random bytes have all kinds within so many characters.
-  if (!/[A-Z]/.test(head) || !/[a-z]/.test(head)) return undefined
+  if (!/[A-Z]/.test(head) || !/[a-z]/.test(head)) return { start, end, how: 'base64', bytes: undefined }
   return { start, end, how: 'base64', bytes: Buffer.from(bytes.toString('latin1', start, end), 'base64') }
 }
 

@@ -70,7 +70,7 @@ export const nameRules: readonly NameRule[] = [
 
 /** What a name ends in when it speaks about a secret and does not hold it. */
 const IS_ABOUT =
-  /(?:file|path|dir|folder|name|names|url|uri|endpoint|host|ids?|type|length|len|size|field|label|hash|hashed|digest|expiry|expires|expiration|expiresat|ttl|policy|regex|pattern|prefix|suffix|hint|prompt|placeholder|count|limit|header|param|class|format|version|algorithm|alg|arn|ref|env|var|description|desc|title|text|error|message|rotation|manager|provider|store|scope|scopes|audience|issuer|public|pub)$/i
+  /(?:file|path|dir|folder|name|names|url|uri|endpoint|host|ids?|type|length|len|size|field|label|hash|hashed|digest|expiry|expires|expiration|expiresat|ttl|policy|regex|pattern|prefix|suffix|hint|prompt|placeholder|count|limit|header|param|class|format|version|algorithm|alg|arn|ref|env|var|description|desc|title|text|error|message|rotation|manager|provider|store|scope|scopes|audience|issuer|public|pub|encryption|method|mode|mechanism)$/i
 
 export type Assigned = { readonly start: number; readonly value: string; readonly isQuoted: boolean }
 

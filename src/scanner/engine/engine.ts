@@ -193,15 +193,15 @@ function isWord(byte: number | undefined): boolean {
 
 const SURENESS: Readonly<Record<Confidence, number>> = { high: 2, medium: 1, low: 0 }
 
-/** Of matches that overlap the surest, of equals the longer, then the earlier rule: one secret is one finding. */
+/** Of matches that overlap the surest, of equals the longer, then the earlier one: one secret is one finding. */
 function surest(found: Match[]): Match[] {
   const rank = (match: Match) => (match.issuer === null ? -1 : SURENESS[match.confidence])
-  const ordered = [...found].sort(
-    (a, b) => rank(b) - rank(a) || b.end - b.start - (a.end - a.start) || a.start - b.start,
-  )
+  const isBetter = (a: Match, b: Match) => (rank(a) - rank(b) || a.end - a.start - (b.end - b.start)) > 0
   const taken: Match[] = []
-  for (const match of ordered) {
-    if (!taken.some((other) => match.start < other.end && other.start < match.end)) taken.push(match)
+  for (const match of found.sort((a, b) => a.start - b.start || b.end - a.end)) {
+    const last = taken.at(-1)
+    if (!last || match.start >= last.end) taken.push(match)
+    else if (isBetter(match, last)) taken[taken.length - 1] = match
   }
-  return taken.sort((a, b) => a.start - b.start)
+  return taken
 }

@@ -21,7 +21,7 @@ const CONSONANTS = /[bcdfghjklmnpqrstvwxz]{5}/i
 
 /** Whether a text is made of words: few changes between letters and digits, vowels as words have them. */
 export function isOfWords(text: string): boolean {
-  const parts = text.split(/[^A-Za-z0-9]+|(?<=[a-z])(?=[A-Z])/).filter((part) => part !== '')
+  const parts = text.split(/[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])/).filter((part) => part !== '')
   if (parts.length === 0) return true
   return parts.every(
     (part) =>

