@@ -53,9 +53,8 @@ async function verifies(certificate: string): Promise<boolean> {
 
 async function verifiesJwt(token: string, audience: string): Promise<boolean> {
   const { keys } = await bundle()
-  const jwks: JSONWebKeySet = {
-    keys: keys.filter(({ use }) => use === 'jwt-svid').map((key) => ({ ...key, kty: 'EC', use: 'sig' })),
-  }
+  const ofJwt = keys.filter(({ use }) => use === 'jwt-svid').map((key) => ({ ...key, use: 'sig' }))
+  const jwks: JSONWebKeySet = JSON.parse(JSON.stringify({ keys: ofJwt }))
   return jwtVerify(token, createLocalJWKSet(jwks), { audience }).then(
     () => true,
     () => false,

@@ -1,7 +1,7 @@
 /** User certificates of OpenSSH (draft-ietf-sshm-cert-01, OpenSSH PROTOCOL.certkeys). */
 import type { Ed25519Signer } from '../../kernel/crypto.ts'
 import { certificateType, type SshPublicKey } from './public-key.ts'
-import { string, uint32, uint64 } from './wire.ts'
+import { string, WireWriter } from './wire.ts'
 
 /** What a certificate says. */
 export type UserCertificate = {
@@ -24,31 +24,31 @@ export type UserCertificate = {
 
 const USER = 1
 const KEY_TYPE = 'ssh-ed25519'
+/** Most certificates fit; larger ones take a larger buffer. */
+const SIZE_BYTES = 1024
 
 /** The certificate as OpenSSH keeps it in a file: one line. */
 export function makeUserCertificate(terms: UserCertificate, authority: Ed25519Signer): string {
   const type = certificateType(terms.key)
-  const options: [string, string][] = [['source-address', terms.sourceAddresses.join(',')]]
-  if (terms.command !== null) options.push(['force-command', terms.command])
-  const body = Buffer.concat([
-    string(type),
-    string(terms.nonce),
-    terms.key.fields,
-    uint64(terms.serial),
-    uint32(USER),
-    string(terms.keyId),
-    string(Buffer.concat(terms.principals.map((name) => string(name)))),
-    uint64(seconds(terms.validAfter)),
-    uint64(seconds(terms.validBefore)),
-    string(packed(options)),
-    // Neither agents nor ports nor displays are forwarded, and no file of the account is run.
-    string(packed(terms.hasTerminal ? [['permit-pty', null]] : [])),
-    string(''),
-    string(authorityBlob(authority)),
-  ])
+  const out = new WireWriter(SIZE_BYTES)
+  out.string(type).string(terms.nonce).raw(terms.key.fields).uint64(terms.serial).uint32(USER).string(terms.keyId)
+  out.nested(() => {
+    for (const name of terms.principals) out.string(name)
+  })
+  out.uint64(seconds(terms.validAfter)).uint64(seconds(terms.validBefore))
+  // Options stand in the order of their names, and their data is wrapped once more.
+  out.nested(() => {
+    const { command, sourceAddresses } = terms
+    if (command !== null) out.string('force-command').nested(() => out.string(command))
+    out.string('source-address').nested(() => out.string(sourceAddresses.join(',')))
+  })
+  // Neither agents nor ports nor displays are forwarded, and no file of the account is run.
+  out.nested(() => terms.hasTerminal && out.string('permit-pty').string(''))
+  out.string('').string(authorityBlob(authority))
+  const signature = authority.sign(out.bytes())
   // RFC 8709 §6: a signature is its type and 64 bytes.
-  const signature = Buffer.concat([string(KEY_TYPE), string(authority.sign(body))])
-  return `${type} ${Buffer.concat([body, string(signature)]).toString('base64')}`
+  out.nested(() => out.string(KEY_TYPE).string(signature))
+  return `${type} ${out.bytes().toString('base64')}`
 }
 
 /** The authority's public key as servers have it in `TrustedUserCAKeys`. */
@@ -59,14 +59,6 @@ export function authorityLine(authority: Pick<Ed25519Signer, 'publicKey'>, comme
 /** RFC 8709 §4. */
 export function authorityBlob({ publicKey }: Pick<Ed25519Signer, 'publicKey'>): Buffer {
   return Buffer.concat([string(KEY_TYPE), string(publicKey)])
-}
-
-/** Names in order, none twice; data is wrapped once more, and empty for a flag. */
-function packed(options: readonly (readonly [name: string, data: string | null])[]): Buffer {
-  const sorted = options.toSorted(([a], [b]) => (a < b ? -1 : 1))
-  return Buffer.concat(
-    sorted.flatMap(([name, data]) => [string(name), data === null ? string('') : string(string(data))]),
-  )
 }
 
 function seconds(at: Date): bigint {

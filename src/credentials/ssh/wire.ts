@@ -18,6 +18,65 @@ export function uint64(value: bigint): Buffer {
   return bytes
 }
 
+/** Puts many fields into one buffer: what is signed in great numbers is written without a buffer for each field. */
+export class WireWriter {
+  #bytes: Buffer
+  #at = 0
+
+  constructor(sizeBytes: number) {
+    this.#bytes = Buffer.allocUnsafe(sizeBytes)
+  }
+
+  raw(content: Uint8Array): this {
+    this.#room(content.length)
+    this.#bytes.set(content, this.#at)
+    this.#at += content.length
+    return this
+  }
+
+  string(content: Uint8Array | string): this {
+    const size = typeof content === 'string' ? Buffer.byteLength(content) : content.length
+    this.uint32(size)
+    if (typeof content !== 'string') return this.raw(content)
+    this.#room(size)
+    this.#at += this.#bytes.write(content, this.#at)
+    return this
+  }
+
+  uint32(value: number): this {
+    this.#room(4)
+    this.#at = this.#bytes.writeUInt32BE(value, this.#at)
+    return this
+  }
+
+  uint64(value: bigint): this {
+    this.#room(8)
+    this.#at = this.#bytes.writeBigUInt64BE(value, this.#at)
+    return this
+  }
+
+  /** A string of what `write` puts into it. */
+  nested(write: () => void): this {
+    const lengthAt = this.#at
+    this.uint32(0)
+    write()
+    this.#bytes.writeUInt32BE(this.#at - lengthAt - 4, lengthAt)
+    return this
+  }
+
+  /** What was written so far; it stays as it is while nothing more is written. */
+  bytes(): Buffer {
+    return this.#bytes.subarray(0, this.#at)
+  }
+
+  #room(sizeBytes: number): void {
+    if (this.#at + sizeBytes <= this.#bytes.length) return
+    const larger = Buffer.allocUnsafe((this.#at + sizeBytes) * 2)
+    this.#bytes.copy(larger, 0, 0, this.#at)
+    this.#bytes = larger
+  }
+}
+
 /** Takes apart what is made of these types. Whatever does not fit exactly throws. */
 export class WireReader {
   readonly #bytes: Buffer
