@@ -151,6 +151,15 @@ a workload does not renew itself | pipeline | token.issue | pipelineRecord | | n
 another person's takes approval | admin | token.issue | annRecord | | yes credential-of-another-person
 security does not take it alone | guard | token.issue | annRecord | | no
 the owner team renews its workload's | dora | token.issue | pipelineRecord | | yes credential-of-a-machine
+an issuer is trusted under approval | admin | trust-rule.create | pipelineRecord | | yes trust-is-approved
+also by the owner team | dora | trust-rule.create | pipelineRecord | | yes trust-is-approved
+not by a stranger | ann | trust-rule.create | pipelineRecord | | no
+and never for a person | admin | trust-rule.create | annRecord | | no
+at first the founder does it alone | founder | trust-rule.create | pipelineRecord | bootstrap | yes founder-trusts-alone
+a workload gets a token of its own | pipeline | token.obtain | pipelineRecord | | yes identity-obtains-own-tokens
+and of nobody else | pipeline | token.obtain | annRecord | | no
+an agent gets one for a person | bot > ann | token.obtain | botRecord | | yes agent-obtains-tokens-for-a-person identity-obtains-own-tokens
+a workload gets none for a person | pipeline > ann | token.obtain | pipelineRecord | | no
 administrators register targets | admin | target.register | installation | | yes administrators-register
 not anyone | dora | target.register | installation | | no
 the owner team registers accounts | dora | account.register | prod | | yes owner-team-registers-accounts

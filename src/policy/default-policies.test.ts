@@ -118,6 +118,7 @@ function identityRecord(id: string, kind: string, more: Attributes = {}): Entity
 
 const annRecord = identityRecord('ann', 'human')
 const pipelineRecord = identityRecord('migrator', 'workload', { ownerTeam: linkTo('Team', 'payments') })
+const botRecord = identityRecord('bot', 'agent')
 const suggested = identityRecord('job', 'workload', { suggestedOwnerId: 'ann', ownerAssignedBy: 'adam' })
 
 const signal: Entity = {
@@ -178,6 +179,7 @@ const THINGS: Record<string, Entity> = {
   purpose,
   annRecord,
   pipelineRecord,
+  botRecord,
   question,
   'registered question': but(question, { registered: true }),
   'policy set': { type: 'PolicySet', id: 'set', attributes: { id: 'set' } },

@@ -17,6 +17,10 @@ import { evidenceRows } from './calls/evidence.ts'
 import { identityRows } from './calls/identities.ts'
 import { ruleRows } from './calls/rules.ts'
 import { stageOn, type Stage } from './calls/stage.ts'
+import { tokenRows } from './calls/tokens.ts'
+
+/** Decided at a door that speaks OAuth, which is no operation. */
+const OF_THE_TOKEN_ENDPOINT = 'token.obtain'
 
 let stage: Stage
 let rows: Rows
@@ -43,6 +47,7 @@ before(async () => {
     ...evidenceRows(stage),
     ...decisionRows(stage),
     ...ruleRows(stage),
+    ...tokenRows(stage),
   }
   document = Document.parse(await stage.nobody.document('/v1/openapi.json'))
 })
@@ -143,7 +148,7 @@ test('each operation has an action that policies know, and each action an operat
 
   for (const { id, resource } of decided)
     assert.ok(shipped.get(id)?.resources.includes(resource), `${id} on ${resource}`)
-  const known = new Set([...decided.map(({ id }) => id), ...offered])
+  const known = new Set([...decided.map(({ id }) => id), ...offered, OF_THE_TOKEN_ENDPOINT])
   assert.deepEqual(
     [...shipped.keys()].filter((name) => !known.has(name)),
     [],
