@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { TEAMS } from '../../demo/people.ts'
+import { enrolFounder, TEAMS } from '../../demo/people.ts'
 import { applyChange, approveChange, Change, readChange, requestAccess } from '../../src/access/contract.ts'
 import { listActions } from '../../src/catalog/contract.ts'
 import type { Client } from '../../src/cli/client.ts'
@@ -13,7 +13,7 @@ import { observationsOf } from '../../src/ledger/ledger.ts'
 import { calendarVersions, catalogVersions, teamVersions } from '../../src/policy/contract.ts'
 import { startServer } from '../../src/server.ts'
 import { eventually } from '../support/eventually.ts'
-import { cleaningOfFile, installation, type Installation } from '../support/installation.ts'
+import { cleaningOfFile, installation, site, type Installation } from '../support/installation.ts'
 import { reeve } from '../support/program.ts'
 
 let on: Installation
@@ -147,4 +147,16 @@ test('a later start does not take the catalog back that others approved', async 
   assert.equal(await tierOf('postgres.read'), 0)
   await carriedOut(await asked(catalogVersions.revert, {}))
   assert.notEqual(await tierOf('postgres.read'), 0)
+})
+
+test('teams that are pinned are those of the files, whatever versions there are, and versions of them are refused', async (t) => {
+  const pinned = await site(t, { pinned: ['teams'] })
+  const ada = await enrolFounder(pinned.server)
+
+  const refused = ada.ask(teamVersions.propose, { input: { text: 'teams: {}' } })
+
+  await assert.rejects(refused, /`pinned` in the configuration names teams/)
+  assert.deepEqual((await ada.ask(teamVersions.list)).items, [])
+  assert.deepEqual(pinned.server.domains.access.teams.teamsOf('erin'), ['auditors', 'security'])
+  assert.equal((await ada.ask(calendarVersions.list)).items.length, 1)
 })

@@ -112,6 +112,7 @@ async function store(tx: Tx, needs: ChangeNeeds, storing: Storing): Promise<void
       policies,
       decisionId: decision.id,
       isPending: !considered.isFree,
+      simulation: [...simulation],
     },
   })
   const sealed = JSON.stringify({ salt: salt.toString('hex'), ...(wire.input !== undefined && { input: wire.input }) })

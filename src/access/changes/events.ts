@@ -18,6 +18,7 @@ export const changeRequested = event('change.requested', 'Somebody asked others 
   policies: shown(z.array(z.object({ id: z.string(), sha256: z.string() }))),
   decisionId: Text,
   isPending: shown(z.boolean()),
+  simulation: Texts.describe('what approvers are told it would have meant for recorded decisions'),
   reason: Reason,
 })
 export const changeApproved = event('change.approved', 'A person approved a call as it was shown to them.', {

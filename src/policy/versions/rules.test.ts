@@ -51,6 +51,12 @@ test('teams are proposed as a whole, put before security in words, and count at 
     '0 decisions would change: 0 would be refused, 0 permitted, 0 would owe something else.',
   ])
   assert.deepEqual(obligations.approval, ['1 of security'])
+  const entry = await w.db
+    .selectFrom('ledgerEntry')
+    .select('leaf')
+    .where('kind', '=', 'change.requested')
+    .executeTakeFirst()
+  assert.match(entry?.leaf.toString() ?? '', /0 decisions would change/)
 
   await w.say(w.carol, change)
   await w.on(w.founder, 'change.apply', { params: { change: change.id } })
