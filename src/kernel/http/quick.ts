@@ -182,7 +182,7 @@ type Said = { readonly status: number; readonly headers: readonly string[]; read
 
 function send(needs: Answering, { host, requestId, response }: Asker, { status, headers, text }: Said): void {
   if (response.destroyed) return
-  const isStrict = !needs.isPlaintext && !/^localhost(?::|$)/i.test(host)
+  const isStrict = !needs.isPlaintext && !/^localhost(?::|$)/.test(host)
   response.writeHead(status, [
     ...needs.fixed,
     'x-request-id',
