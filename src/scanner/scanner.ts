@@ -52,7 +52,7 @@ const TURN_BYTES = 8 * 1024 ** 2
 let shared: Engine | undefined
 
 /** The engine over all rules, made once: its tables take some milliseconds. */
-export function engineOfAllRules(): Engine {
+function engineOfAllRules(): Engine {
   shared ??= openEngine(rules)
   return shared
 }

@@ -3,7 +3,7 @@ import { verified, type Verdict } from './verdict.ts'
 const BASE32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
 
 /** The account in an access key id: the first 48 bits after the prefix, less the first and the last seven. */
-export function awsAccountOf(keyId: string): string | undefined {
+function awsAccountOf(keyId: string): string | undefined {
   let bits = 0n
   for (const character of keyId.slice(4, 14)) {
     const value = BASE32.indexOf(character)

@@ -4,7 +4,7 @@ import { verified, WELL_FORMED, type Verdict } from './verdict.ts'
 const BASE62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'
 
 /** CRC-32 of a text in base 62, six characters, as GitHub and npm append it to their tokens. */
-export function crc32Base62(text: string): string {
+function crc32Base62(text: string): string {
   let rest = crc32(text)
   let out = ''
   for (let at = 0; at < 6; at += 1) {

@@ -1,7 +1,7 @@
 import { verified, type Verdict } from './verdict.ts'
 
 /** The bytes between the lines of a PEM block (RFC 7468), which in JSON and shells have `\n` for their ends. */
-export function pemBody(block: string): Buffer | undefined {
+function pemBody(block: string): Buffer | undefined {
   const lines = block
     .replaceAll(/\\[nr]|&#10;/g, '\n')
     .replaceAll(/-----[A-Z0-9 ]+-----/g, '')

@@ -1,5 +1,5 @@
 /** What can be said of a match without asking anybody. */
-export type Validity =
+type Validity =
   /** It has the form, and the form says no more. */
   | 'well-formed'
   /** A checksum inside it holds, or its structure was read to the end. */

@@ -2,7 +2,7 @@
 import { gunzipSync, inflateRawSync, zstdDecompressSync } from 'node:zlib'
 import type { Budget, Limits } from './limits.ts'
 
-export type Entry = { readonly name: string; readonly bytes: Buffer }
+type Entry = { readonly name: string; readonly bytes: Buffer }
 /** What came of an archive: entries, and what could not be taken out of it. */
 export type Unpacked = { readonly entry: Entry } | { readonly name: string; readonly reason: string }
 

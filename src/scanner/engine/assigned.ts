@@ -72,7 +72,7 @@ export const nameRules: readonly NameRule[] = [
 const IS_ABOUT =
   /(?:file|path|dir|folder|name|names|url|uri|endpoint|host|ids?|type|length|len|size|field|label|hash|hashed|digest|expiry|expires|expiration|expiresat|ttl|policy|regex|pattern|prefix|suffix|hint|prompt|placeholder|count|limit|header|param|class|format|version|algorithm|alg|arn|ref|env|var|description|desc|title|text|error|message|rotation|manager|provider|store|scope|scopes|audience|issuer|public|pub|encryption|method|mode|mechanism)$/i
 
-export type Assigned = { readonly start: number; readonly value: string; readonly isQuoted: boolean }
+type Assigned = { readonly start: number; readonly value: string; readonly isQuoted: boolean }
 
 const is = (test: RegExp): Uint8Array =>
   Uint8Array.from({ length: 128 }, (_, byte) => (test.test(String.fromCharCode(byte)) ? 1 : 0))

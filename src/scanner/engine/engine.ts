@@ -25,7 +25,7 @@ export type Place = {
 }
 
 /** What was done, in counts that do not depend on the machine. */
-export type Work = { candidates: number; tried: number; bytesLookedAt: number }
+type Work = { candidates: number; tried: number; bytesLookedAt: number }
 
 export type Engine = {
   readonly isSimd: boolean

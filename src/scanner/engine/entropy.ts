@@ -1,7 +1,7 @@
 import { isNoSecret } from './placeholder.ts'
 
 /** Bits a character, by what occurs in the text itself (Shannon). */
-export function bitsPerCharacter(text: string): number {
+function bitsPerCharacter(text: string): number {
   const counts = new Map<string, number>()
   for (const character of text) counts.set(character, (counts.get(character) ?? 0) + 1)
   let bits = 0
@@ -20,7 +20,7 @@ const VOWELS = /[aeiouy]/i
 const CONSONANTS = /[bcdfghjklmnpqrstvwxz]{5}/i
 
 /** Whether a text is made of words: few changes between letters and digits, vowels as words have them. */
-export function isOfWords(text: string): boolean {
+function isOfWords(text: string): boolean {
   const parts = text.split(/[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])/).filter((part) => part !== '')
   if (parts.length === 0) return true
   return parts.every(

@@ -28,7 +28,7 @@ const QUIET = [
 ]
 
 /** Runs git and gives its output in chunks. Throws a sentence when it fails. */
-export async function* git(folder: string, args: readonly string[], input?: string): AsyncGenerator<Buffer> {
+async function* git(folder: string, args: readonly string[], input?: string): AsyncGenerator<Buffer> {
   const env = { ...processEnvironment(), GIT_TERMINAL_PROMPT: '0', GIT_NO_LAZY_FETCH: '1', GIT_PAGER: 'cat' }
   const child = spawn('git', [...QUIET, ...args], { cwd: folder, env, stdio: ['pipe', 'pipe', 'pipe'] })
   let complaint = ''
@@ -54,7 +54,7 @@ export async function* git(folder: string, args: readonly string[], input?: stri
 }
 
 /** The output as lines, or as parts that end in another byte. */
-export async function* parts(chunks: AsyncIterable<Buffer>, end = '\n'): AsyncGenerator<string> {
+async function* parts(chunks: AsyncIterable<Buffer>, end = '\n'): AsyncGenerator<string> {
   let rest = ''
   for await (const chunk of chunks) {
     const all = (rest + chunk.toString('latin1')).split(end)

@@ -117,7 +117,7 @@ export async function* readPushed(folder: string, updates: string, looker: Looke
     .map((line) => line.trim().split(' ')[1] ?? '')
     .filter((id) => /^[0-9a-f]{40,64}$/.test(id) && !/^0+$/.test(id))
   if (tips.length === 0) return
-  const range = [...new Set(tips), '--not', '--all']
+  const range = [...new Set(tips), '--not', '--glob=refs/*']
   const paths = await pathsOf(folder, range)
   const found = new Map<string, Located[]>()
   for await (const { id, located } of read(folder, [...paths.keys()], looker, (one) => paths.get(one) ?? one, look)) {

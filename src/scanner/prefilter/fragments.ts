@@ -4,7 +4,7 @@
  */
 export const FOLD = 0x20202020
 /** Two vectors of eight: with some hundred fragments, eight buckets would let a fifth of all places through. */
-export const BUCKETS = 16
+const BUCKETS = 16
 
 /** Where in its literal a fragment lies. `word` is its bytes, folded, lowest byte first; of three bytes the fourth is zero. */
 export type Fragment = { readonly word: number; readonly size: 3 | 4; readonly offset: number }
@@ -43,7 +43,7 @@ export function fragmentOf(literal: string): Fragment {
 }
 
 /** The bytes at one place of a fragment that fold to what stands there; all of them past its end. */
-export function bytesAt({ word, size }: Fragment, at: number): readonly number[] {
+function bytesAt({ word, size }: Fragment, at: number): readonly number[] {
   if (at >= size) return ALL_BYTES
   const folded = (word >>> (8 * at)) & 0xff
   return [folded & ~0x20, folded]

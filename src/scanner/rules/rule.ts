@@ -42,7 +42,7 @@ export type Found = {
 /** Fits nothing: anything may stand behind such a match. */
 export const NOTHING = /(?!)/
 
-export type Options = Partial<Omit<Rule, 'id' | 'what' | 'issuer' | 'anchors' | 'pattern'>>
+type Options = Partial<Omit<Rule, 'id' | 'what' | 'issuer' | 'anchors' | 'pattern'>>
 
 /** `[id, what, issuer, anchors, pattern, options]`: how the tables of the families are written. */
 export type Row = readonly [
