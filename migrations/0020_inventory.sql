@@ -386,3 +386,12 @@ comment on column usage_window.subject_id is 'Null: of every principal of the so
 create index usage_window_scope on usage_window (scope_id);
 create index usage_window_subject on usage_window (subject_id);
 select hold_causes('usage_window');
+
+create table inventory_measure (
+  at      timestamptz primary key,
+  percent jsonb not null,
+  cause   bigint not null constraint cause_fkey references ledger_entry
+);
+comment on table inventory_measure is 'A row is how much of the identities was owned, justified and observable after a reading: what later ones are compared with.';
+create index inventory_measure_cause on inventory_measure (cause);
+select hold_cause('inventory_measure');

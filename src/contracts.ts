@@ -9,6 +9,8 @@ import { governanceOperations } from './governance/contract.ts'
 import { governanceEvents } from './governance/events.ts'
 import { identityOperations } from './identities/contract.ts'
 import { identityEvents } from './identities/events.ts'
+import { inventoryOperations } from './inventory/contract.ts'
+import { inventoryEvents } from './inventory/events.ts'
 import type { EventKind } from './kernel/event.ts'
 import type { Operation } from './kernel/operation.ts'
 import { ledgerOperations } from './ledger/contract.ts'
@@ -28,6 +30,7 @@ export const operations: readonly Operation[] = [
   ...sessionOperations,
   ...ledgerOperations,
   ...policyOperations,
+  ...inventoryOperations,
   ...governanceOperations,
   ...tokenOperations,
 ]
@@ -42,6 +45,7 @@ export const events: readonly EventKind[] = [
   ...accessEvents,
   ...credentialEvents,
   ...sessionEvents,
+  ...inventoryEvents,
   ...governanceEvents,
   ...tokenEvents,
   ledgerContinued,

@@ -31,6 +31,8 @@ const DECIDES: Readonly<Record<string, 'iam' | 'pam' | 'nhi' | 'governance'>> = 
   spiffe: 'nhi',
   'ssh-certificate': 'nhi',
   'ssh-authority': 'nhi',
+  source: 'nhi',
+  inventory: 'nhi',
   // Governance: the rules, their approval, evidence, and what purposes there are.
   policy: 'governance',
   change: 'governance',

@@ -622,6 +622,19 @@ create table identity_reach (
 CREATE INDEX identity_reach_due ON identity_reach USING btree (is_stale DESC, looked_at NULLS FIRST);
 comment on table identity_reach is 'A row is what was last seen of the reach of an identity. What follows from it is in the row of the identity, with an entry.';
 
+create table inventory_measure (
+  at timestamp with time zone not null,
+  percent jsonb not null,
+  cause bigint not null,
+  constraint inventory_measure_pkey PRIMARY KEY (at),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id)
+);
+CREATE INDEX inventory_measure_cause ON inventory_measure USING btree (cause);
+comment on table inventory_measure is 'A row is how much of the identities was owned, justified and observable after a reading: what later ones are compared with.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON inventory_measure FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON inventory_measure FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON inventory_measure FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 create table inventory_stage (
   reading_id uuid not null,
   object_id uuid not null,

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { constants } from 'node:os'
+import { addConnectCommand } from './commands/connect.ts'
 import { addContextCommands } from './commands/context.ts'
 import { addIdentityCommands } from './commands/identity.ts'
 import { addLedgerCommands } from './commands/ledger.ts'
@@ -49,6 +50,7 @@ async function programOf(io: Io, parts: Parts, exit: (code: number) => void): Pr
   addServerCommands(program, io, parts)
   addIdentityCommands(program, io)
   addContextCommands(program, io)
+  addConnectCommand(program, io)
   addRunCommands(program, io, exit)
   addScanCommand(program, io, parts, exit)
   const operations = await parts.operations()

@@ -94,6 +94,8 @@ export type Ended = {
   /** Every scope that the source named, when it named all there are. */
   readonly named: ReadonlySet<string> | undefined
   readonly nextReadAt: Date | null
+  /** How much of the identities is owned, justified and observable now. */
+  readonly percent?: Readonly<Record<string, number>>
 }
 
 /** Closes the reading. Scopes that the source does not name any more are missed, and gone when they were missed before. */
@@ -137,6 +139,7 @@ export async function endReading(db: Db, needs: InventoryNeeds, reading: Reading
       .set((is) => ({ readAt: now, problem, nextReadAt: ended.nextReadAt, version: is('version', '+', 1), cause }))
       .where('id', '=', sourceId)
       .execute()
+    if (ended.percent) await keepMeasure(tx, { at: now, percent: ended.percent, cause })
     await clearStage(tx, reading.id)
     await tx
       .deleteFrom('readingProgress')
@@ -144,6 +147,22 @@ export async function endReading(db: Db, needs: InventoryNeeds, reading: Reading
       .where('holderId', '=', reading.holderId)
       .execute()
   })
+}
+
+async function keepMeasure(
+  tx: Tx,
+  {
+    at,
+    percent,
+    cause,
+  }: { readonly at: Date; readonly percent: Readonly<Record<string, number>>; readonly cause: number },
+): Promise<void> {
+  const row = { at, percent: JSON.stringify(percent), cause }
+  await tx
+    .insertInto('inventoryMeasure')
+    .values(row)
+    .onConflict((is) => is.column('at').doNothing())
+    .execute()
 }
 
 async function unnamedScopes(tx: Tx, sourceId: string, named: ReadonlySet<string>) {

@@ -156,6 +156,125 @@ export const Coverage = z
   .meta({ id: 'Coverage', classification: 'public' })
 export type Coverage = z.output<typeof Coverage>
 
+export const INVENTORY_KINDS = ['principal', 'credential', 'resource', 'grant', 'trust', 'reference'] as const
+const Kind = shown(z.enum(INVENTORY_KINDS))
+const Presence = shown(z.enum(['present', 'missed', 'gone']))
+
+/** One thing that a source told. */
+export const InventoryItem = z
+  .object({
+    id: Id,
+    kind: Kind,
+    source: Slug,
+    scope: Text,
+    nativeKind: Text,
+    nativeId: Text,
+    name: Text.nullable().describe('null for what has none'),
+    presence: Presence.describe('missed: not in the last complete reading; gone: not in the last two'),
+    fields: shown(z.record(z.string(), z.unknown())).describe('what was told of it; null is explained by unknown'),
+    unknown: shown(z.record(z.string(), z.string())).describe('field → why it is not known'),
+    firstSeenAt: Instant,
+    lastSeenAt: Instant,
+  })
+  .meta({ id: 'InventoryItem', classification: 'public' })
+export type InventoryItem = z.output<typeof InventoryItem>
+
+const filters = {
+  source: Slug.optional().describe('name or id'),
+  presence: Presence.default('present'),
+  name: shown(z.string().min(1).max(200)).optional().describe('how it begins'),
+  type: shown(z.string().min(1).max(64)).optional(),
+  principal: Id.optional().describe('whose credentials or rights'),
+  on: Id.optional().describe('rights on which thing'),
+}
+export const InventoryQuery = PageQuery.extend(filters)
+export type InventoryQuery = z.output<typeof InventoryQuery>
+export const ExportQuery = z.object({ ...filters, format: shown(z.enum(['csv', 'json'])).default('csv') })
+export type ExportQuery = z.output<typeof ExportQuery>
+export const KindParams = z.object({ kind: Kind })
+
+export const InventoryPage = z
+  .object({ items: z.array(InventoryItem).max(200), nextCursor: z.string().nullable(), coverage: Coverage })
+  .meta({ id: 'InventoryPage' })
+
+export const InventoryDetail = InventoryItem.extend({
+  uses: shown(
+    z.array(
+      z
+        .object({
+          semantics: Text,
+          privilege: Text.nullable(),
+          address: Text.nullable(),
+          agent: Text.nullable(),
+          firstAt: Instant,
+          lastAt: Instant,
+          count: Count.describe('0 when the source does not count'),
+        })
+        .meta({ classification: 'public' }),
+    ),
+  ).describe('the last hundred ways in which it was used'),
+  observed: shown(
+    z.array(z.object({ semantics: Text, sees: Text, seen: Text }).meta({ classification: 'public' })),
+  ).describe('when use would have been seen; its holes are gaps'),
+  coverage: Coverage,
+}).meta({ id: 'InventoryDetail' })
+export type InventoryDetail = z.output<typeof InventoryDetail>
+
+/** How many of a whole: yes, no, and not known. What is not known is no part of either. */
+const Share = z
+  .object({
+    yes: Count,
+    no: Count,
+    unknown: Count,
+    percent: shown(z.number()).nullable().describe('of all; unknown is not yes'),
+  })
+  .meta({ classification: 'public' })
+const shares = {
+  owner: Share.describe('an attested owner'),
+  purpose: Share.describe('a recorded purpose'),
+  service: Share.describe('a business service'),
+  expiry: Share.describe('an end by itself'),
+  revocationPath: Share.describe('every credential known, and one that can be ended'),
+  brokeredPrivilege: Share.describe('privileged accounts that are reached by leases only'),
+}
+export const InventoryCoverage = z
+  .object({
+    at: Instant,
+    identities: shown(
+      z.array(
+        z
+          .object({
+            kind: shown(z.enum(['human', 'machine', 'workload', 'agent'])),
+            total: Count,
+            temporary: Share.describe('it, or all it holds, ends by itself'),
+            justified: Share.describe('purpose and attested owner'),
+            observable: Share.describe('every use of its accounts would be seen'),
+            fullyVisible: Share.describe('all three'),
+            unusedRights: Share.describe(
+              'rights that were not used in ninety days, where every use would have been seen',
+            ),
+            ...shares,
+          })
+          .meta({ classification: 'public' }),
+      ),
+    ),
+    accounts: z
+      .object({
+        total: Count,
+        claimed: Count.describe('belong to an identity of the record'),
+        unclaimed: Count,
+        privileged: Count,
+      })
+      .meta({ classification: 'public' }),
+    credentials: z.object({ total: Count, vaulted: Share, expiring: Share }).meta({ classification: 'public' }),
+    moved: shown(z.record(z.string(), z.number()))
+      .nullable()
+      .describe('points since about a week ago; null: nothing to compare with'),
+    coverage: Coverage,
+  })
+  .meta({ id: 'InventoryCoverage' })
+export type InventoryCoverage = z.output<typeof InventoryCoverage>
+
 export const sourceUnreachable = problem('source-unreachable', 502, 'The source could not be read', {
   sourceId: z.uuid(),
 })

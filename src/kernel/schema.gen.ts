@@ -295,6 +295,12 @@ export type IdentityReachTable = {
   isStale: Generated<boolean>
 }
 
+export type InventoryMeasureTable = {
+  at: Date
+  percent: ColumnType<unknown, string, string>
+  cause: number
+}
+
 export type InventoryStageTable = {
   readingId: string
   objectId: string
@@ -911,6 +917,7 @@ export type Database = {
   idempotency: IdempotencyTable
   identity: IdentityTable
   identityReach: IdentityReachTable
+  inventoryMeasure: InventoryMeasureTable
   inventoryStage: InventoryStageTable
   issuerKeys: IssuerKeysTable
   lease: LeaseTable

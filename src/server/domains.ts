@@ -14,7 +14,6 @@ import {
   type SecondLook,
 } from '../access/access.ts'
 import { catalogRoutes } from '../catalog/catalog.ts'
-import { postgresSurvey } from '../connectors/postgres/survey.ts'
 import {
   countLeases,
   credentialRoutes,
@@ -37,6 +36,7 @@ import {
   type CertifyToken,
   type IdentityNeeds,
 } from '../identities/identities.ts'
+import { inventoryRoutes, type InventoryNeeds } from '../inventory/inventory.ts'
 import type { Authority } from '../kernel/ca.ts'
 import type { Config } from '../kernel/config.ts'
 import { readPublicKey } from '../kernel/crypto.ts'
@@ -78,6 +78,7 @@ import {
 import { decisionNeeds, decisionObserver } from './decisions.ts'
 import type { Ground } from './ground.ts'
 import { openHooks, type Hooks } from './hooks.ts'
+import { openInventory, openSurvey } from './inventory.ts'
 import { loadRules, recordRules, type Rules } from './policies.ts'
 import { holdsOf, protocols, recordingOf } from './protocols.ts'
 import { followRules, type FollowedRules } from './policy-versions.ts'
@@ -135,6 +136,7 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
 
   const hooks = openHooks(clock, ledger)
   const base = { db, clock, random, seal, ledger, log, teams: rules.teams, nodeId: node.id }
+  const inventory = await openInventory(base)
   const certify = tokenCertifier(parts.authority, ground)
   const identities = { ...base, certify, onIdentityEnded: hooks.onIdentityEnded }
   const access: AccessNeeds = {
@@ -167,7 +169,7 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
 
   const decided = decisionNeeds({ config, ground, ledger, rules, calendar: access.calendar, record, log })
   const tokens = await openTokens(parts, { ...base, decisions, record })
-  const made = { base, tokens, rules, hooks, identities, access, sessions, ends, obligations, decided }
+  const made = { base, tokens, rules, hooks, inventory, identities, access, sessions, ends, obligations, decided }
   const api = apiOf(parts, { ...made, ...deciding, versions: followed.routes })
   return {
     node,
@@ -183,7 +185,7 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
     decided,
     api,
     tokens,
-    work: { node, ends, access, identities, sessions: live, obligations },
+    work: { node, ends, access, identities, sessions: live, obligations, inventory },
   }
 }
 
@@ -210,6 +212,7 @@ type ApiParts = Deciding & {
   readonly base: Omit<CredentialNeeds, 'writers'> & Pick<AccessNeeds, 'teams'> & { readonly db: Db }
   readonly rules: Rules
   readonly hooks: Hooks
+  readonly inventory: InventoryNeeds
   readonly identities: IdentityNeeds & { readonly certify: CertifyToken }
   readonly access: AccessNeeds
   readonly sessions: LiveNeeds
@@ -223,7 +226,7 @@ type ApiParts = Deciding & {
 /** Every operation with what it does, and how its calls are decided. */
 function apiOf({ config, ground, authority }: DomainParts, parts: ApiParts): Domains['api'] {
   const { base, rules, hooks, identities, access, ends, obligations, decided } = parts
-  const { db, seal } = ground
+  const { db } = ground
   const byOperation = new Map<string, Route>()
   const changes: ChangeNeeds = { ...base, ...access, db, routeOf: (operation) => byOperation.get(operation) }
   const routes = [
@@ -231,11 +234,12 @@ function apiOf({ config, ground, authority }: DomainParts, parts: ApiParts): Dom
     ...catalogRoutes({
       ...base,
       protocols: new Map(protocols().map((each) => [each.protocol, each])),
-      survey: postgresSurvey(db, seal),
+      survey: openSurvey(parts.inventory, db),
       onPurposeEnded: hooks.onPurposeEnded,
       onTargetRetired: hooks.onTargetRetired,
       onAccountRetired: hooks.onAccountRetired,
     }),
+    ...inventoryRoutes({ ...parts.inventory, db }),
     ...accessRoutes({
       ...base,
       ...access,

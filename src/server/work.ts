@@ -2,6 +2,7 @@ import { sweepAccess, sweepUses, type EndNeeds, type Ends } from '../access/acce
 import { closeUsesOfExpired, type Obligations } from '../credentials/credentials.ts'
 import { sweepReach } from '../governance/governance.ts'
 import { suspendExpired, type IdentityNeeds } from '../identities/identities.ts'
+import { collectDue, type InventoryNeeds } from '../inventory/inventory.ts'
 import type { Connection, Db } from '../kernel/db.ts'
 import { runJobs } from '../kernel/jobs.ts'
 import type { Log } from '../kernel/log.ts'
@@ -20,22 +21,25 @@ export type WorkNeeds = {
   readonly identities: IdentityNeeds
   readonly sessions: LiveSessions
   readonly obligations: Obligations
+  readonly inventory: InventoryNeeds
 }
 
 const ACCESS_MS = 1_000
 const SESSIONS_MS = 5_000
 const IDENTITIES_MS = 60_000
 const REACH_MS = 5_000
+const SOURCES_MS = 30_000
 
 /** What makes true in the rows what time has decided, and what jobs wake. Every worker runs it; rows that one holds are left by the others. */
 export async function startWork(needs: WorkNeeds): Promise<AsyncDisposable> {
-  const { db, log, node, ends, access, identities, sessions, obligations } = needs
+  const { db, log, node, ends, access, identities, sessions, obligations, inventory } = needs
   const jobs = await runJobs({
     connection: needs.connection,
     tasks: { [END_LEASES_JOB]: async () => obligations.wake() },
     log,
     onPool: (pool) => node.nameWorkerPool(pool),
   })
+  const stopping = new AbortController()
   const timers = [
     repeat('grants and requests', ACCESS_MS, log, async () => {
       for (let isMore = true; isMore;) {
@@ -52,10 +56,17 @@ export async function startWork(needs: WorkNeeds): Promise<AsyncDisposable> {
     repeat('what identities reach', REACH_MS, log, async () => {
       for (let isMore = true; isMore;) isMore = await sweepReach(db, access)
     }),
+    repeat(
+      'sources that are due',
+      SOURCES_MS,
+      log,
+      async () => void (await collectDue(db, inventory, stopping.signal)),
+    ),
     repeat('identities past their expiry', IDENTITIES_MS, log, async () => void (await suspendExpired(db, identities))),
   ]
   return {
     async [Symbol.asyncDispose]() {
+      stopping.abort(new Error('this node stops'))
       await Promise.all(timers.map((timer) => timer[Symbol.asyncDispose]()))
       await jobs[Symbol.asyncDispose]()
     },

@@ -15,6 +15,7 @@ import { catalogRows } from './calls/catalog.ts'
 import { decisionRows } from './calls/decisions.ts'
 import { evidenceRows } from './calls/evidence.ts'
 import { identityRows } from './calls/identities.ts'
+import { inventoryRows } from './calls/inventory.ts'
 import { ruleRows } from './calls/rules.ts'
 import { stageOn, type Stage } from './calls/stage.ts'
 import { tokenRows } from './calls/tokens.ts'
@@ -46,6 +47,7 @@ before(async () => {
     ...accessRows(stage),
     ...evidenceRows(stage),
     ...decisionRows(stage),
+    ...inventoryRows(stage),
     ...ruleRows(stage),
     ...tokenRows(stage),
   }

@@ -75,6 +75,7 @@ const RECORD_TYPES = new Set<string>([
   'Lease',
   'Token',
   'TrustRule',
+  'Source',
   'Team',
   'Ledger',
   'Installation',

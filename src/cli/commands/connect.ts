@@ -1,0 +1,139 @@
+import type { Command } from 'commander'
+import { collectSource, probeSource, registerSource, type SourceReading } from '../../inventory/contract.ts'
+import { clientFor, formatOf } from '../calling.ts'
+import { EXIT, Failure, usage } from '../failure.ts'
+import { tell, type Io } from '../io.ts'
+import { withCommonOptions } from '../operation-command.ts'
+import { printable } from '../output/printable.ts'
+import { render } from '../output/render.ts'
+import { documentOf, textOf } from '../values.ts'
+
+type Options = {
+  readonly name?: string
+  readonly ownerTeam: string
+  readonly environment: string
+  readonly passwordFile?: string
+  readonly credentialFile?: string
+  readonly settingsFile?: string
+  readonly tls: string
+  readonly caFile?: string
+  readonly target?: string
+  readonly schedule?: string
+  readonly output?: string
+  readonly context?: string
+}
+
+/** `reeve connect`: registers a source, says what its login may see, and reads it. */
+export function addConnectCommand(program: Command, io: Io): void {
+  withCommonOptions(
+    program
+      .command('connect')
+      .description('Registers a system as a source, says what can be seen of it, and reads it.')
+      .argument('<source>', 'postgres://user@host:port/database, or the name of a connector with --settings-file'),
+  )
+    .requiredOption('--owner-team <team>', 'who answers for it')
+    .requiredOption('--environment <name>', 'production, staging, test or development')
+    .option('--name <name>', 'what it is called here; its host otherwise')
+    .option('--password-file <file>', 'the password of the login; - reads it from standard input')
+    .option('--credential-file <file>', 'what the connector logs in with, as JSON')
+    .option('--settings-file <file>', 'where it is and how it is reached, as JSON')
+    .option('--tls <mode>', 'of PostgreSQL: disable, require, verify-ca, verify-full', 'verify-full')
+    .option('--ca-file <file>', 'PEM of the authority that its certificate comes from')
+    .option('--target <name>', 'the target it is as well: its accounts are then known to the catalog')
+    .option('--schedule <how>', 'never, daily or weekly')
+    .action((source: string, options: Options) => connect(io, source, options))
+}
+
+async function connect(io: Io, source: string, options: Options): Promise<void> {
+  const format = formatOf(io, options.output)
+  const input = {
+    ...(await (source.includes('://') ? fromUrl(io, source, options) : fromFiles(io, source, options))),
+    ...common(options),
+  }
+  using client = clientFor(io, options)
+  const { name } = await client.ask(registerSource, { input })
+  tell(io, `The source ${name} is registered.`)
+  const params = { source: name }
+  const { system, authority, scopes } = await client.ask(probeSource, { params })
+  const visible = scopes.filter(({ isVisible }) => isVisible).length
+  tell(io, printable(`It is ${system} (${authority}); ${visible} of ${scopes.length} parts can be seen.`))
+  const reading = await client.ask(collectSource, { params })
+  if (format !== 'table') await render(io.stdout, format, collectSource.output, collectSource.output.encode(reading))
+  else for (const line of linesOf(reading)) io.stdout.write(`${printable(line)}\n`)
+  tellNext(io, name, reading)
+}
+
+function common({ ownerTeam, environment, target, schedule }: Options) {
+  return {
+    ownerTeam,
+    environment,
+    ...(target !== undefined && { target }),
+    ...(schedule !== undefined && { schedule }),
+  }
+}
+
+async function fromUrl(io: Io, source: string, options: Options) {
+  const url = URL.parse(source)
+  if (!url || !/^postgres(ql)?:$/.test(url.protocol))
+    throw usage('The address must be postgres://user@host:port/database.')
+  if (url.password !== '')
+    throw usage('A password in an argument is seen by everybody on this machine: use --password-file.')
+  if (url.username === '' || options.passwordFile === undefined)
+    throw usage('Name the login in the address and give --password-file.')
+  const password = (await textOf(io, options.passwordFile)).replace(/\r?\n$/, '')
+  const ca = options.caFile === undefined ? undefined : await textOf(io, options.caFile)
+  const host = decodeURIComponent(url.hostname).replace(/^\[|\]$/g, '')
+  return {
+    name: options.name ?? slugOf(host),
+    connector: 'postgres',
+    settings: {
+      host,
+      port: url.port === '' ? 5432 : Number(url.port),
+      ...(url.pathname.length > 1 && { database: decodeURIComponent(url.pathname.slice(1)) }),
+      tls: { mode: options.tls, ...(ca !== undefined && { ca }) },
+    },
+    credential: { user: decodeURIComponent(url.username), password },
+  }
+}
+
+async function fromFiles(io: Io, connector: string, options: Options) {
+  if (options.settingsFile === undefined)
+    throw usage(`Say where it is: --settings-file for the connector ${connector}.`)
+  if (options.name === undefined) throw usage('Give it a name: --name.')
+  return {
+    name: options.name,
+    connector,
+    settings: await documentOf(io, options.settingsFile),
+    ...(options.credentialFile !== undefined && { credential: await documentOf(io, options.credentialFile) }),
+  }
+}
+
+function slugOf(host: string): string {
+  return (
+    host
+      .toLowerCase()
+      .replaceAll(/[^a-z0-9._-]+/g, '-')
+      .replaceAll(/^[._-]+|[._-]+$/g, '')
+      .slice(0, 63) || 'source'
+  )
+}
+
+/** One line a part, and under it what was not seen. */
+function linesOf({ scopes }: SourceReading): string[] {
+  return scopes.flatMap(({ scope, status, items, added, missing }) => [
+    `${status.padEnd(11)} ${scope.padEnd(24)} ${items} things, ${added} new`,
+    ...missing.map(
+      ({ what, why, permission }) =>
+        `            not seen: ${what}, since ${why}${permission === undefined ? '' : `; it takes ${permission}`}`,
+    ),
+  ])
+}
+
+function tellNext(io: Io, name: string, { outcome, problem }: SourceReading): void {
+  if (outcome === 'failed') {
+    throw new Failure(EXIT.server, `The source ${name} could not be read: ${problem ?? 'see the log'}.`, [
+      `Try again with: reeve source collect ${name}`,
+    ])
+  }
+  tell(io, `Read: ${outcome}. What it told: reeve inventory list principal --source ${name}`)
+}

@@ -1,0 +1,58 @@
+import { collectSource, listInventory, registerSource } from '../../../src/inventory/contract.ts'
+import type { Row, Rows } from './call.ts'
+import type { Stage } from './stage.ts'
+
+/** The shop's cluster as a source: registered once, read once, and then asked about. */
+export function inventoryRows(stage: Stage): Rows {
+  const { cast, mallory, drone, production } = stage
+  const { ada, bob } = cast
+  const { cluster, authority, provisioner } = production
+  const input = () => ({
+    name: stage.name(),
+    connector: 'postgres',
+    settings: { host: cluster.host, port: cluster.port, database: 'shop', tls: { mode: 'verify-full', ca: authority } },
+    credential: provisioner,
+    ownerTeam: 'shop',
+    environment: 'production',
+    schedule: 'never',
+  })
+  const registered = async () => ({ params: { source: (await ada.ask(registerSource, { input: input() })).name } })
+  let read: Promise<string> | undefined
+  /** The one that is read: a system is read as one source only. */
+  const known = () => {
+    read ??= registered().then(async ({ params }) => {
+      await ada.ask(collectSource, { params })
+      return params.source
+    })
+    return read
+  }
+  const knownSource = async () => ({ params: { source: await known() } })
+  const principals = async () => ({ params: { kind: 'principal' }, query: { source: await known() } })
+  const one = async () => {
+    const { items } = await bob.ask(listInventory, await principals())
+    return { params: { kind: 'principal', id: items[0]?.id ?? '' } }
+  }
+  type Given = Awaited<ReturnType<Row['done']>>['given']
+  const reads = (given: () => Promise<NonNullable<Given>> | NonNullable<Given>): Row => ({
+    done: async () => ({ by: bob, given: await given() }),
+    refused: async () => ({ by: drone, given: await given() }),
+    as: 'not-permitted',
+  })
+  const changes = (given: () => Promise<NonNullable<Given>>): Row => ({
+    done: async () => ({ by: ada, given: await given() }),
+    refused: async () => ({ by: mallory, given: await given() }),
+    as: 'not-permitted',
+  })
+  return {
+    'source.register': changes(async () => ({ input: input() })),
+    'source.list': reads(() => ({})),
+    'source.read': reads(knownSource),
+    'source.probe': changes(registered),
+    'source.collect': changes(knownSource),
+    'source.retire': changes(registered),
+    'inventory.list': reads(principals),
+    'inventory.read': reads(one),
+    'inventory.coverage': reads(() => ({})),
+    'inventory.export': reads(principals),
+  }
+}
