@@ -5,7 +5,10 @@ import { accessWorld, granted, refusalOf } from '../../../test/support/access-wo
 import { RegisterIdentity, type Identity } from '../../identities/contract.ts'
 import { activateIdentity, registerIdentity } from '../../identities/identities.ts'
 import { parseApproval } from '../../policy/policy.ts'
+import { onReach } from '../../kernel/fault.ts'
 import { beginUse, closeUse, endGrant, sweepAccess } from '../access.ts'
+import { abandonUses } from '../use.ts'
+import type { HOLD_FAULT_POINTS } from './fault-points.ts'
 import { dropHolds, expireHolds, makeHold, useHold } from './hold.ts'
 import { listHolds, loadHoldDetail, mustLoadHold } from './records.ts'
 import { refuseHold, releaseHold } from './say.ts'
@@ -202,4 +205,30 @@ test('attack: the word of an identity for emergencies counts as nobody’s, of r
 
   assert.deepEqual([request.state, held.state], ['pending', 'held'])
   assert.equal((await w.approve(w.alice, request)).state, 'granted')
+})
+
+test('attack: a process that dies at any step leaves nothing that is released', async (t) => {
+  const w = await heldWorld(t)
+  const dying = async (point: (typeof HOLD_FAULT_POINTS)[number], step: () => Promise<unknown>) => {
+    using _fault = onReach((label) => {
+      if (label === point) throw new Error('killed')
+    })
+    await assert.rejects(step(), /killed/)
+  }
+  const states = async () =>
+    (await w.db.selectFrom('heldOperation').select('state').execute()).map(({ state }) => state)
+
+  await dying('hold.made', () => hold(w))
+  assert.deepEqual(await states(), [])
+  const id = await hold(w)
+  await dying('hold.released', () => release(w, w.alice, id))
+  assert.deepEqual([await spend(w, id), await states()], [false, ['held']])
+  await release(w, w.alice, id)
+  await dying('hold.used', () => spend(w, id))
+  assert.deepEqual(await states(), ['released'])
+
+  // The node is dead, and its uses are given up for it.
+  const { nodeId } = await w.db.selectFrom('grantUse').select('nodeId').executeTakeFirstOrThrow()
+  await w.run((tx) => abandonUses(tx, w.access, nodeId))
+  assert.deepEqual([await spend(w, id), await states()], [false, ['dropped']])
 })

@@ -25,7 +25,7 @@ import { recordedText } from '../output/recording.ts'
 import { render, rowsOf } from '../output/render.ts'
 import { isRecord } from '../record.ts'
 import { shapeOf, type CommandShape } from '../shape.ts'
-import { tellShortened } from '../shortened.ts'
+import { tellShortened, tellWarnings } from '../shortened.ts'
 
 /** What has a command by hand that does more. */
 const BY_HAND = new Set<string>([
@@ -88,13 +88,6 @@ async function keepBytes(io: Io, bytes: Buffer, { options }: Typed, { mediaType 
   if (!io.stdout.isTTY) io.stdout.write(bytes)
   else if (mediaType.startsWith('text/')) io.stdout.write(printableLines(bytes.toString('utf8')))
   else throw new Failure(EXIT.usage, 'These are bytes, which a terminal does not show.', ['Name a file: -o <file>'])
-}
-
-/** What an answer wants its caller to know, beside the answer. */
-function tellWarnings(io: Io, answer: unknown): void {
-  const warnings: unknown = isRecord(answer) ? answer['warnings'] : undefined
-  if (!Array.isArray(warnings)) return
-  for (const warning of warnings) if (typeof warning === 'string') tell(io, printable(warning))
 }
 
 /** Of a time that was typed; one that was left out is nobody's wish. */

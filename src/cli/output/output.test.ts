@@ -53,6 +53,12 @@ test('names come one a line, ready for xargs; JSON and YAML hold the answer as i
   assert.deepEqual(parse(await rendered('yaml', page)), page)
 })
 
+test('a change that was applied is named by what its operation answered, or by itself', async () => {
+  const change = { id: 'c-1', operation: 'target.update' }
+  assert.equal(await rendered('name', { change, answer: { name: 'orders', id: 'i-1' } }), 'orders\n')
+  assert.equal(await rendered('name', { change, answer: null }), 'c-1\n')
+})
+
 test('one thing is its fields with their values', async () => {
   assert.equal(
     await rendered('table', { name: 'orders', ownerTeam: null, tags: ['a', 'b'], deep: { x: 1 } }, Thing),

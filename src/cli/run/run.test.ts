@@ -45,9 +45,13 @@ const request = (state: string, more: Record<string, unknown> = {}) => ({
   reason: null,
   askedTtlSeconds: 3600,
   ttlSeconds: 3600,
+  askedUses: null,
   uses: null,
   connections: 4,
   isKeptAlive: true,
+  mode: 'enforce',
+  waived: [],
+  warnings: [],
   obligations: {
     approval: [],
     ttlSeconds: null,
@@ -56,6 +60,7 @@ const request = (state: string, more: Record<string, unknown> = {}) => ({
     recording: 'full',
     reasonRequired: false,
     tickets: [],
+    hold: [],
   },
   policies: [],
   policyVersion: 'p',
@@ -229,6 +234,19 @@ test('what would lead libpq past the gateway is not inherited', () => {
     PGSSLKEY: 'k',
     PGSSLROOTCERT: 'a',
   })
+})
+
+test('what a target only warns of is said on standard error, and the command runs', async (t) => {
+  const warnings = ['This target only warns; it would have been refused: A reason is needed.']
+  const warned = () => ({ status: 201, body: request('granted', { mode: 'warn', waived: [], warnings }) })
+
+  const { cli } = await world(t, [warned])
+  const ran = await cli.run(...RUN, '--', 'true')
+  const asked = await cli.run(...ASK)
+
+  assert.deepEqual([ran.code, asked.code], [0, 0])
+  for (const { stderr } of [ran, asked])
+    assert.match(stderr, /only warns; it would have been refused: A reason is needed\./)
 })
 
 test('a grant that is shorter than --ttl asked for is said; one that nobody asked a time of is not', async (t) => {

@@ -10,7 +10,7 @@ import type { Client } from '../client.ts'
 import { EXIT, Failure } from '../failure.ts'
 import { tell, type Io } from '../io.ts'
 import { ApiProblem } from '../problems.ts'
-import { tellShortened } from '../shortened.ts'
+import { tellShortened, tellWarnings } from '../shortened.ts'
 import { findProgram, runCommand } from './command.ts'
 import { runCredentials } from './credentials.ts'
 import { runEnvironment, type Endpoint } from './environment.ts'
@@ -81,6 +81,7 @@ async function obtain(io: Io, client: Client, terms: GrantTerms, signal: AbortSi
   }
   const request = await client.ask(requestAccess, { input })
   if (ttlSeconds !== undefined) tellShortened(io, request)
+  tellWarnings(io, request)
   return terms.isWaiting ? grantFor(io, client, request, signal) : grantIn(request)
 }
 

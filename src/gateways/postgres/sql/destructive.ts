@@ -17,7 +17,8 @@ const RULES: Readonly<Record<string, Rule>> = {
   DeleteStmt: isOfEveryRow,
   UpdateStmt: isOfEveryRow,
   MergeWhenClause: (node) => node.commandType === 'CMD_DELETE' && node.condition === undefined,
-  AlterTableCmd: (node) => text(node.subtype).startsWith('AT_Drop') || text(node.subtype).startsWith('AT_Detach'),
+  AlterTableCmd: ({ subtype, def }) =>
+    /^AT_(?:Drop|Detach)/.test(text(subtype)) || (subtype === 'AT_ColumnDefault' && def === undefined),
   // ALTER DOMAIN … DROP: C a constraint dropped (X), N and O of NOT NULL.
   AlterDomainStmt: (node) => text(node.subtype) === 'X',
   // ALTER EXTENSION … DROP.
