@@ -50,6 +50,7 @@ test('the package holds what runs, what it reads, and nothing else', () => {
     'bin/launch.js',
     'dist/src/reeve.js',
     'dist/src/server.js',
+    'dist/src/decide.js',
     'dist/verifier/verify.js',
   ]) {
     assert.ok(files.includes(path), path)
@@ -74,6 +75,15 @@ test('an installed package says its version, and its verifier its usage', async 
   )
   assert.equal((verifier as { code: number }).code, 2)
   assert.match((verifier as { stdout: string }).stdout, /reeve-verify <export>/)
+})
+
+test('a program imports the decider of an installed package, and nothing else of it', async () => {
+  const run = (code: string) => exec(process.execPath, ['--input-type=module', '--eval', code], { cwd: folder })
+
+  const { stdout } = await run("console.log(typeof (await import('reeve/decide')).openDecider)")
+
+  assert.equal(stdout, 'function\n')
+  await assert.rejects(run("await import('reeve/dist/src/server.js')"), /ERR_PACKAGE_PATH_NOT_EXPORTED/)
 })
 
 test('an older Node hands over to the one that comes with the package', async (t) => {

@@ -4,9 +4,11 @@ import { personal, shown } from '../kernel/event.ts'
 import { Instant } from '../kernel/instant.ts'
 import { operation, type Operation } from '../kernel/operation.ts'
 import * as asked from './authzen/asked.ts'
+import { deciderOperations } from './decider/contract.ts'
 import { policySetInvalid } from './faults.ts'
 import { ruleVersionOperations } from './versions/contract.ts'
 
+export * from './decider/contract.ts'
 export * from './versions/contract.ts'
 export * from './risk/signal-types.ts'
 
@@ -177,5 +179,6 @@ export const policyOperations: readonly Operation[] = [
   searchActions,
   explainPolicy,
   simulatePolicy,
+  ...deciderOperations,
   ...ruleVersionOperations,
 ]

@@ -17,7 +17,7 @@ const Ref = z.object({
 
 /** What it takes to ask the question again, for a simulation of other policies. */
 export const decisionMade = event('decision.made', 'A question about an act was answered.', {
-  via: shown(z.enum(['authzen', 'access'])),
+  via: shown(z.enum(['authzen', 'access', 'library'])),
   decided: shown(z.enum(['permit', 'owed', 'deny'])),
   asked: shown(z.string().max(128)).describe('the action'),
   chain: shown(z.array(Ref.extend({ proof: z.string().max(32).nullable() })).max(8)).describe('the subject first'),
@@ -26,6 +26,7 @@ export const decisionMade = event('decision.made', 'A question about an act was 
   isWhole: shown(z.boolean()).describe('whether the context is kept in full'),
   policies: shown(z.array(z.string().max(200)).max(100)).describe('those that determined it'),
   errors: shown(z.int()),
+  decidedAt: shown(z.string().max(40)).optional().describe('of one that was made elsewhere'),
   sliceSha256: Sha256.describe('of the facts it was decided on'),
 })
 

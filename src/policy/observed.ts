@@ -12,15 +12,18 @@ export type Link = EntityRef & { readonly proof: string | null; readonly isRecor
 /** A decision with the question it answers: enough to ask it again, and no more of anybody than the record already says. */
 export type Observed = {
   readonly decision: Pick<Decision, 'id' | 'policyVersion' | 'action' | 'policies' | 'errors'>
-  readonly via: 'authzen' | 'access'
+  readonly via: 'authzen' | 'access' | 'library'
   /** `owed`: the policies permit it, and something they ask for in return was not shown. */
   readonly decided: 'permit' | 'owed' | 'deny'
   /** Who asked: an enforcement point, or the subject itself. */
   readonly actor: Actor
   readonly chain: readonly Link[]
+  /** Where it was decided elsewhere, when. */
+  readonly decidedAt?: Date
   readonly resource: EntityRef & { readonly isRecord: boolean }
   readonly context: Readonly<Record<string, PolicyValue>>
-  readonly entities: readonly Entity[]
+  /** The facts it was decided on, or the hash of them where somebody else decided. */
+  readonly entities: readonly Entity[] | { readonly sha256: string }
 }
 
 /** Keyed per installation: the same text gives the same print here and another one elsewhere. */
@@ -48,7 +51,8 @@ export function entryOf(fingerprint: Fingerprint, observed: Observed): Fact<(typ
       isWhole,
       policies: decision.policies.map(({ id }) => id).slice(0, MAX_POLICIES),
       errors: decision.errors.length,
-      sliceSha256: sliceSha256(entities),
+      ...(observed.decidedAt && { decidedAt: observed.decidedAt.toISOString() }),
+      sliceSha256: 'sha256' in entities ? entities.sha256 : sliceSha256(entities),
     },
   }
 }
@@ -107,7 +111,8 @@ function isRecordOf(value: PolicyValue): value is { readonly [key: string]: Poli
 /** Of slices that do not change any more. */
 const hashes = new WeakMap<readonly Entity[], string>()
 
-function sliceSha256(entities: readonly Entity[]): string {
+/** The hash of the facts of a decision: the same over the same facts, in whatever order they came. */
+export function sliceSha256(entities: readonly Entity[]): string {
   const known = hashes.get(entities)
   if (known !== undefined) return known
   const made = sha256(sliceText(entities)).toString('hex')

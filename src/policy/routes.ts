@@ -8,14 +8,18 @@ import { plainQuestion } from './authzen/plain.ts'
 import { searchActions, searchResources, searchSubjects, type SearchNeeds } from './authzen/search.ts'
 import { vocabularyOf } from './authzen/vocabulary.ts'
 import * as contract from './contract.ts'
+import { changes, report, sync, type DeciderNeeds } from './decider/serve.ts'
 import { explainLive } from './tools/explain-live.ts'
 import { simulate } from './tools/simulate.ts'
 
-export type PolicyRouteNeeds = SearchNeeds & {
-  readonly db: Db
-  /** Names of the machines and workloads that are registered as enforcement points. */
-  readonly enforcementPoints: ReadonlySet<string>
-}
+export type PolicyRouteNeeds = SearchNeeds &
+  DeciderNeeds & {
+    readonly db: Db
+    /** Names of the machines and workloads that are registered as enforcement points. */
+    readonly enforcementPoints: ReadonlySet<string>
+    /** Of them, those that decide in their own process. */
+    readonly deciders: ReadonlySet<string>
+  }
 
 /** What the API offers of decisions. */
 export function policyRoutes(needs: PolicyRouteNeeds): Route[] {
@@ -51,6 +55,23 @@ export function policyRoutes(needs: PolicyRouteNeeds): Route[] {
     route(contract.searchActions, {
       resource: async ({ caller, input }) => questionResource(needs, caller, [input]),
       run: ({ caller, input }) => searchActions(db, needs, actorOf(caller), input),
+    }),
+    route(contract.syncDecisions, {
+      resource: async ({ caller, input }) => elsewhere(needs, caller, input.items.map(questionOfItem)),
+      run: ({ input }) => sync(db, needs, input),
+    }),
+    route(contract.streamDecisionChanges, {
+      resource: async ({ caller }) => elsewhere(needs, caller, []),
+      run: async ({ signal }) => changes(needs, signal),
+    }),
+    route(contract.reportDecisions, {
+      resource: async ({ caller, input }) =>
+        elsewhere(
+          needs,
+          caller,
+          input.entries.map(({ question }) => question),
+        ),
+      run: ({ caller, input }) => report(db, needs, actorOf(caller), input.entries),
     }),
     route(contract.explainPolicy, {
       resource: async ({ caller, input }) => questionResource(needs, caller, [input]),
@@ -107,6 +128,21 @@ function questionOf(about: About): Resource {
   const made: Resource = Object.freeze({ type: 'Question', id, attributes: Object.freeze({ id, ...about }) })
   if (questions.size < MOST_QUESTIONS && key.length <= LONGEST_KEPT) questions.set(key, made)
   return made
+}
+
+/** Deciding elsewhere takes the policies along, so it is for those alone that are named for it. */
+function elsewhere(
+  needs: PolicyRouteNeeds,
+  caller: Caller,
+  asked: readonly Readonly<Record<string, unknown>>[],
+): Resource {
+  return questionResource({ ...needs, enforcementPoints: needs.deciders }, caller, asked)
+}
+
+function questionOfItem(item: contract.FactItem): Readonly<Record<string, unknown>> {
+  if (item.role === 'subject') return { subject: item }
+  if (item.role === 'resource') return { resource: item }
+  return item.role === 'action' ? { action: { name: item.id } } : {}
 }
 
 function memberOf(value: unknown, name: string): string | undefined {

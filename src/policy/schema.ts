@@ -77,9 +77,23 @@ export function buildSchema(baseText: string, actions: readonly ActionDeclaratio
     }
   }
   if (faults.length > 0) refuse(faults)
-  const json = { [NAMESPACE]: { ...base, actions: declared } }
-  return { sha256: sha256(canonicalJson(json)).toString('hex'), json, actionGroups: closeGroups(declared) }
+  return schemaOf({ [NAMESPACE]: { ...base, actions: declared } })
 }
+
+function schemaOf(json: SchemaJson<string>): PolicySchema {
+  const actions = json[NAMESPACE]?.actions ?? {}
+  return { sha256: sha256(canonicalJson(json)).toString('hex'), json, actionGroups: closeGroups(actions) }
+}
+
+/** A schema that was accepted elsewhere, in the form in which it is passed on; whether it is that one its hash tells. */
+export function schemaFrom(json: unknown): PolicySchema {
+  return schemaOf(PassedSchema.parse(json))
+}
+
+const PassedSchema = z.custom<SchemaJson<string>>((json) => {
+  const Space = z.object({ entityTypes: z.record(z.string(), z.unknown()), actions: z.record(z.string(), z.unknown()) })
+  return z.object({ [NAMESPACE]: Space }).safeParse(json).success
+})
 
 function refuse(faults: string[]): never {
   throw policySchemaInvalid(`The schema of the policies is not valid: ${faults.join(' ')}`, { faults })

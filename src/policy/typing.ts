@@ -25,8 +25,25 @@ const OTHER: ValueType = { kind: 'other' }
 /** Common types that name each other in a circle are refused before; deeper than this nobody writes. */
 const MAX_DEPTH = 8
 
+/** What was resolved of a schema: every question asks for the same few types. */
+const resolvedOf = new WeakMap<PolicySchema, Map<string, Attributes | undefined>>()
+
+function once(schema: PolicySchema, name: string, make: () => Attributes | undefined): Attributes | undefined {
+  const known = resolvedOf.get(schema) ?? new Map<string, Attributes | undefined>()
+  resolvedOf.set(schema, known)
+  if (known.has(name)) return known.get(name)
+  const made = make()
+  // Only what is declared is kept: names that are made up would fill the memory.
+  if (made) known.set(name, made)
+  return made
+}
+
 /** Of an entity type of the schema, what it may hold; undefined for a type that is not declared. */
 export function attributesOf(schema: PolicySchema, type: string): Attributes | undefined {
+  return once(schema, type, () => resolveType(schema, type))
+}
+
+function resolveType(schema: PolicySchema, type: string): Attributes | undefined {
   const types = schema.json[NAMESPACE]?.entityTypes ?? {}
   const declared = Object.hasOwn(types, type) ? types[type] : undefined
   if (!declared) return undefined

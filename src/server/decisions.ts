@@ -15,6 +15,8 @@ export type DecisionParts = {
   readonly calendar: Calendar
   readonly record: RecordFacts
   readonly log: Log
+  /** Counts what was heard of changes of the record. */
+  readonly heard: () => number
 }
 
 /** What the doors for enforcement points that are not ours decide with. */
@@ -26,9 +28,10 @@ export function decisionNeeds({
   calendar,
   record,
   log,
+  heard,
 }: DecisionParts): PolicyRouteNeeds {
   const { db, clock, seal } = ground
-  const { enforcementPoints, drafts, entries } = config.authzen
+  const { enforcementPoints, deciders, drafts, entries } = config.authzen
   const { enforcementPoint } = config.mesh
   return {
     db,
@@ -44,6 +47,8 @@ export function decisionNeeds({
     enforcementPoints: new Set(
       enforcementPoint === undefined ? enforcementPoints : [...enforcementPoints, enforcementPoint],
     ),
+    deciders: new Set(deciders),
+    heard,
     drafts,
     entries,
     requestable,

@@ -155,7 +155,9 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
   const secondLook = openSecondLook({ db, access, nodeId: node.id, clock, log, riskSeconds: config.risk.lookSeconds })
   stop.add('second look', secondLook)
   const cancels = openCancels({ db, seal, clock, log })
+  let heard = 0
   const onOtherHint = (hint?: string) => {
+    heard += 1
     void live.recheck()
     secondLook.heard(hint)
     cancels.heard(hint)
@@ -167,7 +169,16 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
   const obligations = openObligations(parts, credentials)
   countAll(metrics, { live, ends, view })
 
-  const decided = decisionNeeds({ config, ground, ledger, rules, calendar: access.calendar, record, log })
+  const decided = decisionNeeds({
+    config,
+    ground,
+    ledger,
+    rules,
+    calendar: access.calendar,
+    record,
+    log,
+    heard: () => heard,
+  })
   const tokens = await openTokens(parts, { ...base, decisions, record })
   const made = { base, tokens, rules, hooks, inventory, identities, access, sessions, ends, obligations, decided }
   const api = apiOf(parts, { ...made, ...deciding, versions: followed.routes })

@@ -36,7 +36,8 @@ export async function openMesh(parts: MeshParts): Promise<GrpcServer | undefined
     enforcementPoint,
     principals,
     routes,
-    authenticate: ({ bearer, certificate }) => api.authenticate({ bearer, certificate, clientAddress: '' }),
+    authenticate: ({ bearer, certificate }) =>
+      api.authenticate({ bearer, certificate, keyCertificate: certificate, dpop: undefined, clientAddress: '' }),
     mayAsk: (caller, question) =>
       api.decide(caller, evaluateDecision.id, questionResource(decided, caller, [question]), {}),
     onAnswer: (outcome) => answers.inc({ outcome }),

@@ -96,6 +96,13 @@ const Authzen = z.strictObject({
     .max(1000)
     .default([])
     .describe('Machines and workloads, by name, that ask for decisions on others.'),
+  deciders: z
+    .array(z.string().min(1).max(63))
+    .max(1000)
+    .default([])
+    .describe(
+      'Of those, by name, who decide in their own process: they are sent the policies and the facts they ask about.',
+    ),
   drafts: z
     .boolean()
     .default(false)

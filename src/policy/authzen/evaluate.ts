@@ -5,7 +5,8 @@ import type { Actor, Ledger } from '../../ledger/ledger.ts'
 import type { Decision } from '../decide.ts'
 import type { LiveEngine } from '../live-engine.ts'
 import type { PolicySet } from '../policy-set.ts'
-import { entryOf, type Fingerprint, type Link } from '../observed.ts'
+import { entryOf, type Fingerprint, type Link, type Observed } from '../observed.ts'
+import type { Reported } from '../decider/contract.ts'
 import { answerOf, malformed, refusal, type AnswerTerms } from './answer.ts'
 import { AskedQuestion, type Answer, type AskedBatch, type BatchAnswer } from './asked.ts'
 import type { Facts, Found } from './facts.ts'
@@ -78,6 +79,11 @@ async function answerOne(db: Db, needs: EvaluateNeeds, call: Asking, asked: Aske
     needs.onUnread?.(error)
     return UNREAD
   })
+  const { set } = needs.engine.current()
+  if (set.words.sha256 !== call.set.words.sha256) {
+    // The words belong to the version that decides: what was read by those of another is read again.
+    return answerOne(db, needs, { ...call, set, facts: factsFor(db, needs, set) }, asked)
+  }
   if ('unanswerable' in prepared) return unanswered(needs, call, asked, prepared)
   const decision = decidePrepared(needs, prepared)
   const { answer, decided } = answerOf(needs, asked, prepared, decision)
@@ -113,34 +119,69 @@ const UNREAD: Unanswerable = { unanswerable: 'What the question refers to could 
 function unanswered(
   needs: EvaluateNeeds,
   { set, actor }: Asking,
-  { subject, action, resource }: AskedQuestion,
+  asked: AskedQuestion,
   { unanswerable }: Unanswerable,
 ): Answering {
   const vocabulary = vocabularyOf(set)
   const id = newId(needs.clock, needs.random)
   const policyVersion = set.sha256
-  const name = vocabulary.actionOf(action.name)
+  const name = vocabulary.actionOf(asked.action.name)
   const answer = refusal(unanswerable, { evaluation_id: id, policy_version: policyVersion })
   if (needs.entries === 'privileged' && !isPrivileged(set, name)) return { answer, entered: Promise.resolve() }
-  const outside = (named: { type: string; id: string }) => {
-    return { type: vocabulary.typeOf(named.type) ?? UNKNOWN, id: `${named.type}\n${named.id}`, isRecord: false }
-  }
   const entry = entryOf(needs.fingerprint, {
     decision: { id, policyVersion, action: name ?? UNKNOWN, policies: [], errors: [unanswerable] },
     via: 'authzen',
     decided: 'deny',
     actor,
-    chain: [{ ...outside(subject), proof: null }],
-    resource: outside(resource),
+    ...outsideOf(set, asked),
     context: {},
     entities: [],
   })
   return { answer, entered: needs.ledger.observe({ ...entry, action: 'decision.evaluate' }) }
 }
 
+/** Enters a decision that was made elsewhere: what it says of names is looked up here, so that an entry is as any other. */
+export async function enterReported(db: Db, needs: EvaluateNeeds, call: Asking, reported: Reported): Promise<void> {
+  const { question: asked, decided, decisionId: id, policyVersion, policies, errors, sliceSha256: hash } = reported
+  const prepared = await prepare(db, needs, call.facts, call.set, asked)
+  const isKnown = !('unanswerable' in prepared)
+  const decision = {
+    id,
+    policyVersion,
+    action: (isKnown ? prepared.question.action.name : vocabularyOf(call.set).actionOf(asked.action.name)) ?? UNKNOWN,
+    policies: policies.map((policy) => ({ id: policy, sha256: '' })),
+    errors: Array.from({ length: errors }, () => ''),
+  }
+  const entry = entryOf(needs.fingerprint, {
+    decision,
+    via: 'library',
+    decided,
+    actor: call.actor,
+    decidedAt: reported.decidedAt,
+    entities: hash === null ? [] : { sha256: hash },
+    ...(isKnown
+      ? {
+          chain: [prepared.subject, ...prepared.onBehalfOf].map(linkOf),
+          resource: { ...prepared.resource.ref, isRecord: prepared.resource.isRecord },
+          context: prepared.question.context,
+        }
+      : { ...outsideOf(call.set, asked), context: {} }),
+  })
+  await needs.ledger.observe({ ...entry, action: 'decision.report' })
+}
+
+/** Of a question that leads nowhere, who and what stand in its entry. */
+function outsideOf(set: PolicySet, { subject, resource }: AskedQuestion): Pick<Observed, 'chain' | 'resource'> {
+  const vocabulary = vocabularyOf(set)
+  const outside = (named: { type: string; id: string }) => {
+    return { type: vocabulary.typeOf(named.type) ?? UNKNOWN, id: `${named.type}\n${named.id}`, isRecord: false }
+  }
+  return { chain: [{ ...outside(subject), proof: null }], resource: outside(resource) }
+}
+
 const UNKNOWN = 'unknown'
 
-function isPrivileged(set: PolicySet, action: string | undefined): boolean {
+export function isPrivileged(set: PolicySet, action: string | undefined): boolean {
   return action !== undefined && set.schema.actionGroups.get(action)?.has('privileged') === true
 }
 

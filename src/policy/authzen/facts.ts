@@ -46,7 +46,7 @@ export type Found = {
 }
 
 /** A name that leads nowhere; the sentence quotes nothing that was asked. */
-type Unfound = { readonly unfound: string }
+export type Unfound = { readonly unfound: string }
 
 export type FactNeeds = {
   readonly teams: Teams
@@ -111,6 +111,17 @@ export function openFacts(db: Db, needs: FactNeeds, schema: PolicySchema): Facts
     subject: (named) => once('subject', named, () => loadSubject(record, needs, schema, named)),
     resource: (named) => once('resource', named, () => loadResource({ db, record }, needs, schema, named)),
   }
+}
+
+/** Something outside the record, for whoever decides elsewhere by the same words and the same schema. */
+export function vouchedFor(
+  needs: Pick<FactNeeds, 'vocabulary'>,
+  schema: PolicySchema,
+  type: string,
+  named: Named,
+  role: 'subject' | 'resource',
+): Found | Unfound {
+  return vouched(needs, schema, type, named, role === 'subject' ? UNKNOWN_SUBJECT : UNKNOWN_RESOURCE)
 }
 
 /** Whether Reeve's record holds the things of a type. */
@@ -224,7 +235,7 @@ function placeOf({ name, environment }: { name: string; environment: string }) {
  * them. Of a type whose things are listed, no other exists.
  */
 function vouched(
-  { vocabulary }: FactNeeds,
+  { vocabulary }: Pick<FactNeeds, 'vocabulary'>,
   schema: PolicySchema,
   type: string,
   { id, properties = {} }: Named,

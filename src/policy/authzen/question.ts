@@ -68,13 +68,42 @@ export function factsFor(db: Db, needs: Omit<FactNeeds, 'vocabulary'>, set: Poli
 }
 
 /** Loads what a question refers to. `facts` is shared by the questions of one call. */
-export async function prepare(
+export function prepare(
   db: Db,
   needs: QuestionNeeds,
   facts: Facts,
   set: PolicySet,
   asked: AskedQuestion,
 ): Promise<Prepared | Unanswerable> {
+  return prepareFrom(sourcesOf(db, needs, facts, set), set, asked)
+}
+
+/** Where the facts of a question come from: the record itself, or what somebody was sent of it. */
+export type Sources = {
+  readonly facts: Facts
+  /** What policies see of a purpose that is named; undefined where there is none. */
+  readonly purpose: (name: string, targetId: string | undefined, action: string) => Promise<PolicyValue | undefined>
+  readonly floor: (action: string) => Promise<Obligations | undefined>
+  readonly situation: (place: Parameters<Situation>[0]) => Promise<ReturnType<Situation>>
+}
+
+export function sourcesOf(db: Db, needs: QuestionNeeds, facts: Facts, set: PolicySet): Sources {
+  const record = recordFactsFor(db, needs.record)
+  return {
+    facts,
+    purpose: (name, targetId, action) => purposeOf(record, needs, { name, targetId, action }),
+    floor: (action) => floorOf(record, set, action),
+    situation: async (place) => needs.situation(place, needs.clock.now()),
+  }
+}
+
+/** As `prepare`, wherever the facts come from. */
+export async function prepareFrom(
+  sources: Sources,
+  set: PolicySet,
+  asked: AskedQuestion,
+): Promise<Prepared | Unanswerable> {
+  const { facts } = sources
   const name = vocabularyOf(set).actionOf(asked.action.name)
   if (name === undefined) return { unanswerable: 'The action is not known here.' }
   const [subject, resource] = await Promise.all([facts.subject(asked.subject), facts.resource(asked.resource)])
@@ -86,8 +115,7 @@ export async function prepare(
   const reason = given['reason']
   const reasonGiven = typeof reason === 'string' && reason.trim().length >= 3
   const ticket = typeof given['ticket'] === 'string' ? given['ticket'] : null
-  const record = recordFactsFor(db, needs.record)
-  const context = await contextOf(record, needs, { set, facts, asked, name, resource, reasonGiven })
+  const context = await contextOf(sources, { set, asked, name, resource, reasonGiven })
   const entities = joined([subject.entities, ...chain.links.map((link) => link.entities), resource.entities])
   return {
     question: {
@@ -98,7 +126,7 @@ export async function prepare(
       context,
     },
     entities,
-    floor: await floorOf(record, set, name),
+    floor: await sources.floor(name),
     subject,
     onBehalfOf: chain.links,
     resource,
@@ -159,24 +187,20 @@ async function chainOf(facts: Facts, claimed: unknown): Promise<{ readonly links
 
 type Situated = {
   readonly set: PolicySet
-  readonly facts: Facts
   readonly asked: AskedQuestion
   readonly name: string
   readonly resource: Found
   readonly reasonGiven: boolean
 }
 
-async function contextOf(
-  record: RecordFacts,
-  needs: QuestionNeeds,
-  situated: Situated,
-): Promise<Record<string, PolicyValue>> {
-  const { set, facts, asked, resource, reasonGiven } = situated
+async function contextOf(sources: Sources, situated: Situated): Promise<Record<string, PolicyValue>> {
+  const { set, asked, name, resource, reasonGiven } = situated
   const { theirs, ofAction, ofRisk } = askedOf(contextAttributes(set.schema))
   const action = ofAction && fitted(ofAction.type, asked.action.properties ?? {})
-  const purpose = await purposeOf(record, needs, situated)
+  const named = asked.context?.['purpose']
+  const purpose = typeof named === 'string' ? await sources.purpose(named, resource.targetId, name) : undefined
   const { freeze, window } = resource.place
-    ? needs.situation(resource.place, needs.clock.now())
+    ? await sources.situation(resource.place)
     : { freeze: false, window: undefined }
   return {
     ...fittedAttributes(theirs, asked.context ?? {}),
@@ -184,7 +208,7 @@ async function contextOf(
     requestKind: 'ordinary',
     freeze,
     reasonGiven,
-    bootstrap: await facts.bootstrap(),
+    bootstrap: await sources.facts.bootstrap(),
     ...(window && { window }),
     ...(purpose && { purpose }),
     ...(action !== undefined && { action }),
@@ -193,18 +217,18 @@ async function contextOf(
   }
 }
 
+type NamedPurpose = { readonly name: string; readonly targetId: string | undefined; readonly action: string }
+
 /** A purpose is named, never described: what it covers is the record's to say. */
 async function purposeOf(
-  record: RecordFacts,
-  { clock }: QuestionNeeds,
-  { asked, name, resource }: Situated,
+  record: Pick<RecordFacts, 'purpose'>,
+  { clock }: Pick<QuestionNeeds, 'clock'>,
+  { name, targetId, action }: NamedPurpose,
 ): Promise<PolicyValue | undefined> {
-  const named = asked.context?.['purpose']
-  if (typeof named !== 'string') return undefined
-  const purpose = await record.purpose(named)
+  const purpose = await record.purpose(name)
   if (!purpose) return undefined
   const now = clock.now()
-  const covers = resource.targetId !== undefined && isCovered(purpose, resource.targetId, [name], now)
+  const covers = targetId !== undefined && isCovered(purpose, targetId, [action], now)
   return { id: purpose.id, approved: purpose.state === 'approved' && purpose.expiresAt > now, covers }
 }
 

@@ -47,11 +47,11 @@ const MAX_BYTES = 16_000_000
 const MAX_FAULTS = 100
 
 /** The file as it was read, in plain values: a version of the policies carries it from thread to thread. */
-export type Words = z.output<typeof File> & { readonly sha256: string }
+export type Words = z.output<typeof File> & { readonly sha256: string; readonly text: string }
 
 /** Reads the text of the file and holds it against the schema; throws `vocabularyInvalid`. */
 export function readWords(text: string, schema: PolicySchema): Words {
-  const words = { ...read(text), sha256: sha256(text).toString('hex') }
+  const words = { ...read(text), text, sha256: sha256(text).toString('hex') }
   const faults: string[] = []
   build(words, schema, faults)
   if (faults.length > 0) refuse(faults)

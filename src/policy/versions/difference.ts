@@ -32,7 +32,7 @@ function wordLines(before: PolicySet, after: PolicySet): string[] {
 }
 
 function dataLines(data: PolicySet['risk'] | PolicySet['words'], mark: string): string[] {
-  return JSON.stringify({ ...data, sha256: undefined }, null, 1)
+  return JSON.stringify({ ...data, sha256: undefined, text: undefined }, null, 1)
     .split('\n')
     .map((line) => `${mark} ${line}`)
 }

@@ -14,6 +14,18 @@ const QUESTION = {
   resource: { type: 'account', id: 'app@shop-db' },
 }
 
+/** The same, decided elsewhere. */
+const REPORTED = {
+  question: QUESTION,
+  decided: 'deny',
+  decisionId: '0199b1b0-0000-7000-8000-000000000001',
+  decidedAt: '2026-11-22T10:00:00Z',
+  policyVersion: '0'.repeat(64),
+  policies: [],
+  errors: 0,
+  sliceSha256: null,
+}
+
 /** What enforcement points ask. */
 export function decisionRows({ cast, drone, young }: Stage): Rows {
   const asked = (input: object): Row => ({
@@ -22,6 +34,11 @@ export function decisionRows({ cast, drone, young }: Stage): Rows {
     as: 'not-permitted',
   })
   const { subject, action, resource } = QUESTION
+  const asElsewhere = (given: object): Row => ({
+    done: () => ({ by: cast.ada, given }),
+    refused: () => ({ by: drone, given }),
+    as: 'not-permitted',
+  })
   const proposing = async (by: Client): Promise<Asked> => ({ by, given: { input: { files: await filesOf(cast.bob) } } })
   /** The version that decides on the site of the caller, as that caller reads it. */
   const ofActive = async (by: Client): Promise<Asked> => ({
@@ -40,6 +57,9 @@ export function decisionRows({ cast, drone, young }: Stage): Rows {
     'decision.search-subjects': asked({ ...QUESTION, subject: { type: 'user' } }),
     'decision.search-resources': asked({ ...QUESTION, resource: { type: 'account' }, action: { name: action.name } }),
     'decision.search-actions': asked({ subject, resource }),
+    'decision.sync': asElsewhere({ input: { items: [{ role: 'resource', ...resource }] } }),
+    'decision.changes': asElsewhere({}),
+    'decision.report': asElsewhere({ input: { entries: [REPORTED] } }),
     'policy.explain': asked(QUESTION),
     'policy.simulate': asked({
       days: 1,
