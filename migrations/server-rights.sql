@@ -7,7 +7,7 @@ grant select on all tables in schema public to :server;
 grant insert on all tables in schema public to :server;
 grant usage on all sequences in schema public to :server;
 grant update on
-  identity, identity_reach, enrolment, api_token, signal, privileged_action, target, account, account_role, purpose, access_request, access_grant, change,
+  identity, identity_reach, review_risk, enrolment, api_token, signal, privileged_action, target, account, account_role, purpose, access_request, access_grant, change,
   grant_proof, grant_use, held_operation, grant_heartbeat, node, lease, session, ledger_tile, ledger_writer, subject_key, idempotency
 to :server;
 grant delete on ledger_pending, idempotency to :server;

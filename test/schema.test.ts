@@ -24,6 +24,7 @@ const WITHOUT_CAUSE: Readonly<Record<string, string>> = {
   reading_progress: 'says how far a reading is, page by page',
   inventory_stage: 'holds what a reading told so far, until its scope is closed by an entry',
   grant_heartbeat: 'says that a holder is alive, every few seconds',
+  review_risk: 'is weighed again and again, and what is decided is decided without it',
   identity_reach: 'is what was last looked at; what follows from it changes the identity, with an entry',
   schema_migration: 'is the bookkeeping of migrations',
   schema_migration_lock: 'is the bookkeeping of migrations',

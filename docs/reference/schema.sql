@@ -1225,6 +1225,16 @@ CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON request_approval FOR EAC
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON request_approval FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON request_approval FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+create table review_risk (
+  id uuid not null,
+  score smallint not null,
+  risk jsonb not null,
+  weighed_at timestamp with time zone not null,
+  constraint review_risk_pkey PRIMARY KEY (id),
+  constraint score_is_a_share CHECK (((score >= 0) AND (score <= 100)))
+);
+comment on table review_risk is 'A row is the risk of a request or change as it was last weighed; id is that of the request or change.';
+
 create table rule_activation (
   seq bigint not null,
   version_id uuid not null,

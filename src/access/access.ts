@@ -24,6 +24,7 @@ export { previewAccess, requestAccess } from './request.ts'
 
 export { grantResource } from './resources.ts'
 export { factsNow, openSecondLook, type SecondLook } from './second-look.ts'
+export { weighPending } from './reviews.ts'
 export { receiveSignal } from './signals/receive.ts'
 export { signalRoutes } from './signals/routes.ts'
 export { withdrawSignal } from './signals/withdraw.ts'

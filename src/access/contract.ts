@@ -80,13 +80,14 @@ export const previewAccess = operation({
 export const RequestQuery = PageQuery.extend({
   view: z.enum(['all', 'mine', 'inbox']).default('all').describe('inbox: pending ones the caller could approve'),
   state: RequestState.optional(),
+  order: z.enum(['newest', 'risk']).optional().describe('highest risk first in the inbox, newest first elsewhere'),
 })
 export type RequestQuery = z.output<typeof RequestQuery>
 export const listRequests = operation({
   id: 'access.list',
   method: 'GET',
   path: '/v1/requests',
-  summary: 'Lists requests, newest first.',
+  summary: 'Lists requests: the inbox by risk, all others newest first.',
   function: 'pam',
   resource: 'Installation',
   query: RequestQuery,

@@ -5,6 +5,7 @@ import { parseApproval, missingApprovals } from '../policy/policy.ts'
 import type { Teams } from '../identities/identities.ts'
 import { tiedPeople } from '../identities/identities.ts'
 import { approvalsOf } from './approvers.ts'
+import { behind, orderOf, pageOfReviews, reviewFrom, scoreFirst } from './reviews.ts'
 import { DeterminingPolicy, Owed } from './contract.ts'
 import type { AccessRequest, AccessRequestDetail, Approval, Grant, GrantQuery, RequestQuery } from './contract.ts'
 
@@ -18,6 +19,7 @@ function requests(db: Db) {
     .innerJoin('account', 'account.id', 'r.accountId')
     .innerJoin('purpose', 'purpose.id', 'r.purposeId')
     .leftJoin('accessGrant as g', 'g.requestId', 'r.id')
+    .leftJoin('reviewRisk as w', 'w.id', 'r.id')
     .select([
       'r.id',
       'r.requesterId',
@@ -56,20 +58,25 @@ function requests(db: Db) {
       'r.expiresAt',
       'r.decidedAt',
       'g.id as grantId',
+      'w.risk',
+      'w.weighedAt',
       'r.version',
     ])
 }
 
-type RequestRow = Omit<AccessRequest, 'obligations' | 'policies' | 'boundSha256' | 'warnings'> & {
+type RequestRow = Omit<AccessRequest, 'obligations' | 'policies' | 'boundSha256' | 'warnings' | 'review'> & {
+  risk: unknown
+  weighedAt: Date | null
   obligations: unknown
   policies: unknown
   boundSha256: Buffer
 }
 
 /** `jsonb` comes back unknown and the hash as bytes; the rest is the row. */
-function requestFrom(row: RequestRow): AccessRequest {
+function requestFrom({ risk, weighedAt, ...row }: RequestRow): AccessRequest {
   return {
     ...row,
+    review: reviewFrom(risk, weighedAt),
     warnings: warningsOf(row),
     obligations: Owed.parse(row.obligations),
     policies: DeterminingPolicy.array().parse(row.policies),
@@ -142,16 +149,17 @@ async function tiedToRequest(db: Db, request: AccessRequest): Promise<ReadonlySe
   return tied
 }
 
-/** Newest first. The inbox holds what is pending, names a team of the caller's, and is not tied to them. */
+/** By risk or newest first. The inbox holds what is pending, names a team of the caller's, and is not tied to them. */
 export async function listRequests(
   db: Db,
   needs: { readonly teams: Teams; readonly now: Date },
   caller: { readonly id: string; readonly name: string },
   query: RequestQuery,
 ) {
+  const order = orderOf(query)
   let rows = requests(db)
   if (query.cursor !== undefined) {
-    rows = rows.where(beyond(['r.created_at', 'r.id'], decodeCursor(query.cursor, ['instant', 'id']), '<'))
+    rows = rows.where(behind(order, 'r', query.cursor))
   }
   if (query.state) rows = rows.where('r.state', '=', query.state)
   if (query.view === 'mine') {
@@ -173,11 +181,12 @@ export async function listRequests(
       )
   }
   const found = await rows
+    .orderBy(scoreFirst(order), 'desc')
     .orderBy('r.createdAt', 'desc')
     .orderBy('r.id', 'desc')
     .limit(query.limit + 1)
     .execute()
-  const { items, nextCursor } = page(found.map(requestFrom), query.limit, (row) => [row.createdAt, row.id])
+  const { items, nextCursor } = pageOfReviews(found.map(requestFrom), query.limit, order)
   if (query.view !== 'inbox') return { items, nextCursor }
   const open: AccessRequest[] = []
   for (const item of items) if (!(await tiedToRequest(db, item)).has(caller.id)) open.push(item)

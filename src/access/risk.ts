@@ -10,7 +10,11 @@ import { signalsInForce } from './signals/records.ts'
 import { findingsOf, standingsOf, type Standings } from './standing.ts'
 
 /** What of a request its risk is read from. */
-export type Risky = Pick<Asked, 'chain' | 'target' | 'account'>
+export type Risky = {
+  readonly chain: Pick<Asked['chain'], 'subject' | 'onBehalfOf' | 'proof'>
+  readonly target: Pick<Asked['target'], 'id' | 'name' | 'environment' | 'sensitivity'>
+  readonly account: Pick<Asked['account'], 'tier'>
+}
 
 /**
  * The risk of acting now. It belongs to the moment: the same request has another one tomorrow, so it is context for the decision and

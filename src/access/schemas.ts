@@ -93,6 +93,10 @@ export const RiskTold = z
   .meta({ id: 'RiskTold', classification: 'public' })
 export type RiskTold = z.output<typeof RiskTold>
 
+/** The risk of what waits for people, as it was last weighed. */
+export const ReviewRisk = RiskTold.extend({ weighedAt: Instant }).meta({ id: 'ReviewRisk', classification: 'public' })
+export type ReviewRisk = z.output<typeof ReviewRisk>
+
 /** The risk of an act as people read it, each factor with its fact. */
 export const RiskShown = z
   .object({
@@ -180,6 +184,9 @@ export const AccessRequest = z
     expiresAt: Instant,
     decidedAt: Instant.nullable(),
     grantId: Id.nullable(),
+    review: ReviewRisk.nullable().describe(
+      'as it was last weighed for its approvers; null before that, and when it never waited',
+    ),
     version: Count,
   })
   .meta({ id: 'AccessRequest' })

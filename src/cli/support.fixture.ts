@@ -165,6 +165,8 @@ export function identityNamed(name: string): Record<string, unknown> {
     businessService: null,
     environment: 'production',
     tier: 2,
+    tierSet: 2,
+    tierReached: null,
     traits: [],
     ownerTeam: null,
     ownerId: null,

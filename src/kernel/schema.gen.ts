@@ -650,6 +650,13 @@ export type RequestApprovalTable = {
   cause: number
 }
 
+export type ReviewRiskTable = {
+  id: string
+  score: number
+  risk: ColumnType<unknown, string, string>
+  weighedAt: Date
+}
+
 export type RuleActivationTable = {
   seq: number
   versionId: string
@@ -944,6 +951,7 @@ export type Database = {
   purposeTarget: PurposeTargetTable
   readingProgress: ReadingProgressTable
   requestApproval: RequestApprovalTable
+  reviewRisk: ReviewRiskTable
   ruleActivation: RuleActivationTable
   ruleVersion: RuleVersionTable
   scopeReport: ScopeReportTable

@@ -1,4 +1,4 @@
-import { sweepAccess, sweepUses, type EndNeeds, type Ends } from '../access/access.ts'
+import { sweepAccess, sweepUses, weighPending, type AccessNeeds, type Ends } from '../access/access.ts'
 import { closeUsesOfExpired, type Obligations } from '../credentials/credentials.ts'
 import { sweepReach } from '../governance/governance.ts'
 import { suspendExpired, type IdentityNeeds } from '../identities/identities.ts'
@@ -17,7 +17,7 @@ export type WorkNeeds = {
   readonly log: Log
   readonly node: RunningNode
   readonly ends: Ends
-  readonly access: EndNeeds
+  readonly access: AccessNeeds
   readonly identities: IdentityNeeds
   readonly sessions: LiveSessions
   readonly obligations: Obligations
@@ -29,6 +29,7 @@ const SESSIONS_MS = 5_000
 const IDENTITIES_MS = 60_000
 const REACH_MS = 5_000
 const SOURCES_MS = 30_000
+const REVIEWS_MS = 2_000
 
 /** What makes true in the rows what time has decided, and what jobs wake. Every worker runs it; rows that one holds are left by the others. */
 export async function startWork(needs: WorkNeeds): Promise<AsyncDisposable> {
@@ -53,6 +54,7 @@ export async function startWork(needs: WorkNeeds): Promise<AsyncDisposable> {
       for (const ended of await sweepUses(db, access, node.id)) ends.announceEnd(ended)
       for (const ended of await closeUsesOfExpired(db, access)) ends.announceEnd(ended)
     }),
+    repeat('what waits for approval', REVIEWS_MS, log, async () => void (await weighPending(db, access))),
     repeat('what identities reach', REACH_MS, log, async () => {
       for (let isMore = true; isMore;) isMore = await sweepReach(db, access)
     }),

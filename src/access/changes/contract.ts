@@ -27,13 +27,14 @@ const oneChange = z.object({ change: Id })
 export const ChangeQuery = PageQuery.extend({
   view: z.enum(['all', 'mine', 'inbox']).default('all').describe('inbox: pending ones the caller could approve'),
   state: ChangeState.optional(),
+  order: z.enum(['newest', 'risk']).optional().describe('highest risk first in the inbox, newest first elsewhere'),
 })
 export type ChangeQuery = z.output<typeof ChangeQuery>
 export const listChanges = operation({
   id: 'change.list',
   method: 'GET',
   path: '/v1/changes',
-  summary: 'Lists calls that others have to approve, newest first.',
+  summary: 'Lists calls that others have to approve: the inbox by risk, all others newest first.',
   function: 'governance',
   resource: 'Installation',
   query: ChangeQuery,

@@ -2,7 +2,6 @@ import { sql } from 'kysely'
 import { z } from 'zod'
 import type { Db, Tx } from '../../kernel/db.ts'
 import { linkTo } from '../../kernel/entity.ts'
-import { beyond, decodeCursor, page } from '../../kernel/http/cursor.ts'
 import type { Wire } from '../../kernel/http/approval.ts'
 import type { Caller, Resource } from '../../kernel/http/route.ts'
 import { notFound } from '../../kernel/problem.ts'
@@ -10,6 +9,7 @@ import type { Seal } from '../../kernel/seal.ts'
 import { teamsAsOf, type Teams } from '../../identities/identities.ts'
 import { missingApprovals, parseApproval, type ApprovalFacts } from '../../policy/policy.ts'
 import { countedOf, SPOKE, type Counted } from '../approvers.ts'
+import { behind, orderOf, pageOfReviews, reviewFrom, scoreFirst } from '../reviews.ts'
 import { DeterminingPolicy, Owed, type Approval as Said } from '../schemas.ts'
 import { tiedToAny } from './consider.ts'
 import { changeOver, type Change, type ChangeDetail, type ChangeQuery, type ChangeState } from './contract.ts'
@@ -20,8 +20,9 @@ function changes(db: Db) {
   return db
     .selectFrom('change as c')
     .innerJoin('identity as requester', 'requester.id', 'c.requesterId')
+    .leftJoin('reviewRisk as w', 'w.id', 'c.id')
     .selectAll('c')
-    .select('requester.name as requester')
+    .select(['requester.name as requester', 'w.risk', 'w.weighedAt'])
 }
 
 type ChangeRow = Awaited<ReturnType<ReturnType<typeof changes>['execute']>>[number]
@@ -52,6 +53,7 @@ function changeFrom(row: ChangeRow): Change {
     expiresAt,
     decidedAt,
     usedAt,
+    review: reviewFrom(row.risk, row.weighedAt),
     version,
   }
 }
@@ -197,9 +199,10 @@ export async function listChanges(
   query: ChangeQuery,
 ): Promise<{ items: Change[]; nextCursor: string | null }> {
   const { db, teams } = needs
+  const order = orderOf(query)
   let rows = changes(db)
   if (query.cursor !== undefined) {
-    rows = rows.where(beyond(['c.created_at', 'c.id'], decodeCursor(query.cursor, ['instant', 'id']), '<'))
+    rows = rows.where(behind(order, 'c', query.cursor))
   }
   if (query.state) rows = rows.where('c.state', '=', query.state)
   if (query.view === 'mine') rows = rows.where('c.requesterId', '=', caller.id)
@@ -213,16 +216,19 @@ export async function listChanges(
       )
   }
   const found = await rows
+    .orderBy(scoreFirst(order), 'desc')
     .orderBy('c.createdAt', 'desc')
     .orderBy('c.id', 'desc')
     .limit(query.limit + 1)
     .execute()
-  const { items, nextCursor } = page(found, query.limit, (row) => [row.createdAt, row.id])
-  const open: ChangeRow[] = []
-  for (const row of items) {
-    if (query.view !== 'inbox' || !(await tiedToAny(db, row.tiedIds)).has(caller.id)) open.push(row)
+  const tied = new Map(found.map((row) => [row.id, row.tiedIds]))
+  const { items, nextCursor } = pageOfReviews(found.map(changeFrom), query.limit, order)
+  const open: Change[] = []
+  for (const item of items) {
+    const isTied = query.view === 'inbox' && (await tiedToAny(db, tied.get(item.id) ?? [])).has(caller.id)
+    if (!isTied) open.push(item)
   }
-  return { items: open.map(changeFrom), nextCursor }
+  return { items: open, nextCursor }
 }
 
 /** What policies know of a change. */

@@ -3,7 +3,7 @@ import { Reason } from '../../identities/contract.ts'
 import { shown } from '../../kernel/event.ts'
 import { Id, Slug } from '../../kernel/ids.ts'
 import { Instant } from '../../kernel/instant.ts'
-import { Approval, DeterminingPolicy, Owed, Sha256Hex } from '../schemas.ts'
+import { Approval, DeterminingPolicy, Owed, ReviewRisk, Sha256Hex } from '../schemas.ts'
 
 const CHANGE_STATES = ['pending', 'approved', 'used', 'denied', 'expired', 'withdrawn', 'void'] as const
 export const ChangeState = shown(z.enum(CHANGE_STATES))
@@ -41,6 +41,7 @@ export const Change = z
     expiresAt: Instant.describe('a pending one must be approved by then, an approved one used'),
     decidedAt: Instant.nullable(),
     usedAt: Instant.nullable(),
+    review: ReviewRisk.nullable().describe('as it was last weighed for its approvers; null before that'),
     version: shown(z.int().min(0)),
   })
   .meta({ id: 'Change' })

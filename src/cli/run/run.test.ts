@@ -71,6 +71,10 @@ const request = (state: string, more: Record<string, unknown> = {}) => ({
   expiresAt: AT,
   decidedAt: state === 'pending' ? null : AT,
   grantId: state === 'granted' ? GRANT : null,
+  mode: 'enforce',
+  waived: [],
+  warnings: [],
+  review: null,
   version: 1,
   ...more,
 })
