@@ -51,7 +51,7 @@ test('a frame that waits stops everything behind it, and what goes on is every b
           from += size
           if (settles[n % settles.length]) settle()
         }
-        while (isWaiting) settle()
+        for (const _each of order) settle()
 
         assert.deepEqual(Buffer.concat(out), bytes)
         assert.equal(walker.parkedBytes, 0)
