@@ -15,7 +15,7 @@ const AUDIENCES_MAX = 10
 
 const oneIdentity = z.object({ identity: z.string().min(1).max(63).describe('name or id') })
 
-export const X509Svid = z
+const X509Svid = z
   .object({
     identityId: Id,
     spiffeId: SpiffeId,
@@ -25,7 +25,7 @@ export const X509Svid = z
     expiresAt: Instant,
   })
   .meta({ id: 'X509Svid' })
-export const JwtSvid = z
+const JwtSvid = z
   .object({
     identityId: Id,
     spiffeId: SpiffeId,

@@ -17,13 +17,6 @@ export const sshCertificateIssued = event('ssh-certificate.issued', 'A key was s
   command: Text.nullable(),
   validBefore: Instant,
 })
-export const sshCertificatesOver = event(
-  'ssh-certificate.over',
-  'Certificates for hosts ran out; their uses are closed.',
-  {
-    certificates: shown(z.int()),
-  },
-)
 export const sshAuthorityMade = event('ssh-authority.made', 'A key that signs certificates for hosts was made.', {
   publicKeySha256: Sha256,
 })
@@ -33,4 +26,4 @@ export const sshAuthorityRetired = event('ssh-authority.retired', 'A key signs n
   reason: Text,
 })
 
-export const sshEvents = [sshCertificateIssued, sshCertificatesOver, sshAuthorityMade, sshAuthorityRetired]
+export const sshEvents = [sshCertificateIssued, sshAuthorityMade, sshAuthorityRetired]
