@@ -1,5 +1,6 @@
 import { ACCESS_FAULT_POINTS } from '../../src/access/fault-points.ts'
 import { CHANGE_FAULT_POINTS } from '../../src/access/changes/fault-points.ts'
+import { HOLD_FAULT_POINTS } from '../../src/access/holds/fault-points.ts'
 import { LEASE_FAULT_POINTS } from '../../src/credentials/fault-points.ts'
 import { GATEWAY_FAULT_POINTS } from '../../src/gateways/fault-points.ts'
 import { KERNEL_FAULT_POINTS } from '../../src/kernel/fault.ts'
@@ -7,8 +8,8 @@ import { LEDGER_FAULT_POINTS } from '../../src/ledger/fault-points.ts'
 import { RULE_FAULT_POINTS } from '../../src/policy/versions/fault-points.ts'
 import { SESSION_FAULT_POINTS } from '../../src/sessions/fault-points.ts'
 
-/** Every labelled point of the product. */
-export const ALL_POINTS: readonly string[] = [
+/** The points that the story of the kills comes to. */
+export const STORY_POINTS: readonly string[] = [
   ...KERNEL_FAULT_POINTS,
   ...LEDGER_FAULT_POINTS,
   ...ACCESS_FAULT_POINTS,
@@ -18,6 +19,9 @@ export const ALL_POINTS: readonly string[] = [
   ...SESSION_FAULT_POINTS,
   ...GATEWAY_FAULT_POINTS,
 ]
+
+/** Every labelled point of the product. No shipped policy holds anything, so src/access/holds/holds.test.ts dies at the points of holds. */
+export const ALL_POINTS: readonly string[] = [...STORY_POINTS, ...HOLD_FAULT_POINTS]
 
 /** Points that lie before a commit: one can also die right behind it, before anybody is told. */
 export const COMMITTED_POINTS = [
