@@ -14,7 +14,6 @@ export {
   isCovered,
   type AccountFacts,
   type CatalogFacts,
-  type PurposeFacts,
   type TargetFacts,
 } from './facts.ts'
 export { overridesSha256, readOverrides, withOverrides, type CatalogOverrides } from './overrides.ts'

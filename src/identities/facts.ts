@@ -12,7 +12,7 @@ export type Standing = Pick<
 >
 
 /** A token with its identity, as authentication judges it. */
-export type Proven = Pick<Caller, 'id' | 'name' | 'kind' | 'proofId'> & {
+type Proven = Pick<Caller, 'id' | 'name' | 'kind' | 'proofId'> & {
   readonly state: Identity['state']
   readonly expiresAt: Date
   readonly revokedAt: Date | null

@@ -62,7 +62,7 @@ export type Route = {
  * Lets an operation be answered without the framework. For a POST that reads, whose path holds no parameter, whose answer is JSON, and whose
  * code answers with exactly what its output declares.
  */
-export type Quick = {
+type Quick = {
   /** What the input's schema makes of the value, or undefined where that is not plain: then the schema is asked. */
   readonly plain: (value: unknown) => unknown
 }
