@@ -112,7 +112,7 @@ export function openIssuerKeys(needs: IssuerKeysNeeds): IssuerKeys {
 }
 
 function cacheKey({ issuer, keysUrl }: KeySource, token: string): string {
-  return sha256Latin1(Buffer.from(JSON.stringify([issuer, keysUrl, token]), 'utf8'))
+  return sha256Latin1(JSON.stringify([issuer, keysUrl, token]))
 }
 
 function unverifiable(): OAuthError {

@@ -84,7 +84,7 @@ export async function openKeyRing(needs: KeyRingNeeds, terms: KeyRingTerms): Pro
   return {
     mint: (claims) => opened.mint(claims),
     verify: (token) => {
-      const key = sha256Latin1(Buffer.from(token, 'latin1'))
+      const key = sha256Latin1(token)
       const known = verified.get(key)
       if (known) return known
       const claims = verifiedBy(opened, token)
