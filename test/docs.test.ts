@@ -3,6 +3,7 @@ import { existsSync, globSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { z } from 'zod'
+import { connectors } from '../src/connectors/index.ts'
 import { hasTest } from './support/named-tests.ts'
 
 const ROOT = join(import.meta.dirname, '..')
@@ -150,4 +151,16 @@ test('decisions are numbered without gaps, one page each, and say what would cha
     }
     assert.ok(text.split(/\s+/).length < 450, `${record} is longer than a page`)
   }
+})
+
+test('every connector has its page, with the permissions of each scope, what it cannot see and what it was verified on', () => {
+  for (const { manifest } of connectors) {
+    const page = read(`docs/connectors/${manifest.id}.md`)
+
+    for (const { scope } of manifest.reads)
+      assert.ok(page.includes(`\`${scope.replace('*', '')}`), `${manifest.id}: ${scope}`)
+    for (const heading of ['## What it cannot see', '## What is kept', '## Verified on'])
+      assert.ok(page.includes(heading), heading)
+  }
+  assert.ok(connectors.length > 0)
 })

@@ -5,7 +5,15 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { inventoryWorld, type InventoryWorld } from '../../test/support/inventory-world.ts'
-import { Denied, Observation, type Connector, type OpenSource, type Page, type ScopeReport } from './connector.ts'
+import {
+  Denied,
+  Observation,
+  PAGE_MAX,
+  type Connector,
+  type OpenSource,
+  type Page,
+  type ScopeReport,
+} from './connector.ts'
 
 export type Bed = {
   readonly connector: Connector
@@ -59,6 +67,7 @@ export const CONFORMANCE: Stories = {
           `the manifest does not name ${scope}`,
         )
         await everyPage(source, scope, (page) => {
+          assert.ok(page.observations.length <= PAGE_MAX, 'a page is too large')
           for (const observation of page.observations) {
             Observation.parse(observation)
             assert.ok(

@@ -183,10 +183,10 @@ export class Unreadable extends Error {
   override readonly name = 'Unreadable'
 }
 
-export const WRITE_OPS = ['issue', 'disable', 'enable', 'revoke', 'grant', 'ungrant', 'end-sessions'] as const
+const WRITE_OPS = ['issue', 'disable', 'enable', 'revoke', 'grant', 'ungrant', 'end-sessions'] as const
 
 /** One thing that can be changed there, with what its undoing is worth. Declared whether or not anybody has switched it on. */
-export type WriteAbility = {
+type WriteAbility = {
   readonly op: (typeof WRITE_OPS)[number]
   readonly on: z.output<typeof CredentialType> | 'principal' | 'grant'
   readonly revocability: 'immediate' | 'next-login' | 'expires-only' | 'none'
@@ -197,18 +197,18 @@ export type WriteAbility = {
   readonly permissions: readonly string[]
 }
 
-export type Act = {
+type Act = {
   readonly op: WriteAbility['op']
   readonly on: NativeId
   readonly terms: Readonly<Record<string, string | number | boolean>>
 }
 /** What an act would do, before anything is done. */
-export type Plan = {
+type Plan = {
   readonly effects: readonly string[]
   readonly breaks: readonly NativeId[]
   readonly isReversible: boolean
 }
-export type Applied = {
+type Applied = {
   /** What was made, sealed by `custody`. */
   readonly issued?: { readonly id: NativeId; readonly sealed: Buffer }
   /** What `revert` needs; holds no secret. */
@@ -216,7 +216,7 @@ export type Applied = {
 }
 
 /** Changes at the source. Planned, done once per idempotency key, and believed only when a probe of its own says so. */
-export type Writer = {
+type Writer = {
   readonly plan: (act: Act, signal: AbortSignal) => Promise<Plan>
   /** The same key again is the same act: it answers as the first time and does nothing twice. */
   readonly apply: (act: Act, idempotencyKey: string, signal: AbortSignal) => Promise<Applied>

@@ -73,7 +73,6 @@ export type CredentialFingerprint = z.output<typeof CredentialFingerprint>
 const Facts = z
   .record(z.string().max(64), z.union([text(TEXT_MAX), z.number(), z.boolean(), texts(NAME_MAX), z.null()]))
   .refine((facts) => Object.keys(facts).length <= FACTS_MAX, 'too many facts')
-export type Facts = z.input<typeof Facts>
 const Tags = z
   .record(text(128), text(TEXT_MAX))
   .transform((tags) => Object.fromEntries(Object.entries(tags).slice(0, FACTS_MAX)))
@@ -82,19 +81,9 @@ const never = z.literal('never')
 const Expiry = knownOf(z.union([z.date(), never]))
 
 /** What can hold rights there. `account`: proves itself, and the source does not tell a person from a program. */
-export const PrincipalType = z.enum([
-  'account',
-  'human',
-  'service',
-  'workload',
-  'agent',
-  'group',
-  'role',
-  'app',
-  'device',
-])
+const PrincipalType = z.enum(['account', 'human', 'service', 'workload', 'agent', 'group', 'role', 'app', 'device'])
 
-export const Principal = z.object({
+const Principal = z.object({
   kind: z.literal('principal'),
   id: NativeId,
   type: PrincipalType,
@@ -129,9 +118,9 @@ export const CredentialType = z.enum([
   'none',
   'other',
 ])
-export const Holder = z.enum(['self', 'vault', 'third-party', 'file', 'ci', 'source', 'unknown-holder'])
+const Holder = z.enum(['self', 'vault', 'third-party', 'file', 'ci', 'source', 'unknown-holder'])
 
-export const Credential = z.object({
+const Credential = z.object({
   kind: z.literal('credential'),
   id: NativeId,
   principal: knownOf(NativeId),
@@ -151,7 +140,7 @@ export const Credential = z.object({
   facts: Facts.default({}),
 })
 
-export const Resource = z.object({
+const Resource = z.object({
   kind: z.literal('resource'),
   id: NativeId,
   type: text(64),
@@ -165,9 +154,9 @@ export const Resource = z.object({
 })
 
 /** What a right amounts to; the privilege itself keeps the source's own word. */
-export const GrantLevel = z.enum(['use', 'read', 'write', 'admin', 'grant', 'impersonate'])
+const GrantLevel = z.enum(['use', 'read', 'write', 'admin', 'grant', 'impersonate'])
 
-export const Grant = z.object({
+const Grant = z.object({
   kind: z.literal('grant'),
   id: NativeId,
   principal: NativeId,
@@ -184,7 +173,7 @@ export const Grant = z.object({
 })
 
 /** Whom `to` believes: a foreign issuer with the claims it must show, or a principal that may act as it. */
-export const Trust = z.object({
+const Trust = z.object({
   kind: z.literal('trust'),
   id: NativeId,
   from: z.union([
@@ -197,10 +186,10 @@ export const Trust = z.object({
   facts: Facts.default({}),
 })
 
-export const ReferenceHow = z.enum(['env', 'volume', 'file', 'ci-secret', 'code', 'vault-read', 'config', 'connection'])
+const ReferenceHow = z.enum(['env', 'volume', 'file', 'ci-secret', 'code', 'vault-read', 'config', 'connection'])
 
 /** Where a credential is kept or used: an edge of the consumer map. */
-export const Reference = z.object({
+const Reference = z.object({
   kind: z.literal('reference'),
   id: NativeId,
   consumer: NativeId,
@@ -211,13 +200,13 @@ export const Reference = z.object({
   facts: Facts.default({}),
 })
 
-export const Semantics = z.enum(['auth', 'api-call', 'session', 'statement', 'assume', 'decrypt', 'mount'])
+const Semantics = z.enum(['auth', 'api-call', 'session', 'statement', 'assume', 'decrypt', 'mount'])
 
 /**
  * Use that was seen. With `count` it is added up, and then only from a scope that gives a cursor with each page, so that no page counts twice.
  * Without, it is the source's last known use: the latest wins.
  */
-export const Usage = z.object({
+const Usage = z.object({
   kind: z.literal('usage'),
   subject: NativeId,
   semantics: Semantics,
@@ -235,7 +224,7 @@ export const Usage = z.object({
  * When use would have been seen. Only `every-use` over an unbroken time proves that something was not used; samples prove nothing but use.
  * Without a subject it holds for every principal of the source.
  */
-export const UsageWindow = z
+const UsageWindow = z
   .object({
     kind: z.literal('usage-window'),
     subject: NativeId.optional(),

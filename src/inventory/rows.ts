@@ -218,7 +218,7 @@ class Fields {
 }
 
 /** How a fingerprint is kept, so that equal text is the same secret or key. */
-export function fingerprintText(of: CredentialFingerprint): string {
+function fingerprintText(of: CredentialFingerprint): string {
   return of.alg === 'hmac-sha256' ? `${of.alg}:${of.keyId}:${of.value}` : `${of.alg}:${of.value}`
 }
 

@@ -35,9 +35,7 @@ export const Source = z
 export type Source = z.output<typeof Source>
 
 /** What could not be seen, why, and which permission would show it. */
-export const MissingPart = z
-  .object({ what: Text, why: Text, permission: Text.optional() })
-  .meta({ classification: 'public' })
+const MissingPart = z.object({ what: Text, why: Text, permission: Text.optional() }).meta({ classification: 'public' })
 
 export const SourceScope = z
   .object({
@@ -101,7 +99,7 @@ export const SourceProbe = z
   .meta({ id: 'SourceProbe' })
 export type SourceProbe = z.output<typeof SourceProbe>
 
-export const CollectedScope = z
+const CollectedScope = z
   .object({
     scope: Text,
     status: Status,
@@ -156,7 +154,7 @@ export const Coverage = z
   .meta({ id: 'Coverage', classification: 'public' })
 export type Coverage = z.output<typeof Coverage>
 
-export const INVENTORY_KINDS = ['principal', 'credential', 'resource', 'grant', 'trust', 'reference'] as const
+const INVENTORY_KINDS = ['principal', 'credential', 'resource', 'grant', 'trust', 'reference'] as const
 const Kind = shown(z.enum(INVENTORY_KINDS))
 const Presence = shown(z.enum(['present', 'missed', 'gone']))
 

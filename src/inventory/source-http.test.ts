@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict'
+import { createServer, type Server } from 'node:http'
+import { after, before, test } from 'node:test'
+import { handClock } from '../../test/support/hand-clock.ts'
+import { Secret } from '../kernel/secret.ts'
+import { retryAfterMs, sourceHttpTo } from './source-http.ts'
+
+let server: Server
+let address: string
+const asked: string[] = []
+const signal = () => new AbortController().signal
+
+before(async () => {
+  server = createServer((request, response) => {
+    asked.push(`${request.url} ${request.headers.authorization ?? ''}`)
+    if (request.url === '/away') response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end()
+    else if (request.url === '/busy') response.writeHead(429, { 'retry-after': '7' }).end()
+    else if (request.url === '/endless') {
+      response.writeHead(200)
+      response.write(Buffer.alloc(100_000))
+      response.end(Buffer.alloc(100_000))
+    } else response.writeHead(200, { etag: '"1"' }).end('hello')
+  })
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  const at = server.address()
+  address = `http://127.0.0.1:${typeof at === 'object' && at ? at.port : 0}/base`
+})
+after(() => {
+  server.close()
+  server.closeAllConnections()
+})
+
+test('a source is asked at its address, with its secret, and answers with what it said', async () => {
+  const http = sourceHttpTo(address, handClock())
+
+  const answer = await http({ path: '/api', headers: { authorization: new Secret('token of mine') } }, signal())
+
+  assert.deepEqual([answer.status, answer.headers['etag'], answer.body.toString()], [200, '"1"', 'hello'])
+  assert.equal(asked.at(-1), '/api token of mine')
+})
+
+test('attack: no path and no redirect leads away from the registered address', async () => {
+  const http = sourceHttpTo(address, handClock())
+
+  for (const path of ['//127.0.0.1:1/x', 'http://127.0.0.1:1/', '\\\\127.0.0.1:1\\x', '@127.0.0.1:1/']) {
+    await assert.rejects(http({ path }, signal()), { name: 'Unreadable' }, path)
+  }
+  assert.equal((await http({ path: '/away' }, signal())).status, 302)
+})
+
+test('a source that is busy says for how long, and one that never stops is cut off', async () => {
+  const http = sourceHttpTo(address, handClock())
+
+  await assert.rejects(http({ path: '/busy' }, signal()), { name: 'SlowDown', retryAfterMs: 7_000 })
+  await assert.rejects(http({ path: '/endless', maxBytes: 150_000 }, signal()), { name: 'Unreadable' })
+})
+
+test('patience is asked for in seconds or until an instant, and anything else says nothing', () => {
+  const clock = handClock()
+  const at = (more: number) => new Date(clock.now().getTime() + more).toUTCString()
+
+  assert.deepEqual(
+    ['120', at(60_000), at(-60_000), 'soon', undefined].map((header) => retryAfterMs(header, clock)),
+    [120_000, 60_000, 0, undefined, undefined],
+  )
+})
