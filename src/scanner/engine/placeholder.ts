@@ -20,7 +20,7 @@ export function isShown(secret: string): boolean {
 
 /** What a program reads at run time, in the ways that templates, shells and languages write it; and what a vault or a tool has encrypted. */
 const IS_REFERENCE =
-  /^(?:[$%@<{!&]|ENC[([]|\{\{|enc:|vault:|ref\+|arn:|ssm:|op:\/\/|secret:\/\/|projects\/|kv\/|process\.|os\.|env[.:(]|getenv|secrets\.|var\.|local\.|data\.|module\.|config[.[(]|settings\.|self\.|this\.|params?\.|args\.|options?\.|ctx\.|req(?:uest)?\.|file\(|sha\d{1,3}[:-]|md5|pbkdf2|argon2|bcrypt|scrypt)|[{(<]\w|\$\{|#\{|%\(|%s\b|\w\($/i
+  /^(?:[$%@<{!&]|ENC[([]|\{\{|enc:|vault:|ref\+|arn:|ssm:|op:\/\/|secret:\/\/|projects\/|kv\/|process\.|os\.|env[.:(]|getenv|secrets\.|var\.|local\.|data\.|module\.|config[.[(]|settings\.|self\.|this\.|params?\.|args\.|options?\.|ctx\.|req(?:uest)?\.|file\(|sha\d{1,3}[:-]|md5[:-]|pbkdf2|argon2|bcrypt|scrypt)|[{(<]\w|\$\{|#\{|%\(|%s\b|\w\($/i
 
 /** Passwords that everybody knows, and names of parts. */
 const COMMON = new Set(
@@ -35,7 +35,7 @@ const COMMON = new Set(
 export function isNoSecret(value: string): boolean {
   return (
     isShown(value) ||
-    (value.length <= 40 && /fake|todo|tbd/i.test(value)) ||
+    /(?:^|[^A-Za-z])(?:fake|todo|tbd)(?:[^A-Za-z]|$)/i.test(value) ||
     IS_REFERENCE.test(value) ||
     COMMON.has(value.toLowerCase())
   )
