@@ -48,4 +48,4 @@ export {
 } from './teams.ts'
 export { joining, teamsDifference } from './teams-difference.ts'
 export { liveTeams, teamsAsOf, type LiveTeams } from './teams-live.ts'
-export { endTokens, issueToken, listTokens, revokeToken } from './tokens.ts'
+export { endTokens, issueToken, listTokens, revokeToken, tokenResource } from './tokens.ts'

@@ -1,6 +1,5 @@
 import { transact, type Db } from '../kernel/db.ts'
 import { installation, openRoute, route, type Caller, type OpenRoute, type Route } from '../kernel/http/route.ts'
-import { linkTo } from '../kernel/entity.ts'
 import * as contract from './contract.ts'
 import { identityResource } from './entities.ts'
 import { enrolIdentity, redeemEnrolment } from './enrolment.ts'
@@ -15,7 +14,7 @@ import {
 } from './lifecycle.ts'
 import { assignOwner, attestOwner, loseOwner } from './ownership.ts'
 import { findIdentity, listIdentities, unknownIdentity, type IdentityNeeds } from './record.ts'
-import { findToken, issueToken, listTokens, mayKnowTokensOf, revokeToken } from './tokens.ts'
+import { findToken, issueToken, listTokens, mayKnowTokensOf, revokeToken, tokenResource } from './tokens.ts'
 
 /** Makes the certificate by which a caller shows the key that its token is bound to. */
 export type CertifyToken = (
@@ -163,10 +162,8 @@ function credentialRoutes(needs: RouteNeeds): Route[] {
     }),
     route(contract.revokeToken, {
       resource: async ({ params, caller }) => {
-        const { token, identity } = await findToken(db, teams, caller, params.token)
-        const { id, identityId: subjectId } = token
-        const ownerTeam = identity.ownerTeam === null ? {} : { ownerTeam: linkTo('Team', identity.ownerTeam) }
-        return { type: 'Token', id, attributes: { id, subjectId, ...ownerTeam } }
+        const { token } = await findToken(db, teams, caller, params.token)
+        return tokenResource(db, token.id)
       },
       run: (_call, permit) => transact(db, (tx) => revokeToken(tx, needs, permit)),
     }),

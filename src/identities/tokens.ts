@@ -2,7 +2,8 @@ import { sql } from 'kysely'
 import { secondsAfter } from '../kernel/clock.ts'
 import type { Db, Tx } from '../kernel/db.ts'
 import { readPublicKey, sha256 } from '../kernel/crypto.ts'
-import type { Caller } from '../kernel/http/route.ts'
+import { linkTo } from '../kernel/entity.ts'
+import type { Caller, Resource } from '../kernel/http/route.ts'
 import { invalid } from '../kernel/invalid.ts'
 import { idAfter, pageAfter, type Page } from '../kernel/page.ts'
 import type { Permit } from '../kernel/permit.ts'
@@ -223,4 +224,17 @@ export async function mayKnowTokensOf(
   if (person.isFounder || person.id === identity.ownerId || person.id === identity.sponsorId) return true
   const own = teams.teamsOf(person.name)
   return own.some((team) => GUARDIANS.includes(team) || team === identity.ownerTeam)
+}
+
+/** What policies know of a token. */
+export async function tokenResource(db: Db, id: string): Promise<Resource> {
+  const row = await db
+    .selectFrom('apiToken')
+    .innerJoin('identity', 'identity.id', 'apiToken.identityId')
+    .select(['apiToken.identityId', 'identity.ownerTeam'])
+    .where('apiToken.id', '=', id)
+    .executeTakeFirst()
+  if (!row) throw unknownToken(id)
+  const ownerTeam = row.ownerTeam === null ? {} : { ownerTeam: linkTo('Team', row.ownerTeam) }
+  return { type: 'Token', id, attributes: { id, subjectId: row.identityId, ...ownerTeam } }
 }

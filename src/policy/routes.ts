@@ -62,7 +62,7 @@ export function policyRoutes(needs: PolicyRouteNeeds): Route[] {
     }),
     route(contract.streamDecisionChanges, {
       resource: async ({ caller }) => elsewhere(needs, caller, []),
-      run: async ({ signal }) => changes(needs, signal),
+      run: async ({ query, signal }) => changes(needs, query.seconds, signal),
     }),
     route(contract.reportDecisions, {
       resource: async ({ caller, input }) =>

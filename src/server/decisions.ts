@@ -1,9 +1,13 @@
+import { changeResource, grantResource, requestResource } from '../access/access.ts'
 import { requestAccess } from '../access/contract.ts'
+import { leaseResource } from '../credentials/credentials.ts'
+import { tokenResource } from '../identities/identities.ts'
 import type { Config } from '../kernel/config.ts'
 import type { Log } from '../kernel/log.ts'
 import { systemRandom } from '../kernel/random.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import { entryOf, type Calendar, type Observed, type PolicyRouteNeeds, type RecordFacts } from '../policy/policy.ts'
+import { sessionResource } from '../sessions/sessions.ts'
 import type { Ground } from './ground.ts'
 import type { Rules } from './policies.ts'
 
@@ -49,12 +53,23 @@ export function decisionNeeds({
     ),
     deciders: new Set(deciders),
     heard,
+    loaders: LOADERS,
     drafts,
     entries,
     requestable,
     situation: situationIn(calendar),
   }
 }
+
+/** Records of higher domains that enforcement points may ask about. */
+const LOADERS: NonNullable<PolicyRouteNeeds['loaders']> = new Map([
+  ['AccessRequest', requestResource],
+  ['Change', changeResource],
+  ['Grant', grantResource],
+  ['Lease', leaseResource],
+  ['Session', sessionResource],
+  ['Token', tokenResource],
+])
 
 /** What policies are told of the time at a place. */
 export function situationIn(calendar: Calendar): PolicyRouteNeeds['situation'] {

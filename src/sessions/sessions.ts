@@ -9,7 +9,7 @@ export { openLiveSessions, type LiveNeeds, type LiveSessions } from './live.ts'
 export { play, verify } from './play.ts'
 export { folderStore, type RecordingStore } from './recording/store.ts'
 
-export { listSessions } from './records.ts'
+export { listSessions, sessionResource } from './records.ts'
 export { sessionRoutes } from './routes.ts'
 export { closeSession, openSession, type OpenedSession } from './row.ts'
 export type { RunningSession } from './running.ts'

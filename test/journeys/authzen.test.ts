@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import fc from 'fast-check'
-import { resumeIdentity, suspendIdentity } from '../../src/identities/contract.ts'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Client } from '../../src/cli/client.ts'
+import { listTokens, resumeIdentity, suspendIdentity, whoami } from '../../src/identities/contract.ts'
+import { isOfRecord } from '../../src/policy/authzen/facts.ts'
 import { ALL, authzenWorld, READ, USE, type AuthzenWorld } from '../support/authzen-world.ts'
 import { cleaningOfFile } from '../support/installation.ts'
 
@@ -112,6 +116,37 @@ test('attack: the facts of a target are the record’s, whatever is said of it',
 
   assert.equal((await retire({})).json().decision, false)
   assert.equal((await retire(claimed)).json().decision, false)
+})
+
+test('a record of Reeve’s own is asked about by its id, and its facts are the record’s', async () => {
+  const tokenOf = async (client: Client, identity: string) =>
+    (await client.ask(listTokens, { params: { identity } })).items[0]?.id ?? ''
+  const [hers, mine] = [await tokenOf(here.ada, 'ada'), await tokenOf(here.mallory, 'mallory')]
+  const revoke = (id: string, properties = {}) =>
+    here.evaluate({
+      subject: { type: 'user', id: 'mallory' },
+      action: { name: 'token.revoke' },
+      resource: { type: 'token', id, properties },
+    })
+
+  assert.equal((await revoke(mine)).json().decision, true)
+  assert.equal((await revoke(hers)).json().decision, false)
+  const claimed = { subjectId: (await here.mallory.ask(whoami)).id }
+  assert.equal((await revoke(hers, claimed)).json().decision, false)
+  assert.deepEqual((await revoke('ghost')).json().context.reasons, ['The resource is not known here.'])
+})
+
+test('attack: of no type that Reeve keeps records of does an enforcement point say the facts', () => {
+  const text = readFileSync(join(import.meta.dirname, '../../policies/schema.cedarschema'), 'utf8')
+  const declared = [...text.matchAll(/^ {2}entity ([\w, ]+?)(?: in | =|;)/gm)].flatMap(([, names = '']) =>
+    names.split(', '),
+  )
+
+  assert.ok(declared.length > 20)
+  assert.deepEqual(
+    declared.filter((type) => !isOfRecord(type)),
+    [],
+  )
 })
 
 test('a permit that owes something is given only to who carries it out, and says what', async () => {

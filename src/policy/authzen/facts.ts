@@ -53,6 +53,8 @@ export type FactNeeds = {
   readonly vocabulary: Vocabulary
   /** The record as the node remembers it; without it the rows are read. */
   readonly record?: RecordFacts
+  /** By type, what is loaded of the records of higher domains: by their ids, and `notFound` for what is not there. */
+  readonly loaders?: ReadonlyMap<string, (db: Db, id: string) => Promise<Resource>>
 }
 
 /** What the questions of one call refer to, each loaded once. */
@@ -70,19 +72,22 @@ const RECORD_TYPES = new Set<string>([
   'Account',
   'Purpose',
   'AccessRequest',
-  'Grant',
-  'Session',
-  'Lease',
-  'Token',
-  'TrustRule',
-  'Source',
-  'Team',
-  'Ledger',
-  'Installation',
-  'PolicySet',
-  'TeamList',
   'Calendar',
   'Catalog',
+  'Change',
+  'Grant',
+  'Hold',
+  'Installation',
+  'Lease',
+  'Ledger',
+  'PolicySet',
+  'Session',
+  'Signal',
+  'Source',
+  'Team',
+  'TeamList',
+  'Token',
+  'TrustRule',
   'Question',
 ])
 const PRINCIPAL_TYPES = new Set<string>(Object.values(ENTITY_TYPES))
@@ -171,14 +176,19 @@ async function loadResource(
   if (PRINCIPAL_TYPES.has(type)) return (await identityAs(from.record, needs, named, type)) ?? UNKNOWN_RESOURCE
   if (!RECORD_TYPES.has(type)) return vouched(needs, schema, type, named, UNKNOWN_RESOURCE)
   try {
-    return (await fromRecord(from, type, named.id)) ?? UNKNOWN_RESOURCE
+    return (await fromRecord(from, needs, type, named.id)) ?? UNKNOWN_RESOURCE
   } catch (error) {
     if (notFound.is(error)) return UNKNOWN_RESOURCE
     throw error
   }
 }
 
-async function fromRecord({ db, record }: Sources, type: string, id: string): Promise<Found | undefined> {
+async function fromRecord(
+  { db, record }: Sources,
+  { loaders }: Pick<FactNeeds, 'loaders'>,
+  type: string,
+  id: string,
+): Promise<Found | undefined> {
   if (type === 'Identity') return ofRecord(await identityResource(db, await findIdentity(db, id)))
   if (type === 'Purpose') return ofRecord(await purposeResource(db, await findPurpose(db, id)))
   if (type === 'Target') {
@@ -187,7 +197,8 @@ async function fromRecord({ db, record }: Sources, type: string, id: string): Pr
   }
   if (type === 'Account') return accountNamed(record, id)
   if (SINGLE.has(type) && id === 'installation') return ofRecord({ type, id, attributes: { id } })
-  return undefined
+  const load = isUuid(id) ? loaders?.get(type) : undefined
+  return load && ofRecord(await load(db, id))
 }
 
 /** By its id, or as gateways take it: `account@target`, cut at the last `@` (core 24). */

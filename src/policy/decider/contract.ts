@@ -83,6 +83,15 @@ export const streamDecisionChanges = operation({
   summary: 'Streams a line for each change that decisions may depend on, and one a second besides.',
   function: 'pam',
   resource: 'Question',
+  query: z.object({
+    seconds: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .max(300)
+      .default(60)
+      .describe('it ends after, and whoever may goes on with another'),
+  }),
   answer: 'stream',
   output: z.object({ epoch: shown(z.string()), policyVersion: Sha256 }),
 })

@@ -102,10 +102,12 @@ function epochOf({ engine, heard }: DeciderNeeds): string {
 /** A line for each change that is heard of, and one a second besides. */
 export async function* changes(
   needs: DeciderNeeds,
+  seconds: number,
   signal: AbortSignal,
 ): AsyncGenerator<{ epoch: string; policyVersion: string }> {
   let [last, looks] = ['', 0]
-  while (!signal.aborted) {
+  const until = needs.clock.monotonicMs() + seconds * 1000
+  while (!signal.aborted && needs.clock.monotonicMs() < until) {
     const epoch = epochOf(needs)
     if (epoch !== last || looks >= LOOKS_PER_BEAT) {
       yield { epoch, policyVersion: needs.engine.current().set.sha256 }

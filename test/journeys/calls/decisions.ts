@@ -58,7 +58,7 @@ export function decisionRows({ cast, drone, young }: Stage): Rows {
     'decision.search-resources': asked({ ...QUESTION, resource: { type: 'account' }, action: { name: action.name } }),
     'decision.search-actions': asked({ subject, resource }),
     'decision.sync': asElsewhere({ input: { items: [{ role: 'resource', ...resource }] } }),
-    'decision.changes': asElsewhere({}),
+    'decision.changes': asElsewhere({ query: { seconds: 1 } }),
     'decision.report': asElsewhere({ input: { entries: [REPORTED] } }),
     'policy.explain': asked(QUESTION),
     'policy.simulate': asked({
