@@ -5,7 +5,7 @@ import type { OpenFindings } from '../policy/policy.ts'
 import type { Chain } from './chain.ts'
 
 /** What the governance standard says of an identity, held to what it is about to touch. */
-export type Standing = {
+type Standing = {
   readonly path: string
   /** Whether its kind is one of that path. */
   readonly isOnPath: boolean

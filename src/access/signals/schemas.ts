@@ -7,7 +7,6 @@ import { SIGNAL_SEVERITIES, SIGNAL_TYPES, signalType, signalUri } from '../../po
 export const SignalType = shown(z.enum(SIGNAL_TYPES))
 const Severity = shown(z.enum(SIGNAL_SEVERITIES))
 const ABOUT = ['identity', 'session', 'credential', 'target'] as const
-export type About = (typeof ABOUT)[number]
 
 /** The sender's own name for it, as a security event token's `jti` (RFC 7519 §4.1.7). */
 const Jti = shown(
