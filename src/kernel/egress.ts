@@ -24,7 +24,7 @@ export class EgressFailed extends Error {
   }
 }
 
-export type EgressAsk = {
+type EgressAsk = {
   readonly method?: 'GET' | 'POST'
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
@@ -36,7 +36,7 @@ export type EgressAsk = {
   readonly ca?: string
 }
 
-export type EgressAnswer = { readonly status: number; readonly body: Buffer }
+type EgressAnswer = { readonly status: number; readonly body: Buffer }
 
 export type Egress = {
   /** Whether the URL could be asked at all: said before anything is stored. Looks nothing up. Throws `EgressFailed`. */
@@ -46,7 +46,7 @@ export type Egress = {
 }
 
 /** Every address a name leads to; the system's own resolver by default. */
-export type Resolve = (name: string) => Promise<readonly string[]>
+type Resolve = (name: string) => Promise<readonly string[]>
 
 export type EgressOptions = {
   /** `egress.allow`. */

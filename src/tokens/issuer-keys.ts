@@ -12,7 +12,7 @@ import { headerOf, unverifiedClaims } from './jwt.ts'
 import { OAuthError } from './oauth-error.ts'
 
 /** Where the keys of an issuer come from. */
-export type KeySource = {
+type KeySource = {
   readonly issuer: string
   readonly keysUrl: string | null
   /** Given once and for all. */

@@ -1,7 +1,7 @@
 import type { SigningKey } from '../kernel/signing-key.ts'
 
 /** Longer than any token of an honest issuer; what is longer is not even decoded. */
-export const TOKEN_MAX_CHARS = 16_384
+const TOKEN_MAX_CHARS = 16_384
 
 const COMPACT = /^[\w-]+\.[\w-]+\.[\w-]+$/
 

@@ -5,7 +5,7 @@ import { GRANT_TYPES } from './grants.ts'
 import { INTROSPECTION_PATH, REVOCATION_PATH } from './inspect.ts'
 import type { KeyRing } from './key-ring.ts'
 
-export const JWKS_PATH = '/.well-known/jwks.json'
+const JWKS_PATH = '/.well-known/jwks.json'
 /** RFC 8414 §3, and what clients of OpenID Connect look for. */
 const SERVER_PATHS = ['/.well-known/oauth-authorization-server', '/.well-known/openid-configuration'] as const
 /** RFC 9728 §3. */

@@ -32,7 +32,7 @@ export type Proven = {
   readonly held: HeldToken | null
 }
 
-export type HeldToken = {
+type HeldToken = {
   readonly id: string
   readonly onBehalfOfId: string | null
   readonly actorIds: readonly string[]

@@ -3,15 +3,7 @@ import { shown } from '../kernel/event.ts'
 import { Id, Slug } from '../kernel/ids.ts'
 import { Instant } from '../kernel/instant.ts'
 
-export const PRESETS = [
-  'oidc',
-  'github-actions',
-  'gitlab-ci',
-  'kubernetes',
-  'buildkite',
-  'circleci',
-  'client-key',
-] as const
+const PRESETS = ['oidc', 'github-actions', 'gitlab-ci', 'kubernetes', 'buildkite', 'circleci', 'client-key'] as const
 export const Preset = shown(z.enum(PRESETS))
 export type Preset = z.output<typeof Preset>
 
@@ -74,7 +66,7 @@ const Jwk = z.union([
     use: z.literal('sig').optional(),
   }),
 ])
-export type Jwk = z.output<typeof Jwk>
+
 export const Jwks = z.strictObject({ keys: z.array(Jwk).min(1).max(20) }).meta({ id: 'Jwks', classification: 'public' })
 
 export const Review = z
