@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { samples } from '../../../test/support/secrets/all.ts'
 import { maker, sampleOf, seeded, type Sample } from '../../../test/support/secrets/samples.ts'
@@ -184,4 +186,19 @@ test('hostile text costs in proportion to its length: each further part costs wh
     assert.ok(three.bytes - two.bytes <= 1.1 * (two.bytes - one.bytes) + 16 * span, piece)
     assert.ok(three.bytes <= three.candidates * 16_384, piece)
   }
+})
+
+test('the page of the scanner counts its formats', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../../docs/scanner.md'), 'utf8')
+  const counted = [...page.matchAll(/^\| `([a-z]+)` \| (\d+) \|$/gm)].map(([, family, count]) => [
+    family,
+    Number(count),
+  ])
+
+  assert.deepEqual(
+    counted,
+    Object.entries(families).map(([family, own]) => [family, own.length]),
+  )
+  const changes = readFileSync(join(import.meta.dirname, '../../../CHANGELOG.md'), 'utf8')
+  assert.ok(changes.includes(`finds ${rules.length} formats of credentials`))
 })
