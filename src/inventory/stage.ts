@@ -143,7 +143,10 @@ function digestedOf(told: Digested['told'], authority: string): Digested | undef
   }
 }
 
-/** Of these, what does not stand in the inventory just so: new, told differently, or missed before. */
+/**
+ * Of these, what does not stand in the inventory just so: new, told differently, or missed before. Looked up one by one in the index: a plan made
+ * while the table was small would read all of it for every page.
+ */
 async function changedOf(tx: Tx, scopeId: string, objects: readonly Digested[]): Promise<Set<string>> {
   const changed = new Set<string>()
   for (const kind of OBJECT_KINDS) {
@@ -152,9 +155,11 @@ async function changedOf(tx: Tx, scopeId: string, objects: readonly Digested[]):
     const { rows } = await sql<{ id: string }>`
       select t.id
         from unnest(${ofKind.map(({ id }) => id)}::uuid[], ${ofKind.map(({ digest }) => digest)}::text[]) t (id, digest)
-        left join ${sql.table(OBJECT_TABLES[kind].table)} o
-               on o.id = t.id and o.scope_id = ${scopeId} and o.digest = decode(t.digest, 'hex') and o.missed_at is null
-       where o.id is null`.execute(tx)
+        left join lateral (
+               select true as stands from ${sql.table(OBJECT_TABLES[kind].table)} o
+                where o.id = t.id and o.scope_id = ${scopeId} and o.digest = decode(t.digest, 'hex') and o.missed_at is null
+                limit 1) o on true
+       where o.stands is null`.execute(tx)
     for (const { id } of rows) changed.add(id)
   }
   return changed

@@ -264,3 +264,28 @@ test('a receipt stands alone on standard output', async () => {
 function background(t: TestContext, who: string, line: string, ...more: string[]): Background {
   return startReeve(t, { folder, env: environment(who) }, [...line.split(' '), ...more])
 }
+
+test('reeve connect reads a source in one go, says what it could not see, and the inventory says it too', async () => {
+  writeFileSync(join(folder, 'password.txt'), `${PROVISIONER}\n`)
+  const address = `postgres://reeve_provisioner@${cluster.host}:${cluster.port}/postgres`
+  const where = '--owner-team payments --environment production --name orders-source --target orders --tls disable'
+
+  const open = await as('alice', `connect ${where}`, address.replace('@', ':in-an-argument@'))
+  const { code, stdout, stderr } = await as('alice', `connect ${where} --password-file password.txt`, address)
+
+  assert.deepEqual([open.code, open.stderr.includes('--password-file')], [1, true])
+  assert.equal(code, 0, stderr)
+  assert.match(stderr, /PostgreSQL 18[^]*parts can be seen/)
+  assert.match(stdout, /complete +cluster\/roles +\d+ things/)
+  assert.match(stdout, /denied +cluster\/passwords[^]*it takes SELECT on pg_catalog\.pg_authid/)
+  const list = 'inventory list principal --source orders-source --name reader'
+  const { items, coverage } = (await done('alice', list)) as {
+    items: { name: string; fields: { accountId: string | null } }[]
+    coverage: { isWhole: boolean; unseen: { scope: string }[] }
+  }
+  assert.deepEqual([items.map(({ name }) => name), coverage.isWhole], [['reader'], false])
+  assert.ok(coverage.unseen.some(({ scope }) => scope === 'cluster/passwords'))
+  const exported = await as('alice', 'inventory export principal --source orders-source')
+  assert.match(exported.stdout, /# not seen: orders-source cluster\/passwords denied/)
+  assert.ok(!`${stdout}${stderr}${exported.stdout}`.includes(PROVISIONER))
+})
