@@ -94,7 +94,7 @@ alter table api_token
   add column parent_id uuid constraint parent_fkey references api_token,
   add constraint one_key_at_most check (key_sha256 is null or dpop_key_sha256 is null),
   add constraint proof_is_known check (proof in ('token', 'bound-token', 'mtls', 'spiffe', 'kubernetes', 'oidc', 'dpop', 'passkey')),
-  add constraint a_proof_needs_a_key check (proof is null or proof = 'token' or key_sha256 is not null or dpop_key_sha256 is not null);
+  add constraint strong_proof_is_bound check (proof is null or proof = 'token' or key_sha256 is not null or dpop_key_sha256 is not null);
 comment on column api_token.dpop_key_sha256 is 'RFC 7638 thumbprint of the key it is bound to by DPoP (RFC 9449 §6).';
 comment on column api_token.proof is 'Of a token of the token service: how its holder proved itself, in the words of the policies.';
 comment on column api_token.audience is 'Where it is good, when that is not this API alone (RFC 8707).';

@@ -12,7 +12,7 @@ create table spiffe_authority (
   constraint kind_is_known check (kind in ('x509', 'jwt')),
   constraint state_is_known check (state in ('next', 'signing', 'trusted', 'retired')),
   constraint x509_has_a_certificate check ((kind = 'x509') = (certificate is not null)),
-  constraint only_what_may_sign_has_its_key check ((sealed_key is not null) = (state in ('next', 'signing'))),
+  constraint only_what_may_sign_is_sealed check ((sealed_key is not null) = (state in ('next', 'signing'))),
   constraint signing_says_since_when check (state = 'next' or signs_at is not null)
 );
 comment on table spiffe_authority is 'A row is a key of the trust domain. It is in the bundle before it signs and while anything it signed may be in use.';

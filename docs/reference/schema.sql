@@ -249,10 +249,10 @@ create table api_token (
   constraint on_behalf_of_fkey FOREIGN KEY (on_behalf_of_id) REFERENCES identity(id),
   constraint parent_fkey FOREIGN KEY (parent_id) REFERENCES api_token(id),
   constraint trust_rule_fkey FOREIGN KEY (trust_rule_id) REFERENCES trust_rule(id),
-  constraint a_proof_needs_a_key CHECK (((proof IS NULL) OR (proof = 'token'::text) OR (key_sha256 IS NOT NULL) OR (dpop_key_sha256 IS NOT NULL))),
   constraint ends_after_start CHECK ((expires_at > created_at)),
   constraint one_key_at_most CHECK (((key_sha256 IS NULL) OR (dpop_key_sha256 IS NULL))),
-  constraint proof_is_known CHECK ((proof = ANY (ARRAY['token'::text, 'bound-token'::text, 'mtls'::text, 'spiffe'::text, 'kubernetes'::text, 'oidc'::text, 'dpop'::text, 'passkey'::text])))
+  constraint proof_is_known CHECK ((proof = ANY (ARRAY['token'::text, 'bound-token'::text, 'mtls'::text, 'spiffe'::text, 'kubernetes'::text, 'oidc'::text, 'dpop'::text, 'passkey'::text]))),
+  constraint strong_proof_is_bound CHECK (((proof IS NULL) OR (proof = 'token'::text) OR (key_sha256 IS NOT NULL) OR (dpop_key_sha256 IS NOT NULL)))
 );
 CREATE INDEX api_token_cause ON api_token USING btree (cause);
 CREATE INDEX api_token_identity ON api_token USING btree (identity_id);
@@ -273,6 +273,27 @@ CREATE TRIGGER removed_token_is_hinted AFTER DELETE ON api_token FOR EACH ROW EX
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON api_token FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON api_token FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER token_is_hinted AFTER UPDATE ON api_token FOR EACH ROW WHEN ((((((old.token_sha256 IS DISTINCT FROM new.token_sha256) OR (old.key_sha256 IS DISTINCT FROM new.key_sha256)) OR (old.identity_id IS DISTINCT FROM new.identity_id)) OR (old.expires_at IS DISTINCT FROM new.expires_at)) OR (old.revoked_at IS DISTINCT FROM new.revoked_at))) EXECUTE FUNCTION hint_record('token');
+
+create table certification (
+  id uuid not null,
+  account_id uuid not null,
+  certifier_id uuid not null,
+  certified_at timestamp with time zone not null,
+  good_before timestamp with time zone not null,
+  cause bigint not null,
+  constraint certification_pkey PRIMARY KEY (id),
+  constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint certifier_fkey FOREIGN KEY (certifier_id) REFERENCES identity(id),
+  constraint good_for_a_while CHECK ((good_before > certified_at))
+);
+CREATE INDEX certification_account ON certification USING btree (account_id);
+CREATE INDEX certification_cause ON certification USING btree (cause);
+CREATE INDEX certification_certifier ON certification USING btree (certifier_id);
+comment on table certification is 'A row is a person''s word that an account and its login are still right, good until a date.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON certification FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON certification FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON certification FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 create table change (
   id uuid not null,
@@ -1235,6 +1256,89 @@ create table review_risk (
 );
 comment on table review_risk is 'A row is the risk of a request or change as it was last weighed; id is that of the request or change.';
 
+create table rotation (
+  id uuid not null,
+  target_id uuid not null,
+  account_id uuid,
+  principal text not null,
+  state text not null,
+  started_by_id uuid,
+  ends_sessions boolean not null,
+  generation integer not null default 1,
+  was_sha256 bytea not null,
+  sealed_next bytea,
+  sealed_previous bytea,
+  planned_at timestamp with time zone not null,
+  issued_at timestamp with time zone,
+  verified_at timestamp with time zone,
+  adopted_at timestamp with time zone,
+  over_at timestamp with time zone,
+  next_try_at timestamp with time zone,
+  attempts integer not null default 0,
+  last_error text,
+  escalation text not null default 'none'::text,
+  evidence jsonb,
+  cause bigint not null,
+  constraint rotation_pkey PRIMARY KEY (id),
+  constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint started_by_fkey FOREIGN KEY (started_by_id) REFERENCES identity(id),
+  constraint target_fkey FOREIGN KEY (target_id) REFERENCES target(id),
+  constraint adopted_knows_the_previous_secret CHECK (((state = 'adopted'::text) = (sealed_previous IS NOT NULL))),
+  constraint dead_has_evidence CHECK (((state = 'dead'::text) <= (evidence IS NOT NULL))),
+  constraint escalation_is_known CHECK ((escalation = ANY (ARRAY['none'::text, 'owner'::text, 'security'::text]))),
+  constraint open_is_retried CHECK (((state = ANY (ARRAY['dead'::text, 'superseded'::text])) = (next_try_at IS NULL))),
+  constraint open_knows_the_next_secret CHECK (((state = ANY (ARRAY['dead'::text, 'superseded'::text])) OR (sealed_next IS NOT NULL))),
+  constraint over_keeps_no_secret CHECK (((state <> ALL (ARRAY['dead'::text, 'superseded'::text])) OR (sealed_next IS NULL))),
+  constraint over_says_when CHECK (((state = ANY (ARRAY['dead'::text, 'superseded'::text])) = (over_at IS NOT NULL))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['planned'::text, 'issued'::text, 'verified'::text, 'adopted'::text, 'dead'::text, 'superseded'::text])))
+);
+CREATE UNIQUE INDEX account_has_one_open_rotation ON rotation USING btree (account_id) WHERE ((account_id IS NOT NULL) AND (over_at IS NULL));
+CREATE UNIQUE INDEX provisioner_has_one_open_rotation ON rotation USING btree (target_id) WHERE ((account_id IS NULL) AND (over_at IS NULL));
+CREATE INDEX rotation_account ON rotation USING btree (account_id);
+CREATE INDEX rotation_cause ON rotation USING btree (cause);
+CREATE INDEX rotation_open ON rotation USING btree (next_try_at) WHERE (over_at IS NULL);
+CREATE INDEX rotation_started_by ON rotation USING btree (started_by_id);
+CREATE INDEX rotation_target ON rotation USING btree (target_id);
+comment on table rotation is 'A row is one change of the secret of a login that stands at a target: an open obligation until the old secret is proven dead.';
+comment on column rotation.account_id is 'Null: the login by which leases are made and ended at the target.';
+comment on column rotation.principal is 'The name of the login at the target.';
+comment on column rotation.started_by_id is 'Null: its schedule.';
+comment on column rotation.generation is 'Counts the secrets that were tried: a target may refuse one by its own rules.';
+comment on column rotation.was_sha256 is 'Of the sealed login as it was when this was planned: one that somebody replaced meanwhile is not overwritten.';
+comment on column rotation.sealed_next is 'Sealed beside the old one before the target hears of it, so that there is no moment in which neither is known.';
+comment on column rotation.sealed_previous is 'The old secret from the moment the new one took its place until it is proven dead.';
+comment on column rotation.next_try_at is 'When the next attempt is due; a running attempt has moved it ahead, so a killed one is repeated.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON rotation FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rotation_moves_legally BEFORE UPDATE ON rotation FOR EACH ROW EXECUTE FUNCTION rotation_moves_legally();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON rotation FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON rotation FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table rotation_schedule (
+  id uuid not null,
+  target_id uuid not null,
+  account_id uuid,
+  every_days smallint,
+  due_at timestamp with time zone,
+  cause bigint not null,
+  constraint rotation_schedule_pkey PRIMARY KEY (id),
+  constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint target_fkey FOREIGN KEY (target_id) REFERENCES target(id),
+  constraint every_days_is_a_pace CHECK (((every_days >= 1) AND (every_days <= 365))),
+  constraint kept_says_when CHECK (((every_days IS NULL) = (due_at IS NULL)))
+);
+CREATE UNIQUE INDEX account_has_one_schedule ON rotation_schedule USING btree (account_id) WHERE (account_id IS NOT NULL);
+CREATE UNIQUE INDEX provisioner_has_one_schedule ON rotation_schedule USING btree (target_id) WHERE (account_id IS NULL);
+CREATE INDEX rotation_schedule_account ON rotation_schedule USING btree (account_id);
+CREATE INDEX rotation_schedule_cause ON rotation_schedule USING btree (cause);
+CREATE INDEX rotation_schedule_due ON rotation_schedule USING btree (due_at) WHERE (due_at IS NOT NULL);
+CREATE INDEX rotation_schedule_target ON rotation_schedule USING btree (target_id);
+comment on table rotation_schedule is 'A row says how often the login of an account or a provisioner gets a new secret; without a pace it is not kept any more.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON rotation_schedule FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON rotation_schedule FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON rotation_schedule FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 create table rule_activation (
   seq bigint not null,
   version_id uuid not null,
@@ -1552,7 +1656,7 @@ create table spiffe_authority (
   constraint spiffe_authority_pkey PRIMARY KEY (id),
   constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
   constraint kind_is_known CHECK ((kind = ANY (ARRAY['x509'::text, 'jwt'::text]))),
-  constraint only_what_may_sign_has_its_key CHECK (((sealed_key IS NOT NULL) = (state = ANY (ARRAY['next'::text, 'signing'::text])))),
+  constraint only_what_may_sign_is_sealed CHECK (((sealed_key IS NOT NULL) = (state = ANY (ARRAY['next'::text, 'signing'::text])))),
   constraint signing_says_since_when CHECK (((state = 'next'::text) OR (signs_at IS NOT NULL))),
   constraint state_is_known CHECK ((state = ANY (ARRAY['next'::text, 'signing'::text, 'trusted'::text, 'retired'::text]))),
   constraint x509_has_a_certificate CHECK (((kind = 'x509'::text) = (certificate IS NOT NULL)))
@@ -2172,6 +2276,26 @@ AS $function$
 begin
   perform reach_is_stale(array(select identity_id from account where id = new.account_id));
   return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION rotation_moves_legally()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if old.over_at is not null
+     or (new.id, new.target_id, new.account_id, new.principal, new.started_by_id, new.ends_sessions, new.was_sha256)
+        is distinct from
+        (old.id, old.target_id, old.account_id, old.principal, old.started_by_id, old.ends_sessions, old.was_sha256)
+     or (old.state <> new.state and (old.state, new.state) not in (
+          ('planned', 'issued'), ('issued', 'verified'), ('verified', 'adopted'), ('adopted', 'dead'),
+          -- The target came back from a backup and knows the old secret again.
+          ('issued', 'planned'), ('verified', 'planned'),
+          ('planned', 'superseded'), ('issued', 'superseded'), ('verified', 'superseded')))
+     or (old.sealed_next is distinct from new.sealed_next and old.state <> 'planned' and new.state not in ('dead', 'superseded')) then
+    raise exception 'a rotation does not go from % to %', old.state, new.state using errcode = 'RV022';
+  end if;
+  return new;
 end $function$;
 
 CREATE OR REPLACE FUNCTION signal_is_only_withdrawn()
