@@ -22,8 +22,8 @@ export type ForeignProven = {
 
 /** By how much clocks may differ. */
 const SKEW_SECONDS = 30
-/** RFC 7523 §3: an assertion of a client is made for one request. */
-const ASSERTION_MAX_SECONDS = 300
+/** An assertion of a client is for one request; common clients give it an hour, and it is remembered for as long. */
+const ASSERTION_MAX_SECONDS = 3_600
 /** What lives longer is a standing credential by another name. */
 const TOKEN_MAX_SECONDS = 86_400
 
