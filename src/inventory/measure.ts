@@ -10,6 +10,7 @@ import type { InventoryCoverage } from './schemas.ts'
 const UNUSED_DAYS = 90
 /** How far back the compared measure lies, about. */
 const MOVED_SECONDS = 7 * 86_400
+const MEASURED_SECONDS = 86_400
 
 const Percentages = z.record(z.string(), z.number())
 
@@ -169,7 +170,7 @@ async function credentials(db: Db): Promise<InventoryCoverage['credentials']> {
 }
 
 /** `<kind>.<question>` → percent, as it is kept to be compared with. */
-export function percentagesOf(identities: InventoryCoverage['identities']): Record<string, number> {
+function percentagesOf(identities: InventoryCoverage['identities']): Record<string, number> {
   return Object.fromEntries(
     identities.flatMap((row) =>
       QUESTIONS.flatMap((question) => {
@@ -178,6 +179,17 @@ export function percentagesOf(identities: InventoryCoverage['identities']): Reco
       }),
     ),
   )
+}
+
+/** What is kept to be compared with, once a day whatever is read: it looks at every identity. */
+export async function measureWhenDue(db: Db, clock: Clock): Promise<Record<string, number> | undefined> {
+  const recent = await db
+    .selectFrom('inventoryMeasure')
+    .select('at')
+    .where('at', '>', secondsAfter(clock.now(), -MEASURED_SECONDS))
+    .limit(1)
+    .executeTakeFirst()
+  return recent ? undefined : percentagesOf((await measureInventory(db, clock)).identities)
 }
 
 async function measureBefore(db: Db, at: Date): Promise<Record<string, number> | undefined> {

@@ -11,7 +11,7 @@ import { every } from '../kernel/timer.ts'
 import { closeScope, scopeIdOf, type Closed } from './close-scope.ts'
 import { sourceRecognised } from './events.ts'
 import type { InventoryNeeds } from './needs.ts'
-import { measureInventory, percentagesOf } from './measure.ts'
+import { measureWhenDue } from './measure.ts'
 import { openSource } from './open-source.ts'
 import {
   beat,
@@ -61,8 +61,12 @@ export async function collectSource(
   try {
     const record = await loadSource(db, sourceId)
     const ended = await readAll({ db, needs, record, reading, watch, closed })
-    const percent = percentagesOf((await measureInventory(db, needs.clock)).identities)
-    await endReading(db, needs, reading, { ...ended, percent, nextReadAt: nextAfter(needs, record) })
+    const percent = await measureWhenDue(db, needs.clock)
+    await endReading(db, needs, reading, {
+      ...ended,
+      ...(percent && { percent }),
+      nextReadAt: nextAfter(needs, record),
+    })
     return { readingId: reading.id, outcome: ended.outcome, problem: ended.problem, scopes: closed }
   } catch (error) {
     if (error instanceof TakenOver) throw error
