@@ -7,7 +7,7 @@ import { CONFORMANCE } from '../conformance.fixture.ts'
 import { postgresConnector } from './connector.ts'
 
 let cluster: Cluster
-const byText = (a: unknown, b: unknown) => JSON.stringify(a).localeCompare(JSON.stringify(b))
+const byText = (a: unknown, b: unknown) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)
 
 before(async () => {
   cluster = await startCluster({ settings: { log_connections: 'on' } })
