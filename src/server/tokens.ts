@@ -80,8 +80,7 @@ export async function openTokens(
     authenticate: ({ token, keySha256, dpopKeySha256 }) =>
       authenticate(db, clock, new Secret(token), keySha256, dpopKeySha256),
   }
-  const remembered: TokenNeeds['authenticate'] = ({ token, ...shown }) =>
-    callerBy(record, clock, new Secret(token), shown)
+  const remembered: Remembered = (bearer, shown) => callerBy(record, clock, bearer, shown)
   if (config.node.roles.includes('worker')) stop.add('used proofs', pruning(needs))
   return {
     needs,
@@ -91,7 +90,7 @@ export async function openTokens(
     challenge: (origin) =>
       `Bearer resource_metadata="${origin}${RESOURCE_PATH}", DPoP algs="${DPOP_ALGORITHMS.join(' ')}"`,
     // At the door a token counts as this node remembers it; where tokens are given for it, as its row says.
-    authenticate: (presented) => callerOf({ ...needs, authenticate: remembered }, presented),
+    authenticate: (presented) => callerOf(needs, remembered, presented),
     reachedAt: (port) => {
       issuer = config.tokens.issuer ?? addressOf(config, port)
     },

@@ -50,9 +50,15 @@ async function certified(client: Client, grantId: string, folder: string, { targ
   }
   return [
     ...Object.entries(options).flatMap(([name, value]) => ['-o', `${name}=${value}`]),
-    ...['-i', await file('key', pair.privateKey.reveal()), '-l', issued.login, '-p', String(issued.port)],
+    '-i',
+    await file('key', pair.privateKey.reveal()),
+    '-l',
+    issued.login,
+    '-p',
+    String(issued.port),
     // Whatever the host is called, it is no option.
-    ...['--', issued.host],
+    '--',
+    issued.host,
     ...(command === '' ? [] : [command]),
   ]
 }

@@ -76,14 +76,16 @@ export class SvidIssuer {
     const mint = await this.#jwtMint()
     const spiffeId = spiffeIdOf(trustDomain, identity)
     const now = clock.now()
-    const expiresAt = this.#endOf(identity, now, input.ttlSeconds)
+    const until = this.#endOf(identity, now, input.ttlSeconds)
+    // A token says whole seconds.
+    const expiresAt = secondsAfter(until, -(until.getTime() % 1000) / 1000)
     const tokenId = newId(clock, random)
     const audience = [...input.audience]
     const [iat, exp] = [seconds(now), seconds(expiresAt)]
     // JWT-SVID §3: the subject is the ID, and the audience is always said.
     const token = await mint({ sub: spiffeId, aud: audience, iat, exp, jti: tokenId })
     await ledger.observe({ ...actOf(permit), event: jwtSvidIssued, facts: { spiffeId, tokenId, audience, expiresAt } })
-    return { identityId: identity.id, spiffeId, token, expiresAt: new Date(exp * 1000) }
+    return { identityId: identity.id, spiffeId, token, expiresAt }
   }
 
   async #vouched(id: string): Promise<Identity> {

@@ -45,10 +45,11 @@ function leaseRows(stage: Stage): Rows {
   }
 }
 
-function sshRows({ cast, mallory, drone, hosted, nobody }: Stage): Rows {
+function sshRows(stage: Stage): Rows {
+  const { cast, mallory, drone, nobody } = stage
   const signed = async (by: Client) => {
     const publicKey = opensshPublicKey(await newKeyPair())
-    return { by, given: { params: { grant: await hosted() }, input: { publicKey, command: 'uptime' } } }
+    return { by, given: { params: { grant: await stage.hosted() }, input: { publicKey, command: 'uptime' } } }
   }
   return {
     'ssh-certificate.issue': { done: () => signed(drone), refused: () => signed(mallory), as: 'not-permitted' },
