@@ -18,6 +18,7 @@ import { openHooks } from './hooks.ts'
 import { openInventory } from './inventory.ts'
 import { openTheLedger } from './ledger.ts'
 import { openObligations } from './obligations.ts'
+import { openRotations } from './rotations.ts'
 import type { DomainParts } from './parts.ts'
 import { loadRules, recordRules, type Rules } from './policies.ts'
 import { followRules, type FollowedRules } from './policy-versions.ts'
@@ -47,7 +48,7 @@ export type Domains = {
 /** Opens them from the lowest up; each is stopped by `stop` in the reverse order. */
 export async function openDomains(parts: DomainParts): Promise<Domains> {
   const { config, ground, log, metrics, stop } = parts
-  const { db, connection, clock, seal } = ground
+  const { db, clock, seal } = ground
   const random = systemRandom
   const node = await openNode({ db, clock, random, log }, { ...config.node, version: parts.version })
   stop.add('node', node)
@@ -73,23 +74,9 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
   }
   const credentials: CredentialNeeds = { ...base, writers: [postgresRoleWriter, sshCertificateWriter({ db, clock })] }
   const sessions: LiveNeeds = { ...base, store: folderStore(config.recordings) }
-  const live = openLiveSessions(sessions)
-  stop.add('sessions', live, 15_000)
-  const secondLook = openSecondLook({ db, access, nodeId: node.id, clock, log, riskSeconds: config.risk.lookSeconds })
-  stop.add('second look', secondLook)
-  const cancels = openCancels({ db, seal, clock, log })
-  let heard = 0
-  const onOtherHint = (hint?: string) => {
-    heard += 1
-    void live.recheck()
-    secondLook.heard(hint)
-    cancels.heard(hint)
-    followed.heard(hint)
-  }
-  followed.onTaken(() => secondLook.heard())
-  const ends = await openEnds({ connection, db, clock, log, onOtherHint }, stop.signal)
-  stop.add('ends', ends)
+  const { live, secondLook, cancels, ends, heard } = await openWhatIsLive(parts, { access, sessions, followed })
   const obligations = openObligations(parts, credentials)
+  const rotations = openRotations(parts, base)
   countAll(metrics, { live, ends, view })
 
   const decided = decisionNeeds({
@@ -100,10 +87,11 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
     calendar: access.calendar,
     record,
     log,
-    heard: () => heard,
+    heard,
   })
   const tokens = await openTokens(parts, { ...base, decisions, record })
-  const made = { base, tokens, rules, hooks, inventory, identities, access, sessions, ends, obligations, decided }
+  const ended = { hooks, sessions, ends, obligations, rotations }
+  const made = { base, tokens, rules, inventory, identities, access, ...ended, decided }
   const api = apiOf(parts, { ...made, ...deciding, versions: followed.routes })
   return {
     node,
@@ -135,6 +123,36 @@ async function openRules(parts: DomainParts, ledger: Ledger): Promise<{ rules: R
   const isCatalogPinned = config.pinned.includes('catalog')
   await recordRules(ground.db, ledger, { ...rules, set: rules.engine.current().set, isCatalogPinned })
   return { rules, followed }
+}
+
+type LiveParts = {
+  readonly access: AccessNeeds
+  readonly sessions: LiveNeeds & { readonly nodeId: string }
+  readonly followed: FollowedRules
+}
+
+/** What goes on while grants last, and who hears of their ends; `heard` counts the hints that came. */
+async function openWhatIsLive(parts: DomainParts, { access, sessions, followed }: LiveParts) {
+  const { config, ground, log, stop } = parts
+  const { db, connection, clock, seal } = ground
+  const live = openLiveSessions(sessions)
+  stop.add('sessions', live, 15_000)
+  const riskSeconds = config.risk.lookSeconds
+  const secondLook = openSecondLook({ db, access, nodeId: sessions.nodeId, clock, log, riskSeconds })
+  stop.add('second look', secondLook)
+  const cancels = openCancels({ db, seal, clock, log })
+  let count = 0
+  const onOtherHint = (hint?: string) => {
+    count += 1
+    void live.recheck()
+    secondLook.heard(hint)
+    cancels.heard(hint)
+    followed.heard(hint)
+  }
+  followed.onTaken(() => secondLook.heard())
+  const ends = await openEnds({ connection, db, clock, log, onOtherHint }, stop.signal)
+  stop.add('ends', ends)
+  return { live, secondLook, cancels, ends, heard: () => count }
 }
 
 function countAll(metrics: Metrics, { live, ends, view }: { live: LiveSessions; ends: Ends; view: View }): void {
