@@ -14,6 +14,7 @@ import type { CredentialType, NativeId, Observation, ObservationKind } from './o
 
 export * from './observation.ts'
 export { tame } from './text.ts'
+export * from './certificate.ts'
 
 /** One kind of source: a folder and a line in `index.ts`. */
 export type Connector = {
