@@ -11,7 +11,7 @@ const shipped = await readCatalog(join(import.meta.dirname, '..', '..', 'policie
 test('the shipped catalog names what is privileged in each kind of system, and no gateway enforces any of it', () => {
   const protocols = new Set(shipped.map(({ protocol }) => protocol))
 
-  for (const protocol of ['ssh', 'kubernetes', 'http', 'cloud', 'secrets', 'keys', 'deploy', 'mcp', 'reeve']) {
+  for (const protocol of ['kubernetes', 'http', 'cloud', 'secrets', 'keys', 'deploy', 'mcp', 'reeve']) {
     assert.ok(protocols.has(protocol), protocol)
   }
   assert.deepEqual(

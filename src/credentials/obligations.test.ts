@@ -152,7 +152,6 @@ test('ten thousand open leases of a target that is down cost one connection and 
         terms: JSON.stringify({ account: 'app', roles: ['reader'], databases: [], validUntil: now, connections: 1 }),
         state: 'ending' as const,
         revocability: 'immediate' as const,
-        needsSite: true,
         announcedAt: now,
         endingAt: now,
         nextTryAt: now,
