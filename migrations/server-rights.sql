@@ -23,3 +23,5 @@ grant execute on function ledger_extend(bigint), ledger_requeue() to :server;
 grant update on signing_key, trust_rule, issuer_keys to :server;
 grant update on ssh_authority, spiffe_authority to :server;
 grant delete on used_proof to :server;
+grant update on rotation, rotation_schedule to :server;
+grant update on finding, finding_pass to :server;

@@ -4,11 +4,13 @@ import { Id, Slug } from '../kernel/ids.ts'
 import { Instant } from '../kernel/instant.ts'
 import { operation, PageQuery, pageOf, type Operation } from '../kernel/operation.ts'
 import { conflict, notFound } from '../kernel/problem.ts'
+import { rotationOperations } from './rotation/contract.ts'
 import { spiffeOperations } from './spiffe/contract.ts'
 import { sshOperations } from './ssh/contract.ts'
 
 export { PostgresSettings } from './postgres/settings.ts'
 export { leaseImpossible, leaseRefused, leaseUnavailable } from './problems.ts'
+export * from './rotation/contract.ts'
 export * from './spiffe/contract.ts'
 export * from './ssh/contract.ts'
 
@@ -100,6 +102,7 @@ export const credentialOperations: readonly Operation[] = [
   listLeases,
   readLease,
   retryLease,
+  ...rotationOperations,
   ...spiffeOperations,
   ...sshOperations,
 ]

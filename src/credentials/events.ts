@@ -3,6 +3,7 @@ import { event, shown } from '../kernel/event.ts'
 import { Id } from '../kernel/ids.ts'
 import { Instant } from '../kernel/instant.ts'
 import { Escalation, Evidence, Revocability } from './contract.ts'
+import { rotationEvents } from './rotation/events.ts'
 import { spiffeEvents } from './spiffe/events.ts'
 import { sshEvents } from './ssh/events.ts'
 
@@ -55,6 +56,7 @@ export const credentialEvents = [
   leaseDead,
   leaseResidue,
   leaseWoken,
+  ...rotationEvents,
   ...spiffeEvents,
   ...sshEvents,
 ]

@@ -8,13 +8,20 @@ import { leaseAnnounced, leaseIssued } from './events.ts'
 import { reachLease } from './fault-points.ts'
 import { giveUp } from './end-leases.ts'
 import type { CredentialNeeds } from './needs.ts'
+import { otherSecrets } from './rotation/login.ts'
 import { openSecret, sealSecret, siteOf, staticSecretOf } from './site.ts'
 import { STATIC } from './static-writer.ts'
 import { StoredTerms, termsOf, type LeasedAccount, type LeaseGrant } from './terms.ts'
 import { LeaseFailure, NotWanted, type Details, type LeaseWriter } from './writer.ts'
 
 /** The login at the target that sessions of a grant share. */
-export type IssuedLease = { readonly id: string; readonly user: string; readonly secret: Secret }
+export type IssuedLease = {
+  readonly id: string
+  readonly user: string
+  readonly secret: Secret
+  /** Of a login that is rotated: what the secret may be by now. Asked by who was refused with the one above. */
+  readonly others?: () => Promise<readonly Secret[]>
+}
 
 /** How long the target may take; well under the bound after which an announced lease counts as abandoned. */
 const ISSUE_MS = 15_000
@@ -55,7 +62,7 @@ async function usableLease(
 ): Promise<IssuedLease | 'announced' | undefined> {
   const row = await db
     .selectFrom('lease')
-    .select(['id', 'accountId', 'kind', 'state', 'principal', 'sealedSecret'])
+    .select(['id', 'targetId', 'accountId', 'kind', 'state', 'principal', 'sealedSecret'])
     .where('grantId', '=', grantId)
     .where('state', 'in', ['announced', 'issued'])
     .executeTakeFirst()
@@ -66,7 +73,7 @@ async function usableLease(
       ? await staticSecretOf(db, needs.seal, row.accountId)
       : row.sealedSecret && openSecret(needs.seal, row.id, row.sealedSecret)
   if (!secret) throw new Error(`the issued lease ${row.id} has no secret`)
-  return { id: row.id, user: row.principal, secret }
+  return { id: row.id, user: row.principal, secret, ...(row.kind === STATIC && since(db, needs, row, secret)) }
 }
 
 /** Undefined when another session was quicker. */
@@ -243,7 +250,16 @@ async function lendStatic(
     if (error instanceof NotWanted) throw leaseRefused('The grant ended.', { grantId: grant.id }, { cause: error })
     throw error
   }
-  return { id, user, secret }
+  return { id, user, secret, ...since(db, needs, grant, secret) }
+}
+
+function since(
+  db: Db,
+  needs: CredentialNeeds,
+  { targetId, accountId }: Pick<LeaseGrant, 'targetId' | 'accountId'>,
+  secret: Secret,
+): Pick<IssuedLease, 'others'> {
+  return { others: () => otherSecrets(db, needs, { targetId, accountId }, secret) }
 }
 
 function impossible(grant: LeaseGrant, sentence: string) {

@@ -2,6 +2,7 @@ import type { Db } from '../kernel/db.ts'
 import type { Seal } from '../kernel/seal.ts'
 import { Secret } from '../kernel/secret.ts'
 import { Login } from '../catalog/contract.ts'
+import { otherSecrets } from './rotation/login.ts'
 import { LeaseFailure, type Site } from './writer.ts'
 
 /** Where a target is and the login to work there, opened from its seal. A retired target still has leases to end. */
@@ -14,7 +15,9 @@ export async function siteOf(db: Db, seal: Seal, targetId: string): Promise<Site
   if (!row?.sealedProvisioner) throw new LeaseFailure('the target has no provisioner')
   const opened = seal.open(row.sealedProvisioner, `target.sealed_provisioner:${targetId}`)
   const { user, password } = Login.parse(JSON.parse(opened.reveal().toString('utf8')))
-  return { target: row.name, settings: row.settings, provisioner: { user, secret: new Secret(password) } }
+  const secret = new Secret(password)
+  const others = () => otherSecrets(db, { seal }, { targetId, accountId: null }, secret)
+  return { target: row.name, settings: row.settings, provisioner: { user, secret, others } }
 }
 
 /** The standing credential of a static account. */

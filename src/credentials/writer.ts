@@ -23,7 +23,12 @@ export type LeaseTerms = {
 export type Site = {
   readonly target: string
   readonly settings: unknown
-  readonly provisioner: { readonly user: string; readonly secret: Secret }
+  readonly provisioner: {
+    readonly user: string
+    readonly secret: Secret
+    /** What else the secret may be by now: it may be rotated at this very moment. */
+    readonly others?: () => Promise<readonly Secret[]>
+  }
 }
 
 /** A lease as its writer sees it. */

@@ -1,7 +1,6 @@
 import { beginUse, closeUse, keepRefusals, type GrantFacts, type Subscription } from '../access/access.ts'
 import type { EndedGrant } from '../access/access.ts'
 import { transact } from '../kernel/db.ts'
-import type { Secret } from '../kernel/secret.ts'
 import { sleep } from '../kernel/timer.ts'
 import { openSession, type OpenedSession, type RunningSession } from '../sessions/sessions.ts'
 import type { ClassTable } from './class-table.ts'
@@ -19,7 +18,7 @@ export type Reserved = {
   readonly use: ReservedUse
   readonly table: ClassTable
   readonly subscription: Subscription
-  readonly upstream: { readonly user: string; readonly password: Secret }
+  readonly upstream: Admission['upstream']
   readonly gateway: string
   readonly clientAddress: string
   /** Gives everything back that is still held; used once. */

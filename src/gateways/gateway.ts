@@ -87,11 +87,18 @@ export type Admission = AsyncDisposable & {
   readonly target: { readonly id: string; readonly name: string; readonly settings: unknown }
   readonly account: { readonly name: string; readonly databases: readonly string[] }
   /** The login at the target. Only the gateway uses it; nothing of it reaches the client or a recording. */
-  readonly upstream: { readonly user: string; readonly password: Secret }
+  readonly upstream: UpstreamLogin
   /** Fires once, with an `Ending` as its reason. */
   readonly ended: AbortSignal
   /** The upstream is ready: the use counts from here. Without it, disposing gives the use back. */
   readonly begin: () => Promise<LiveSession>
+}
+
+/** `others`: what the password may be by now, asked for when the target refused the first: it may be rotated at this very moment. */
+export type UpstreamLogin = {
+  readonly user: string
+  readonly password: Secret
+  readonly others?: () => Promise<readonly Secret[]>
 }
 
 export type LiveSession = {

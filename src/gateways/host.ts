@@ -90,7 +90,7 @@ async function reserve(needs: HostNeeds, reserving: Reserving, signal: AbortSign
     use,
     table,
     subscription,
-    upstream: { user: lease.user, password: lease.secret },
+    upstream: { user: lease.user, password: lease.secret, ...(lease.others && { others: lease.others }) },
     gateway: reserving.protocol,
     clientAddress,
     release: () => kept.disposeAsync(),

@@ -122,6 +122,15 @@ export type ApiTokenTable = {
   parentId: string | null
 }
 
+export type CertificationTable = {
+  id: string
+  accountId: string
+  certifierId: string
+  certifiedAt: Date
+  goodBefore: Date
+  cause: number
+}
+
 export type ChangeTable = {
   id: string
   requesterId: string
@@ -687,6 +696,40 @@ export type ScopeReportTable = {
   added: number
   changed: number
   missed: number
+export type RotationTable = {
+  id: string
+  targetId: string
+  accountId: string | null
+  principal: string
+  state: 'planned' | 'issued' | 'verified' | 'adopted' | 'dead' | 'superseded'
+  startedById: string | null
+  endsSessions: boolean
+  generation: Generated<number>
+  wasSha256: Buffer
+  sealedNext: Buffer | null
+  sealedPrevious: Buffer | null
+  plannedAt: Date
+  issuedAt: Date | null
+  verifiedAt: Date | null
+  adoptedAt: Date | null
+  overAt: Date | null
+  nextTryAt: Date | null
+  attempts: Generated<number>
+  lastError: string | null
+  escalation: Generated<'none' | 'owner' | 'security'>
+  evidence: ColumnType<unknown, string | null | undefined, string>
+  cause: number
+}
+
+export type RotationScheduleTable = {
+  id: string
+  targetId: string
+  accountId: string | null
+  everyDays: number | null
+  dueAt: Date | null
+  cause: number
+}
+
   gone: number
   missing: ColumnType<unknown, string, string>
   readAt: Date
@@ -942,6 +985,7 @@ export type Database = {
   observedCredential: ObservedCredentialTable
   observedGrant: ObservedGrantTable
   observedPrincipal: ObservedPrincipalTable
+  certification: CertificationTable
   observedReference: ObservedReferenceTable
   observedResource: ObservedResourceTable
   observedTrust: ObservedTrustTable
@@ -971,3 +1015,5 @@ export type Database = {
   useRefusal: UseRefusalTable
   usedProof: UsedProofTable
 }
+  rotation: RotationTable
+  rotationSchedule: RotationScheduleTable

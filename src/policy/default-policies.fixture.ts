@@ -118,11 +118,6 @@ by nobody of another team | dora | team.activate | team list | | no
 freezes are changed under approval | guard | calendar.revert | calendar | | yes rule-changes-are-approved
 the catalog is changed under approval | founder | catalog.activate | catalog | | yes rule-changes-are-approved
 by no workload | workload of payments | catalog.activate | catalog | | no
-teams are changed under approval | admin | team.activate | team list | | yes rule-changes-are-approved
-by nobody of another team | dora | team.activate | team list | | no
-freezes are changed under approval | guard | calendar.revert | calendar | | yes rule-changes-are-approved
-the catalog is changed under approval | founder | catalog.activate | catalog | | yes rule-changes-are-approved
-by no workload | workload of payments | catalog.activate | catalog | | no
 break-glass changes no policies | glass of administrators | policy.revert | policy set | | no forbid-break-glass-operations
 a workload approves nothing | workload of payments | access.approve | request | | no
 an agent approves nothing for an approver | agent of payments > dora | access.approve | request | | no
@@ -160,6 +155,18 @@ a workload gets a token of its own | pipeline | token.obtain | pipelineRecord | 
 and of nobody else | pipeline | token.obtain | annRecord | | no
 an agent gets one for a person | bot > ann | token.obtain | botRecord | | yes agent-obtains-tokens-for-a-person identity-obtains-own-tokens
 a workload gets none for a person | pipeline > ann | token.obtain | pipelineRecord | | no
+the owner team rotates a login | dora | rotation.start | account | | yes logins-are-rotated
+security rotates a provisioner | guard | rotation.start-provisioner | prod | | yes logins-are-rotated
+a stranger rotates nothing | ann | rotation.start | account | | no
+nor an auditor | auditor | rotation.schedule | account | | no
+nor a workload of the owner team | workload of payments | rotation.start | account | | no
+security tries a rotation again | guard | rotation.retry | rotation | | yes guardians-stop
+a stranger does not | ann | rotation.retry | rotation | | no
+an auditor certifies an account | auditor | account.certify | account in review | | yes accounts-are-certified
+the owner team certifies one | dora | account.certify | account in review | | yes accounts-are-certified
+but not who rotated it | dora | account.certify | account rotated by dora | | no forbid-certifying-what-one-rotated
+nor one about which nobody said who did | dora | account.certify | account | | no
+an administrator does not certify | admin | account.certify | account in review | | no
 administrators register targets | admin | target.register | installation | | yes administrators-register
 not anyone | dora | target.register | installation | | no
 the owner team registers accounts | dora | account.register | prod | | yes owner-team-registers-accounts

@@ -171,6 +171,13 @@ const THINGS: Record<string, Entity> = {
   staging,
   tier0,
   account,
+  'account in review': but(account, { rotatedByIds: ['sue'] }),
+  'account rotated by dora': but(account, { rotatedByIds: ['adam', 'dora'] }),
+  rotation: {
+    type: 'Rotation',
+    id: 'r1',
+    attributes: { id: 'r1', state: 'planned', environment: 'production', ownerTeam: linkTo('Team', 'payments') },
+  },
   installation,
   ledger,
   grant,

@@ -14,6 +14,7 @@ import { catalogRoutes } from '../catalog/catalog.ts'
 import {
   credentialRoutes,
   spiffeOpenRoutes,
+  rotationRoutes,
   spiffeRoutes,
   sshOpenRoutes,
   sshRoutes,
@@ -38,6 +39,7 @@ import type { DomainParts } from './parts.ts'
 import type { Rules } from './policies.ts'
 import { protocols } from './protocols.ts'
 import type { OpenTokens } from './tokens.ts'
+import type { OpenRotations } from './rotations.ts'
 
 /** What the API answers with, and how it decides. */
 export type Api = Deciders & { readonly routes: readonly Route[]; readonly openRoutes: readonly OpenRoute[] }
@@ -53,6 +55,7 @@ type ApiParts = Deciding & {
   readonly ends: Ends
   readonly obligations: Obligations
   readonly versions: readonly Route[]
+  readonly rotations: OpenRotations
   readonly tokens: OpenTokens
   readonly decided: PolicyRouteNeeds
 }
@@ -89,6 +92,7 @@ export function apiOf({ config, ground, authority }: DomainParts, parts: ApiPart
     ...sshRoutes({ ...base, ...access, db }),
     ...sessionRoutes(parts.sessions),
     ...ledgerRoutes(base),
+    ...rotationRoutes({ ...parts.rotations.needs, db, wake: () => parts.rotations.wake() }),
     ...parts.versions,
     ...parts.tokens.routes,
     ...policyRoutes(decided),

@@ -33,7 +33,7 @@ export async function enter(
   signal: AbortSignal,
 ): Promise<Upstream> {
   try {
-    const client = await login(settings, site.provisioner, database, signal)
+    const client = await loginByAny(settings, site.provisioner, database, signal)
     return upstreamOf(client, database, signal)
   } catch (error) {
     signal.throwIfAborted()
@@ -43,6 +43,28 @@ export async function enter(
     throw new LeaseFailure(`database ${database} cannot be entered by the provisioner (${codeOf(error)})`, {
       cause: error,
     })
+  }
+}
+
+/** By the secret that is known, or by what it may be since: whoever was refused in the middle of a rotation is let in by the other one. */
+async function loginByAny(
+  settings: PostgresSettings,
+  who: Site['provisioner'],
+  database: string,
+  signal: AbortSignal,
+): Promise<pg.Client> {
+  try {
+    return await login(settings, who, database, signal)
+  } catch (error) {
+    if (sqlState(error) !== '28P01') throw error
+    for (const secret of (await who.others?.()) ?? []) {
+      try {
+        return await login(settings, { user: who.user, secret }, database, signal)
+      } catch (again) {
+        if (sqlState(again) !== '28P01') throw again
+      }
+    }
+    throw error
   }
 }
 

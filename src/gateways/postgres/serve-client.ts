@@ -13,7 +13,7 @@ import type { Analyser } from './sql/analyse.ts'
 import { cancelUpstream, connectUpstream } from './wire/connect.ts'
 import { authenticationOk, backendKeyData, errorResponse, parameterStatus, readyForQuery } from './wire/encode.ts'
 import { settleStartup, type StartupRequest } from './wire/startup.ts'
-import { UpstreamError, type Upstream } from './wire/upstream.ts'
+import { UpstreamError, type Upstream, type UpstreamOptions } from './wire/upstream.ts'
 import { sqlState, WireError } from './wire/wire-error.ts'
 
 /** A session that can be told to end. */
@@ -170,6 +170,31 @@ function refuseDatabase({ account, target }: Admission, database: string): void 
   )
 }
 
+/** A password that is rotated at this very moment makes nobody fail: who was refused tries what it may be since. */
+async function connectByAny(
+  options: UpstreamOptions,
+  { others }: Admission['upstream'],
+  signal: AbortSignal,
+): Promise<Upstream> {
+  try {
+    return await connectUpstream(options, signal)
+  } catch (error) {
+    if (!isWrongPassword(error)) throw error
+    for (const password of (await others?.()) ?? []) {
+      try {
+        return await connectUpstream({ ...options, password }, signal)
+      } catch (again) {
+        if (!isWrongPassword(again)) throw again
+      }
+    }
+    throw error
+  }
+}
+
+function isWrongPassword(error: unknown): boolean {
+  return error instanceof UpstreamError && error.code === sqlState.invalidPassword
+}
+
 async function connect(
   admission: Admission,
   request: StartupRequest,
@@ -191,7 +216,7 @@ async function connect(
     readBuffer: () => memory.next(),
   }
   try {
-    return await connectUpstream(options, signal)
+    return await connectByAny(options, admission.upstream, signal)
   } catch (error) {
     if (!(error instanceof UpstreamError)) throw error
     const said = error.code === undefined ? '' : ` It answered ${error.code}.`

@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { asSuperuser } from '../../../test/support/lease-world.ts'
+import { STANDING } from '../../../test/support/rotation-world.ts'
+import { sqlState, transact } from '../../kernel/db.ts'
+import { Secret } from '../../kernel/secret.ts'
+import { never } from '../lease.fixture.ts'
+import { leaseFor } from '../lease-for.ts'
+import { postgresLoginRotator } from '../postgres/rotate.ts'
+import { ROTATION_FAULT_POINTS } from './fault-points.ts'
+import { keepSecret } from './login.ts'
+import { entryAbout, rotationSite } from './rotation.fixture.ts'
+
+const site = rotationSite()
+const { assertRotated, enter, kindsOf, read, setting, settle } = site
+
+test('a target that is down leaves it open, whatever the arrow, until it is back', async () => {
+  const { clock, needs, account } = await setting()
+  const id = await account.start()
+  await site.cluster.stop()
+  try {
+    await settle(needs)
+    const open = await read(id)
+    assert.deepEqual([open.state, open.lastError], ['planned', 'the target cannot be reached (ECONNREFUSED)'])
+  } finally {
+    await site.cluster.restart()
+  }
+  clock.ahead(600)
+
+  await settle(needs)
+
+  await assertRotated(account, id)
+})
+
+for (const arrow of ['verify', 'adopt', 'bury'] as const) {
+  test(`a target that came back from a backup with the old secret is told the new one again: before ${arrow}`, async () => {
+    const { clock, needs, account } = await setting()
+    const id = await account.start()
+    const stopping = { verify: 'rotation.issued', adopt: 'rotation.verified', bury: 'rotation.adopted' }[arrow]
+    assert.equal(await dieAt(stopping), 'SIGKILL')
+    const admin = await asSuperuser(site.cluster)
+    await admin.query(`alter role ${account.name} password '${STANDING}'`)
+    await admin.end()
+    clock.ahead(90)
+
+    await settle(needs)
+
+    await assertRotated(account, id)
+    assert.ok((await kindsOf(id)).includes('rotation.reissued'))
+  })
+}
+
+test('attack: a target that trusts without a secret proves nothing dead', async () => {
+  const { clock, needs, account } = await setting()
+  const trusting = { ...postgresLoginRotator, tryLogin: async () => ({ isAccepted: true }) as const }
+  const id = await account.start()
+
+  // It was told before it trusted.
+  assert.equal(await dieAt('rotation.adopted'), 'SIGKILL')
+  clock.ahead(90)
+  await settle({ ...needs, rotators: [trusting] })
+
+  const open = await read(id)
+  assert.deepEqual([open.state, open.evidence], ['adopted', null])
+  assert.match(open.lastError ?? '', /the old secret still opens the target/)
+  clock.ahead(600)
+  await settle(needs)
+  await assertRotated(account, id)
+})
+
+test('a login that somebody gave meanwhile is not overwritten, and is believed once it works', async () => {
+  const { clock, needs, account } = await setting()
+  const id = await account.start()
+  assert.equal(await dieAt('rotation.verified'), 'SIGKILL')
+  const given = new Secret('given-by-hand')
+  const entry = entryAbout({ type: 'Account', id: account.accountId })
+  await transact(site.home.db, async (tx) => {
+    await keepSecret(tx, needs, account, { user: account.name, secret: given, cause: await entry(tx) })
+  })
+  clock.ahead(90)
+
+  await settle(needs)
+  assert.match((await read(id)).lastError ?? '', /replaced meanwhile, and the target refuses/)
+  const admin = await asSuperuser(site.cluster)
+  await admin.query(`alter role ${account.name} password 'given-by-hand'`)
+  await admin.end()
+  clock.ahead(600)
+  await settle(needs)
+
+  assert.equal((await read(id)).state, 'superseded')
+  assert.equal((await account.secret()).reveal(), 'given-by-hand')
+  await enter(account.name, given)
+})
+
+/** Carries what is due on in another process, and says by what it died. */
+async function dieAt(point: string): Promise<string | null> {
+  const database = { ...site.home.server, password: site.home.server.password.reveal() }
+  const script = join(import.meta.dirname, '../../../test/support/rotation-crash.ts')
+  const child = spawn(process.execPath, [script, JSON.stringify({ database, point })], { stdio: 'inherit' })
+  const [, killedBy] = await once(child, 'exit')
+  return killedBy
+}
+
+for (const point of ROTATION_FAULT_POINTS) {
+  test(`a process killed at ${point} leaves a login that works, and another one brings the rotation to its end`, async () => {
+    const { clock, needs, account } = await setting()
+    const id = await account.start()
+
+    assert.equal(await dieAt(point), 'SIGKILL')
+
+    const grant = await account.here.grant({ account: account.name, mode: 'static' })
+    const lease = await leaseFor(site.home.db, needs, grant, never)
+    await firstThatOpens(lease.user, [lease.secret, ...((await lease.others?.()) ?? [])])
+    await account.here.endGrant(grant.id)
+    clock.ahead(90)
+    await settle(needs)
+    await assertRotated(account, id)
+  })
+}
+
+async function firstThatOpens(user: string, secrets: readonly Secret[]): Promise<void> {
+  for (const secret of secrets) {
+    try {
+      return await enter(user, secret)
+    } catch (error) {
+      assert.equal(sqlState(error), '28P01')
+    }
+  }
+  assert.fail('no secret that is known opens the target')
+}
