@@ -9,6 +9,7 @@
  */
 export { accessRoutes } from './routes.ts'
 export { approvalsOfCalls, changeRoutes, type ChangeNeeds } from './changes/changes.ts'
+export { denialRoutes } from './denials/routes.ts'
 export { approveRequest, denyRequest, withdrawRequest } from './approve.ts'
 export { emptyCalendar, parseCalendar, type Calendar } from '../policy/policy.ts'
 export { decideUse, type UseTerms } from './decide-use.ts'

@@ -6,6 +6,7 @@ import { Instant } from '../kernel/instant.ts'
 import { operation, PageQuery, pageOf, type Operation } from '../kernel/operation.ts'
 import { invalidInput, notFound, notPermitted } from '../kernel/problem.ts'
 import { changeOperations } from './changes/contract.ts'
+import { denialOperations } from './denials/contract.ts'
 import { signalOperations } from './signals/contract.ts'
 import { readFriction } from './friction/contract.ts'
 import { holdOperations } from './holds/contract.ts'
@@ -39,6 +40,7 @@ export * from './problems.ts'
 export * from './schemas.ts'
 export * from './events.ts'
 export * from './changes/contract.ts'
+export * from './denials/contract.ts'
 export * from './signals/contract.ts'
 export * from './friction/contract.ts'
 export * from './holds/contract.ts'
@@ -253,6 +255,7 @@ export const accessOperations: readonly Operation[] = [
   issueTicket,
   issueKey,
   readFriction,
+  ...denialOperations,
   ...holdOperations,
   ...changeOperations,
   ...signalOperations,

@@ -38,6 +38,8 @@ type Making = {
   readonly input: RequestAccess
   /** Of the ticket that is named, where a gate asks for a verified one. */
   readonly ticketCheck?: TicketCheck | null
+  /** Of the evaluation whose denial it is about: there is one request for it. */
+  readonly id?: string
 }
 
 /**
@@ -75,7 +77,7 @@ export async function requestAccess(
     await recordRefusal(tx, needs, permit, { asked, assessment, problem })
     return { kind: 'refused', problem }
   }
-  const id = newId(needs.clock, needs.random)
+  const id = making.id ?? newId(needs.clock, needs.random)
   const cause = await needs.ledger.record(tx, {
     event: accessRequested,
     ...actOf(permit),

@@ -26,6 +26,8 @@ export type ProblemKind = {
   readonly status: number
   readonly title: string
   readonly facts: z.ZodObject
+  /** Where a standard names it: the whole reference, instead of ours. */
+  readonly type?: string
 }
 
 export type ProblemMaker<Facts extends z.ZodRawShape> = ProblemKind &
@@ -40,8 +42,9 @@ export function problem<Facts extends z.ZodRawShape>(
   status: number,
   title: string,
   facts: Facts,
+  type?: string,
 ): ProblemMaker<Facts> {
-  const kind: ProblemKind = { slug, status, title, facts: z.object(facts) }
+  const kind: ProblemKind = { slug, status, title, facts: z.object(facts), ...(type !== undefined && { type }) }
   const make = (detail: string, given: z.output<z.ZodObject<Facts>>, options?: ErrorOptions) =>
     new Problem(kind, detail, given, options)
   return Object.assign(make, kind, {

@@ -7,6 +7,7 @@
 export { decide, permitFrom, type Decision } from './decide.ts'
 export { approvalFactsOf, openDecisionPoint, type DecisionPoint } from './decision-point.ts'
 export { METADATA_PATH, metadataOf } from './authzen/metadata.ts'
+export { readDenial, writeDenial, type Denied } from './authzen/denial.ts'
 export { vocabularyOf } from './authzen/vocabulary.ts'
 export { recordFactsOf, type RecordFacts } from './record-facts.ts'
 export { entryOf, type Observed } from './observed.ts'

@@ -2,6 +2,7 @@ import {
   accessRoutes,
   approvalsOfCalls,
   changeRoutes,
+  denialRoutes,
   noTicketVerifier,
   openTicketVerifier,
   signalRoutes,
@@ -64,6 +65,7 @@ type ApiParts = Deciding & {
 export function apiOf({ config, ground, authority }: DomainParts, parts: ApiParts): Api {
   const { base, rules, hooks, identities, access, ends, obligations, decided } = parts
   const { db } = ground
+  const tickets = ticketsFrom(config)
   const byOperation = new Map<string, Route>()
   const changes: ChangeNeeds = { ...base, ...access, db, routeOf: (operation) => byOperation.get(operation) }
   const routes = [
@@ -77,12 +79,14 @@ export function apiOf({ config, ground, authority }: DomainParts, parts: ApiPart
       onAccountRetired: hooks.onAccountRetired,
     }),
     ...inventoryRoutes({ ...parts.inventory, db }),
-    ...accessRoutes({
+    ...accessRoutes({ ...base, ...access, ends, tickets, certify: certifier(authority, ground) }),
+    ...denialRoutes({
       ...base,
       ...access,
-      ends,
-      tickets: ticketsFrom(config),
-      certify: certifier(authority, ground),
+      tickets,
+      engine: rules.engine,
+      drafts: config.authzen.drafts,
+      origin: parts.tokens.needs.issuer,
     }),
     ...changeRoutes(changes),
     ...signalRoutes({ ...base, ...access, ends, signalSenders: new Set(config.risk.signalSenders) }),

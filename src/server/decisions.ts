@@ -5,8 +5,16 @@ import { tokenResource } from '../identities/identities.ts'
 import type { Config } from '../kernel/config.ts'
 import type { Log } from '../kernel/log.ts'
 import { systemRandom } from '../kernel/random.ts'
+import type { Seal } from '../kernel/seal.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { entryOf, type Calendar, type Observed, type PolicyRouteNeeds, type RecordFacts } from '../policy/policy.ts'
+import {
+  entryOf,
+  writeDenial,
+  type Calendar,
+  type Observed,
+  type PolicyRouteNeeds,
+  type RecordFacts,
+} from '../policy/policy.ts'
 import { sessionResource } from '../sessions/sessions.ts'
 import type { Ground } from './ground.ts'
 import type { Rules } from './policies.ts'
@@ -56,7 +64,7 @@ export function decisionNeeds({
     loaders: LOADERS,
     drafts,
     entries,
-    requestable,
+    requestable: requestable(seal),
     situation: situationIn(calendar),
   }
 }
@@ -88,11 +96,28 @@ export function decisionObserver({ seal }: Ground, ledger: Ledger, log: Log): (o
   }
 }
 
-/** Access to an account is what can be asked for here. */
-const requestable: PolicyRouteNeeds['requestable'] = ({ question, resource }, purpose) => {
-  const account = resource.entities[0]?.attributes['name']
-  if (resource.ref.type !== 'Account' || typeof account !== 'string' || !resource.place) return undefined
-  const { id: operation, method, path } = requestAccess
-  const input = { target: resource.place.target, account, actions: [question.action.name] }
-  return { operation, method, path, input: { ...input, ...(purpose !== undefined && { purpose }) } }
+/** Access to an account is what can be asked for here, by who is in the record. */
+function requestable(seal: Seal): PolicyRouteNeeds['requestable'] {
+  return ({ question, subject, onBehalfOf, resource }, asked, denial) => {
+    const account = resource.entities[0]?.attributes['name']
+    const isAccount = resource.ref.type === 'Account' && typeof account === 'string' && resource.place !== undefined
+    if (!isAccount || !subject.isRecord) return undefined
+    const action = question.action.name
+    const denied = {
+      ...denial,
+      subjectId: subject.ref.id,
+      onBehalfOfId: onBehalfOf[0]?.ref.id ?? null,
+      accountId: resource.ref.id,
+      action,
+    }
+    const token = writeDenial(seal, denied, asked)
+    if (token === undefined) return undefined
+    const purpose = asked.context?.['purpose']
+    const { id: operation, method, path } = requestAccess
+    const input = { target: resource.place.target, account, actions: [action] }
+    return {
+      binding_token: token,
+      request: { operation, method, path, input: { ...input, ...(typeof purpose === 'string' && { purpose }) } },
+    }
+  }
 }

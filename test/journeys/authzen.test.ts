@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test'
 import fc from 'fast-check'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { submitDenial } from '../../src/access/contract.ts'
 import type { Client } from '../../src/cli/client.ts'
 import { listTokens, resumeIdentity, suspendIdentity, whoami } from '../../src/identities/contract.ts'
 import { isOfRecord } from '../../src/policy/authzen/facts.ts'
@@ -332,6 +333,8 @@ test('the metadata names this node as its caller reached it, and needs no proof'
   assert.equal(answer.json().policy_decision_point, origin)
   assert.equal(answer.json().access_evaluation_endpoint, `${origin}/access/v1/evaluation`)
   assert.deepEqual(answer.json().supported_obligations, ALL)
+  assert.equal(answer.json().access_request_endpoint, `${origin}${submitDenial.path}`)
+  assert.deepEqual(answer.json().capabilities, ['urn:openid:authzen:capability:access-request'])
 })
 
 test('attack: the metadata is not made for a name that this node does not have', async () => {

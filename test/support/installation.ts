@@ -55,6 +55,7 @@ export async function site(t: Cleaning, more: Readonly<Record<string, unknown>> 
     database: { url: urlOf(database.server) },
     limits: { requestsPerSecond: 10_000, requestBurst: 10_000 },
     spiffe: { trustDomain: 'example.org' },
+    authzen: { drafts: true },
     ...more,
   })
   const server = await startServer(loadConfig({ env: {}, workingFolder: folder, file: config }), silentLog)

@@ -191,7 +191,7 @@ function problemRef(kind: ProblemKind, components: Components): { $ref: string }
       title: kind.title,
       allOf: [{ $ref: '#/components/schemas/Problem' }],
       properties: {
-        type: { const: typeOf(kind.slug) },
+        type: { const: typeOf(kind) },
         status: { const: kind.status },
         ...(hasFacts && { facts: schemaOf(kind.facts, components) }),
       },

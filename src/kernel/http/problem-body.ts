@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { Problem } from '../problem.ts'
+import { Problem, type ProblemKind } from '../problem.ts'
 import { internalError } from './problems.ts'
 
 export const PROBLEM_TYPE = 'application/problem+json'
@@ -17,12 +17,12 @@ export type ProblemBody = {
 /** A problem as its caller sees it; facts pass through their schema, so an undeclared one does not leave. Anything else is a 500 that says nothing. */
 export function problemBody(error: unknown, requestId: string): ProblemBody {
   if (!(error instanceof Problem)) {
-    const { slug, title, status } = internalError
-    return { type: typeOf(slug), title, status, requestId }
+    const { title, status } = internalError
+    return { type: typeOf(internalError), title, status, requestId }
   }
   const facts = z.safeEncode(error.kind.facts, error.facts)
   return {
-    type: typeOf(error.slug),
+    type: typeOf(error.kind),
     title: error.title,
     status: error.status,
     detail: error.message,
@@ -45,7 +45,7 @@ export function problemAnswer(
   return { status: body.status, headers, text: JSON.stringify(body) }
 }
 
-/** The reference that names a kind of problem; it is served by the API itself. */
-export function typeOf(slug: string): string {
-  return `/v1/problems/${slug}`
+/** The reference that names a kind of problem. Ours are served by the API itself. */
+export function typeOf({ slug, type }: Pick<ProblemKind, 'slug' | 'type'>): string {
+  return type ?? `/v1/problems/${slug}`
 }

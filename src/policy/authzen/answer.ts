@@ -3,20 +3,19 @@ import { linked } from '../entity.ts'
 import type { Decision } from '../decide.ts'
 import { noEvidence, outstanding, type Evidence, type Obligations } from '../obligations.ts'
 import type { Answer, AnswerContext, AskedQuestion } from './asked.ts'
+import type { Denied } from './denial.ts'
 import type { Prepared } from './question.ts'
 
 /** Of the Obligations profile (draft): what an enforcement point may say it carries out, and what we then ask of it. */
 export const SUPPORTED_OBLIGATIONS = ['urn:reeve:obligation:record', 'urn:reeve:obligation:max-duration'] as const
 const [RECORD, MAX_DURATION] = SUPPORTED_OBLIGATIONS
 
-/** How what was asked for may be requested; the composition root knows the operation. */
+/** How what was denied may be requested, and the reference that binds a request to it; the composition root knows the operation. */
 type Requestable = (
   prepared: Prepared,
-  purpose: string | undefined,
-) =>
-  | { readonly operation: string; readonly method: string; readonly path: string; readonly input: AskedInput }
-  | undefined
-type AskedInput = NonNullable<AnswerContext['access_request']>['request']['input']
+  asked: AskedQuestion,
+  denial: Pick<Denied, 'evaluationId' | 'expiresAt'>,
+) => Pick<NonNullable<AnswerContext['access_request']>, 'request' | 'binding_token'> | undefined
 
 export type AnswerTerms = {
   /** Whether the drafts of the working group are spoken: obligations and requestable denials. */
@@ -109,15 +108,9 @@ function requestOf(
   { requestable }: AnswerTerms,
   asked: AskedQuestion,
   prepared: Prepared,
-  { evaluatedAt }: Decision,
+  { id, evaluatedAt }: Decision,
 ): AnswerContext['access_request'] {
-  const purpose = asked.context?.['purpose']
-  const request = requestable(prepared, typeof purpose === 'string' ? purpose : undefined)
-  return (
-    request && {
-      expires_at: secondsAfter(evaluatedAt, REQUESTABLE_SECONDS).toISOString(),
-      display: 'Access to this can be requested.',
-      request,
-    }
-  )
+  const expiresAt = secondsAfter(evaluatedAt, REQUESTABLE_SECONDS).toISOString()
+  const found = requestable(prepared, asked, { evaluationId: id, expiresAt })
+  return found && { expires_at: expiresAt, display: { title: 'Access to this can be requested.' }, ...found }
 }

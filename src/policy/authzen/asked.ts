@@ -86,7 +86,8 @@ const ToCarryOut = z.object({
 /** How what was denied may be asked for (Access Request and Approval profile, draft of June 2026). */
 const Requestable = z.object({
   expires_at: shown(z.string()),
-  display: shown(z.string()),
+  binding_token: shown(z.string()).describe('to be given back as it is, by the subject itself'),
+  display: z.object({ title: shown(z.string()) }),
   request: shown(
     z.object({ operation: z.string(), method: z.string(), path: z.string(), input: z.record(z.string(), Json) }),
   ),

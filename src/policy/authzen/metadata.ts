@@ -1,6 +1,10 @@
 import { evaluateDecision, evaluateDecisions, searchActions, searchResources, searchSubjects } from '../contract.ts'
 import { SUPPORTED_OBLIGATIONS } from './answer.ts'
 
+/** Where what was denied is asked for (Access Request and Approval Profile, draft of June 2026). */
+const ACCESS_REQUEST_PATH = '/access/v1/requests'
+const ACCESS_REQUEST = 'urn:openid:authzen:capability:access-request'
+
 /** Where the document stands (§9.2; RFC 8615). */
 export const METADATA_PATH = '/.well-known/authzen-configuration'
 
@@ -13,6 +17,10 @@ export function metadataOf(origin: string, { drafts }: { readonly drafts: boolea
     search_subject_endpoint: `${origin}${searchSubjects.path}`,
     search_resource_endpoint: `${origin}${searchResources.path}`,
     search_action_endpoint: `${origin}${searchActions.path}`,
-    ...(drafts && { supported_obligations: SUPPORTED_OBLIGATIONS }),
+    ...(drafts && {
+      access_request_endpoint: `${origin}${ACCESS_REQUEST_PATH}`,
+      capabilities: [ACCESS_REQUEST],
+      supported_obligations: SUPPORTED_OBLIGATIONS,
+    }),
   }
 }

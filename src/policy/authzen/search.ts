@@ -139,6 +139,7 @@ async function walk(
   { set, facts, place }: OpenPage,
   { candidates, question }: Walk,
 ): Promise<Walked & { readonly found: readonly Candidate[] }> {
+  const terms = { drafts: needs.drafts, requestable: () => undefined }
   const found: Candidate[] = []
   let examined = 0
   let last = place.after
@@ -147,7 +148,7 @@ async function walk(
     const asked = question(candidate)
     const prepared = await prepare(db, needs, facts, set, asked)
     if (!('unanswerable' in prepared)) {
-      const { answer } = answerOf(needs, asked, prepared, decidePrepared(needs, prepared))
+      const { answer } = answerOf(terms, asked, prepared, decidePrepared(needs, prepared))
       if (answer.decision) found.push(candidate)
     }
     examined += 1

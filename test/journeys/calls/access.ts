@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { approveChange, receiveSignal } from '../../../src/access/contract.ts'
+import { evaluateDecision } from '../../../src/policy/contract.ts'
 import { newKeyPair } from '../../../src/kernel/key-pair.ts'
 import type { Client } from '../../../src/cli/client.ts'
 import type { Asked, Row, Rows } from './call.ts'
@@ -54,6 +55,19 @@ export function accessRows(stage: Stage): Rows {
     const { id, boundSha256 } = await stage.hold()
     return { by, given: { params: { hold: id }, input: { boundSha256 } } }
   }
+  /** What an enforcement point was denied for somebody, and that somebody asks for it. */
+  const denied = async (by: Client, subject: { type: string; id: string }): Promise<Asked> => {
+    const { target, account, actions, purpose } = READ
+    const question = {
+      subject,
+      action: { name: actions[0] ?? '' },
+      resource: { type: 'account', id: `${account}@${target}` },
+      context: { purpose },
+    }
+    const { context } = await cast.ada.ask(evaluateDecision, { input: question })
+    const { expires_at = '', binding_token = '' } = context.access_request ?? {}
+    return { by, given: { input: { ...question, denial: { expires_at, binding_token } } } }
+  }
   const list = { done: () => ({ by: bob }), refused: () => ({ by: drone }), as: 'not-permitted' }
   return {
     'access.request': {
@@ -76,6 +90,16 @@ export function accessRows(stage: Stage): Rows {
     },
     'access.read': {
       done: async () => ({ by: bob, given: { params: { request: (await stage.pending()).id } } }),
+      refused: async () => ({ by: drone, given: { params: { request: (await stage.pending()).id } } }),
+      as: 'not-permitted',
+    },
+    'access.submit': {
+      done: () => denied(bob, { type: 'user', id: 'bob' }),
+      refused: () => denied(drone, { type: 'workload', id: stage.droneName }),
+      as: 'not-permitted',
+    },
+    'access.follow': {
+      done: async () => ({ by: carol, given: { params: { request: (await stage.pending()).id } } }),
       refused: async () => ({ by: drone, given: { params: { request: (await stage.pending()).id } } }),
       as: 'not-permitted',
     },
