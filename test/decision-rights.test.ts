@@ -26,6 +26,7 @@ const DECIDES: Readonly<Record<string, 'iam' | 'pam' | 'nhi' | 'governance'>> = 
   ticket: 'nhi',
   key: 'nhi',
   lease: 'nhi',
+  rotation: 'nhi',
   svid: 'nhi',
   'jwt-svid': 'nhi',
   spiffe: 'nhi',
@@ -45,6 +46,8 @@ const OTHERWISE: Readonly<Record<string, { by: 'iam' | 'pam' | 'nhi' | 'governan
   'identity.assess': { by: 'governance', since: 'who holds identities against the standard does not manage them' },
   'target.survey': { by: 'nhi', since: 'it reads which accounts stand there' },
   'account.register': { by: 'pam', since: 'it opens a way to act, with the roles that bound it' },
+  'account.certify': { by: 'governance', since: 'who says that a login is right does not run it' },
+  'account.list-certifications': { by: 'governance', since: 'it tells who said so' },
   'account.retire': { by: 'pam', since: 'it shuts that way again' },
   'policy.explain': { by: 'pam', since: 'it answers a question about access now' },
 }

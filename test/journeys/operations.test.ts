@@ -16,6 +16,7 @@ import { decisionRows } from './calls/decisions.ts'
 import { evidenceRows } from './calls/evidence.ts'
 import { identityRows } from './calls/identities.ts'
 import { inventoryRows } from './calls/inventory.ts'
+import { rotationRows } from './calls/rotations.ts'
 import { ruleRows } from './calls/rules.ts'
 import { stageOn, type Stage } from './calls/stage.ts'
 import { tokenRows } from './calls/tokens.ts'
@@ -48,6 +49,7 @@ before(async () => {
     ...evidenceRows(stage),
     ...decisionRows(stage),
     ...inventoryRows(stage),
+    ...rotationRows(stage),
     ...ruleRows(stage),
     ...tokenRows(stage),
   }
