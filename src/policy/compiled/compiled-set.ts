@@ -2,6 +2,7 @@ import type { Environment } from './environment.ts'
 import { readRecord, wellFormed, type DataForm } from './data-reader.ts'
 import { EntityStore, type GivenEntity } from './entity-store.ts'
 import { DataFault, EvaluationFault, NotCompiled } from './fault.ts'
+import type { Setting } from './expression.ts'
 import { isObject } from './json-form.ts'
 import { compilePolicy, type CompiledPolicy, type ParsedPolicy } from './policy.ts'
 import type { SchemaTypes } from './schema-types.ts'
@@ -29,6 +30,8 @@ export type Verdict = {
 export class CompiledSet {
   readonly schema: SchemaTypes
   readonly #index = new ScopeIndex()
+  /** Compiled terms of conditions, shared by policies that have them. */
+  readonly #terms: Setting['terms'] = new Map()
   #count = 0
   #left = 0
 
@@ -43,7 +46,7 @@ export class CompiledSet {
 
   /** Throws `NotCompiled` when not even the scope is understood: then the whole set is the reference engine's. */
   add(policy: ParsedPolicy): void {
-    const compiled = compilePolicy(policy, this.#count)
+    const compiled = compilePolicy(policy, this.#count, this.#terms)
     this.#index.add(compiled)
     this.#count += 1
     if (compiled.holds === null) this.#left += 1

@@ -25,6 +25,8 @@ export type Setting = {
   readonly slots: ReadonlyMap<string, EntityNode>
   /** Of numbers too large for JSON, by the number that the parsed form has in their place. */
   readonly longs: ReadonlyMap<number, bigint>
+  /** Terms that were compiled before, by their parsed form: policies of one set say many of the same ones. */
+  readonly terms: Map<string, Compiled>
 }
 
 /** Compiles an expression of the parsed form. Throws `NotCompiled` for what this engine does not know. */
@@ -53,13 +55,33 @@ function callWith(extension: ExtensionFunction, name: string, values: readonly V
   throw new EvaluationFault(`${name} takes ${length} arguments, got ${values.length}`)
 }
 
+/**
+ * An operand of `&&` or `||`, compiled once for all policies that have it. Compiled terms keep nothing of the questions they were asked, and
+ * thousands of policies that differ in one term only are much less to hold and to collect.
+ */
+function compileTerm(expression: unknown, setting: Setting): Compiled {
+  const [operator] = onlyEntry(expression)
+  const { slots, longs, terms } = setting
+  // What a chain is made of is shared, not the chain. What stands for something else in each policy is its own.
+  if (operator === '&&' || operator === '||' || slots.size > 0 || longs.size > 0) {
+    return compileExpression(expression, setting)
+  }
+  const name = JSON.stringify(expression)
+  const known = terms.get(name)
+  if (known) return known
+  const compiled = compileExpression(expression, setting)
+  terms.set(name, compiled)
+  return compiled
+}
+
 function compileOperator(operator: string, body: Readonly<Record<string, unknown>>, setting: Setting): Compiled {
   const part = (name: string) => compileExpression(own(body, name), setting)
+  const term = (name: string) => compileTerm(own(body, name), setting)
   switch (operator) {
     case '&&':
-      return conjunction(part('left'), part('right'))
+      return conjunction(term('left'), term('right'))
     case '||':
-      return disjunction(part('left'), part('right'))
+      return disjunction(term('left'), term('right'))
     case '!':
       return inverse(part('arg'))
     case 'if-then-else':

@@ -33,7 +33,11 @@ export type CompiledPolicy = {
 const noSlots: Slots = new Map()
 
 /** Compiles one policy. Throws `NotCompiled` when not even its scope is understood. */
-export function compilePolicy({ id, json, text, slots = noSlots }: ParsedPolicy, place: number): CompiledPolicy {
+export function compilePolicy(
+  { id, json, text, slots = noSlots }: ParsedPolicy,
+  place: number,
+  terms: Setting['terms'],
+): CompiledPolicy {
   const body = asObject(json)
   const effect = own(body, 'effect')
   if (effect !== 'permit' && effect !== 'forbid') throw new NotCompiled('A policy of an unknown effect.')
@@ -44,18 +48,18 @@ export function compilePolicy({ id, json, text, slots = noSlots }: ParsedPolicy,
     principal: readScope(own(body, 'principal'), slots),
     action: readActionScope(own(body, 'action')),
     resource: readScope(own(body, 'resource'), slots),
-    holds: compileConditions(body, text, slots),
+    holds: compileConditions(body, text, { slots, terms }),
   }
 }
 
 function compileConditions(
   body: Readonly<Record<string, unknown>>,
   text: string | undefined,
-  slots: Slots,
+  setting: Pick<Setting, 'slots' | 'terms'>,
 ): CompiledPolicy['holds'] {
   try {
     const { json, longs } = exactLongs(own(body, 'conditions'), text)
-    const clauses = asArray(json).map((clause) => compileClause(clause, { slots, longs }))
+    const clauses = asArray(json).map((clause) => compileClause(clause, { ...setting, longs }))
     const [first, second] = clauses
     if (!first) return () => true
     if (!second) return first

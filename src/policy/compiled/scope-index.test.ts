@@ -30,7 +30,7 @@ function indexOfThousands(): ScopeIndex {
       resource: at % 5 === 0 ? { op: 'in', entity: { type: 'Folder', id: 'production' } } : { op: 'All' },
       conditions: [],
     }
-    index.add(compilePolicy({ id: `p${at}`, json }, at))
+    index.add(compilePolicy({ id: `p${at}`, json }, at, new Map()))
   }
   return index
 }

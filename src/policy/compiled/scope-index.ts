@@ -5,31 +5,34 @@ import type { EntityNode } from './value.ts'
 /** What is filed under one kind of scope or another; who asks gets what fits. */
 class Level<T> {
   #any: T | undefined
-  readonly #is = new Map<string, T>()
-  readonly #same = new Map<string, T>()
-  readonly #within = new Map<string, T>()
+  // Most levels file under one kind of scope, and there may be one level for each of many thousands of groups.
+  #is: Map<string, T> | undefined
+  #same: Map<string, T> | undefined
+  #within: Map<string, T> | undefined
 
   /** The place of a scope, made when it is the first of its kind. */
   at(scope: Scope, make: () => T): T {
     if (scope.kind === 'any') return (this.#any ??= make())
-    if (scope.kind === 'is') return placed(this.#is, scope.type, make)
-    return placed(scope.kind === '==' ? this.#same : this.#within, scope.key, make)
+    if (scope.kind === 'is') return placed((this.#is ??= new Map()), scope.type, make)
+    if (scope.kind === '==') return placed((this.#same ??= new Map()), scope.key, make)
+    return placed((this.#within ??= new Map()), scope.key, make)
   }
 
   /** Adds to `found` all that is filed where the entity fits. */
   collect(node: EntityNode, found: T[]): void {
     if (this.#any !== undefined) found.push(this.#any)
-    if (this.#is.size > 0) add(this.#is.get(node.type), found)
-    if (this.#same.size > 0) add(this.#same.get(node.key), found)
-    if (this.#within.size === 0) return
-    add(this.#within.get(node.key), found)
+    if (this.#is) add(this.#is.get(node.type), found)
+    if (this.#same) add(this.#same.get(node.key), found)
+    const within = this.#within
+    if (!within) return
+    add(within.get(node.key), found)
     const ancestors = node.facts?.ancestors
     if (ancestors === undefined || ancestors.size === 0) return
     // The shorter of the two: an entity in thousands of groups meets few policies, and the reverse.
-    if (ancestors.size <= this.#within.size) {
-      for (const key of ancestors) add(this.#within.get(key), found)
+    if (ancestors.size <= within.size) {
+      for (const key of ancestors) add(within.get(key), found)
     } else {
-      for (const [key, filed] of this.#within) if (ancestors.has(key)) found.push(filed)
+      for (const [key, filed] of within) if (ancestors.has(key)) found.push(filed)
     }
   }
 }
