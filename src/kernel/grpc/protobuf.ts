@@ -74,19 +74,33 @@ export function bytesOf(value: FieldValue): Buffer {
 
 /** A field of a text or of a message that is made already. */
 export function field(number: number, value: string | Buffer): Buffer {
-  const bytes = typeof value === 'string' ? Buffer.from(value, 'utf8') : value
-  return Buffer.concat([varintOf(number * 8 + LENGTH), varintOf(bytes.length), bytes])
+  const length = typeof value === 'string' ? Buffer.byteLength(value, 'utf8') : value.length
+  const tag = number * 8 + LENGTH
+  const bytes = Buffer.allocUnsafe(sizeOf(tag) + sizeOf(length) + length)
+  const at = put(bytes, put(bytes, 0, tag), length)
+  if (typeof value === 'string') bytes.write(value, at, 'utf8')
+  else bytes.set(value, at)
+  return bytes
 }
 
 /** A field of a whole number that is not negative: enumerations, truth. */
 export function numberField(number: number, value: number): Buffer {
-  return Buffer.concat([varintOf(number * 8 + VARINT), varintOf(value)])
+  const tag = number * 8 + VARINT
+  const bytes = Buffer.allocUnsafe(sizeOf(tag) + sizeOf(value))
+  put(bytes, put(bytes, 0, tag), value)
+  return bytes
 }
 
-function varintOf(value: number): Buffer {
-  const bytes: number[] = []
-  let rest = value
-  for (; rest > 0x7f; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 0x80)
-  bytes.push(rest)
-  return Buffer.from(bytes)
+/** How many bytes a number takes. */
+function sizeOf(value: number): number {
+  let size = 1
+  for (let rest = value; rest > 0x7f; rest = Math.floor(rest / 128)) size += 1
+  return size
+}
+
+/** Writes a number, and says where the next thing stands. */
+function put(bytes: Buffer, at: number, value: number): number {
+  let [rest, place] = [value, at]
+  for (; rest > 0x7f; rest = Math.floor(rest / 128)) place = bytes.writeUInt8((rest % 128) | 0x80, place)
+  return bytes.writeUInt8(rest, place)
 }

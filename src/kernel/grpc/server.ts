@@ -122,7 +122,31 @@ function isAddress(address: AddressInfo | string | null): address is AddressInfo
   return typeof address === 'object' && address !== null
 }
 
-type Open = { readonly stream: ServerHttp2Stream; readonly until: number; readonly gone: AbortController }
+/** A call under way. Few methods listen for its end, so who does makes the signal. */
+class Open {
+  readonly stream: ServerHttp2Stream
+  readonly until: number
+  #gone: AbortController | undefined
+  #why: Error | undefined
+
+  constructor(stream: ServerHttp2Stream, until: number) {
+    this.stream = stream
+    this.until = until
+  }
+
+  get signal(): AbortSignal {
+    this.#gone ??= new AbortController()
+    if (this.#why) this.#gone.abort(this.#why)
+    return this.#gone.signal
+  }
+
+  end(why: Error): void {
+    this.#why ??= why
+    this.#gone?.abort(this.#why)
+  }
+}
+
+const OVER = new Error('the call is over')
 
 /** The calls that are under way. */
 class Calls implements Disposable {
@@ -139,7 +163,7 @@ class Calls implements Disposable {
 
   stop(): void {
     this.#isStopping = true
-    for (const { gone } of this.#open) gone.abort(new Error('the listener closes'))
+    for (const open of this.#open) open.end(new Error('the listener closes'))
   }
 
   [Symbol.dispose](): void {
@@ -147,18 +171,18 @@ class Calls implements Disposable {
   }
 
   take(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
-    stream.on('error', () => undefined)
+    stream.on('error', unheard)
     const method = this.#options.methods.get(headers[':path'] ?? '')
     const refused = this.#refusal(headers, method)
     if (refused) return end(stream, refused.code, refused.message)
     const { clock, limits } = this.#options
     const wanted = timeoutOf(headers['grpc-timeout'])
     const most = method?.kind === 'unary' ? Math.min(limits.callMs, wanted) : wanted
-    const open = { stream, until: clock.monotonicMs() + most, gone: new AbortController() }
+    const open = new Open(stream, clock.monotonicMs() + most)
     this.#open.add(open)
     stream.once('close', () => {
       this.#open.delete(open)
-      open.gone.abort()
+      open.end(OVER)
     })
     collect(stream, limits.messageBytes, (message) => {
       if (message instanceof GrpcError) end(stream, message.code, message.message)
@@ -194,22 +218,45 @@ class Calls implements Disposable {
     for (const open of this.#open) {
       if (open.until > now) continue
       this.#open.delete(open)
-      open.gone.abort(new Error('the time is over'))
+      open.end(new Error('the time is over'))
       end(open.stream, GRPC.deadlineExceeded, 'the time is over')
     }
   }
 }
 
-function callOf({ stream, gone }: Open, metadata: IncomingHttpHeaders, message: Buffer): GrpcCall {
-  const { socket } = stream.session ?? {}
+function callOf(open: Open, metadata: IncomingHttpHeaders, message: Buffer): GrpcCall {
+  const { certificate, clientAddress } = peerOf(open.stream.session)
   return {
     message,
     metadata,
-    certificate: socket instanceof TLSSocket && socket.authorized ? socket.getPeerCertificate().raw : undefined,
-    clientAddress: socket?.remoteAddress ?? '',
-    signal: gone.signal,
+    certificate,
+    clientAddress,
+    get signal() {
+      return open.signal
+    },
   }
 }
+
+type Peer = Pick<GrpcCall, 'certificate' | 'clientAddress'>
+/** Who is at the other end stands from the handshake on. */
+const peers = new WeakMap<object, Peer>()
+const NOBODY: Peer = { certificate: undefined, clientAddress: '' }
+
+function peerOf(session: ServerHttp2Stream['session']): Peer {
+  if (!session) return NOBODY
+  const known = peers.get(session)
+  if (known) return known
+  const { socket } = session
+  const peer = {
+    certificate: socket instanceof TLSSocket && socket.authorized ? socket.getPeerCertificate().raw : undefined,
+    clientAddress: socket.remoteAddress ?? '',
+  }
+  peers.set(session, peer)
+  return peer
+}
+
+/** What breaks a stream ends its call, which is told by its close. */
+function unheard(): void {}
 
 /** The one message of a call, or what is wrong with what came instead. */
 function collect(stream: ServerHttp2Stream, most: number, done: (message: Buffer | GrpcError) => void): void {
@@ -257,8 +304,16 @@ function drained(stream: ServerHttp2Stream): Promise<void> {
 }
 
 function begin(stream: ServerHttp2Stream): void {
-  stream.respond({ ':status': 200, 'content-type': CONTENT_TYPE }, { waitForTrailers: true })
-  stream.once('wantTrailers', () => stream.sendTrailers({ 'grpc-status': String(GRPC.ok) }))
+  stream.respond(ANSWERED, WITH_TRAILERS)
+  stream.once('wantTrailers', finish)
+}
+
+const ANSWERED = { ':status': 200, 'content-type': CONTENT_TYPE }
+const WITH_TRAILERS = { waitForTrailers: true }
+const WELL = { 'grpc-status': String(GRPC.ok) }
+
+function finish(this: ServerHttp2Stream): void {
+  this.sendTrailers(WELL)
 }
 
 /** Ends a call with a status; one that has begun to answer is cut, so that nobody takes the part for the whole. */

@@ -17,7 +17,7 @@ import { evaluate, type EvaluateNeeds } from '../authzen/evaluate.ts'
 import { readCheckRequest, type AskedRequest } from './attributes.ts'
 import { compilePrincipals, compileRoutes, type Act } from './routes.ts'
 import { derOf } from './certificate.ts'
-import { goOn, turnAway } from './verdict.ts'
+import { goOn, turnAway, without } from './verdict.ts'
 
 const CHECK_METHOD = '/envoy.service.auth.v3.Authorization/Check'
 
@@ -147,9 +147,15 @@ function verdictOf(door: Opened, request: AskedRequest, act: Act, subject: Subje
   }
   door.onAnswer('permit')
   const set = { [DECISION]: id, [SUBJECT]: subject.name }
-  const spoofed = [...request.headers.keys()].filter((name) => name.startsWith(OURS) && !(name in set))
-  return goOn(set, [...OVERRIDES, ...spoofed, ...(subject.isBearer ? ['authorization'] : [])])
+  const removed = [subject.isBearer ? WITHOUT_TOKEN : WITHOUT_OVERRIDES]
+  for (const name of request.headers.keys()) {
+    if (name.startsWith(OURS) && name !== DECISION && name !== SUBJECT) removed.push(without([name]))
+  }
+  return goOn(set, removed)
 }
+
+const WITHOUT_OVERRIDES = without(OVERRIDES)
+const WITHOUT_TOKEN = without([...OVERRIDES, 'authorization'])
 
 const MOST_REASONS = 10
 const LONGEST_REASON = 300
