@@ -26,6 +26,7 @@ const WITHOUT_CAUSE: Readonly<Record<string, string>> = {
   grant_heartbeat: 'says that a holder is alive, every few seconds',
   review_risk: 'is weighed again and again, and what is decided is decided without it',
   identity_reach: 'is what was last looked at; what follows from it changes the identity, with an entry',
+  finding_pass: 'says what was last looked at; what follows from it is a finding, with an entry',
   schema_migration: 'is the bookkeeping of migrations',
   schema_migration_lock: 'is the bookkeeping of migrations',
   schema_checksum: 'is the bookkeeping of migrations',

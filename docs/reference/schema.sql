@@ -402,6 +402,66 @@ CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON enrolment FOR EACH ROW E
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON enrolment FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON enrolment FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+create table finding (
+  id uuid not null,
+  rule text not null,
+  subject_kind text not null,
+  subject_id uuid not null,
+  subject_name text not null,
+  identity_id uuid,
+  severity smallint not null,
+  evidence jsonb not null,
+  uncertainty jsonb not null,
+  state text not null,
+  opened_at timestamp with time zone not null,
+  found_at timestamp with time zone not null,
+  fixed_at timestamp with time zone,
+  reopened_because text,
+  accepted_by_id uuid,
+  accepted_because text,
+  accepted_before timestamp with time zone,
+  accepted_severity smallint,
+  version integer not null default 1,
+  cause bigint not null,
+  constraint finding_pkey PRIMARY KEY (id),
+  constraint one_per_rule_and_subject UNIQUE (rule, subject_id),
+  constraint accepted_by_fkey FOREIGN KEY (accepted_by_id) REFERENCES identity(id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint accepted_says_by_whom_why_and_until CHECK ((((state = 'accepted'::text) = (num_nonnulls(accepted_by_id, accepted_because, accepted_before, accepted_severity) = 4)) AND (num_nonnulls(accepted_by_id, accepted_because, accepted_before, accepted_severity) = ANY (ARRAY[0, 4])))),
+  constraint fixed_says_when CHECK (((state = 'fixed'::text) = (fixed_at IS NOT NULL))),
+  constraint reopened_says_why CHECK (((state = 'reopened'::text) = (reopened_because IS NOT NULL))),
+  constraint severity_is_known CHECK (((severity >= 0) AND (severity <= 3))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['open'::text, 'accepted'::text, 'fixed'::text, 'reopened'::text]))),
+  constraint subject_kind_is_known CHECK ((subject_kind = ANY (ARRAY['identity'::text, 'account'::text, 'credential'::text, 'trust'::text])))
+);
+CREATE INDEX finding_accepted_by ON finding USING btree (accepted_by_id);
+CREATE INDEX finding_cause ON finding USING btree (cause);
+CREATE INDEX finding_identity ON finding USING btree (identity_id);
+CREATE INDEX finding_subject ON finding USING btree (subject_id);
+CREATE INDEX finding_worst ON finding USING btree (severity, id);
+comment on table finding is 'A row is one thing that a rule found wrong with one subject; there is one for both, and what it went through is in the ledger.';
+comment on column finding.identity_id is 'Whose it is, where an identity of the record holds the subject; it counts in the risk of what that identity does.';
+comment on column finding.severity is '0 is the worst.';
+comment on column finding.uncertainty is 'What could not be seen and might change the picture.';
+comment on column finding.found_at is 'When the facts it stands on were read: only facts that were read later can say that it is fixed.';
+comment on column finding.accepted_before is 'An acceptance ends; then the finding is reopened.';
+comment on column finding.accepted_severity is 'What was accepted: a finding that grows worse is reopened.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON finding FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER finding_moves_legally BEFORE UPDATE ON finding FOR EACH ROW EXECUTE FUNCTION finding_moves_legally();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON finding FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON finding FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table finding_pass (
+  is_only boolean not null default true,
+  began_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  looks jsonb not null default '[]'::jsonb,
+  constraint finding_pass_pkey PRIMARY KEY (is_only),
+  constraint there_is_only_one CHECK (is_only)
+);
+comment on table finding_pass is 'A row is the last time that every rule looked at every subject: how many it judged, and how many it could not and why.';
+
 create table fingerprint_key (
   id uuid not null,
   is_only boolean not null default true,
@@ -1915,6 +1975,22 @@ begin
       old.hidden, old.preview, old.simulation, old.reason, old.obligations, old.policies, old.approver_teams, old.owner_of_target,
       old.owner_of_subject, old.tied_ids, old.bound_sha256) then
     raise exception 'what a change asks for does not change' using errcode = 'RV006';
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION finding_moves_legally()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if (new.id, new.rule, new.subject_kind, new.subject_id, new.opened_at) is distinct from
+     (old.id, old.rule, old.subject_kind, old.subject_id, old.opened_at)
+     or (old.state <> new.state and (old.state, new.state) not in (
+       ('open', 'accepted'), ('reopened', 'accepted'),
+       ('open', 'fixed'), ('reopened', 'fixed'), ('accepted', 'fixed'),
+       ('accepted', 'reopened'), ('fixed', 'reopened'))) then
+    raise exception 'a finding does not go from % to %', old.state, new.state using errcode = 'RV024';
   end if;
   return new;
 end $function$;

@@ -186,6 +186,36 @@ export type EnrolmentTable = {
   cause: number
 }
 
+export type FindingTable = {
+  id: string
+  rule: string
+  subjectKind: 'identity' | 'account' | 'credential' | 'trust'
+  subjectId: string
+  subjectName: string
+  identityId: string | null
+  severity: number
+  evidence: ColumnType<unknown, string, string>
+  uncertainty: ColumnType<unknown, string, string>
+  state: 'open' | 'accepted' | 'fixed' | 'reopened'
+  openedAt: Date
+  foundAt: Date
+  fixedAt: Date | null
+  reopenedBecause: string | null
+  acceptedById: string | null
+  acceptedBecause: string | null
+  acceptedBefore: Date | null
+  acceptedSeverity: number | null
+  version: Generated<number>
+  cause: number
+}
+
+export type FindingPassTable = {
+  isOnly: Generated<boolean>
+  beganAt: Date
+  endedAt: Date | null
+  looks: ColumnType<unknown, string | null | undefined, string>
+}
+
 export type FingerprintKeyTable = {
   id: string
   isOnly: Generated<boolean>
@@ -666,36 +696,6 @@ export type ReviewRiskTable = {
   weighedAt: Date
 }
 
-export type RuleActivationTable = {
-  seq: number
-  versionId: string
-  backTo: number | null
-  activatedBy: string | null
-  activatedAt: Date
-  cause: number
-  kind: string
-}
-
-export type RuleVersionTable = {
-  id: string
-  sha256: Buffer
-  files: ColumnType<unknown, string, string>
-  origin: 'shipped' | 'proposed'
-  note: string | null
-  proposedBy: string | null
-  createdAt: Date
-  cause: number
-  kind: 'policies' | 'teams' | 'calendar' | 'catalog'
-}
-
-export type ScopeReportTable = {
-  readingId: string
-  scopeId: string
-  status: 'complete' | 'partial' | 'denied' | 'unsupported' | 'unchanged'
-  items: number
-  added: number
-  changed: number
-  missed: number
 export type RotationTable = {
   id: string
   targetId: string
@@ -730,6 +730,36 @@ export type RotationScheduleTable = {
   cause: number
 }
 
+export type RuleActivationTable = {
+  seq: number
+  versionId: string
+  backTo: number | null
+  activatedBy: string | null
+  activatedAt: Date
+  cause: number
+  kind: string
+}
+
+export type RuleVersionTable = {
+  id: string
+  sha256: Buffer
+  files: ColumnType<unknown, string, string>
+  origin: 'shipped' | 'proposed'
+  note: string | null
+  proposedBy: string | null
+  createdAt: Date
+  cause: number
+  kind: 'policies' | 'teams' | 'calendar' | 'catalog'
+}
+
+export type ScopeReportTable = {
+  readingId: string
+  scopeId: string
+  status: 'complete' | 'partial' | 'denied' | 'unsupported' | 'unchanged'
+  items: number
+  added: number
+  changed: number
+  missed: number
   gone: number
   missing: ColumnType<unknown, string, string>
   readAt: Date
@@ -955,9 +985,12 @@ export type Database = {
   account: AccountTable
   accountRole: AccountRoleTable
   apiToken: ApiTokenTable
+  certification: CertificationTable
   change: ChangeTable
   changeApproval: ChangeApprovalTable
   enrolment: EnrolmentTable
+  finding: FindingTable
+  findingPass: FindingPassTable
   fingerprintKey: FingerprintKeyTable
   grantHeartbeat: GrantHeartbeatTable
   grantProof: GrantProofTable
@@ -985,7 +1018,6 @@ export type Database = {
   observedCredential: ObservedCredentialTable
   observedGrant: ObservedGrantTable
   observedPrincipal: ObservedPrincipalTable
-  certification: CertificationTable
   observedReference: ObservedReferenceTable
   observedResource: ObservedResourceTable
   observedTrust: ObservedTrustTable
@@ -996,6 +1028,8 @@ export type Database = {
   readingProgress: ReadingProgressTable
   requestApproval: RequestApprovalTable
   reviewRisk: ReviewRiskTable
+  rotation: RotationTable
+  rotationSchedule: RotationScheduleTable
   ruleActivation: RuleActivationTable
   ruleVersion: RuleVersionTable
   scopeReport: ScopeReportTable
@@ -1015,5 +1049,3 @@ export type Database = {
   useRefusal: UseRefusalTable
   usedProof: UsedProofTable
 }
-  rotation: RotationTable
-  rotationSchedule: RotationScheduleTable
