@@ -31,7 +31,7 @@ async function decidedWorld(t: Parameters<typeof world>[0]) {
   }))
   const engine = openCedarEngine(await loadPolicySet(POLICIES, privileged))
   t.after(() => engine[Symbol.dispose]())
-  const resourceOf = (id: string, who: Identity, params: Record<string, string>): Promise<Resource> => {
+  const resourceOf = async (id: string, who: Identity, params: Record<string, string>): Promise<Resource> => {
     const route = routes.get(id)
     assert.ok(route, id)
     const caller = { id: who.id, name: who.name, kind: who.kind, proof: 'token', proofId: who.id } as const

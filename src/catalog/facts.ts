@@ -1,4 +1,5 @@
 import type { Db } from '../kernel/db.ts'
+import type { Soon } from '../kernel/soon.ts'
 import type { Kind, View } from '../kernel/view.ts'
 import { loadActions } from './actions.ts'
 import { isId } from './records.ts'
@@ -16,13 +17,13 @@ export type PurposeFacts = Pick<Purpose, 'id' | 'name' | 'state' | 'actions' | '
 
 /** What a decision at the door takes of the catalog: from its rows, or from the view of them. */
 export type CatalogFacts = {
-  target(id: string): Promise<TargetFacts | undefined>
-  targetNamed(name: string): Promise<TargetFacts | undefined>
-  account(id: string): Promise<AccountFacts | undefined>
-  accountNamed(targetId: string, name: string): Promise<AccountFacts | undefined>
+  target(id: string): Soon<TargetFacts | undefined>
+  targetNamed(name: string): Soon<TargetFacts | undefined>
+  account(id: string): Soon<AccountFacts | undefined>
+  accountNamed(targetId: string, name: string): Soon<AccountFacts | undefined>
   /** By id or by name; an id wins. */
-  purpose(nameOrId: string): Promise<PurposeFacts | undefined>
-  action(name: string): Promise<ActionEntry | undefined>
+  purpose(nameOrId: string): Soon<PurposeFacts | undefined>
+  action(name: string): Soon<ActionEntry | undefined>
 }
 
 const TARGET = ['id', 'name', 'protocol', 'environment', 'sensitivity', 'ownerTeam', 'state'] as const

@@ -4,7 +4,8 @@ import type { Db } from '../kernel/db.ts'
 import type { Caller } from '../kernel/http/route.ts'
 import type { Random } from '../kernel/random.ts'
 import { Secret } from '../kernel/secret.ts'
-import { identityFactsIn, type IdentityFacts } from './facts.ts'
+import { soon, type Soon } from '../kernel/soon.ts'
+import { identityFactsIn, type IdentityFacts, type Proven } from './facts.ts'
 
 /** 256 bits: nobody guesses one, so a plain hash is enough at rest. */
 const SECRET_BYTES = 32
@@ -54,7 +55,7 @@ type ShownKey = string | undefined
  * Who a bearer token proves, or undefined: unknown, expired, revoked, and an identity that may not act look the same from outside. One
  * look-up by hash whatever was shown, so time says nothing about how close a guess came. A token bound to a key needs it (RFC 8705 §3).
  */
-export function authenticate(
+export async function authenticate(
   db: Db,
   clock: Clock,
   bearer: Secret,
@@ -64,14 +65,19 @@ export function authenticate(
   return callerBy(identityFactsIn(db), clock, bearer, { keySha256, dpopKeySha256 })
 }
 
+type Shown = { readonly keySha256?: ShownKey; readonly dpopKeySha256?: ShownKey }
+
 /** As `authenticate`, by facts that a node may remember. */
-export async function callerBy(
+export function callerBy(
   facts: Pick<IdentityFacts, 'proven'>,
   clock: Pick<Clock, 'now'>,
   bearer: Secret,
-  shown: { readonly keySha256?: ShownKey; readonly dpopKeySha256?: ShownKey },
-): Promise<Caller | undefined> {
-  const found = await facts.proven(bearerSha256(bearer).toString('hex'))
+  shown: Shown,
+): Soon<Caller | undefined> {
+  return soon(facts.proven(bearerSha256(bearer).toString('hex')), (found) => callerOf(found, clock, shown))
+}
+
+function callerOf(found: Proven | undefined, clock: Pick<Clock, 'now'>, shown: Shown): Caller | undefined {
   if (!found || found.revokedAt !== null || found.state !== 'active') return undefined
   const now = clock.now()
   if (found.expiresAt <= now || (found.identityExpiresAt !== null && found.identityExpiresAt <= now)) return undefined

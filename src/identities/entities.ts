@@ -1,6 +1,7 @@
 import type { Db } from '../kernel/db.ts'
 import { linkTo, type Entity } from '../kernel/entity.ts'
 import type { Resource } from '../kernel/http/route.ts'
+import { soon, type Soon } from '../kernel/soon.ts'
 import { ENTITY_TYPES } from './act.ts'
 import type { Identity } from './contract.ts'
 import { identityFactsIn, type IdentityFacts, type Standing } from './facts.ts'
@@ -10,7 +11,7 @@ import type { Teams } from './teams.ts'
 export type Proof = 'token' | 'bound-token' | 'mtls' | 'spiffe' | 'kubernetes' | 'oidc' | 'dpop' | 'passkey'
 
 /** What policies know of who acts: the identity and, of a person, the teams it is in. Empty for an unknown id. */
-export function principalEntities(
+export async function principalEntities(
   db: Db,
   teams: Teams,
   id: string,
@@ -20,14 +21,13 @@ export function principalEntities(
 }
 
 /** As `principalEntities`, by facts that a node may remember. */
-export async function principalEntitiesBy(
+export function principalEntitiesBy(
   facts: Pick<IdentityFacts, 'identity'>,
   teams: Teams,
   id: string,
   proof: Proof,
-): Promise<readonly Entity[]> {
-  const identity = await facts.identity(id)
-  return identity ? entitiesOfIdentity(teams, identity, proof) : NOBODY
+): Soon<readonly Entity[]> {
+  return soon(facts.identity(id), (identity) => (identity ? entitiesOfIdentity(teams, identity, proof) : NOBODY))
 }
 
 const NOBODY: readonly Entity[] = Object.freeze([])

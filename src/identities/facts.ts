@@ -1,4 +1,5 @@
 import type { Db } from '../kernel/db.ts'
+import { soon, type Soon } from '../kernel/soon.ts'
 import type { Kind, View } from '../kernel/view.ts'
 import type { Caller } from '../kernel/http/route.ts'
 import { AccessDetails } from './access-details.ts'
@@ -12,7 +13,7 @@ export type Standing = Pick<
 >
 
 /** A token with its identity, as authentication judges it. */
-type Proven = Pick<Caller, 'id' | 'name' | 'kind' | 'proofId'> & {
+export type Proven = Pick<Caller, 'id' | 'name' | 'kind' | 'proofId'> & {
   readonly state: Identity['state']
   readonly expiresAt: Date
   readonly revokedAt: Date | null
@@ -28,13 +29,13 @@ type Proven = Pick<Caller, 'id' | 'name' | 'kind' | 'proofId'> & {
   readonly narrowedTo: AccessDetails | null
 }
 
-/** What a decision at the door takes of the shared record: from its rows, or from the view of them. */
+/** What a decision at the door takes of the shared record: from its rows, or from the view of them, which has most of it at hand. */
 export type IdentityFacts = {
-  identity(id: string): Promise<Standing | undefined>
-  identityNamed(name: string): Promise<Standing | undefined>
+  identity(id: string): Soon<Standing | undefined>
+  identityNamed(name: string): Soon<Standing | undefined>
   /** By the SHA-256 of a bearer token, as hexadecimal. */
-  proven(tokenSha256: string): Promise<Proven | undefined>
-  isBootstrap(): Promise<boolean>
+  proven(tokenSha256: string): Soon<Proven | undefined>
+  isBootstrap(): Soon<boolean>
 }
 
 const STANDING = ['id', 'kind', 'name', 'profile', 'tier', 'state', 'environment', 'ownerState', 'isFounder'] as const
@@ -66,7 +67,7 @@ export function identityFactsOf(view: View): IdentityFacts {
     identity: (id) => byId.read(id),
     identityNamed: (name) => byName.read(name),
     proven: (tokenSha256) => tokens.read(tokenSha256),
-    isBootstrap: () => people.read('').then(isBeginning),
+    isBootstrap: () => soon(people.read(''), isBeginning),
   }
 }
 

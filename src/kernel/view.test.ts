@@ -108,7 +108,7 @@ async function runSteps(model: Model, steps: readonly Step[]): Promise<number> {
         const askedAtMs = model.nowMs
         const atLeast = Math.max(model.versionAt(askedAtMs - STALE_MS), caughtUpTo)
         const loadsBefore = model.loads.length
-        const answered = model.shelf.read('1').then((row) => {
+        const answered = Promise.resolve(model.shelf.read('1')).then((row) => {
           assert.ok(row)
           assert.ok(
             row.version >= atLeast,

@@ -2,6 +2,7 @@ import type { Clock } from './clock.ts'
 import type { Connection, Db } from './db.ts'
 import { listen } from './listen.ts'
 import type { Log } from './log.ts'
+import type { Soon } from './soon.ts'
 import { after } from './timer.ts'
 
 /** One sort of what is read again and again: how a key is looked up, and which hints make an answer old. */
@@ -13,8 +14,8 @@ export type Kind<T extends object> = {
 
 /** What is remembered of one kind. */
 export type Shelf<T extends object> = {
-  /** As it stands now, or stood at most `STALE_MS` ago. What is not there is looked for each time. */
-  read(key: string): Promise<T | undefined>
+  /** As it stands now, or stood at most `STALE_MS` ago: at once where it is remembered. What is not there is looked for each time. */
+  read(key: string): Soon<T | undefined>
 }
 
 /**
@@ -29,6 +30,8 @@ export type View = {
   caughtUp(): Promise<void>
   /** Whether it answers from memory now. */
   isCurrent(): boolean
+  /** Counts what was heard of changes: while it stands still and the view is current, what was decided stands. */
+  heard(): number
   /** How much is remembered, for metrics. */
   size(): number
 }
@@ -89,6 +92,7 @@ export class MemoryView implements View {
   readonly #db: Db
   readonly #hearing: Hearing
   readonly #shelves: Forgetful[] = []
+  #heard = 0
 
   constructor(db: Db, hearing: Hearing) {
     this.#db = db
@@ -102,6 +106,7 @@ export class MemoryView implements View {
   }
 
   invalidate(hint?: string): void {
+    this.#heard += 1
     for (const shelf of this.#shelves) {
       if (hint === undefined) shelf.forgetAll()
       else shelf.forget(hint)
@@ -123,13 +128,16 @@ export class MemoryView implements View {
     return this.#hearing.isCurrent()
   }
 
+  heard(): number {
+    return this.#heard
+  }
+
   size(): number {
     return this.#shelves.reduce((sum, shelf) => sum + shelf.size, 0)
   }
 }
 
-/** A promise that is settled already is handed out as often as it is asked for. */
-type Kept<T> = { readonly answer: Promise<T>; readonly hints: readonly string[]; wasUsed: boolean }
+type Kept<T> = { readonly value: T; readonly hints: readonly string[]; wasUsed: boolean }
 
 /** A look-up under way: what was heard meanwhile may be about what it finds. */
 type Load<T> = { readonly heard: Set<string>; isOvertaken: boolean; found: Promise<T | undefined> }
@@ -154,12 +162,12 @@ class MemoryShelf<T extends object> implements Shelf<T>, Forgetful {
     return this.#kept.size
   }
 
-  read(key: string): Promise<T | undefined> {
+  read(key: string): Soon<T | undefined> {
     if (!this.#hearing.isCurrent()) return this.#fromRows(key)
     const kept = this.#kept.get(key)
     if (kept) {
       kept.wasUsed = true
-      return kept.answer
+      return kept.value
     }
     const load = this.#loads.get(key)
     return load ? this.#join(key, load) : this.#begin(key)
@@ -218,7 +226,7 @@ class MemoryShelf<T extends object> implements Shelf<T>, Forgetful {
 
   #keep(key: string, value: T, hints: readonly string[]): void {
     this.#makeRoom()
-    this.#kept.set(key, { answer: Promise.resolve(value), hints, wasUsed: false })
+    this.#kept.set(key, { value, hints, wasUsed: false })
     for (const hint of hints) this.#keysOf.set(hint, (this.#keysOf.get(hint) ?? new Set()).add(key))
   }
 

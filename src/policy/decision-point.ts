@@ -5,6 +5,7 @@ import type { Resource } from '../kernel/http/route.ts'
 import type { EntityRef, Permit } from '../kernel/permit.ts'
 import { approvalOwed, notPermitted } from '../kernel/problem.ts'
 import { newId, type Random } from '../kernel/random.ts'
+import { both, soon, type Soon } from '../kernel/soon.ts'
 import { actorOf, principalEntitiesBy, type Proof, type Teams } from '../identities/identities.ts'
 import { isSatisfied, missingApprovals } from './approval.ts'
 import { decide, permitFrom, type Decision } from './decide.ts'
@@ -38,6 +39,8 @@ export type DecisionPoint = {
   decideEach(db: Db, asked: AskedEach): Promise<Decision[]>
   /** The permit, or a problem: `approvalOwed` when only others have to agree, else `notPermitted`, which says why not or what is owed. */
   permit<A extends string>(db: Db, asked: Asked<A>, evidence?: Partial<Evidence>): Promise<Permit<A>>
+  /** As `permit`, and at once where everything that the question refers to is at hand; then it throws what `permit` rejects with. */
+  permitSoon<A extends string>(db: Db, asked: Asked<A>, evidence?: Partial<Evidence>): Soon<Permit<A>>
   /** Names the policies that decide now; a permit of another epoch is not for now. */
   epoch(): string
   /** The weights of the version that decides now. */
@@ -68,42 +71,52 @@ export function openDecisionPoint(needs: DecisionNeeds): DecisionPoint {
         return decision
       })
     },
-    async permit(db, asked, evidence = {}) {
-      const decision = await point.decide(db, asked)
-      const shown = { ...noEvidence, approvalFacts: approvalFactsOf(asked.resource), ...evidence }
-      const outcome = permitFrom(decision, shown)
-      if (outcome.kind === 'permit') return outcome.permit
-      if (outcome.kind === 'owed') refuseForApprovalAlone(decision, shown)
-      const reasons = outcome.kind === 'owed' ? outcome.owed : outcome.reasons
-      throw notPermitted(`You may not do ${asked.action} here. ${reasons.join(' ')}`, {
-        action: asked.action,
-        reasons: [...reasons],
-        decisionId: decision.id,
-      })
+    async permit(db, asked, evidence) {
+      return point.permitSoon(db, asked, evidence)
     },
+    permitSoon: (db, asked, evidence = {}) =>
+      soon(sliceOf(db, needs, asked), (slice) => permitOr(asked, answer(needs, slice, asked), evidence)),
     epoch: () => needs.engine.current().set.sha256,
     riskModel: () => needs.engine.current().set.risk,
   }
   return point
 }
 
+function permitOr<A extends string>(asked: Asked<A>, decision: Decision<A>, evidence: Partial<Evidence>): Permit<A> {
+  const shown = { ...noEvidence, approvalFacts: approvalFactsOf(asked.resource), ...evidence }
+  const outcome = permitFrom(decision, shown)
+  if (outcome.kind === 'permit') return outcome.permit
+  if (outcome.kind === 'owed') refuseForApprovalAlone(decision, shown)
+  const reasons = outcome.kind === 'owed' ? outcome.owed : outcome.reasons
+  throw notPermitted(`You may not do ${asked.action} here. ${reasons.join(' ')}`, {
+    action: asked.action,
+    reasons: [...reasons],
+    decisionId: decision.id,
+  })
+}
+
 type Slice = { readonly entities: readonly Entity[]; readonly bootstrap: boolean }
 
 /** What a question refers to. */
-async function sliceOf(
+function sliceOf(
   db: Db,
   { teams, record }: Pick<DecisionNeeds, 'teams' | 'record'>,
   asked: Pick<Asked<string>, 'subject' | 'onBehalfOf' | 'resource'>,
-): Promise<Slice> {
-  const links = [asked.subject, ...(asked.onBehalfOf ?? [])]
+): Soon<Slice> {
   const facts = recordFactsFor(db, record)
-  const each = links.map((link) => principalEntitiesBy(facts, teams, link.id, link.proof))
-  const slices = each.length === 1 && each[0] ? [await each[0]] : await Promise.all(each)
-  return {
-    entities: joined([...slices, entitiesOf(asked.resource)]),
-    bootstrap: await facts.isBootstrap(),
-  }
+  const entities = ({ id, proof }: (typeof asked)['subject']) => principalEntitiesBy(facts, teams, id, proof)
+  const { subject, onBehalfOf = [], resource } = asked
+  const others = () =>
+    onBehalfOf.length === 0 ? NO_LINKS : Promise.all(onBehalfOf.map(async (link) => entities(link)))
+  return both(entities(subject), others, (first, rest) =>
+    soon(facts.isBootstrap(), (bootstrap) => ({
+      entities: joined([first, ...rest, entitiesOf(resource)]),
+      bootstrap,
+    })),
+  )
 }
+
+const NO_LINKS: readonly (readonly Entity[])[] = []
 
 /** A decision about a privileged act with its question. */
 function observedOf(slice: Slice, asked: Omit<AskedEach, 'actions'>, decision: Decision): Observed {

@@ -26,7 +26,7 @@ export function policyRoutes(needs: PolicyRouteNeeds): Route[] {
   const { db } = needs
   return [
     route(contract.evaluateDecision, {
-      resource: async ({ caller, input }) => questionResource(needs, caller, [input]),
+      resource: ({ caller, input }) => questionResource(needs, caller, [input]),
       run: ({ caller, input }) => evaluate(db, needs, actorOf(caller), input),
       quick: { plain: plainQuestion },
     }),

@@ -36,9 +36,9 @@ export async function openMesh(parts: MeshParts): Promise<GrpcServer | undefined
     enforcementPoint,
     principals,
     routes,
-    authenticate: ({ bearer, certificate }) =>
+    authenticate: async ({ bearer, certificate }) =>
       api.authenticate({ bearer, certificate, keyCertificate: certificate, dpop: undefined, clientAddress: '' }),
-    mayAsk: (caller, question) =>
+    mayAsk: async (caller, question) =>
       api.decide(caller, evaluateDecision.id, questionResource(decided, caller, [question]), {}),
     onAnswer: (outcome) => answers.inc({ outcome }),
   })

@@ -5,7 +5,7 @@ import { openEgress } from '../kernel/egress.ts'
 import type { FormDoor } from '../kernel/http/form.ts'
 import type { Deciders } from '../kernel/http/handle.ts'
 import type { ApiOptions } from '../kernel/http/server.ts'
-import type { Route } from '../kernel/http/route.ts'
+import type { Caller, Route } from '../kernel/http/route.ts'
 import { spkiSha256 } from '../kernel/key-pair.ts'
 import type { Log } from '../kernel/log.ts'
 import { Secret } from '../kernel/secret.ts'
@@ -97,30 +97,44 @@ export async function openTokens(
   }
 }
 
+type Presented = Parameters<Deciders['authenticate']>[0]
+type Shown = { readonly keySha256: string | undefined; readonly dpopKeySha256?: string }
+/** Who a token proves, as far as this node remembers it. */
+type Remembered = (bearer: Secret, shown: Shown) => ReturnType<Deciders['authenticate']>
+
 /** Who calls the API: by a token, and by the key it is bound to, in the handshake or in a proof for this very call. */
-async function callerOf(
+function callerOf(
   needs: TokenNeeds,
-  { bearer, certificate, keyCertificate = certificate, dpop }: Parameters<Deciders['authenticate']>[0],
+  remembered: Remembered,
+  presented: Presented,
 ): ReturnType<Deciders['authenticate']> {
+  const { bearer, certificate, keyCertificate = certificate, dpop } = presented
   if (!bearer) return undefined
-  const token = bearer.reveal()
-  const proven =
-    dpop &&
-    (await verifyDpop(needs.clock, {
-      proof: dpop.proof,
-      method: dpop.method,
-      urls: [dpop.url, `${needs.issuer()}${new URL(dpop.url).pathname}`],
-      token,
-    }))
-  if (dpop && !proven) return undefined
-  const caller = await needs.authenticate({
-    token,
-    keySha256: keyCertificate && spkiSha256(keyCertificate),
-    dpopKeySha256: proven?.keySha256.toString('hex'),
+  const shown = { keySha256: keyCertificate && spkiSha256(keyCertificate) }
+  return dpop ? callerByProof(needs, remembered, { bearer, dpop, shown }) : remembered(bearer, shown)
+}
+
+type WithProof = {
+  readonly bearer: Secret
+  readonly dpop: NonNullable<Presented['dpop']>
+  readonly shown: Shown
+}
+
+async function callerByProof(
+  needs: TokenNeeds,
+  remembered: Remembered,
+  { bearer, dpop, shown }: WithProof,
+): Promise<Caller | undefined> {
+  const proven = await verifyDpop(needs.clock, {
+    proof: dpop.proof,
+    method: dpop.method,
+    urls: [dpop.url, `${needs.issuer()}${new URL(dpop.url).pathname}`],
+    token: bearer.reveal(),
   })
+  if (!proven) return undefined
+  const caller = await remembered(bearer, { ...shown, dpopKeySha256: proven.keySha256.toString('hex') })
   // Taken last, so that nobody fills the table who has no token.
-  if (caller && proven && !(await takeProofQuickly(needs.db, proven.once))) return undefined
-  return caller
+  return caller && (await takeProofQuickly(needs.db, proven.once)) ? caller : undefined
 }
 
 function pruning(needs: TokenNeeds): Disposable {

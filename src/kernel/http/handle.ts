@@ -4,6 +4,7 @@ import { sha256 } from '../crypto.ts'
 import { isPermit, type Permit } from '../permit.ts'
 import { approvalOwed, invalidInput, unauthenticated, type Problem } from '../problem.ts'
 import type { Operation } from '../operation.ts'
+import type { Soon } from '../soon.ts'
 import type { Idempotency, KeptAnswer } from './idempotency.ts'
 import { problemBody } from './problem-body.ts'
 import {
@@ -21,14 +22,14 @@ import { encoded, sendBytes, sendKept, sendLines } from './send.ts'
 
 /** What the composition root gives the router: who somebody is, and whether they may. */
 export type Deciders = {
-  readonly authenticate: (presented: Presented) => Promise<Caller | undefined>
+  readonly authenticate: (presented: Presented) => Soon<Caller | undefined>
   /** Throws `notPermitted` unless the policy permits, and `approvalOwed` when all that is missing is that others agree. */
   readonly decide: (
     caller: Caller,
     action: string,
     resource: Resource,
     context: Readonly<Record<string, unknown>>,
-  ) => Promise<Permit>
+  ) => Soon<Permit>
   /** Resolves when this node decides by what was committed before: a call that changed something is answered after that. */
   readonly settled?: () => Promise<void>
   /** How others agree to a call. Without it, what they would have to approve is not to be had. */
@@ -104,7 +105,7 @@ async function decided(needs: HandlerNeeds, asked: AskedCall, request: FastifyRe
     const resource = await route.resource(call)
     const permit = await needs.decide(call.caller, operation.id, resource, await route.context(call))
     holdPermit(permit, operation.id, resource)
-    return { kind: 'run', run: () => route.run(call, permit) }
+    return { kind: 'run', run: async () => route.run(call, permit) }
   } catch (error) {
     if (approval.kind !== 'wanted' || !approvals || !approvalOwed.is(error)) throw error
     return { kind: 'ask', ask: async () => z.encode(approvals.output, await approvals.ask(asked, approval.reason)) }
@@ -115,7 +116,7 @@ async function decided(needs: HandlerNeeds, asked: AskedCall, request: FastifyRe
 export function runApproved({ route, call }: AskedCall, redeemed: Redeemed): Promise<unknown> {
   const { permit, resource } = redeemed
   holdPermit(permit, route.operation.id, resource)
-  return redeemed.spend(() => route.run(call, permit))
+  return redeemed.spend(async () => route.run(call, permit))
 }
 
 /** One call of an operation that needs no proof. */

@@ -7,6 +7,7 @@ import type { Clock } from '../clock.ts'
 import type { Log } from '../log.ts'
 import type { Operation } from '../operation.ts'
 import { Problem, tooManyRequests, unauthenticated } from '../problem.ts'
+import { soon, type Soon } from '../soon.ts'
 import { CHANGE, REQUEST_APPROVAL } from './approval.ts'
 import { holdPermit, type Deciders } from './handle.ts'
 import { checkOrigin } from './origin.ts'
@@ -43,8 +44,10 @@ export function quickly(needs: QuickNeeds, routes: readonly Route[], otherwise: 
   return (request, response) => {
     const route = request.method === 'POST' ? byUrl.get(request.url ?? '') : undefined
     const head = route && !needs.stopping.aborted && headOf(answering, request)
-    if (route && head) void answer(answering, route, head, request, response)
-    else otherwise(request, response)
+    if (route && head) {
+      const requestId = needs.requestId(request)
+      answer({ ...head, needs: answering, route, request, response, requestId, begunMs: needs.clock.monotonicMs() })
+    } else otherwise(request, response)
   }
 }
 
@@ -99,88 +102,118 @@ function isOurs({ hosts, names }: Answering, { headers }: IncomingMessage, host:
   return true
 }
 
-async function answer(
-  needs: Answering,
-  route: Route,
-  head: Head,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  const begunMs = needs.clock.monotonicMs()
-  const { operation } = route
-  const requestId = needs.requestId(request)
-  const to: Asker = { host: head.host, requestId, response }
+/** One request under way. */
+type Asked = Head & {
+  readonly needs: Answering
+  readonly route: Route
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly requestId: string
+  readonly begunMs: number
+}
+
+/**
+ * The same steps in the same order as the long way. Each goes on at once where nothing has to be waited for: most questions are about what the
+ * node remembers.
+ */
+function answer(asked: Asked): void {
+  attempt(asked, () =>
+    soon(callerOf(asked), (caller) => {
+      bodyOf(asked, (body) => attempt(asked, () => soon(textOf(asked, caller, body), (text) => finish(asked, text))))
+    }),
+  )
+}
+
+/** What a step throws or rejects with is told to who asked. */
+function attempt(asked: Asked, step: () => Soon<void>): void {
   try {
-    const text = await textOf(needs, route, head, request)
-    if (text !== undefined) send(needs, to, { status: operation.status, headers: JSON_TYPE, text })
+    const done = step()
+    if (done instanceof Promise) done.catch((error: unknown) => fail(asked, error))
   } catch (error) {
-    const said = { requestId, operation: operation.id }
-    if (!(error instanceof Problem)) needs.log.error({ err: error, ...said }, 'a request failed')
-    else needs.log.debug({ slug: error.slug, ...said, err: error.cause }, 'a request ended in a problem')
-    const origin = `${needs.isPlaintext ? 'http' : 'https'}://${head.host}`
-    send(needs, to, problemAnswer(error, requestId, needs.challenge?.(origin)))
+    fail(asked, error)
   }
-  needs.observe(operation.id, response.statusCode, (needs.clock.monotonicMs() - begunMs) / 1000)
+}
+
+/** Before the body is read: who proves nothing sends nothing. */
+function callerOf({ needs, route: { operation }, authorization, request: { socket } }: Asked): Soon<Caller> {
+  limit(needs.addresses, addressKey(socket.remoteAddress ?? ''))
+  return soon(needs.authenticate(presentedOn(socket, authorization.slice('Bearer '.length))), (caller) => {
+    if (!caller) throw unauthenticated('Send a valid token as `Authorization: Bearer …`.', {})
+    needs.admit(caller, operation)
+    return caller
+  })
+}
+
+function textOf({ needs, route, request }: Asked, caller: Caller, body: Buffer): Soon<string> {
+  const { operation } = route
+  const value = bodyIn(body)
+  const input = route.quick?.plain(value) ?? validated(operation.input, value, 'body')
+  const clientAddress = request.socket.remoteAddress ?? ''
+  const call: Call<Operation> = { params: {}, query: {}, input, caller, clientAddress, signal: NEVER }
+  return soon(route.resource(call), (resource) =>
+    soon(route.context(call), (context) =>
+      soon(needs.decide(caller, operation.id, resource, context), (permit) => {
+        holdPermit(permit, operation.id, resource)
+        return soon(route.run(call, permit), (output) => JSON.stringify(output))
+      }),
+    ),
+  )
 }
 
 const JSON_TYPE = ['content-type', 'application/json; charset=utf-8']
 
-/** The same steps in the same order as the long way; undefined when the caller went away. */
-async function textOf(
-  needs: Answering,
-  route: Route,
-  { authorization, bytes }: Head,
-  request: IncomingMessage,
-): Promise<string | undefined> {
-  const { operation } = route
-  const { socket } = request
-  const clientAddress = socket.remoteAddress ?? ''
-  limit(needs.addresses, addressKey(clientAddress))
-  // Before the body is read: who proves nothing sends nothing.
-  const caller = await needs.authenticate(presentedOn(socket, authorization.slice('Bearer '.length)))
-  if (!caller) throw unauthenticated('Send a valid token as `Authorization: Bearer …`.', {})
-  needs.admit(caller, operation)
-  const body = await bodyOf(request, bytes)
-  if (!body) return undefined
-  const value = bodyIn(body)
-  const input = route.quick?.plain(value) ?? validated(operation.input, value, 'body')
-  const call: Call<Operation> = { params: {}, query: {}, input, caller, clientAddress, signal: NEVER }
-  const resource = await route.resource(call)
-  const permit = await needs.decide(caller, operation.id, resource, await route.context(call))
-  holdPermit(permit, operation.id, resource)
-  return JSON.stringify(await route.run(call, permit))
-}
-
 /** What is asked for here is answered at once, so nobody waits for its end. */
 const NEVER = new AbortController().signal
+
+function finish(asked: Asked, text: string): void {
+  send(asked, { status: asked.route.operation.status, headers: JSON_TYPE, text })
+  observe(asked)
+}
+
+function fail(asked: Asked, error: unknown): void {
+  const { needs, route, requestId, host } = asked
+  const said = { requestId, operation: route.operation.id }
+  if (!(error instanceof Problem)) needs.log.error({ err: error, ...said }, 'a request failed')
+  else needs.log.debug({ slug: error.slug, ...said, err: error.cause }, 'a request ended in a problem')
+  const origin = `${needs.isPlaintext ? 'http' : 'https'}://${host}`
+  send(asked, problemAnswer(error, requestId, needs.challenge?.(origin)))
+  observe(asked)
+}
+
+function observe({ needs, route, response, begunMs }: Asked): void {
+  needs.observe(route.operation.id, response.statusCode, (needs.clock.monotonicMs() - begunMs) / 1000)
+}
 
 function limit(buckets: TokenBuckets, key: string): void {
   const retryAfterSeconds = buckets.take(key)
   if (retryAfterSeconds > 0) throw tooManyRequests('Slow down; try again later.', { retryAfterSeconds })
 }
 
-/** The body, which is no longer than its head says; undefined when it breaks off. */
-function bodyOf(request: IncomingMessage, bytes: number): Promise<Buffer | undefined> {
-  return new Promise((resolve) => {
-    let first: Buffer | undefined
-    const more: Buffer[] = []
-    request.on('data', (chunk: Buffer) => {
-      if (first) more.push(chunk)
-      else first = chunk
-    })
-    request.on('end', () => {
-      const body = first && more.length > 0 ? Buffer.concat([first, ...more]) : first
-      resolve(body?.length === bytes ? body : undefined)
-    })
-    request.on('error', () => resolve(undefined))
-    request.on('close', () => resolve(undefined))
+/** The body, which is no longer than its head says. Nobody is there to answer when it breaks off. */
+function bodyOf(asked: Asked, use: (body: Buffer) => void): void {
+  const { request, bytes } = asked
+  let first: Buffer | undefined
+  const more: Buffer[] = []
+  let isOver = false
+  const end = () => {
+    if (isOver) return
+    isOver = true
+    const body = first && more.length > 0 ? Buffer.concat([first, ...more]) : first
+    if (body?.length === bytes) use(body)
+    else observe(asked)
+  }
+  request.on('data', (chunk: Buffer) => {
+    if (first) more.push(chunk)
+    else first = chunk
   })
+  request.on('end', end)
+  request.on('error', end)
+  request.on('close', end)
 }
 
-type Asker = { readonly host: string; readonly requestId: string; readonly response: ServerResponse }
 type Said = { readonly status: number; readonly headers: readonly string[]; readonly text: string }
 
-function send(needs: Answering, { host, requestId, response }: Asker, { status, headers, text }: Said): void {
+function send({ needs, host, requestId, response }: Asked, { status, headers, text }: Said): void {
   if (response.destroyed) return
   const isStrict = !needs.isPlaintext && !/^localhost(?::|$)/.test(host)
   response.writeHead(status, [

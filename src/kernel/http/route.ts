@@ -2,6 +2,7 @@ import type { z } from 'zod'
 import type { PolicyValue } from '../entity.ts'
 import type { Operation } from '../operation.ts'
 import type { EntityRef, Permit } from '../permit.ts'
+import type { Soon } from '../soon.ts'
 
 /** An identity that proved itself to the API. `kind` is the shared record's. */
 export type Caller = {
@@ -48,13 +49,13 @@ export type Answer<Op extends Operation> = z.output<Op['output']> | AsyncIterabl
 /** An operation with what it does. The router validates, authenticates, asks `resource`, decides, and only then runs. */
 export type Route = {
   readonly operation: Operation
-  readonly resource: (call: Call<Operation>) => Promise<Resource>
-  readonly context: (call: Call<Operation>) => Promise<Readonly<Record<string, PolicyValue>>>
+  readonly resource: (call: Call<Operation>) => Soon<Resource>
+  readonly context: (call: Call<Operation>) => Soon<Readonly<Record<string, PolicyValue>>>
   /** What the call would do, in lines that whoever has to approve it reads and is bound to. */
   readonly preview: (call: Call<Operation>) => Promise<readonly string[]>
   /** What it would have meant for what was decided before: found once, when others are asked, kept with the call and bound as well. */
   readonly simulation: (call: Call<Operation>) => Promise<readonly string[]>
-  readonly run: (call: Call<Operation>, permit: Permit) => Promise<unknown>
+  readonly run: (call: Call<Operation>, permit: Permit) => Soon<unknown>
   readonly quick?: Quick
 }
 
@@ -74,20 +75,23 @@ type Quick = {
 export function route<Op extends Operation>(
   operation: Op,
   bound: {
-    resource: (call: Call<Op>) => Promise<Resource>
-    context?: (call: Call<Op>) => Promise<Readonly<Record<string, PolicyValue>>>
+    resource: (call: Call<Op>) => Soon<Resource>
+    context?: (call: Call<Op>) => Soon<Readonly<Record<string, PolicyValue>>>
     preview?: (call: Call<Op>) => Promise<readonly string[]>
     simulation?: (call: Call<Op>) => Promise<readonly string[]>
-    run: (call: Call<Op>, permit: Permit<Op['id']>) => Promise<Answer<Op>>
+    run: (call: Call<Op>, permit: Permit<Op['id']>) => Soon<Answer<Op>>
     quick?: { plain: (value: unknown) => z.output<Op['input']> | undefined }
   },
 ): Route {
   // The router calls these only with what it parsed by this operation's own schemas and a permit for its own id.
-  const nothing = { context: async () => ({}), preview: async () => [], simulation: async () => [] }
+  const nothing = { context: () => NOTHING, preview: async () => [], simulation: async () => [] }
   const erased: unknown = { operation, ...nothing, ...bound }
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the one place where the operation's types are erased
   return erased as Route
 }
+
+/** Of most calls policies see no more than who, what and where. */
+const NOTHING = Object.freeze({})
 
 /** An operation that needs no proof and no decision: enrolment and health. */
 export type OpenRoute = {

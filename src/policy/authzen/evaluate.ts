@@ -1,5 +1,6 @@
 import type { Db } from '../../kernel/db.ts'
 import { newId } from '../../kernel/random.ts'
+import { soon, type Soon } from '../../kernel/soon.ts'
 import { nextTurn } from '../../kernel/timer.ts'
 import type { Actor, Ledger } from '../../ledger/ledger.ts'
 import type { Decision } from '../decide.ts'
@@ -25,10 +26,10 @@ export type EvaluateNeeds = QuestionNeeds &
   }
 
 /** One answer (§6). Whatever cannot be decided is a deny that says why. */
-export async function evaluate(db: Db, needs: EvaluateNeeds, actor: Actor, asked: AskedQuestion): Promise<Answer> {
-  const { answer, entered } = await answerOne(db, needs, asking(db, needs, actor), asked)
-  await entered
-  return answer
+export function evaluate(db: Db, needs: EvaluateNeeds, actor: Actor, asked: AskedQuestion): Soon<Answer> {
+  return soon(answerOne(db, needs, asking(db, needs, actor), asked), ({ answer, entered }) =>
+    entered ? entered.then(() => answer) : answer,
+  )
 }
 
 /** Many answers (§7): in their order, and cut after the one that settles it where that is asked for. */
@@ -49,11 +50,11 @@ export async function evaluateBatch(
     const asked = AskedQuestion.safeParse({ ...withoutUndefined(defaults), ...item })
     const { answer, entered } = asked.success
       ? await answerOne(db, needs, call, asked.data)
-      : { answer: malformed(describe(asked.error)), entered: Promise.resolve() }
+      : { answer: malformed(describe(asked.error)) }
     answers.push(answer)
-    entries.push(entered)
+    if (entered) entries.push(entered)
     // Waited for below, all at once; until then a refusal of the ledger has somebody who listens.
-    entered.catch(() => undefined)
+    entered?.catch(() => undefined)
     if (semantic === 'deny_on_first_deny' && !answer.decision) break
     if (semantic === 'permit_on_first_permit' && answer.decision) break
     // Many in a row would keep everybody else waiting.
@@ -71,14 +72,36 @@ function asking(db: Db, needs: EvaluateNeeds, actor: Actor): Asking {
   return { set, facts: factsFor(db, needs, set), actor }
 }
 
-/** An answer, and when it may be given: `entered` resolves once its entry is durable. */
-type Answering = { readonly answer: Answer; readonly entered: Promise<void> }
+/** An answer, and when it may be given: where it has an entry, `entered` resolves once that is durable. */
+type Answering = { readonly answer: Answer; readonly entered?: Promise<void> }
 
-async function answerOne(db: Db, needs: EvaluateNeeds, call: Asking, asked: AskedQuestion): Promise<Answering> {
-  const prepared = await prepare(db, needs, call.facts, call.set, asked).catch((error: unknown): Unanswerable => {
+function answerOne(db: Db, needs: EvaluateNeeds, call: Asking, asked: AskedQuestion): Soon<Answering> {
+  const unread = (error: unknown): Unanswerable => {
     needs.onUnread?.(error)
     return UNREAD
-  })
+  }
+  return soon(
+    prepareOr(() => prepare(db, needs, call.facts, call.set, asked), unread),
+    (prepared) => answerPrepared(db, needs, call, { asked, prepared }),
+  )
+}
+
+/** What cannot be read is denied, whether that shows at once or later. */
+function prepareOr(
+  work: () => Soon<Prepared | Unanswerable>,
+  unread: (error: unknown) => Unanswerable,
+): Soon<Prepared | Unanswerable> {
+  try {
+    const prepared = work()
+    return prepared instanceof Promise ? prepared.catch(unread) : prepared
+  } catch (error) {
+    return unread(error)
+  }
+}
+
+type AskedAnd = { readonly asked: AskedQuestion; readonly prepared: Prepared | Unanswerable }
+
+function answerPrepared(db: Db, needs: EvaluateNeeds, call: Asking, { asked, prepared }: AskedAnd): Soon<Answering> {
   const { set } = needs.engine.current()
   if (set.words.sha256 !== call.set.words.sha256) {
     // The words belong to the version that decides: what was read by those of another is read again.
@@ -88,7 +111,7 @@ async function answerOne(db: Db, needs: EvaluateNeeds, call: Asking, asked: Aske
   const decision = decidePrepared(needs, prepared)
   const { answer, decided } = answerOf(needs, asked, prepared, decision)
   const isEntered = needs.entries === 'all' || isPrivileged(call.set, prepared.question.action.name)
-  return { answer, entered: isEntered ? enter(needs, call.actor, prepared, decision, decided) : Promise.resolve() }
+  return isEntered ? { answer, entered: enter(needs, call.actor, prepared, decision, decided) } : { answer }
 }
 
 /** Enters an answer with its question; resolves when that is durable. */
@@ -127,7 +150,7 @@ function unanswered(
   const policyVersion = set.sha256
   const name = vocabulary.actionOf(asked.action.name)
   const answer = refusal(unanswerable, { evaluation_id: id, policy_version: policyVersion })
-  if (needs.entries === 'privileged' && !isPrivileged(set, name)) return { answer, entered: Promise.resolve() }
+  if (needs.entries === 'privileged' && !isPrivileged(set, name)) return { answer }
   const entry = entryOf(needs.fingerprint, {
     decision: { id, policyVersion, action: name ?? UNKNOWN, policies: [], errors: [unanswerable] },
     via: 'authzen',

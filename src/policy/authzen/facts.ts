@@ -18,6 +18,7 @@ import type { Db } from '../../kernel/db.ts'
 import type { Resource } from '../../kernel/http/route.ts'
 import type { EntityRef } from '../../kernel/permit.ts'
 import { notFound } from '../../kernel/problem.ts'
+import { soon, type Soon } from '../../kernel/soon.ts'
 import type { Entity, PolicyValue } from '../entity.ts'
 import { recordFactsFor, type RecordFacts } from '../record-facts.ts'
 import type { PolicySchema } from '../schema.ts'
@@ -57,11 +58,11 @@ export type FactNeeds = {
   readonly loaders?: ReadonlyMap<string, (db: Db, id: string) => Promise<Resource>>
 }
 
-/** What the questions of one call refer to, each loaded once. */
+/** What the questions of one call refer to, each loaded once; at once where a node remembers it. */
 export type Facts = {
-  bootstrap(): Promise<boolean>
-  subject(named: Named): Promise<Found | Unfound>
-  resource(named: Named): Promise<Found | Unfound>
+  bootstrap(): Soon<boolean>
+  subject(named: Named): Soon<Found | Unfound>
+  resource(named: Named): Soon<Found | Unfound>
 }
 
 /** Types whose things are in Reeve's record: nothing an enforcement point says of them counts. */
@@ -75,6 +76,7 @@ const RECORD_TYPES = new Set<string>([
   'Calendar',
   'Catalog',
   'Change',
+  'Finding',
   'Grant',
   'Hold',
   'Installation',
@@ -100,9 +102,9 @@ const UNKNOWN_SUBJECT: Unfound = { unfound: 'The subject is not known here.' }
 const UNKNOWN_RESOURCE: Unfound = { unfound: 'The resource is not known here.' }
 
 export function openFacts(db: Db, needs: FactNeeds, schema: PolicySchema): Facts {
-  const kept = new Map<string, Promise<Found | Unfound>>()
+  const kept = new Map<string, Soon<Found | Unfound>>()
   const record = recordFactsFor(db, needs.record)
-  const once = (role: string, named: Named, load: () => Promise<Found | Unfound>) => {
+  const once = (role: string, named: Named, load: () => Soon<Found | Unfound>) => {
     const { type, id, properties } = named
     // Neither name holds a line break where it leads somewhere.
     const key = properties ? JSON.stringify([role, type, id, properties]) : `${role}\n${type}\n${id}`
@@ -110,7 +112,7 @@ export function openFacts(db: Db, needs: FactNeeds, schema: PolicySchema): Facts
     kept.set(key, known)
     return known
   }
-  let bootstrap: Promise<boolean> | undefined
+  let bootstrap: Soon<boolean> | undefined
   return {
     bootstrap: () => (bootstrap ??= record.isBootstrap()),
     subject: (named) => once('subject', named, () => loadSubject(record, needs, schema, named)),
@@ -134,49 +136,64 @@ export function isOfRecord(type: string): boolean {
   return RECORD_TYPES.has(type)
 }
 
-async function loadSubject(
-  record: RecordFacts,
-  needs: FactNeeds,
-  schema: PolicySchema,
-  named: Named,
-): Promise<Found | Unfound> {
+function loadSubject(record: RecordFacts, needs: FactNeeds, schema: PolicySchema, named: Named): Soon<Found | Unfound> {
   const type = needs.vocabulary.typeOf(named.type)
   if (type === undefined) return UNKNOWN_SUBJECT
   // `identity` is anybody of the record, whatever its kind.
   if (type !== 'Identity' && !PRINCIPAL_TYPES.has(type)) {
     return RECORD_TYPES.has(type) ? UNKNOWN_SUBJECT : vouched(needs, schema, type, named, UNKNOWN_SUBJECT)
   }
-  return (await identityAs(record, needs, named, type === 'Identity' ? undefined : type)) ?? UNKNOWN_SUBJECT
+  const found = identityAs(record, needs, named, type === 'Identity' ? undefined : type)
+  return soon(found, (subject) => subject ?? UNKNOWN_SUBJECT)
 }
 
-async function identityAs(
+function identityAs(
   record: RecordFacts,
   { teams }: FactNeeds,
   { id, properties }: Named,
   type: string | undefined,
-): Promise<Found | undefined> {
-  const identity = (isUuid(id) ? await record.identity(id) : undefined) ?? (await record.identityNamed(id))
-  if (!identity || (type !== undefined && ENTITY_TYPES[identity.kind] !== type)) return undefined
-  const proof = PROOFS.find((word) => word === properties?.['proof']) ?? 'token'
-  const entities = entitiesOfIdentity(teams, identity, proof)
-  return { ref: { type: ENTITY_TYPES[identity.kind], id: identity.id }, entities, isRecord: true, proof }
+): Soon<Found | undefined> {
+  return soon(
+    either(isUuid(id) && record.identity(id), () => record.identityNamed(id)),
+    (identity) => {
+      if (!identity || (type !== undefined && ENTITY_TYPES[identity.kind] !== type)) return undefined
+      const proof = PROOFS.find((word) => word === properties?.['proof']) ?? 'token'
+      const entities = entitiesOfIdentity(teams, identity, proof)
+      return { ref: { type: ENTITY_TYPES[identity.kind], id: identity.id }, entities, isRecord: true, proof }
+    },
+  )
+}
+
+/** What the id leads to, and what the name does where that is nothing. */
+function either<T extends object>(
+  byId: Soon<T | undefined> | false,
+  byName: () => Soon<T | undefined>,
+): Soon<T | undefined> {
+  return byId === false ? byName() : soon(byId, (found) => found ?? byName())
 }
 
 /** What is remembered, and rows for what is not. */
 type Sources = { readonly db: Db; readonly record: RecordFacts }
 
-async function loadResource(
-  from: Sources,
-  needs: FactNeeds,
-  schema: PolicySchema,
-  named: Named,
-): Promise<Found | Unfound> {
+function loadResource(from: Sources, needs: FactNeeds, schema: PolicySchema, named: Named): Soon<Found | Unfound> {
+  const { record } = from
+  const { id } = named
   const type = needs.vocabulary.typeOf(named.type)
   if (type === undefined) return UNKNOWN_RESOURCE
-  if (PRINCIPAL_TYPES.has(type)) return (await identityAs(from.record, needs, named, type)) ?? UNKNOWN_RESOURCE
+  const known = (found: Found | undefined) => found ?? UNKNOWN_RESOURCE
+  if (PRINCIPAL_TYPES.has(type)) return soon(identityAs(record, needs, named, type), known)
   if (!RECORD_TYPES.has(type)) return vouched(needs, schema, type, named, UNKNOWN_RESOURCE)
+  if (type === 'Target') {
+    const target = either(isUuid(id) && record.target(id), () => record.targetNamed(id))
+    return soon(target, (found) => known(found && foundTarget(found)))
+  }
+  if (type === 'Account') return soon(accountNamed(record, id), known)
+  return fromRows(from.db, needs, type, id)
+}
+
+async function fromRows(db: Db, needs: Pick<FactNeeds, 'loaders'>, type: string, id: string): Promise<Found | Unfound> {
   try {
-    return (await fromRecord(from, needs, type, named.id)) ?? UNKNOWN_RESOURCE
+    return (await fromRecord(db, needs, type, id)) ?? UNKNOWN_RESOURCE
   } catch (error) {
     if (notFound.is(error)) return UNKNOWN_RESOURCE
     throw error
@@ -184,32 +201,31 @@ async function loadResource(
 }
 
 async function fromRecord(
-  { db, record }: Sources,
+  db: Db,
   { loaders }: Pick<FactNeeds, 'loaders'>,
   type: string,
   id: string,
 ): Promise<Found | undefined> {
   if (type === 'Identity') return ofRecord(await identityResource(db, await findIdentity(db, id)))
   if (type === 'Purpose') return ofRecord(await purposeResource(db, await findPurpose(db, id)))
-  if (type === 'Target') {
-    const target = (isUuid(id) ? await record.target(id) : undefined) ?? (await record.targetNamed(id))
-    return target && foundTarget(target)
-  }
-  if (type === 'Account') return accountNamed(record, id)
   if (SINGLE.has(type) && id === 'installation') return ofRecord({ type, id, attributes: { id } })
   const load = isUuid(id) ? loaders?.get(type) : undefined
   return load && ofRecord(await load(db, id))
 }
 
 /** By its id, or as gateways take it: `account@target`, cut at the last `@` (core 24). */
-async function accountNamed(record: RecordFacts, id: string): Promise<Found | undefined> {
+function accountNamed(record: RecordFacts, id: string): Soon<Found | undefined> {
+  if (isUuid(id)) {
+    return soon(record.account(id), (account) =>
+      soon(account && record.target(account.targetId), (target) => account && target && foundAccount(account, target)),
+    )
+  }
   const at = id.lastIndexOf('@')
-  const named = at === -1 ? undefined : await record.targetNamed(id.slice(at + 1))
-  const account = isUuid(id)
-    ? await record.account(id)
-    : named && (await record.accountNamed(named.id, id.slice(0, at)))
-  const target = account && (named ?? (await record.target(account.targetId)))
-  return account && target && foundAccount(account, target)
+  return soon(at === -1 ? undefined : record.targetNamed(id.slice(at + 1)), (target) =>
+    soon(target && record.accountNamed(target.id, id.slice(0, at)), (account) =>
+      account && target ? foundAccount(account, target) : undefined,
+    ),
+  )
 }
 
 /** Found once for a record as it was read. */

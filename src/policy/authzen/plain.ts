@@ -38,7 +38,9 @@ function areProperties(value: unknown): boolean {
 function isJson(value: unknown): boolean {
   if (typeof value === 'number') return Number.isFinite(value)
   if (typeof value !== 'object' || value === null) return true
-  return Array.isArray(value) ? value.every(isJson) : Object.values(value).every(isJson)
+  if (Array.isArray(value)) return value.every(isJson)
+  // Schemas leave it out, so it is theirs to read.
+  return !Object.hasOwn(value, '__proto__') && Object.values(value).every(isJson)
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -3,6 +3,7 @@ import type { ActionEntry } from '../../catalog/contract.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import type { Db } from '../../kernel/db.ts'
 import { newId, type Random } from '../../kernel/random.ts'
+import { both, soon, type Soon } from '../../kernel/soon.ts'
 import { decide, type Decision, type Question } from '../decide.ts'
 import type { Entity, PolicyValue } from '../entity.ts'
 import { floorFrom } from '../floor.ts'
@@ -74,7 +75,7 @@ export function prepare(
   facts: Facts,
   set: PolicySet,
   asked: AskedQuestion,
-): Promise<Prepared | Unanswerable> {
+): Soon<Prepared | Unanswerable> {
   return prepareFrom(sourcesOf(db, needs, facts, set), set, asked)
 }
 
@@ -82,9 +83,9 @@ export function prepare(
 export type Sources = {
   readonly facts: Facts
   /** What policies see of a purpose that is named; undefined where there is none. */
-  readonly purpose: (name: string, targetId: string | undefined, action: string) => Promise<PolicyValue | undefined>
-  readonly floor: (action: string) => Promise<Obligations | undefined>
-  readonly situation: (place: Parameters<Situation>[0]) => Promise<ReturnType<Situation>>
+  readonly purpose: (name: string, targetId: string | undefined, action: string) => Soon<PolicyValue | undefined>
+  readonly floor: (action: string) => Soon<Obligations | undefined>
+  readonly situation: (place: Parameters<Situation>[0]) => Soon<ReturnType<Situation>>
 }
 
 export function sourcesOf(db: Db, needs: QuestionNeeds, facts: Facts, set: PolicySet): Sources {
@@ -93,47 +94,59 @@ export function sourcesOf(db: Db, needs: QuestionNeeds, facts: Facts, set: Polic
     facts,
     purpose: (name, targetId, action) => purposeOf(record, needs, { name, targetId, action }),
     floor: (action) => floorOf(record, set, action),
-    situation: async (place) => needs.situation(place, needs.clock.now()),
+    situation: (place) => needs.situation(place, needs.clock.now()),
   }
 }
 
 /** As `prepare`, wherever the facts come from. */
-export async function prepareFrom(
-  sources: Sources,
-  set: PolicySet,
-  asked: AskedQuestion,
-): Promise<Prepared | Unanswerable> {
+export function prepareFrom(sources: Sources, set: PolicySet, asked: AskedQuestion): Soon<Prepared | Unanswerable> {
   const { facts } = sources
   const name = vocabularyOf(set).actionOf(asked.action.name)
   if (name === undefined) return { unanswerable: 'The action is not known here.' }
-  const [subject, resource] = await Promise.all([facts.subject(asked.subject), facts.resource(asked.resource)])
-  if ('unfound' in subject) return { unanswerable: subject.unfound }
-  if ('unfound' in resource) return { unanswerable: resource.unfound }
-  const given = asked.context ?? {}
-  const chain = await chainOf(facts, given['on_behalf_of'])
-  if ('unanswerable' in chain) return chain
-  const reason = given['reason']
-  const reasonGiven = typeof reason === 'string' && reason.trim().length >= 3
-  const ticket = typeof given['ticket'] === 'string' ? given['ticket'] : null
-  const context = await contextOf(sources, { set, asked, name, resource, reasonGiven })
-  const entities = joined([subject.entities, ...chain.links.map((link) => link.entities), resource.entities])
-  return {
-    question: {
-      subject: subject.ref,
-      onBehalfOf: chain.links.map(({ ref }) => ref),
-      action: { name },
-      resource: resource.ref,
-      context,
+  return both(
+    facts.subject(asked.subject),
+    () => facts.resource(asked.resource),
+    (subject, resource) => {
+      if ('unfound' in subject) return { unanswerable: subject.unfound }
+      if ('unfound' in resource) return { unanswerable: resource.unfound }
+      return soon(chainOf(facts, asked.context?.['on_behalf_of']), (chain) =>
+        'unanswerable' in chain ? chain : prepareWith(sources, set, { asked, name, subject, chain, resource }),
+      )
     },
-    entities,
-    floor: await sources.floor(name),
-    subject,
-    onBehalfOf: chain.links,
-    resource,
-    reasonGiven,
-    ticket,
-  }
+  )
 }
+
+type Parties = {
+  readonly asked: AskedQuestion
+  readonly name: string
+  readonly subject: Found
+  readonly chain: Chain
+  readonly resource: Found
+}
+
+/** Everybody in it is known: what holds around them. */
+function prepareWith(sources: Sources, set: PolicySet, parties: Parties): Soon<Prepared> {
+  const { asked, name, subject, chain, resource } = parties
+  const { reason, ticket } = asked.context ?? NOTHING
+  const reasonGiven = typeof reason === 'string' && reason.trim().length >= 3
+  const around = contextOf(sources, { set, asked, name, resource, reasonGiven })
+  return both(
+    around,
+    () => sources.floor(name),
+    (context, floor) => ({
+      question: { subject: subject.ref, onBehalfOf: chain.refs, action: { name }, resource: resource.ref, context },
+      entities: joined([subject.entities, ...chain.links.map((link) => link.entities), resource.entities]),
+      floor,
+      subject,
+      onBehalfOf: chain.links,
+      resource,
+      reasonGiven,
+      ticket: typeof ticket === 'string' ? ticket : null,
+    }),
+  )
+}
+
+const NOTHING: Readonly<Record<string, unknown>> = Object.freeze({})
 
 /**
  * The decision of the version that decides at this very moment: another may have taken over while the facts were loaded, and the one of before
@@ -155,15 +168,19 @@ export function decidePrepared(
 }
 
 /** What the catalog asks for a privileged action whatever the policies say. */
-export async function floorOf(
+export function floorOf(
   record: Pick<RecordFacts, 'action'>,
   set: PolicySet,
   name: string,
-): Promise<Obligations | undefined> {
+): Soon<Obligations | undefined> {
   if (!set.schema.actionGroups.get(name)?.has('privileged')) return undefined
-  const entry = await record.action(name)
-  if (!entry) return undefined
-  const floor = floors.get(entry) ?? floorFrom(entry)
+  return soon(record.action(name), (entry) => entry && floorOfEntry(entry))
+}
+
+function floorOfEntry(entry: ActionEntry): Obligations {
+  const known = floors.get(entry)
+  if (known) return known
+  const floor = floorFrom(entry)
   floors.set(entry, floor)
   return floor
 }
@@ -172,8 +189,8 @@ export async function floorOf(
 const floors = new WeakMap<ActionEntry, Obligations>()
 
 /** A delegation that is claimed counts or the question falls: leaving it out would ask for more than was meant. */
-async function chainOf(facts: Facts, claimed: unknown): Promise<{ readonly links: readonly Found[] } | Unanswerable> {
-  if (claimed === undefined || claimed === null) return { links: [] }
+function chainOf(facts: Facts, claimed: unknown): Soon<Chain | Unanswerable> {
+  if (claimed === undefined || claimed === null) return ALONE
   const isNamed =
     typeof claimed === 'object' &&
     'type' in claimed &&
@@ -181,9 +198,17 @@ async function chainOf(facts: Facts, claimed: unknown): Promise<{ readonly links
     typeof claimed.type === 'string' &&
     typeof claimed.id === 'string'
   if (!isNamed) return { unanswerable: 'Who the subject acts for is not named by type and id.' }
-  const link = await facts.subject({ type: String(claimed.type), id: String(claimed.id) })
-  return 'unfound' in link ? { unanswerable: 'Who the subject acts for is not known here.' } : { links: [link] }
+  return soon(facts.subject({ type: String(claimed.type), id: String(claimed.id) }), (link) =>
+    'unfound' in link
+      ? { unanswerable: 'Who the subject acts for is not known here.' }
+      : { links: [link], refs: [link.ref] },
+  )
 }
+
+type Chain = { readonly links: readonly Found[]; readonly refs: readonly Found['ref'][] }
+
+/** Who acts for nobody else. */
+const ALONE: Chain = { links: [], refs: [] }
 
 type Situated = {
   readonly set: PolicySet
@@ -193,22 +218,31 @@ type Situated = {
   readonly reasonGiven: boolean
 }
 
-async function contextOf(sources: Sources, situated: Situated): Promise<Record<string, PolicyValue>> {
-  const { set, asked, name, resource, reasonGiven } = situated
-  const { theirs, ofAction, ofRisk } = askedOf(contextAttributes(set.schema))
-  const action = ofAction && fitted(ofAction.type, asked.action.properties ?? {})
+function contextOf(sources: Sources, situated: Situated): Soon<Record<string, PolicyValue>> {
+  const { asked, name, resource } = situated
   const named = asked.context?.['purpose']
-  const purpose = typeof named === 'string' ? await sources.purpose(named, resource.targetId, name) : undefined
-  const { freeze, window } = resource.place
-    ? await sources.situation(resource.place)
-    : { freeze: false, window: undefined }
+  const purpose = typeof named === 'string' ? sources.purpose(named, resource.targetId, name) : undefined
+  const situation = () => (resource.place ? sources.situation(resource.place) : ORDINARY)
+  return both(purpose, situation, (covering, place) =>
+    soon(sources.facts.bootstrap(), (bootstrap) => contextBy(situated, { purpose: covering, ...place, bootstrap })),
+  )
+}
+
+type Around = ReturnType<Situation> & { readonly purpose: PolicyValue | undefined; readonly bootstrap: boolean }
+
+const ORDINARY: ReturnType<Situation> = { freeze: false }
+
+function contextBy(situated: Situated, { purpose, freeze, window, bootstrap }: Around): Record<string, PolicyValue> {
+  const { set, asked, reasonGiven } = situated
+  const { theirs, ofAction, ofRisk } = askedOf(contextAttributes(set.schema))
+  const action = ofAction && fitted(ofAction.type, asked.action.properties ?? NOTHING)
   return {
-    ...fittedAttributes(theirs, asked.context ?? {}),
+    ...fittedAttributes(theirs, asked.context ?? NOTHING),
     channel: 'authzen',
     requestKind: 'ordinary',
     freeze,
     reasonGiven,
-    bootstrap: await sources.facts.bootstrap(),
+    bootstrap,
     ...(window && { window }),
     ...(purpose && { purpose }),
     ...(action !== undefined && { action }),
@@ -220,16 +254,17 @@ async function contextOf(sources: Sources, situated: Situated): Promise<Record<s
 type NamedPurpose = { readonly name: string; readonly targetId: string | undefined; readonly action: string }
 
 /** A purpose is named, never described: what it covers is the record's to say. */
-async function purposeOf(
+function purposeOf(
   record: Pick<RecordFacts, 'purpose'>,
   { clock }: Pick<QuestionNeeds, 'clock'>,
   { name, targetId, action }: NamedPurpose,
-): Promise<PolicyValue | undefined> {
-  const purpose = await record.purpose(name)
-  if (!purpose) return undefined
-  const now = clock.now()
-  const covers = targetId !== undefined && isCovered(purpose, targetId, [action], now)
-  return { id: purpose.id, approved: purpose.state === 'approved' && purpose.expiresAt > now, covers }
+): Soon<PolicyValue | undefined> {
+  return soon(record.purpose(name), (purpose) => {
+    if (!purpose) return undefined
+    const now = clock.now()
+    const covers = targetId !== undefined && isCovered(purpose, targetId, [action], now)
+    return { id: purpose.id, approved: purpose.state === 'approved' && purpose.expiresAt > now, covers }
+  })
 }
 
 type AskedContext = {

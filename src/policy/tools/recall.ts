@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { Soon } from '../../kernel/soon.ts'
 import type { Observation } from '../../ledger/ledger.ts'
 import type { Facts, Found, Named } from '../authzen/facts.ts'
 import { vocabularyOf } from '../authzen/vocabulary.ts'
@@ -43,7 +44,7 @@ export type RecallNeeds = { readonly fingerprint: Fingerprint }
 /** Where facts come from when something is asked again. */
 export type Circumstances = {
   readonly facts: Facts
-  readonly floorOf: (action: string) => Promise<Obligations | undefined>
+  readonly floorOf: (action: string) => Soon<Obligations | undefined>
   /** Freeze and window at a place at a time; what was recorded of them counts where this is left out. */
   readonly situation?: (
     place: { readonly target: string; readonly environment: string },

@@ -2,6 +2,7 @@ import type { Clock } from '../../kernel/clock.ts'
 import type { Db } from '../../kernel/db.ts'
 import { Instant } from '../../kernel/instant.ts'
 import { newId } from '../../kernel/random.ts'
+import type { Soon } from '../../kernel/soon.ts'
 import { nextTurn } from '../../kernel/timer.ts'
 import { observationsOf } from '../../ledger/ledger.ts'
 import type { EvaluateNeeds } from '../authzen/evaluate.ts'
@@ -113,7 +114,7 @@ async function gather(db: Db, since: Date, pace: Pace, isTimely: boolean) {
 
 /** Where the facts come from on both sides; one where they are the same. */
 function sidesOf(db: Db, needs: ReplayNeeds, set: PolicySet, candidate: World): [Circumstances, Circumstances] {
-  const floors = new Map<string, Promise<Obligations | undefined>>()
+  const floors = new Map<string, Soon<Obligations | undefined>>()
   const floorNow = (action: string) => {
     const known = floors.get(action) ?? floorOf(recordFactsFor(db, undefined), set, action)
     floors.set(action, known)
@@ -129,7 +130,7 @@ function sidesOf(db: Db, needs: ReplayNeeds, set: PolicySet, candidate: World): 
   if (!teams && !calendar && !floorThen) return [before, before]
   const after: Circumstances = {
     facts: teams ? factsFor(db, { ...needs, teams }, set) : facts,
-    floorOf: floorThen ? async (action) => floorThen(action) : floorNow,
+    floorOf: floorThen ?? floorNow,
     ...(calendar && { situation: (place, at) => situationIn(calendar, place, at) }),
   }
   return [before, after]
