@@ -120,7 +120,7 @@ test('expired, not yet valid, without an end, weak and self-signed certificates 
     credentials.map(({ name, state, strength, expiresAt, facts }) => [
       name.slice(3),
       [state, strength, expiresAt.known && expiresAt.value === 'never', facts?.['isSelfSigned']].map((each) =>
-        typeof each === 'object' && 'value' in each ? each.value : each,
+        each !== null && typeof each === 'object' && 'value' in each ? each.value : each,
       ),
     ]),
   )
