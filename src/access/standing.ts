@@ -13,6 +13,8 @@ type Standing = {
   readonly missing: readonly string[]
   /** Controls that nothing can observe. */
   readonly unknown: readonly string[]
+  /** What rules found on it or on what it holds, and is open. */
+  readonly findings?: readonly string[]
   /** Which standard, by its version. */
   readonly standard: string
 }
@@ -42,10 +44,14 @@ export async function standingsOf(
   }
 }
 
-/** The controls that who acts fails, as its findings. */
+/** The controls that who acts fails, and what rules found on it. */
 export function findingsOf({ subject }: Standings): OpenFindings | null {
   if (!subject) return null
-  return { names: subject.missing, source: `standard ${subject.standard}`, ageSeconds: 0 }
+  return {
+    names: [...subject.missing, ...(subject.findings ?? [])],
+    source: `standard ${subject.standard}`,
+    ageSeconds: 0,
+  }
 }
 
 /** What policies are told: of who acts, and what the one it acts for misses too. Nothing where who acts could not be assessed. */

@@ -40,7 +40,10 @@ const PATH_FACTS: Readonly<Record<Path, { readonly words: string; readonly kinds
 }
 
 /** Holds an identity against the standard. Pure: the same facts and standard give the same answer. */
-export function assessAgainst(standard: Standard, facts: AssessedFacts): Omit<IdentityAssessment, 'reach'> {
+export function assessAgainst(
+  standard: Standard,
+  facts: AssessedFacts,
+): Omit<IdentityAssessment, 'reach' | 'findings'> {
   const { identity, credentials } = facts
   const types = credentialTypes(credentials)
   const rules = rulesFor(standard, { ...identity, credentials: types })

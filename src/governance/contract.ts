@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { findingOperations } from './findings/contract.ts'
+import { SEVERITIES } from './findings/rule.ts'
 import { Environment, IdentityKind, Profile, Tier } from '../identities/contract.ts'
 import { shown } from '../kernel/event.ts'
 import { Id, Slug } from '../kernel/ids.ts'
@@ -91,6 +93,10 @@ export const IdentityAssessment = z
         reached: z.array(Reached).describe('the gravest first'),
       })
       .meta({ classification: 'public' }),
+    findings: z
+      .array(z.object({ id: Id, rule: Slug, severity: shown(z.enum(SEVERITIES)) }))
+      .meta({ classification: 'public' })
+      .describe('open on it or on what it holds, the worst first'),
   })
   .meta({ id: 'IdentityAssessment' })
 export type IdentityAssessment = z.output<typeof IdentityAssessment>
@@ -107,4 +113,6 @@ export const assessIdentity = operation({
   problems: [notFound],
 })
 
-export const governanceOperations: readonly Operation[] = [assessIdentity]
+export const governanceOperations: readonly Operation[] = [assessIdentity, ...findingOperations]
+
+export * from './findings/contract.ts'

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { findingEvents } from './findings/events.ts'
 import { event, shown, type EventKind } from '../kernel/event.ts'
 
 export const standardLoaded = event('standard.loaded', 'Another governance standard counts from here on.', {
@@ -6,4 +7,4 @@ export const standardLoaded = event('standard.loaded', 'Another governance stand
   version: shown(z.string().max(64)),
 })
 
-export const governanceEvents: readonly EventKind[] = [standardLoaded]
+export const governanceEvents: readonly EventKind[] = [standardLoaded, ...findingEvents]

@@ -3,6 +3,7 @@
  * of them the record shows. A control that nothing can observe is unknown, and unknown is not met.
  */
 export { governanceRoutes } from './routes.ts'
+export { evaluateFindingsWhenDue } from './findings/evaluate.ts'
 export { recordStandard } from './record.ts'
 export { readStandard, type Standard } from './standard.ts'
 export { sweepReach } from './retier.ts'

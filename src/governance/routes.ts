@@ -1,19 +1,24 @@
 import { findIdentity, identityResource } from '../identities/identities.ts'
-import type { Clock } from '../kernel/clock.ts'
 import type { Db } from '../kernel/db.ts'
 import { route, type Caller, type Route } from '../kernel/http/route.ts'
 import { notFound } from '../kernel/problem.ts'
 import { assessAgainst } from './assess.ts'
 import * as contract from './contract.ts'
+import type { FindingNeeds } from './findings/apply.ts'
+import { openOn } from './findings/lists.ts'
+import { severityAt } from './findings/records.ts'
+import { findingRoutes } from './findings/routes.ts'
 import { liveCredentials } from './credentials.ts'
 import { reachOf } from './reach.ts'
 import type { Standard } from './standard.ts'
 
-export type GovernanceNeeds = { readonly db: Db; readonly clock: Clock; readonly standard: Standard }
+export type GovernanceNeeds = FindingNeeds & { readonly db: Db; readonly standard: Standard }
 
 /** The operations of this folder with what they do. */
-export function governanceRoutes({ db, clock, standard }: GovernanceNeeds): Route[] {
+export function governanceRoutes(needs: GovernanceNeeds): Route[] {
+  const { db, clock, standard } = needs
   return [
+    ...findingRoutes(needs),
     route(contract.assessIdentity, {
       resource: async ({ params, caller }) => identityResource(db, await known(db, params.identity, caller)),
       run: async (_call, permit) => {
@@ -21,9 +26,14 @@ export function governanceRoutes({ db, clock, standard }: GovernanceNeeds): Rout
         const identity = await findIdentity(db, permit.resource.id)
         const credentials = await liveCredentials(db, identity.id, now)
         const { isInScope, tier, isComplete, unseen, reached } = await reachOf(db, identity.id, now)
+        const findings = (await openOn(db, identity.id)).map(({ severity, ...each }) => ({
+          ...each,
+          severity: severityAt(severity),
+        }))
         return {
           ...assessAgainst(standard, { identity, credentials, now }),
           reach: { isInScope, tier, isComplete, unseen: [...unseen], reached: [...reached] },
+          findings,
         }
       },
     }),

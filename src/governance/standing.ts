@@ -1,5 +1,6 @@
 import type { StandingOf } from '../access/access.ts'
 import { assessAgainst } from './assess.ts'
+import { openOn } from './findings/lists.ts'
 import { liveCredentials } from './credentials.ts'
 import type { Standard } from './standard.ts'
 
@@ -18,6 +19,7 @@ export function standingBy(standard: Standard): StandingOf {
       isOnPath,
       missing: those('unmet'),
       unknown: those('unknown'),
+      findings: [...new Set((await openOn(db, identity.id)).map(({ rule }) => rule))],
       standard: `${standard.version} (${standard.sha256.slice(0, 12)})`,
     }
   }

@@ -160,6 +160,15 @@ security rotates a provisioner | guard | rotation.start-provisioner | prod | | y
 a stranger rotates nothing | ann | rotation.start | account | | no
 nor an auditor | auditor | rotation.schedule | account | | no
 nor a workload of the owner team | workload of payments | rotation.start | account | | no
+security accepts a finding | guard | finding.accept | finding | | yes security-accepts-findings
+who owns it accepts it with security | ann | finding.accept | finding | | yes owners-accept-findings-with-security
+and so does the owner team | dora | finding.accept | finding | | yes owners-accept-findings-with-security
+security that answers for it does not accept it alone | guard | finding.accept | finding that guard answers for | | yes owners-accept-findings-with-security
+nor what its own team owns | guard | finding.accept | finding of security | | yes owners-accept-findings-with-security
+administrators accept no finding | admin | finding.accept | finding | | no
+nor does a workload of the owner team | workload of payments | finding.accept | finding | | no
+security ends an acceptance | guard | finding.reopen | finding | | yes guardians-stop
+everybody reads findings | ann | finding.list | installation | | yes person-reads-records
 security tries a rotation again | guard | rotation.retry | rotation | | yes guardians-stop
 a stranger does not | ann | rotation.retry | rotation | | no
 an auditor certifies an account | auditor | account.certify | account in review | | yes accounts-are-certified

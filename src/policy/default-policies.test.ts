@@ -166,6 +166,19 @@ const IDENTITIES: Record<string, Entity> = {
   'glass of administrators': person('g', ['administrators'], { profile: 'break-glass' }),
 }
 
+const finding: Entity = {
+  type: 'Finding',
+  id: 'f1',
+  attributes: {
+    id: 'f1',
+    rule: 'orphaned',
+    state: 'open',
+    severity: 1,
+    tiedIds: ['ann'],
+    ownerTeam: linkTo('Team', 'payments'),
+  },
+}
+
 const THINGS: Record<string, Entity> = {
   prod,
   staging,
@@ -178,6 +191,9 @@ const THINGS: Record<string, Entity> = {
     id: 'r1',
     attributes: { id: 'r1', state: 'planned', environment: 'production', ownerTeam: linkTo('Team', 'payments') },
   },
+  finding,
+  'finding that guard answers for': but(finding, { tiedIds: ['sue'] }),
+  'finding of security': but(finding, { ownerTeam: linkTo('Team', 'security') }),
   installation,
   ledger,
   grant,

@@ -1,6 +1,6 @@
 import { sweepAccess, sweepUses, weighPending, type AccessNeeds, type Ends } from '../access/access.ts'
 import { closeUsesOfExpired, type Obligations } from '../credentials/credentials.ts'
-import { sweepReach } from '../governance/governance.ts'
+import { evaluateFindingsWhenDue, sweepReach } from '../governance/governance.ts'
 import { suspendExpired, type IdentityNeeds } from '../identities/identities.ts'
 import { collectDue, type InventoryNeeds } from '../inventory/inventory.ts'
 import type { Connection, Db } from '../kernel/db.ts'
@@ -29,6 +29,7 @@ const SESSIONS_MS = 5_000
 const IDENTITIES_MS = 60_000
 const REACH_MS = 5_000
 const SOURCES_MS = 30_000
+const FINDINGS_MS = 60_000
 const REVIEWS_MS = 2_000
 
 /** What makes true in the rows what time has decided, and what jobs wake. Every worker runs it; rows that one holds are left by the others. */
@@ -64,6 +65,7 @@ export async function startWork(needs: WorkNeeds): Promise<AsyncDisposable> {
       log,
       async () => void (await collectDue(db, inventory, stopping.signal)),
     ),
+    repeat('findings', FINDINGS_MS, log, () => evaluateFindingsWhenDue(db, inventory, stopping.signal)),
     repeat('identities past their expiry', IDENTITIES_MS, log, async () => void (await suspendExpired(db, identities))),
   ]
   return {

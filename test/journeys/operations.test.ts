@@ -14,6 +14,7 @@ import { accessRows } from './calls/access.ts'
 import { catalogRows } from './calls/catalog.ts'
 import { decisionRows } from './calls/decisions.ts'
 import { evidenceRows } from './calls/evidence.ts'
+import { findingRows } from './calls/findings.ts'
 import { identityRows } from './calls/identities.ts'
 import { inventoryRows } from './calls/inventory.ts'
 import { rotationRows } from './calls/rotations.ts'
@@ -49,6 +50,7 @@ before(async () => {
     ...evidenceRows(stage),
     ...decisionRows(stage),
     ...inventoryRows(stage),
+    ...findingRows(stage),
     ...rotationRows(stage),
     ...ruleRows(stage),
     ...tokenRows(stage),

@@ -1,0 +1,117 @@
+import { secondsAfter } from '../../kernel/clock.ts'
+import { transact, type Db } from '../../kernel/db.ts'
+import { conflict } from '../../kernel/problem.ts'
+import { applyVerdicts, type Counts, type FindingNeeds, type Judged } from './apply.ts'
+import type { FindingsEvaluated, Look } from './contract.ts'
+import { loadCredentialFacts, loadTrustFacts } from './load-observed.ts'
+import { loadAccountFacts, loadCombinedFacts, loadIdentityFacts, type Batch } from './load-record.ts'
+import { clear, type Rule, type Subject, type SubjectKind } from './rule.ts'
+import { RULES } from './rules/index.ts'
+
+/** Each batch has a transaction of its own, and is all that is held in memory. */
+const BATCH = 500
+const FIRST = '00000000-0000-0000-0000-000000000000'
+const EVERY_SECONDS = 900
+/** A pass that did not end by then was of a node that died. */
+const LOST_SECONDS = 3600
+
+/** Lets every rule look at everything, and the combinations at what was found. Throws `conflict` while another pass goes on. */
+export async function evaluateFindings(db: Db, needs: FindingNeeds, signal: AbortSignal): Promise<FindingsEvaluated> {
+  const beganAt = await claim(db, needs, needs.clock.now())
+  if (!beganAt) {
+    throw conflict('The rules look at everything already.', { type: 'FindingPass', id: 'findings', state: 'running' })
+  }
+  return passOver(db, needs, beganAt, signal)
+}
+
+/** The same on a schedule: nothing where somebody looked lately, or looks now. */
+export async function evaluateFindingsWhenDue(db: Db, needs: FindingNeeds, signal: AbortSignal): Promise<void> {
+  const beganAt = await claim(db, needs, secondsAfter(needs.clock.now(), -EVERY_SECONDS))
+  if (beganAt) await passOver(db, needs, beganAt, signal)
+}
+
+/** One pass at a time; undefined where the last one ended after `endedBefore`, or goes on. */
+async function claim(db: Db, { clock }: FindingNeeds, endedBefore: Date): Promise<Date | undefined> {
+  const now = clock.now()
+  const { numInsertedOrUpdatedRows } = await db
+    .insertInto('findingPass')
+    .values({ beganAt: now, endedAt: null })
+    .onConflict((conflicting) =>
+      conflicting
+        .column('isOnly')
+        .doUpdateSet({ beganAt: now, endedAt: null })
+        .where((is) =>
+          is.or([
+            is('findingPass.endedAt', '<=', endedBefore),
+            is.and([
+              is('findingPass.endedAt', 'is', null),
+              is('findingPass.beganAt', '<=', secondsAfter(now, -LOST_SECONDS)),
+            ]),
+          ]),
+        ),
+    )
+    .executeTakeFirst()
+  return numInsertedOrUpdatedRows === 1n ? now : undefined
+}
+
+async function passOver(db: Db, needs: FindingNeeds, beganAt: Date, signal: AbortSignal): Promise<FindingsEvaluated> {
+  const counts: Counts = { opened: 0, reopened: 0, restated: 0, fixed: 0 }
+  const looks = new Map<string, Look>()
+  const over = { db, needs, counts, looks, signal }
+  await lookAtAll(over, 'identity', RULES.identity, loadIdentityFacts)
+  await lookAtAll(over, 'account', RULES.account, loadAccountFacts)
+  await lookAtAll(over, 'credential', RULES.credential, loadCredentialFacts)
+  await lookAtAll(over, 'trust', RULES.trust, loadTrustFacts)
+  await lookAtAll(over, 'identity', RULES.combined, loadCombinedFacts)
+  const endedAt = needs.clock.now()
+  const all = [...looks.values()]
+  await db
+    .updateTable('findingPass')
+    .set({ endedAt, looks: JSON.stringify(all) })
+    .where('beganAt', '=', beganAt)
+    .execute()
+  return { ...counts, pass: { beganAt, endedAt, looks: all } }
+}
+
+type Over = {
+  readonly db: Db
+  readonly needs: FindingNeeds
+  readonly counts: Counts
+  readonly looks: Map<string, Look>
+  readonly signal: AbortSignal
+}
+
+async function lookAtAll<Facts extends Subject>(
+  { db, needs, counts, looks, signal }: Over,
+  kind: SubjectKind,
+  rules: readonly Rule<Facts>[],
+  load: (db: Db, batch: Batch) => Promise<Facts[]>,
+): Promise<void> {
+  for (const { id } of rules) looks.set(id, { rule: id, judged: 0, found: 0, unknown: 0, why: {} })
+  for (let after = FIRST; ;) {
+    signal.throwIfAborted()
+    const batch = await load(db, { after, limit: BATCH, now: needs.clock.now() })
+    const last = batch.at(-1)
+    if (!last) return
+    const judged: Judged[] = batch.flatMap((subject) =>
+      rules.map((rule) => {
+        const verdict = subject.goneAt === null ? rule.judge(subject) : clear(subject.goneAt)
+        return { rule: rule.id, kind, subject, verdict }
+      }),
+    )
+    await transact(db, (tx) => applyVerdicts(tx, needs, judged, counts))
+    for (const each of judged) note(looks, each)
+    after = last.id
+  }
+}
+
+function note(looks: Map<string, Look>, { rule, verdict }: Judged): void {
+  const { judged = 0, found = 0, unknown = 0, why = {} } = looks.get(rule) ?? {}
+  looks.set(rule, {
+    rule,
+    judged: judged + 1,
+    found: found + Number(verdict.is === 'found'),
+    unknown: unknown + Number(verdict.is === 'unknown'),
+    why: verdict.is === 'unknown' ? { ...why, [verdict.why]: (why[verdict.why] ?? 0) + 1 } : why,
+  })
+}

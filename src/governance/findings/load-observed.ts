@@ -1,0 +1,56 @@
+import { sql } from 'kysely'
+import type { Db } from '../../kernel/db.ts'
+import type { CredentialFacts, TrustFacts } from './facts.ts'
+import type { Batch } from './load-record.ts'
+
+const NAMED = 10
+
+/** What is there, and what is not but has something open; of a source that was retired nothing more is learnt. */
+const COMES_NEXT = sql`s.state = 'active' and (o.gone_at is null or exists (select from finding f where f.subject_id = o.id and f.state <> 'fixed'))`
+
+const READ = sql`s.name as source, s.environment, c.state = 'active' and c.status in ('complete', 'unchanged') as "isWhole",
+  o.missed_at is null as "isPresent", greatest(o.changed_at, c.seen_at) as "readAt", o.gone_at as "goneAt"`
+
+/** Credentials that sources showed, with who else shows the same secret. What was only missed still counts among those. */
+export async function loadCredentialFacts(db: Db, { after, limit, now }: Batch): Promise<CredentialFacts[]> {
+  const isAllWhole = await isEverySourceWhole(db)
+  const { rows } = await sql<Omit<CredentialFacts, 'now' | 'isAllWhole'>>`
+    select o.id, o.name, a.identity_id as "identityId", ${READ}, o.type, o.state, o.created_at as "createdAt", o.rotated_at as "rotatedAt",
+           o.expires_at as "expiresAt", o.never_expires as "neverExpires", o.strength, o.strength_why as "strengthWhy",
+           coalesce(cardinality(o.fingerprints), 0) > 0 as "hasFingerprint",
+           array(select distinct p2.name from observed_credential k join observed_principal p2 on p2.id = k.principal_id
+                  where k.fingerprints && o.fingerprints and k.gone_at is null order by 1 limit ${NAMED}) as holders,
+           array(select distinct s2.environment from observed_credential k join source_scope c2 on c2.id = k.scope_id
+                   join source s2 on s2.id = c2.source_id
+                  where k.fingerprints && o.fingerprints and k.gone_at is null order by 1) as environments
+      from observed_credential o
+      join source_scope c on c.id = o.scope_id
+      join source s on s.id = c.source_id
+      left join observed_principal p on p.id = o.principal_id
+      left join account a on a.id = p.account_id
+     where o.id > ${after} and ${COMES_NEXT}
+     order by o.id limit ${limit}`.execute(db)
+  return rows.map((row) => ({ ...row, now, isAllWhole }))
+}
+
+/** Rules of trust that sources showed. */
+export async function loadTrustFacts(db: Db, { after, limit, now }: Batch): Promise<TrustFacts[]> {
+  const { rows } = await sql<Omit<TrustFacts, 'now'>>`
+    select o.id, left(o.native_id, 200) as name, null::uuid as "identityId", ${READ}, o.native_kind as "nativeKind", o.facts ->> 'method' as method,
+           o.claims -> 'type' ->> 0 as connection, o.is_wildcard as "isWildcard"
+      from observed_trust o
+      join source_scope c on c.id = o.scope_id
+      join source s on s.id = c.source_id
+     where o.id > ${after} and ${COMES_NEXT}
+     order by o.id limit ${limit}`.execute(db)
+  return rows.map((row) => ({ ...row, now }))
+}
+
+async function isEverySourceWhole(db: Db): Promise<boolean> {
+  const { rows } = await sql`
+    select from source s left join source_scope c on c.source_id = s.id and c.state = 'active'
+     where s.state = 'active'
+       and (c.id is null or s.problem is not null or c.status is null or c.status not in ('complete', 'unchanged') or c.missing <> '[]')
+     limit 1`.execute(db)
+  return rows.length === 0
+}

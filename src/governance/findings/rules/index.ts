@@ -1,0 +1,44 @@
+import type { AccountFacts, CombinedFacts, CredentialFacts, IdentityFacts, TrustFacts } from '../facts.ts'
+import type { Rule } from '../rule.ts'
+import { abandonedAdministrator } from './abandoned-administrator.ts'
+import { acrossEnvironments } from './across-environments.ts'
+import { expiringCertificate } from './expiring-certificate.ts'
+import { guessableAdministrator } from './guessable-administrator.ts'
+import { humanUse } from './human-use.ts'
+import { longLived } from './long-lived.ts'
+import { orphaned } from './orphaned.ts'
+import { outOfBandAccount } from './out-of-band-account.ts'
+import { pastItsEnd } from './past-its-end.ts'
+import { sharedCredential } from './shared-credential.ts'
+import { staleAccount } from './stale-account.ts'
+import { staleIdentity } from './stale-identity.ts'
+import { standingPrivilege } from './standing-privilege.ts'
+import { unbrokeredPrivilege } from './unbrokered-privilege.ts'
+import { unrotatedLogin } from './unrotated-login.ts'
+import { weakAuthentication } from './weak-authentication.ts'
+import { weakLoginRule } from './weak-login-rule.ts'
+
+/** Every rule by what it looks at; a combination looks at an identity with all that was found on it. */
+export const RULES: {
+  readonly identity: readonly Rule<IdentityFacts>[]
+  readonly account: readonly Rule<AccountFacts>[]
+  readonly credential: readonly Rule<CredentialFacts>[]
+  readonly trust: readonly Rule<TrustFacts>[]
+  readonly combined: readonly Rule<CombinedFacts>[]
+} = {
+  identity: [orphaned, pastItsEnd, staleIdentity],
+  account: [standingPrivilege, outOfBandAccount, staleAccount, unbrokeredPrivilege, humanUse, unrotatedLogin],
+  credential: [longLived, weakAuthentication, sharedCredential, acrossEnvironments, expiringCertificate],
+  trust: [weakLoginRule],
+  combined: [abandonedAdministrator, guessableAdministrator],
+}
+
+/** What is said of a rule, whatever it looks at. */
+export type RuleText = Omit<Rule<never>, 'judge'>
+export const ALL_RULES: readonly RuleText[] = Object.values(RULES).flat()
+
+const BY_ID = new Map(ALL_RULES.map((rule) => [rule.id, rule]))
+
+export function ruleOf(id: string): RuleText | undefined {
+  return BY_ID.get(id)
+}
