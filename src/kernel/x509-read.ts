@@ -29,7 +29,7 @@ export type CertificateFacts = {
   readonly isSelfSigned: boolean
   readonly weaknesses: readonly Weakness[]
 }
-export type Weakness = { readonly degree: 'weak' | 'deprecated'; readonly why: string }
+type Weakness = { readonly degree: 'weak' | 'deprecated'; readonly why: string }
 
 /** Undefined for what is no certificate. */
 export function readCertificate(der: Uint8Array): CertificateFacts | undefined {

@@ -92,6 +92,8 @@ function estate(): Bed {
     port,
     user: account,
     hostKeys: [read('host.pub')],
+    // Where there is no sudo the script runs as who logged in.
+    sudo: true,
     sshdConfig: join(folder, 'sshd_config'),
     certificateFolders: [join(folder, 'certificates')],
   }

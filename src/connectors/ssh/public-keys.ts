@@ -39,7 +39,7 @@ function modulusBits(blob: Buffer): number | undefined {
 }
 
 export type AuthorizedKey = PublicKey & { readonly options: readonly Option[] }
-export type Option = { readonly name: string; readonly value: string | undefined }
+type Option = { readonly name: string; readonly value: string | undefined }
 
 /** Lines are longer than this nowhere. */
 const LINE_MAX = 16_384
