@@ -27,7 +27,7 @@ async function identity({ clock, needs }: Setting, ownerId?: string): Promise<st
       actor: { id: '00000000-0000-7000-8000-000000000000', kind: 'human' },
       resource: { type: 'Identity', id },
       outcome: 'done',
-      facts: { principal: 'x' },
+      facts: { principal: 'x', isStarted: false },
     })
     await tx
       .insertInto('identity')

@@ -63,7 +63,10 @@ export const rotationScheduled = event('rotation.scheduled', 'It was said how of
   everyDays: shown(z.int()).nullable(),
   reason: Reason,
 })
-export const rotationDue = event('rotation.due', 'A login was due to be rotated.', { principal: Text })
+export const rotationDue = event('rotation.due', 'A login was due to be rotated.', {
+  principal: Text.nullable().describe('null: there is no such login any more, and the schedule is over'),
+  isStarted: shown(z.boolean()).describe('otherwise it is being rotated already'),
+})
 export const accountCertified = event('account.certified', 'A person said that an account and its login are right.', {
   goodBefore: Instant,
   statement: Reason,

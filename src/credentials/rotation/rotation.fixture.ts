@@ -62,5 +62,6 @@ export function rotationSite(): RotationSite {
 export function entryAbout(resource: { type: string; id: string }) {
   const { ledger } = rotationNeeds(movableClock())
   const event = rotationDue
-  return (tx: Tx) => ledger.record(tx, { event, actor: SYSTEM, resource, outcome: 'done', facts: { principal: 'x' } })
+  return (tx: Tx) =>
+    ledger.record(tx, { event, actor: SYSTEM, resource, outcome: 'done', facts: { principal: 'x', isStarted: false } })
 }

@@ -3,10 +3,12 @@ import { test } from 'node:test'
 import {
   asSuperuser,
   connectAs,
+  furnish,
   movableClock,
   PROVISIONER,
   PROVISIONER_PASSWORD,
 } from '../../../test/support/lease-world.ts'
+import { startCluster } from '../../../test/support/cluster.ts'
 import { kept, rotationNeeds, STANDING } from '../../../test/support/rotation-world.ts'
 import { permitFor } from '../../../test/support/permit.ts'
 import { transact } from '../../kernel/db.ts'
@@ -300,6 +302,61 @@ test('a login that is due is rotated by itself, again and again', async () => {
   clock.ahead(365 * 86_400)
   await settle(needs)
   assert.equal((await rotations()).length, 2)
+})
+
+test('the schedule of what is retired is over, and a rotation that is under way when its target retires comes to its end', async () => {
+  const { clock, needs, account } = await setting()
+  const person = { type: 'Person', id: account.here.personId }
+  const permit = permitFor('rotation.schedule', person, { type: 'Account', id: account.accountId })
+  const { db } = site.home
+  await transact(db, (tx) => scheduleRotation(tx, needs, permit, { everyDays: 1, reason: 'a test says so' }))
+  const id = await account.start()
+  await retire(account.targetId)
+  clock.ahead(2 * 86_400)
+
+  await settle(needs)
+
+  await assertRotated(account, id)
+  const schedules = await db
+    .selectFrom('rotationSchedule')
+    .selectAll()
+    .where('accountId', '=', account.accountId)
+    .execute()
+  assert.deepEqual(
+    schedules.map((row) => [row.everyDays, row.dueAt]),
+    [[null, null]],
+  )
+})
+
+test('attack: a password rule of the target, real: a secret that is the name of the login is refused, and another is made', async () => {
+  await using strict = await startCluster({ settings: { shared_preload_libraries: 'passwordcheck' } })
+  await furnish(strict, 'createrole')
+  const { needs } = await setting()
+  const first = Buffer.alloc(32, 65)
+  const account = await kept(site.home.db, needs, strict, { name: first.toString('base64url'), password: STANDING })
+  let made = 0
+  const unlucky = {
+    ...postgresLoginRotator,
+    make: (random: typeof needs.random) => {
+      made += 1
+      return made === 1 ? new Secret(account.name) : postgresLoginRotator.make(random)
+    },
+  }
+  const permit = permitFor(
+    'rotation.start',
+    { type: 'Person', id: account.here.personId },
+    { type: 'Account', id: account.accountId },
+  )
+  const unluckily = { ...needs, rotators: [unlucky] }
+  const { id } = await transact(site.home.db, (tx) =>
+    startRotation(tx, unluckily, permit, { reason: 'a test says so', endSessions: false }),
+  )
+
+  await settle(unluckily)
+
+  const { state, lastError } = await read(id)
+  assert.deepEqual([state, lastError, made], ['dead', null, 2])
+  await (await connectAs(strict, account.name, await account.secret())).end()
 })
 
 test('the worker carries rotations on by itself and stops when it is told to', async () => {

@@ -14,7 +14,7 @@ import { readRotation } from './reads.ts'
 import type { LoginRotator } from './rotator.ts'
 
 const DAY_SECONDS = 86_400
-/** A login that cannot be rotated when it is due is looked at again then; its schedule is not lost. */
+/** A login that is being rotated when it is due is looked at again then. */
 const AGAIN_SECONDS = 3_600
 const DUE_ROWS = 50
 
@@ -66,8 +66,8 @@ export async function scheduleRotation(
 
 const SCHEDULE = ['id', 'targetId', 'accountId', 'everyDays', 'dueAt'] as const
 
-/** Starts what is due. Each schedule moves on, whether its login can be rotated now or not. */
-export async function startDue(tx: Tx, needs: RotationNeeds): Promise<number> {
+/** Starts what is due. A login that is being rotated is looked at again; where there is none any more, the schedule is over. */
+export async function startDue(tx: Tx, needs: RotationNeeds): Promise<void> {
   const now = needs.clock.now()
   const due = await tx
     .selectFrom('rotationSchedule')
@@ -79,22 +79,22 @@ export async function startDue(tx: Tx, needs: RotationNeeds): Promise<number> {
     .skipLocked()
     .execute()
   for (const row of due) {
-    const login = await rotatable(tx, needs, row)
-    const isOpen = await hasOpenRotation(tx, row)
-    const about = { actor: SYSTEM, outcome: 'done', resource: resourceOf(row) } as const
-    const principal = 'user' in login ? login.user : ''
-    const cause = await needs.ledger.record(tx, { ...about, event: rotationDue, facts: { principal } })
-    const isStarted = 'user' in login && !isOpen
+    const found = await rotatable(tx, needs, row)
+    const login = 'why' in found ? undefined : found
+    const isStarted = login !== undefined && !(await hasOpenRotation(tx, row))
+    const about = { actor: SYSTEM, resource: resourceOf(row) }
+    const cause = await needs.ledger.record(tx, {
+      ...about,
+      event: rotationDue,
+      outcome: isStarted ? 'done' : 'failed',
+      facts: { principal: login?.user ?? null, isStarted },
+    })
     const seconds = isStarted && row.everyDays !== null ? row.everyDays * DAY_SECONDS : AGAIN_SECONDS
-    await tx
-      .updateTable('rotationSchedule')
-      .set({ dueAt: secondsAfter(now, seconds), cause })
-      .where('id', '=', row.id)
-      .execute()
-    if (!('user' in login) || isOpen) continue
-    await plan(tx, needs, login, { ...about, startedById: null, endsSessions: false, reason: null })
+    const next = login ? { dueAt: secondsAfter(now, seconds), cause } : { everyDays: null, dueAt: null, cause }
+    await tx.updateTable('rotationSchedule').set(next).where('id', '=', row.id).execute()
+    if (!isStarted) continue
+    await plan(tx, needs, login, { actor: SYSTEM, startedById: null, endsSessions: false, reason: null })
   }
-  return due.length
 }
 
 type Rotatable = LoginRef & KeptLogin & { readonly rotator: LoginRotator }
