@@ -81,7 +81,9 @@ export function decide<A extends string>(engine: Engine, question: Question<A>, 
     ? joinedOf([facts.floor ?? noObligations, ...telling.map((answer) => answer.obligations)])
     : noObligations
   const made = permitted ? { question: own(question), facts: { ...facts }, obligations: joined } : undefined
-  const hashes = new Map(telling.flatMap((answer) => answer.policies.map(({ id, sha256 }) => [id, sha256])))
+  // Most chains have one link, and its answer is the whole one.
+  const [first] = telling
+  const only = telling.length === 1 ? first : undefined
   const decision: Decision<A> = Object.freeze(
     Object.assign(new Decided(made), {
       id: facts.decisionId,
@@ -89,10 +91,10 @@ export function decide<A extends string>(engine: Engine, question: Question<A>, 
       subject: question.subject,
       action: question.action.name,
       resource: question.resource,
-      reasons: telling.flatMap((answer) => answer.reasons),
+      reasons: only?.reasons ?? telling.flatMap((answer) => answer.reasons),
       obligations: joined,
-      policies: [...hashes].map(([id, sha256]) => ({ id, sha256 })),
-      errors: telling.flatMap((answer) => answer.errors),
+      policies: only?.policies.map(named) ?? distinct(telling),
+      errors: only?.errors ?? telling.flatMap((answer) => answer.errors),
       isUnpermitted: !permitted && telling.length > 0 && telling.every((answer) => answer.isUnpermitted),
       policyVersion: engine.set.sha256,
       epoch: facts.epoch,
@@ -100,6 +102,19 @@ export function decide<A extends string>(engine: Engine, question: Question<A>, 
     }),
   )
   return decision
+}
+
+type Named = Decision['policies'][number]
+
+function named({ id, sha256 }: Policy): Named {
+  return { id, sha256 }
+}
+
+/** Links may be permitted by the same policies. */
+function distinct(answers: readonly Answer[]): Named[] {
+  const byId = new Map<string, Named>()
+  for (const { policies } of answers) for (const policy of policies) byId.set(policy.id, named(policy))
+  return [...byId.values()]
 }
 
 export type PermitOutcome<A extends string> =
@@ -150,9 +165,10 @@ const alone = new WeakMap<Obligations, Obligations>()
 function termsOf({ question, facts }: Made): PermitTerms {
   return {
     action: question.action.name,
-    subject: { ...question.subject },
-    onBehalfOf: [...(question.onBehalfOf ?? [])],
-    resource: { ...question.resource },
+    // The permit has copies of its own.
+    subject: question.subject,
+    onBehalfOf: question.onBehalfOf ?? [],
+    resource: question.resource,
     policyEpoch: facts.epoch,
     decisionId: facts.decisionId,
     evaluatedAt: facts.now,
@@ -203,13 +219,12 @@ function answerLink(
   for (const wanted of [principal, resource]) {
     if (!find(facts, wanted)) return refusal(`${describe(wanted, facts)} is not known here.`)
   }
-  const { onBehalfOf: _claimed, ...context } = question.context
   const evaluation = engine.evaluate({
     principal,
     action: action.name,
     resource,
     // Time and delegation are ours to say: what the question claims of them is dropped.
-    context: { ...context, now: facts.now, ...(next && { onBehalfOf: { type: next.type, id: next.id } }) },
+    context: contextOf(question, next, facts),
     entities: facts.entities,
   })
   return answerOf(evaluation, () => {
@@ -217,6 +232,14 @@ function answerLink(
     const could = couldPermit(engine.set, principal.type, action.name).slice(0, MAX_NEAR_MISSES).map(inWords)
     return `No policy permits ${act}.${could.length > 0 ? ` What could: ${could.join('; ')}.` : ''}`
   })
+}
+
+function contextOf({ context }: Question, next: EntityRef | undefined, { now }: DecisionFacts): Question['context'] {
+  const isClaimed = Object.hasOwn(context, 'onBehalfOf')
+  if (next) return { ...context, now, onBehalfOf: { type: next.type, id: next.id } }
+  if (!isClaimed) return { ...context, now }
+  const { onBehalfOf: _claimed, ...rest } = context
+  return { ...rest, now }
 }
 
 function answerOf(evaluation: Evaluation, unpermitted: () => string): Answer {

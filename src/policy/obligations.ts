@@ -114,9 +114,13 @@ export function outstanding(obligations: Obligations, evidence: Evidence): strin
       owed.push(`A ticket that matches ${pattern} is needed.`)
     }
   }
-  const unheld = new Set(obligations.hold.map((hold) => hold.class)).difference(new Set(evidence.holds))
-  for (const name of unheld) owed.push(`Something that holds ${name} operations for a person is needed.`)
+  for (const name of unheld(obligations, evidence))
+    owed.push(`Something that holds ${name} operations for a person is needed.`)
   return owed
+}
+
+function unheld({ hold }: Obligations, { holds }: Evidence): Iterable<string> {
+  return hold.length === 0 ? [] : new Set(hold.map((each) => each.class)).difference(new Set(holds))
 }
 
 /** The time and the number of uses to grant: what was asked for, cut to what the obligations allow. */
