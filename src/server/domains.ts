@@ -40,6 +40,7 @@ export type Domains = {
   readonly live: LiveSessions
   /** What questions of enforcement points are decided with. */
   readonly decided: PolicyRouteNeeds
+  readonly view: View
   readonly api: Api
   readonly tokens: OpenTokens
   readonly work: Omit<WorkNeeds, 'db' | 'connection' | 'log'>
@@ -87,7 +88,7 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
     calendar: access.calendar,
     record,
     log,
-    heard,
+    heard: () => heard() + view.heard(),
   })
   const tokens = await openTokens(parts, { ...base, decisions, record })
   const ended = { hooks, sessions, ends, obligations, rotations }
@@ -105,6 +106,7 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
     sessions,
     live,
     decided,
+    view,
     api,
     tokens,
     work: { node, ends, access, identities, sessions: live, obligations, inventory },

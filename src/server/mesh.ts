@@ -5,7 +5,7 @@ import type { Log } from '../kernel/log.ts'
 import type { Metrics } from '../kernel/metrics.ts'
 import type { Stop } from '../kernel/stop.ts'
 import { evaluateDecision } from '../policy/contract.ts'
-import { meshMethods, questionResource } from '../policy/policy.ts'
+import { holdRight, meshMethods, questionResource } from '../policy/policy.ts'
 import type { Domains } from './domains.ts'
 import type { Ground } from './ground.ts'
 
@@ -27,10 +27,16 @@ export async function openMesh(parts: MeshParts): Promise<GrpcServer | undefined
   const { config, ground, domains, metrics, log, stop, tls } = parts
   const { enforcementPoint, principals, routes, host, port, plaintext, timeoutMs } = config.mesh
   if (enforcementPoint === undefined || !config.node.roles.includes('gateway')) return undefined
-  const { decided, api } = domains
+  const { decided, api, view } = domains
   const answers = metrics.counter('reeve_mesh_checks_total', 'Requests that proxies asked about, by what came of it.', [
     'outcome',
   ])
+  const right = holdRight({
+    clock: ground.clock,
+    view,
+    epoch: () => decided.engine.current().set.sha256,
+    decide: async (caller, question) => api.decide(caller, evaluateDecision.id, question, {}),
+  })
   const methods = meshMethods({
     ...decided,
     enforcementPoint,
@@ -38,8 +44,7 @@ export async function openMesh(parts: MeshParts): Promise<GrpcServer | undefined
     routes,
     authenticate: async ({ bearer, certificate }) =>
       api.authenticate({ bearer, certificate, keyCertificate: certificate, dpop: undefined, clientAddress: '' }),
-    mayAsk: async (caller, question) =>
-      api.decide(caller, evaluateDecision.id, questionResource(decided, caller, [question]), {}),
+    mayAsk: (caller, question) => right(caller, questionResource(decided, caller, [question])),
     onAnswer: (outcome) => answers.inc({ outcome }),
   })
   const server = await openGrpc({

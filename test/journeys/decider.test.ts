@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import fc from 'fast-check'
+import { sql } from 'kysely'
 import { resumeIdentity, suspendIdentity } from '../../src/identities/contract.ts'
 import type { Client } from '../../src/cli/client.ts'
 import { openDecider, type Decider, type DeciderOptions } from '../../src/decide.ts'
 import { nextTurn } from '../../src/kernel/timer.ts'
 import { observationsOf } from '../../src/ledger/ledger.ts'
+import { buildPolicySet, openCompiledEngine, type PolicySet } from '../../src/policy/policy.ts'
 import { ALL, authzenWorld, READ, USE, type AuthzenWorld } from '../support/authzen-world.ts'
 import { eventually } from '../support/eventually.ts'
 import { cleaningOfFile } from '../support/installation.ts'
@@ -129,6 +131,59 @@ test('attack: who is suspended at Reeve is denied here, within the bound', async
   await eventually(async () => ((await decider.decide(question)).decision ? undefined : true))
   await here.ada.ask(resumeIdentity, { params: { identity: 'other' } })
   await eventually(async () => ((await decider.decide(question)).decision ? true : undefined))
+})
+
+/** The set with a policy more. */
+function withShut({ policies, schema, risk, words }: PolicySet): PolicySet {
+  const files = new Map<string, string>()
+  for (const { file, text } of policies.values()) files.set(file, `${files.get(file) ?? ''}\n${text}`)
+  files.set('shut.cedar', '@id("shut") forbid (principal, action == Reeve::Action::"document.read", resource);')
+  const named = [...files].map(([name, text]) => ({ name, text }))
+  return buildPolicySet(named, schema, risk, words.text)
+}
+
+/** Asks until it is denied. A permit is older than what it stands on, so none is given later than the bound after what ended it. */
+async function deniedWithinTheBound(question: unknown): Promise<Awaited<ReturnType<Decider['decide']>>> {
+  const endedAtMs = performance.now()
+  return eventually(async () => {
+    const askedAtMs = performance.now()
+    const answer = await decider.decide(question)
+    if (!answer.decision) return answer
+    assert.ok(askedAtMs - endedAtMs <= 5_000, 'a permit was given after the bound')
+    return undefined
+  })
+}
+
+test('attack: policies that take over while it runs, and a change of the record, are no longer than the bound away', async () => {
+  const { engine } = here.server.domains.decided
+  const was = engine.current()
+  assert.equal((await decider.decide(READ)).decision, true)
+
+  engine.swap(await openCompiledEngine(withShut(was.set)))
+  const { sha256 } = engine.current().set
+  await deniedWithinTheBound(READ)
+  const denied = await eventually(async () => {
+    const answer = await decider.decide(READ)
+    return answer.context.policy_version === sha256 ? answer : undefined
+  })
+  assert.deepEqual([denied.decision, denied.context.policies], [false, ['shut']])
+  assert.equal(decider.state().policyVersion, sha256)
+  engine.swap(await openCompiledEngine(was.set))
+  await eventually(async () => ((await decider.decide(READ)).decision ? true : undefined))
+
+  const who = { params: { identity: 'bob' } }
+  await here.ada.ask(suspendIdentity, { ...who, input: { reason: 'left the company' } })
+  await deniedWithinTheBound(READ)
+  await here.ada.ask(resumeIdentity, who)
+  await eventually(async () => ((await decider.decide(READ)).decision ? true : undefined))
+})
+
+test('a hint of the record alone is told to those who follow', async () => {
+  const { heard } = here.server.domains.decided
+  const before = heard()
+  await sql`select pg_notify('reeve_record', 'target:nothing')`.execute(here.server.ground.db)
+
+  await eventually(async () => (heard() > before ? true : undefined))
 })
 
 test('attack: only who is named for it is sent the policies: no other enforcement point, no person of that name', async () => {

@@ -3,7 +3,14 @@ import { connect } from 'node:http2'
 import { once } from 'node:events'
 import { after, before, test } from 'node:test'
 import { Code, ConnectError } from '@connectrpc/connect'
-import { resumeIdentity, suspendIdentity } from '../../src/identities/contract.ts'
+import {
+  enrolIdentity,
+  listTokens,
+  resumeIdentity,
+  revokeToken,
+  suspendIdentity,
+} from '../../src/identities/contract.ts'
+import { redeem } from '../../demo/people.ts'
 import { authzenWorld, type AuthzenWorld } from '../support/authzen-world.ts'
 import { checkClient, type CheckAnswer, type Said } from '../support/envoy-api.ts'
 import { cleaningOfFile } from '../support/installation.ts'
@@ -184,6 +191,28 @@ test('attack: what is no question ends in an error of gRPC, which proxies turn i
   session.destroy()
 
   assert.equal(Object(headers)['grpc-status'], '3')
+})
+
+test('attack: an enforcement point that is suspended is refused at its next check, and one whose token is revoked', async () => {
+  const reading = { path: '/docs/d1', principal: OTHER }
+  const codeOfAsk = (by: typeof ask) =>
+    by(reading).then(codeOf, (error: unknown) => Code[ConnectError.from(error).code])
+  const who = { params: { identity: 'gate' } }
+  for (let at = 0; at < 5; at += 1) assert.equal(await codeOfAsk(ask), 200)
+
+  await here.ada.ask(suspendIdentity, { ...who, input: { reason: 'it is looked into' } })
+  assert.equal(await codeOfAsk(ask), 'Unauthenticated')
+  await here.ada.ask(resumeIdentity, who)
+  assert.equal(await codeOfAsk(ask), 200)
+
+  const { secret } = await here.ada.ask(enrolIdentity, { ...who, input: {} })
+  const second = await redeem(here.server, secret)
+  const bySecond = checkClient(here.server.meshPort, tokenOf(second))
+  assert.equal(await codeOfAsk(bySecond), 200)
+  const [newest] = (await second.ask(listTokens, who)).items.toSorted((one, other) => (one.id < other.id ? 1 : -1))
+  await second.ask(revokeToken, { params: { token: newest?.id ?? '' } })
+  assert.equal(await codeOfAsk(bySecond), 'Unauthenticated')
+  assert.equal(await codeOfAsk(ask), 200)
 })
 
 test('a workload that is suspended goes on no more, from the next request on', async () => {
