@@ -12,5 +12,7 @@ const dist = join(root, 'dist')
 rmSync(dist, { recursive: true, force: true })
 execFileSync(join(root, 'node_modules', '.bin', 'tsc'), ['-p', join(root, 'tsconfig.build.json')], { stdio: 'inherit' })
 for (const folder of ['migrations', 'policies']) cpSync(join(root, folder), join(dist, folder), { recursive: true })
+// Written by hand, since what is inside is nobody's to name; test/package.test.ts holds it to the code.
+cpSync(join(root, 'types', 'decide.d.ts'), join(dist, 'src', 'decide.d.ts'))
 const { name, version, type } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 writeFileSync(join(dist, 'package.json'), `${JSON.stringify({ name, version, type }, undefined, 2)}\n`)

@@ -2,13 +2,15 @@ import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
-import { chmod, mkdir, mkdtemp, readdir, rm, symlink } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { after, before, test, type TestContext } from 'node:test'
 import { promisify } from 'node:util'
+import { openDecider } from '../src/decide.ts'
+import type * as declaredDecide from '../types/decide.d.ts'
 
 const exec = promisify(execFile)
 const root = join(import.meta.dirname, '..')
@@ -57,7 +59,7 @@ test('the package holds what runs, what it reads, and nothing else', () => {
   }
   assert.ok(files.includes('dist/policies/default.cedar') && files.includes('dist/package.json'))
   // The questions that go with the policies: who copies the folder has them too.
-  const asked = ['dist/policies/default.test.yaml']
+  const asked = ['dist/policies/default.test.yaml', 'dist/src/decide.d.ts']
   assert.ok(asked.every((path) => files.includes(path)))
   assert.ok(files.some((path) => /^dist\/migrations\/0001_.*\.sql$/.test(path)))
   assert.deepEqual(
@@ -84,6 +86,27 @@ test('a program imports the decider of an installed package, and nothing else of
 
   assert.equal(stdout, 'function\n')
   await assert.rejects(run("await import('reeve/dist/src/server.js')"), /ERR_PACKAGE_PATH_NOT_EXPORTED/)
+})
+
+test('what the package says of its types is what its code takes and gives', async () => {
+  const declared: typeof declaredDecide.openDecider = openDecider
+  assert.equal(typeof declared, 'function')
+  const code = `import { openDecider, type Answer, type Decider } from 'reeve/decide'
+const decider: Decider = await openDecider({ url: 'https://reeve.example', token: 't', staleMs: 1000 })
+const answer: Answer = await decider.decide({})
+export const lost: number = decider.state().lost
+export const reasons: readonly string[] = answer.context.reasons ?? []
+`
+  const check = async (name: string, text: string) => {
+    await writeFile(join(folder, name), text)
+    const options = ['--strict', '--noEmit', '--module', 'nodenext', '--target', 'esnext', '--types', '']
+    return exec(join(root, 'node_modules', '.bin', 'tsc'), ['--ignoreConfig', ...options, name], { cwd: folder })
+  }
+
+  await check('right.mts', code)
+  for (const wrong of [code.replace("url: 'https://reeve.example', ", ''), code.replace('.lost', '.gone')]) {
+    await assert.rejects(check('wrong.mts', wrong), { stdout: /wrong\.mts.* error TS2/ })
+  }
 })
 
 test('an older Node hands over to the one that comes with the package', async (t) => {
