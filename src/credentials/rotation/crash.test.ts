@@ -12,6 +12,7 @@ import { leaseFor } from '../lease-for.ts'
 import { postgresLoginRotator } from '../postgres/rotate.ts'
 import { ROTATION_FAULT_POINTS } from './fault-points.ts'
 import { keepSecret } from './login.ts'
+import { countRotations } from './reads.ts'
 import { entryAbout, rotationSite } from './rotation.fixture.ts'
 
 const site = rotationSite()
@@ -25,6 +26,10 @@ test('a target that is down leaves it open, whatever the arrow, until it is back
     await settle(needs)
     const open = await read(id)
     assert.deepEqual([open.state, open.lastError], ['planned', 'the target cannot be reached (ECONNREFUSED)'])
+    assert.deepEqual(await countRotations(site.home.db), { none: 1, owner: 0, security: 0 })
+    clock.ahead(20 * 60)
+    await settle(needs)
+    assert.deepEqual(await countRotations(site.home.db), { none: 0, owner: 1, security: 0 })
   } finally {
     await site.cluster.restart()
   }

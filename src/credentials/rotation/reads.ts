@@ -54,6 +54,19 @@ export async function readRotation(db: Db, id: string): Promise<Rotation> {
   return rotation
 }
 
+/** For `/metrics`: rotations that are not over, by who should know of it. */
+export async function countRotations(db: Db): Promise<Readonly<Record<Rotation['escalation'], number>>> {
+  const rows = await db
+    .selectFrom('rotation')
+    .select((each) => ['escalation', each.fn.countAll<number>().as('rotations')])
+    .where('overAt', 'is', null)
+    .groupBy('escalation')
+    .execute()
+  const counts = { none: 0, owner: 0, security: 0 }
+  for (const { escalation, rotations: count } of rows) counts[escalation] = count
+  return counts
+}
+
 /** Makes an open rotation due now. The worker of any node takes it. */
 export async function retryRotation(
   tx: Tx,
