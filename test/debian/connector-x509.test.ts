@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { x509Connector } from '../../src/connectors/x509/connector.ts'
+import { installation } from '../support/installation.ts'
 import { inventoryWorld } from '../support/inventory-world.ts'
+import { reeve } from '../support/program.ts'
+import { placeOf } from '../support/proof-of.ts'
 
 // An estate as OpenSSL of Debian makes it: files in each of its forms, and its own server.
 
@@ -135,4 +138,28 @@ test("openssl's own server, with a short key and an old signature, is read", asy
 
   assert.equal(outcome, 'complete')
   assert.equal(await i.count('observed_credential', `strength = 'weak' and name = 'CN=short'`), 1)
+})
+
+test('reeve connect registers a folder, says what can be seen, and reads it', async (t) => {
+  const here = await installation(t)
+  const ada = placeOf(here.folder, 'ada', here.cast.ada)
+  const settings = join(here.folder, 'certificates.json')
+  writeFileSync(settings, JSON.stringify({ folder: estate(t) }))
+  const options = [
+    '--name',
+    'estate',
+    '--owner-team',
+    'shop',
+    '--environment',
+    'production',
+    '--settings-file',
+    settings,
+  ]
+
+  const { code, stdout, stderr } = await reeve(ada, ['connect', 'x509', ...options, '--output', 'table'])
+
+  assert.equal(code, 0, stderr)
+  assert.match(stderr, /1 of 1 parts can be seen/)
+  assert.match(stdout, /complete +files/)
+  assert.match(stdout, /not seen: 2 key stores/)
 })

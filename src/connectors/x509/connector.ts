@@ -121,10 +121,14 @@ function probeEndpoint(settings: X509SourceSettings, scope: string, endpoint: En
   return { scope, isVisible: isOpen, missing: isOpen ? [] : [CLOSED] }
 }
 
-/** Paths mean something on one machine only; endpoints are the same from wherever they are asked. */
-async function authorityOf({ folder }: X509SourceSettings): Promise<string> {
-  if (folder === undefined) return 'x509:endpoints'
-  const machine = await readFile('/etc/machine-id', 'utf8').catch(() => hostname())
+/**
+ * What is read, itself: this list of endpoints, this folder of this machine. Paths mean something on one machine only; endpoints are the same from
+ * wherever they are asked.
+ */
+async function authorityOf({ folder, endpoints }: X509SourceSettings): Promise<string> {
+  const names = endpoints.map(endpointName).toSorted((a, b) => (a < b ? -1 : 1))
   // machine-id(5): the id itself is not for others.
-  return `x509:machine-${sha256(`reeve x509 ${machine.trim()}`).toString('hex').slice(0, 32)}`
+  const machine = folder === undefined ? '' : await readFile('/etc/machine-id', 'utf8').catch(() => hostname())
+  const basis = JSON.stringify(['reeve x509', machine.trim(), folder ?? '', names])
+  return `x509:${sha256(basis).toString('hex').slice(0, 32)}`
 }

@@ -342,6 +342,17 @@ test('shared keys and expiry are in the inventory as columns', async (t) => {
   assert.equal(await i.count('observed_reference', `how = 'connection'`), 1)
 })
 
+test('two lists of endpoints are two sources, and one list is read as one only', async (t) => {
+  const i = await inventoryWorld(t)
+  const ports = await Promise.all([0, 1].map(() => tlsServer(t, certificateOf({ subject: 'a' }))))
+  const allow = ['127.0.0.1']
+  const lists = [...ports, ports[0]].map((port) => ({ endpoints: [{ host: '127.0.0.1', port }], allow }))
+  const outcomes: string[] = []
+  for (const list of lists) outcomes.push((await i.collect(await i.source(x509Connector, list))).outcome)
+
+  assert.deepEqual(outcomes, ['complete', 'complete', 'failed'])
+})
+
 test('settings without anything to read, with an endpoint twice or with plain HTTP allowed are refused', () => {
   for (const settings of [
     {},
