@@ -111,7 +111,14 @@ test('what a caller may ask is decided before its input is said to exist: the dr
 })
 
 /** Lists whose place is a name: any text is one. */
-const BY_NAME = new Set<string>(['action.list', 'identity.list', 'target.list', 'account.list', 'purpose.list'])
+const BY_NAME = new Set<string>([
+  'action.list',
+  'identity.list',
+  'target.list',
+  'account.list',
+  'purpose.list',
+  'source.list',
+])
 
 test('a made-up cursor is the caller’s mistake in every list, and breaks none', async () => {
   const texts = [encodeCursor(['no id']), encodeCursor(['-'.repeat(36)]), encodeCursor(['0'.repeat(36)])]

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { join } from 'node:path'
 import { inventoryWorld, type InventoryWorld } from '../../../test/support/inventory-world.ts'
 import { toyPrincipal, toySource } from '../../../test/support/toy-source.ts'
 import { known, unknown, type Observation } from '../../connectors/connector.ts'
@@ -8,6 +9,9 @@ import { loseOwner } from '../../identities/identities.ts'
 import { conflict } from '../../kernel/problem.ts'
 import { transact } from '../../kernel/db.ts'
 import { SYSTEM } from '../../ledger/ledger.ts'
+import { encodeCursor } from '../../kernel/http/cursor.ts'
+import { readStandard } from '../standard.ts'
+import { standingBy } from '../standing.ts'
 import { FindingQuery, type Finding } from './contract.ts'
 import { acceptFinding, reopenFinding } from './decide.ts'
 import { evaluateFindings, evaluateFindingsWhenDue } from './evaluate.ts'
@@ -196,6 +200,34 @@ test('policies are told who answers for what a finding is on', async (t) => {
   )
 })
 
+test('what is open on who acts counts in its risk, and what was accepted does not', async (t) => {
+  const i = await inventoryWorld(t)
+  const { db, clock } = i.w
+  const alice = await i.w.person('alice')
+  const job = await i.w.workload('job', alice)
+  await i.w.run((tx) =>
+    loseOwner(tx, i.w.needs, i.w.permit('identity.lose-owner', alice, job), { reason: 'left the company' }),
+  )
+  await evaluate(i)
+  const standing = standingBy(await readStandard(join(import.meta.dirname, '../../../policies/standard.json')))
+  const findings = async () => (await standing(db, await i.w.reload(job), { tier: 2, now: clock.now() }))?.findings
+  assert.deepEqual(await findings(), ['orphaned'])
+
+  const carol = await i.w.person('carol')
+  const { id } = only(await all(i), 'orphaned')
+  const permit = i.w.permit('finding.accept', carol, { type: 'Finding', id })
+  await i.w.run((tx) => acceptFinding(tx, i.w.needs, permit, { reason: 'retired next week', days: 7 }))
+  assert.deepEqual(await findings(), [])
+})
+
+test('a made-up place in the list breaks nothing', async (t) => {
+  const { i } = await weakSource(t)
+  await evaluate(i)
+  const at = (severity: number) => all(i, { cursor: encodeCursor([severity, '00000000-0000-7000-8000-000000000000']) })
+
+  assert.deepEqual([(await at(-9e15)).length, (await at(9e15)).length], [2, 0])
+})
+
 test('rights, membership and a claim come from the catalog, and a combination of what was found', async (t) => {
   const i = await inventoryWorld(t)
   const alice = await i.w.person('alice')
@@ -237,6 +269,70 @@ test('rights, membership and a claim come from the catalog, and a combination of
   ])
   const strays = (await all(i, { rule: 'out-of-band-account' })).map(({ subject }) => subject.name)
   assert.deepEqual(strays, ['stray@db'])
+})
+
+test('unused is only said over a window without a hole, and a use that no session explains is told', async (t) => {
+  const i = await inventoryWorld(t)
+  const { clock } = i.w
+  const alice = await i.w.person('alice')
+  const job = await i.w.workload('job', alice)
+  await i.w.target('db')
+  const toy = toySource()
+  const ofTarget = (name: string) =>
+    toyPrincipal(name, { name, facts: { isSuperuser: name === 'root', canCreateRole: false, canLogIn: true } })
+  const days = (count: number) => new Date(clock.now().getTime() + count * 86_400_000)
+  toy.scopes.set('people', [['quiet', 'watched', 'root'].map(ofTarget)])
+  const source = await i.source(toy.connector, {}, { target: 'db' })
+  await i.collect(source)
+  clock.advance(100 * 86_400)
+  const window = (of: string, from: number, to: number, gaps: [Date, Date][] = []): Observation => ({
+    kind: 'usage-window',
+    subject: { kind: 'toy', id: of },
+    semantics: 'auth',
+    sees: 'every-use',
+    from: days(from),
+    to: days(to),
+    gaps,
+  })
+  toy.feeds.add('log')
+  toy.scopes.set('log', [
+    [
+      window('watched', -100, 0),
+      window('quiet', -100, 0, [[days(-50), days(-49)]]),
+      window('root', -100, 0),
+      {
+        kind: 'usage',
+        subject: { kind: 'toy', id: 'root' },
+        semantics: 'auth',
+        at: days(-3),
+        count: 1,
+        from: { agent: 'psql', address: '10.9.9.9' },
+        actor: NOTHING,
+      },
+    ],
+  ])
+  await i.collect(source)
+  await i.w.run(async (tx) => {
+    const cause = await i.w.needs.ledger.record(tx, {
+      event: ownerLost,
+      actor: SYSTEM,
+      resource: { type: 'Identity', id: job.id },
+      subjectId: job.id,
+      outcome: 'done',
+      facts: { ownerId: alice.id, reason: 'left the company' },
+    })
+    await tx
+      .updateTable('account')
+      .set({ identityId: job.id, cause })
+      .where('name', 'in', ['root', 'quiet', 'watched'])
+      .execute()
+  })
+
+  await evaluate(i)
+  const named = async (rule: string) => (await all(i, { rule })).map(({ subject }) => subject.name)
+  assert.deepEqual(await named('stale-account'), ['watched@db'])
+  assert.deepEqual(await named('unbrokered-privilege'), ['root@db'])
+  assert.deepEqual(await named('human-use'), ['root@db'])
 })
 
 test('who looked lately leaves it, and one pass goes on at a time', async (t) => {

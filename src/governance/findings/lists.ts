@@ -4,12 +4,13 @@ import { coverageOf } from '../../inventory/inventory.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import type { Db } from '../../kernel/db.ts'
 import { linkTo } from '../../kernel/entity.ts'
-import { beyond, decodeCursor, page } from '../../kernel/http/cursor.ts'
+import { beyond, decodeCursor, page, type CursorValue } from '../../kernel/http/cursor.ts'
 import type { Resource } from '../../kernel/http/route.ts'
 import { notFound } from '../../kernel/problem.ts'
 import { Looks, type FindingDetail, type FindingPage, type FindingQuery } from './contract.ts'
 import { CONTROLS_OF } from './frameworks.ts'
 import { findingOf, rankOf } from './records.ts'
+import { SEVERITIES } from './rule.ts'
 import { ruleOf } from './rules/index.ts'
 
 const SHOWN = 50
@@ -22,7 +23,7 @@ export async function listFindings(db: Db, clock: Clock, query: FindingQuery): P
   if (severity !== undefined) rows = rows.where('severity', '=', rankOf(severity))
   if (rule !== undefined) rows = rows.where('rule', '=', rule)
   if (identity !== undefined) rows = rows.where('identityId', '=', (await findIdentity(db, identity)).id)
-  if (cursor !== undefined) rows = rows.where(beyond(['severity', 'id'], decodeCursor(cursor, ['number', 'id'])))
+  if (cursor !== undefined) rows = rows.where(beyond(['severity', 'id'], placeOf(cursor)))
   const found = await rows
     .orderBy('severity')
     .orderBy('id')
@@ -36,6 +37,12 @@ export async function listFindings(db: Db, clock: Clock, query: FindingQuery): P
     pass: pass ? { ...pass, looks: Looks.parse(pass.looks) } : null,
     coverage: await coverageOf(db, clock),
   }
+}
+
+/** A made-up severity is taken for the nearest place that there is: the column holds small numbers only. */
+function placeOf(cursor: string): CursorValue[] {
+  const [severity, id = ''] = decodeCursor(cursor, ['number', 'id'])
+  return [Math.min(Math.max(Number(severity), -1), SEVERITIES.length), id]
 }
 
 /** Throws `notFound`. */

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import type { AccountFacts, CredentialFacts, IdentityFacts, TrustFacts } from './facts.ts'
 import { CONTROLS_OF, FRAMEWORKS, OWASP } from './frameworks.ts'
@@ -255,6 +256,18 @@ test('every rule says why, by what, how to put it right and what prevents it, un
     for (const text of [title, why, needs, fix, control]) assert.ok(text.length > 10 && text.length <= 500, id)
     assert.equal(ruleOf(id)?.title, title)
   }
+})
+
+test('the page has every rule in its table, with its risk and what it says, and no other', () => {
+  const page = readFileSync(new URL('../../../docs/findings.md', import.meta.url), 'utf8')
+  const told = [...page.matchAll(/^\| `([a-z-]+)` *\| (NHI\d+:2025) *\| (.+?) *\| (.+?) *\|$/gm)].map((row) =>
+    row.slice(1),
+  )
+
+  assert.deepEqual(
+    told,
+    ALL_RULES.map(({ id, owasp, title, needs }) => [id, owasp, title, needs]),
+  )
 })
 
 test('ids of frameworks are those of the versions that are named', () => {

@@ -34,8 +34,9 @@ export function findingRows(stage: Stage): Rows {
     },
     'finding.accept': {
       done: async () => ({ by: erin, given: await toAccept() }),
-      refused: async () => ({ by: mallory, given: await toAccept() }),
-      as: 'not-permitted',
+      // Who would have to put it right: not alone.
+      refused: async () => ({ by: bob, given: await toAccept() }),
+      as: 'approval-owed',
     },
     'finding.reopen': {
       done: async () => ({ by: erin, given: await toReopen() }),
