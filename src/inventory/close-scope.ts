@@ -39,6 +39,8 @@ export async function closeScope(
   outcome: ScopeOutcome,
 ): Promise<Closed> {
   return transact(db, async (tx) => {
+    // What was staged just now has no statistics: taken for a handful of rows, each thing kept would be looked for in all of them.
+    await sql`set local enable_nestloop = off`.execute(tx)
     await mustHold(tx, reading)
     const now = needs.clock.now()
     const scopeId = scopeIdOf(reading.sourceId, ref.scope)
