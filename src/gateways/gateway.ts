@@ -95,7 +95,7 @@ export type Admission = AsyncDisposable & {
 }
 
 /** `others`: what the password may be by now, asked for when the target refused the first: it may be rotated at this very moment. */
-export type UpstreamLogin = {
+type UpstreamLogin = {
   readonly user: string
   readonly password: Secret
   readonly others?: () => Promise<readonly Secret[]>

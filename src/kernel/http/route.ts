@@ -18,7 +18,7 @@ export type Caller = {
   readonly narrowedTo?: readonly Narrowing[]
 }
 
-export type Narrowing = {
+type Narrowing = {
   readonly type: 'urn:reeve:access'
   readonly purpose?: string | undefined
   readonly targets?: readonly string[] | undefined
