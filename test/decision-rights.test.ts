@@ -34,11 +34,12 @@ const DECIDES: Readonly<Record<string, 'iam' | 'pam' | 'nhi' | 'governance'>> = 
   'ssh-authority': 'nhi',
   source: 'nhi',
   inventory: 'nhi',
-  // Governance: the rules, their approval, evidence, and what purposes there are.
+  // Governance: the rules, their approval, evidence, what is wrong, and what purposes there are.
   policy: 'governance',
   change: 'governance',
   purpose: 'governance',
   ledger: 'governance',
+  finding: 'governance',
 }
 
 /** Where one operation on a thing is another function's to decide, with the reason. */
