@@ -14,8 +14,8 @@ import {
 import { catalogRoutes } from '../catalog/catalog.ts'
 import {
   credentialRoutes,
-  spiffeOpenRoutes,
   rotationRoutes,
+  spiffeOpenRoutes,
   spiffeRoutes,
   sshOpenRoutes,
   sshRoutes,
@@ -39,8 +39,8 @@ import { openSurvey } from './inventory.ts'
 import type { DomainParts } from './parts.ts'
 import type { Rules } from './policies.ts'
 import { protocols } from './protocols.ts'
-import type { OpenTokens } from './tokens.ts'
 import type { OpenRotations } from './rotations.ts'
+import type { OpenTokens } from './tokens.ts'
 
 /** What the API answers with, and how it decides. */
 export type Api = Deciders & { readonly routes: readonly Route[]; readonly openRoutes: readonly OpenRoute[] }
@@ -55,8 +55,8 @@ type ApiParts = Deciding & {
   readonly sessions: LiveNeeds
   readonly ends: Ends
   readonly obligations: Obligations
-  readonly versions: readonly Route[]
   readonly rotations: OpenRotations
+  readonly versions: readonly Route[]
   readonly tokens: OpenTokens
   readonly decided: PolicyRouteNeeds
 }
@@ -92,11 +92,11 @@ export function apiOf({ config, ground, authority }: DomainParts, parts: ApiPart
     ...signalRoutes({ ...base, ...access, ends, signalSenders: new Set(config.risk.signalSenders) }),
     ...governanceRoutes({ ...base, db, standard: rules.standard }),
     ...credentialRoutes({ ...base, wake: () => obligations.wake() }),
+    ...rotationRoutes({ ...parts.rotations.needs, db, wake: () => parts.rotations.wake() }),
     ...spiffeRoutes({ ...base, trustDomain: config.spiffe.trustDomain }),
     ...sshRoutes({ ...base, ...access, db }),
     ...sessionRoutes(parts.sessions),
     ...ledgerRoutes(base),
-    ...rotationRoutes({ ...parts.rotations.needs, db, wake: () => parts.rotations.wake() }),
     ...parts.versions,
     ...parts.tokens.routes,
     ...policyRoutes(decided),
