@@ -169,7 +169,9 @@ function optionOf(property: string, kind: FieldKind): string {
   if (kind === 'duration') name = name.replace(/Seconds$/, '')
   if (kind === 'boolean') name = name.replace(/^is([A-Z])/, '$1')
   if (kind === 'list' || kind === 'map') name = singular(name)
-  const kebab = name.replaceAll(/[A-Z]/g, (letter, at: number) => `${at > 0 ? '-' : ''}${letter.toLowerCase()}`)
+  const words = name.replaceAll(/[A-Z]/g, (letter, at: number) => `${at > 0 ? '-' : ''}${letter.toLowerCase()}`)
+  // A standard may spell its fields with underscores.
+  const kebab = words.replaceAll('_', '-')
   const file = kind.startsWith('secret') ? `${kebab}-file` : kebab
   return COMMON_OPTIONS.includes(file) || file.startsWith('no-') ? `input-${file}` : file
 }
