@@ -28,8 +28,10 @@ export type SecondLook = AsyncDisposable & {
   heard(hint?: string): void
   /** Taken before a use is decided on. */
   mark(): number
-  /** The mark of the last hint that may be about this target: what was decided before it is to be decided again. */
+  /** The mark of the last hint about this target: what was decided before it counts no more. */
   heardOf(targetId: string): number
+  /** How often hints may have been missed: what was decided before is decided again, and counts until then. */
+  missed(): number
   /** Looks at the grant again if anything was heard since the mark: its use may have been decided on what was read before. */
   used(grantId: string, mark: number): void
 }
@@ -77,6 +79,7 @@ class Looking implements SecondLook {
   #running: Promise<void> | undefined
   #heard = 0
   #heardOfAll = 0
+  #missed = 0
   readonly #heardOf = new Map<string, number>()
 
   constructor(needs: Needs) {
@@ -92,15 +95,16 @@ class Looking implements SecondLook {
     if (kind === undefined) return
     this.#heard += 1
     if (kind === 'target') this.#keep(id)
-    if (kind === 'all') {
-      this.#heardOfAll = this.#heard
-      this.#heardOf.clear()
-    }
+    if (kind === 'all') this.#missed += 1
     this.#look({ kind, id, sinceMs: this.#needs.clock.monotonicMs() })
   }
 
   mark(): number {
     return this.#heard
+  }
+
+  missed(): number {
+    return this.#missed
   }
 
   heardOf(targetId: string): number {

@@ -1,5 +1,5 @@
 import type { Clock } from '../kernel/clock.ts'
-import type { UseTerms } from '../access/access.ts'
+import { CONTROL_LOST_MS, type UseTerms } from '../access/access.ts'
 import type { Passing } from './gateway.ts'
 
 /** What was decided about a session. */
@@ -9,6 +9,8 @@ export type ClassTableNeeds = {
   readonly clock: Pick<Clock, 'monotonicMs'>
   /** What stands behind the table; a change of it voids what was decided. */
   readonly epoch: () => string
+  /** How often it may not have been heard of: then it is decided again, and what was decided counts until that is done. */
+  readonly missed: () => number
   /** Decides again: reasons why not, or what it is held to now. */
   readonly decide: () => Promise<{ readonly reasons: readonly string[]; readonly terms?: SessionTerms }>
   /** Said about an action the grant does not cover: what to request. */
@@ -18,12 +20,16 @@ export type ClassTableNeeds = {
 /** How long a decision that could not be made again waits for its next try. */
 const RETRY_MS = 500
 
+/** So long may a session go on by what was decided before hints were missed: as long as without control at all (rule 2). */
+const MISSED_MS = CONTROL_LOST_MS
+
 const RENEWING = 'The policies or the target changed and this session is being decided again. Try again in a moment.'
 const EXPIRED = 'The time of this grant is over. Request again if it is still needed.'
 
 /**
  * What a session may do, decided once and looked up per operation (core 5). Void when the policies or the target change, until it was
- * decided again, and from the grant's end of time on, measured on a clock that never jumps.
+ * decided again, and from the grant's end of time on, measured on a clock that never jumps. Where a change may have been missed it is
+ * decided again beside, and goes on.
  */
 export class ClassTable {
   readonly #needs: ClassTableNeeds
@@ -32,6 +38,8 @@ export class ClassTable {
   #terms: SessionTerms
   #through: ReadonlySet<string>
   #epoch: string
+  #missed: number
+  #missedAtMs: number | undefined
   #denied: string | undefined
   #isDeciding = false
   #retryAtMs = 0
@@ -43,6 +51,7 @@ export class ClassTable {
       readonly actions: readonly string[]
       readonly terms: SessionTerms
       readonly epoch: string
+      readonly missed: number
       readonly expiresInMs: number
     },
   ) {
@@ -51,6 +60,7 @@ export class ClassTable {
     this.#terms = decided.terms
     this.#through = new Set(decided.terms.through)
     this.#epoch = decided.epoch
+    this.#missed = decided.missed
     this.#expiresAtMs = needs.clock.monotonicMs() + decided.expiresInMs
   }
 
@@ -66,6 +76,7 @@ export class ClassTable {
       this.#decideAgain()
       return RENEWING
     }
+    if (this.#hasMissedTooLong()) return RENEWING
     if (this.#denied !== undefined) return this.#denied
     return this.#actions.has(action) || this.#through.has(action) ? undefined : this.#needs.uncovered(action)
   }
@@ -82,6 +93,15 @@ export class ClassTable {
     return mode === 'enforce' ? 'held' : this.#passing(`A ${held} operation waits until another person releases it.`)
   }
 
+  /** Decides again when hints may have been missed, and says whether that takes too long. */
+  #hasMissedTooLong(): boolean {
+    if (this.#needs.missed() === this.#missed) return false
+    const nowMs = this.#needs.clock.monotonicMs()
+    this.#missedAtMs ??= nowMs
+    this.#decideAgain()
+    return nowMs - this.#missedAtMs >= MISSED_MS
+  }
+
   #passing(sentence: string): Passing {
     return { sentence, isTold: this.#terms.mode === 'warn' }
   }
@@ -89,12 +109,14 @@ export class ClassTable {
   #decideAgain(): void {
     if (this.#isDeciding || this.#needs.clock.monotonicMs() < this.#retryAtMs) return
     this.#isDeciding = true
-    const epoch = this.#needs.epoch()
+    const [epoch, missed] = [this.#needs.epoch(), this.#needs.missed()]
     this.#needs
       .decide()
       .then(
         ({ reasons, terms }) => {
           this.#epoch = epoch
+          this.#missed = missed
+          this.#missedAtMs = undefined
           if (terms) {
             this.#terms = terms
             this.#through = new Set(terms.through)

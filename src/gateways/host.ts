@@ -71,6 +71,7 @@ async function reserve(needs: HostNeeds, reserving: Reserving, signal: AbortSign
   await reachGateway('gateway.subscribed')
   // Of the moment before the proof was looked up: what changed since was perhaps not seen.
   const epoch = epochOf(needs, Math.min(reserving.mark, needs.secondLook.heardOf(target.id)))
+  const missed = needs.secondLook.missed()
   const taken = await transact(needs.db, (tx) =>
     useGrant(tx, needs.access, { facts, address: clientAddress, nodeId: needs.nodeId }),
   )
@@ -78,7 +79,7 @@ async function reserve(needs: HostNeeds, reserving: Reserving, signal: AbortSign
   const use = held.use(new ReservedUse(needs, taken.value.id, grant.id))
   needs.secondLook.used(grant.id, reserving.mark)
   await reachGateway('gateway.use-reserved')
-  const table = tableFor(needs, reserving, { epoch, ...taken.value })
+  const table = tableFor(needs, reserving, { epoch, missed, ...taken.value })
   const lease = await leaseOf(needs, facts, subscription, signal)
   await reachGateway('gateway.lease-ready')
   // Whoever went away meanwhile takes nothing along.
@@ -100,7 +101,7 @@ async function reserve(needs: HostNeeds, reserving: Reserving, signal: AbortSign
 function tableFor(
   needs: HostNeeds,
   { facts }: Reserving,
-  decided: { readonly epoch: string; readonly expiresAt: Date; readonly terms: SessionTerms },
+  decided: { readonly epoch: string; readonly missed: number; readonly expiresAt: Date; readonly terms: SessionTerms },
 ): ClassTable {
   const { access, db } = needs
   const { actions } = facts.grant
@@ -108,6 +109,7 @@ function tableFor(
     {
       clock: access.clock,
       epoch: () => epochOf(needs, needs.secondLook.heardOf(facts.target.id)),
+      missed: () => needs.secondLook.missed(),
       decide: () => transact(db, async (tx) => decideUse(tx, access, await factsNow(tx, facts))),
       uncovered: (action) => uncovered(facts, action),
     },
@@ -115,6 +117,7 @@ function tableFor(
       actions,
       terms: decided.terms,
       epoch: decided.epoch,
+      missed: decided.missed,
       expiresInMs: decided.expiresAt.getTime() - access.clock.now().getTime(),
     },
   )

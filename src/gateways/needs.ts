@@ -14,7 +14,7 @@ export type HostNeeds = {
   readonly access: AccessNeeds
   readonly credentials: CredentialNeeds
   readonly ends: Ends
-  readonly secondLook: Pick<SecondLook, 'mark' | 'used' | 'heardOf'>
+  readonly secondLook: Pick<SecondLook, 'mark' | 'used' | 'heardOf' | 'missed'>
   readonly cancels: Pick<Cancels, 'pass' | 'subscribe'>
   readonly sessions: LiveNeeds
   readonly live: LiveSessions
