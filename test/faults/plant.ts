@@ -7,6 +7,7 @@ import { stringify } from 'yaml'
 import { approvePurpose, proposePurpose, registerAccount, registerTarget } from '../../src/catalog/contract.ts'
 import { openClient, type Client } from '../../src/cli/client.ts'
 import { enrolIdentity, redeemEnrolment, registerIdentity } from '../../src/identities/contract.ts'
+import { newKeyPair } from '../../src/kernel/key-pair.ts'
 import { clientConfig, openDatabase, type Connection, type Db } from '../../src/kernel/db.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import { DATABASE, OWNER, readPasswords } from '../../src/kernel/postgres/data-folder.ts'
@@ -74,8 +75,8 @@ export async function found(
   const atTarget: Plant['atTarget'] = async (sql) => rowsOf({ ...cluster.connection() }, sql)
   await atTarget(TARGET)
   const first = await start()
-  const tokens = await enrolAll(first)
-  const as: Plant['as'] = (who, node) => clientOf(node, tokens.get(who))
+  const proofs = await enrolAll(first)
+  const as: Plant['as'] = (who, node) => clientOf(node, proofs.get(who))
   await register(as, first, cluster)
   const key = (await as('erin', first).ask(listKeys)).items[0]?.key ?? ''
   const database = () => databaseOf(home)
@@ -122,27 +123,32 @@ async function rowsOf<Row extends pg.QueryResultRow>(connection: Connection, sql
   }
 }
 
-function clientOf(node: FaultNode, token: string | undefined): Client {
+/** A token and the key that it is bound to. */
+type Proof = Pick<Client['connection'], 'token' | 'client'>
+
+function clientOf(node: FaultNode, proof: Proof = { token: undefined, client: undefined }): Client {
   const address = new URL(node.url)
-  const proof = { token: token === undefined ? undefined : new Secret(token), client: undefined, context: undefined }
-  return openClient({ address, authority: node.authority, ...proof }, [])
+  return openClient({ address, authority: node.authority, ...proof, context: undefined }, [])
 }
 
-async function enrolAll(node: FaultNode): Promise<Map<Person, string>> {
-  const tokens = new Map<Person, string>()
+async function enrolAll(node: FaultNode): Promise<Map<Person, Proof>> {
+  const proofs = new Map<Person, Proof>()
   const redeem = async (who: Person, secret: string, name?: string) => {
-    using anybody = clientOf(node, undefined)
-    const { token } = await anybody.ask(redeemEnrolment, { input: { secret, name } })
-    tokens.set(who, token)
+    using anybody = clientOf(node)
+    const pair = await newKeyPair()
+    const input = { secret, name, publicKey: pair.publicKey }
+    const { token, certificate } = await anybody.ask(redeemEnrolment, { input })
+    const client = certificate ? { certificate, key: pair.privateKey } : undefined
+    proofs.set(who, { token: new Secret(token), client })
   }
   await redeem('ada', /#enrol=([^&]+)/.exec(node.founderLink ?? '')?.[1] ?? '', 'ada')
-  using ada = clientOf(node, tokens.get('ada'))
+  using ada = clientOf(node, proofs.get('ada'))
   for (const name of PEOPLE.slice(1)) {
     await ada.ask(registerIdentity, { input: { kind: 'human', name, profile: 'person' } })
     const { secret } = await ada.ask(enrolIdentity, { params: { identity: name }, input: {} })
     await redeem(name, secret)
   }
-  return tokens
+  return proofs
 }
 
 async function register(as: Plant['as'], node: FaultNode, { host, port }: Cluster): Promise<void> {
