@@ -204,7 +204,7 @@ function slugOf({ text }: Answer): string {
 }
 
 /** What is numbered; everything else has an id. */
-const NUMBERED: Readonly<Record<string, string>> = { entry: '1', log: '1', level: '0', tile: '000' }
+const NUMBERED: Readonly<Record<string, string>> = { entry: '1', log: '1', level: '0', tile: '000', kind: 'principal' }
 
 /** Something for each parameter, so that the path is one of the operation's. */
 function placeholdersOf({ params, method }: Operation): Given {
