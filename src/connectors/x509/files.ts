@@ -48,6 +48,7 @@ export async function* readFiles(folder: string, now: Date, signal: AbortSignal)
     links: 0,
     isCut: false,
     denied: 0,
+    lost: 0,
     closed: 0,
     damaged: 0,
     large: 0,
@@ -79,6 +80,7 @@ function darkOf(tally: Tally): Missing[] {
   const parts: (Missing & { count: number })[] = [
     { count: tally.denied, what: 'folders', why: 'the account of the node may not list them', permission },
     { count: tally.closed, what: 'files', why: 'the account of the node may not read them', permission },
+    { count: tally.lost, what: 'files', why: 'they are there, and looking at them failed', permission },
     { count: tally.unreadable, what: 'folders', why: 'listing them failed' },
     { count: tally.large, what: 'files named as certificates are', why: 'they are larger than a megabyte' },
     { count: tally.cut, what: 'files', why: `they hold more than ${CERTIFICATES_MAX} certificates` },
@@ -126,8 +128,8 @@ async function tellFile(root: Buffer, entry: Entry, tally: Tally, now: Date): Pr
   try {
     bytes = await readInside(root, entry)
   } catch (error) {
-    if (!isDenied(error)) throw error
-    tally.closed += 1
+    if (isDenied(error)) tally.closed += 1
+    else tally.lost += 1
     return []
   }
   if (!bytes) return []

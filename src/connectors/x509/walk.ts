@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { constants, type Dirent } from 'node:fs'
+import { constants, type Dirent, type Stats } from 'node:fs'
 import { lstat, open, readdir, readlink, realpath, type FileHandle } from 'node:fs/promises'
 
 const DEPTH_MAX = 30
@@ -15,7 +15,8 @@ export type Entry = {
   readonly uid: number
   readonly sizeBytes: number
 }
-export type Walked = { unreadable: number; links: number; isCut: boolean; denied: number }
+/** `lost`: files that are there and could not be looked at. */
+export type Walked = { unreadable: number; links: number; isCut: boolean; denied: number; lost: number }
 
 /**
  * Every regular file under a folder, in the order of their names, nothing followed that is a link: those that lead to a file inside are met there,
@@ -39,12 +40,22 @@ export async function* filesUnder(root: Buffer, walked: Walked, signal: AbortSig
       if (each.isDirectory()) folders.push(path)
       else if (each.isSymbolicLink()) walked.links += (await leadsOut(root, path)) ? 1 : 0
       else if (each.isFile()) {
-        const stat = await lstat(path).catch(() => undefined)
+        const stat = await look(path, walked)
         if (stat?.isFile()) yield { path, mode: stat.mode & 0o7777, uid: stat.uid, sizeBytes: stat.size }
       }
     }
     if (depth >= DEPTH_MAX && folders.length > 0) walked.isCut = true
     else open.push(...folders.toReversed().map((path) => ({ folder: path, depth: depth + 1 })))
+  }
+}
+
+/** Undefined for what is not there any more; what is there and cannot be looked at is counted, and never taken for gone. */
+async function look(path: Buffer, walked: Walked): Promise<Stats | undefined> {
+  try {
+    return await lstat(path)
+  } catch (error) {
+    if (!isGone(error)) walked.lost += 1
+    return undefined
   }
 }
 
@@ -63,9 +74,9 @@ async function leadsOut(root: Buffer, link: Buffer): Promise<boolean> {
   try {
     const place = await realpath(link, 'buffer')
     return !place.equals(root) && !isUnder(root, place)
-  } catch {
-    // It leads nowhere, or round in a circle.
-    return false
+  } catch (error) {
+    // It leads nowhere, or round in a circle; where that cannot be seen it is taken to lead out.
+    return !isGone(error)
   }
 }
 
@@ -98,7 +109,7 @@ async function openHere(path: Buffer): Promise<FileHandle | undefined> {
   try {
     return await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   } catch (error) {
-    if (isDenied(error)) throw error
+    if (!isGone(error)) throw error
     return undefined
   }
 }
@@ -110,6 +121,13 @@ async function placeOf(file: FileHandle, path: Buffer): Promise<Buffer> {
   } catch {
     return realpath(path, 'buffer')
   }
+}
+
+/** Nothing is there, or something else than a file: a link, a circle of links, a socket. */
+const GONE = new Set<unknown>(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO', 'ENODEV'])
+
+function isGone(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && GONE.has(error.code)
 }
 
 export function isDenied(error: unknown): boolean {
