@@ -149,17 +149,16 @@ export async function introductions(
   return found
 }
 
-/** The blobs of the newest state, by path; none in a repository without commits. */
+/** The blobs of the newest state, by path; none in a repository without commits. Throws where it cannot be read: a secret would seem removed. */
 export async function blobsOfHead(folder: string): Promise<Map<string, string>> {
   const blobs = new Map<string, string>()
-  try {
-    for await (const part of parts(git(folder, ['ls-tree', '-r', '-z', 'HEAD']), '\0')) {
-      const [meta = '', path = ''] = part.split('\t')
-      const [, type, id] = meta.split(' ')
-      if (type === 'blob' && id !== undefined) blobs.set(path, id)
-    }
-  } catch {
-    return new Map()
+  for await (const line of parts(git(folder, ['cat-file', '--batch-check'], 'HEAD\n'))) {
+    if (line.endsWith(' missing')) return blobs
+  }
+  for await (const part of parts(git(folder, ['ls-tree', '-r', '-z', 'HEAD']), '\0')) {
+    const [meta = '', path = ''] = part.split('\t')
+    const [, type, id] = meta.split(' ')
+    if (type === 'blob' && id !== undefined) blobs.set(path, id)
   }
   return blobs
 }
