@@ -31,9 +31,14 @@ export type GrpcCall = {
   /** DER of a client certificate whose chain was verified against the client CA. */
   readonly certificate: Buffer | undefined
   readonly clientAddress: string
+  /** What the listener's `peerOf` found of the other end of this connection. */
+  readonly peer: unknown
   /** Aborted when the caller goes away, the time is over, or the listener closes. */
   readonly signal: AbortSignal
 }
+
+/** Who is at the other end of a connection; told when that is closed. */
+export type GrpcPeer = Disposable
 
 /** A method with one message of the caller: one answer, or answers as they come. */
 export type GrpcMethod =

@@ -16,7 +16,7 @@ import type { Clock } from '../clock.ts'
 import { secureContext, type TlsMaterial } from '../http/listener.ts'
 import type { Log } from '../log.ts'
 import { every, sleep } from '../timer.ts'
-import { GRPC, GrpcError, type GrpcCall, type GrpcMethod } from './call.ts'
+import { GRPC, GrpcError, type GrpcCall, type GrpcMethod, type GrpcPeer } from './call.ts'
 import { framed, HEAD_BYTES, takeFrame } from './frame.ts'
 
 export type GrpcOptions = {
@@ -34,6 +34,8 @@ export type GrpcOptions = {
     readonly streamsPerConnection: number
     readonly connections: number
   }
+  /** Looks at who connects, by the number of the file that the connection is, at once. Undefined or an error: the connection is cut. */
+  readonly peerOf?: (fd: number) => GrpcPeer | undefined
   readonly clock: Clock
   readonly log: Log
 }
@@ -58,8 +60,10 @@ export async function openGrpc(options: GrpcOptions): Promise<GrpcServer> {
   const sessions = new Set<ServerHttp2Session>()
   const calls = new Calls(options)
   server.maxConnections = options.limits.connections
-  server.setTimeout(IDLE_MS)
+  // The kernel tells when the other end of a Unix socket is gone, so a stream on it may be silent for as long as it likes.
+  if ('port' in options.listen) server.setTimeout(IDLE_MS)
   server.on('session', (session: ServerHttp2Session) => {
+    if (!isMet(options, session)) return session.destroy()
     sessions.add(session)
     session.on('close', () => sessions.delete(session))
     session.on('error', (error) => options.log.debug({ err: error }, 'a gRPC connection broke'))
@@ -85,6 +89,30 @@ export async function openGrpc(options: GrpcOptions): Promise<GrpcServer> {
       calls[Symbol.dispose]()
     },
   }
+}
+
+/** Whether it is known who connects, where that is asked for. */
+function isMet({ peerOf, log }: GrpcOptions, session: ServerHttp2Session): boolean {
+  if (!peerOf) return true
+  try {
+    const peer = peerOf(fileOf(session.socket))
+    if (!peer) return false
+    met.set(session, peer)
+    session.once('close', () => peer[Symbol.dispose]())
+    return true
+  } catch (error) {
+    log.warn({ err: error }, 'who connects could not be looked at')
+    return false
+  }
+}
+
+const met = new WeakMap<object, GrpcPeer>()
+
+/** The file of a socket. Node keeps it with the handle; -1 where there is none. */
+function fileOf(socket: object): number {
+  const handle: unknown = Reflect.get(socket, '_handle')
+  const fd: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined
+  return typeof fd === 'number' ? fd : -1
 }
 
 function serverFor({ tls, limits }: GrpcOptions): Http2Server | Http2SecureServer {
@@ -225,12 +253,14 @@ class Calls implements Disposable {
 }
 
 function callOf(open: Open, metadata: IncomingHttpHeaders, message: Buffer): GrpcCall {
-  const { certificate, clientAddress } = peerOf(open.stream.session)
+  const { session } = open.stream
+  const { certificate, clientAddress } = peerOf(session)
   return {
     message,
     metadata,
     certificate,
     clientAddress,
+    peer: session && met.get(session),
     get signal() {
       return open.signal
     },
@@ -288,12 +318,14 @@ async function answerMany(
   messages: AsyncIterable<Buffer>,
   gone: AbortSignal,
 ): Promise<void> {
-  begin(stream)
   for await (const message of messages) {
-    if (stream.destroyed || gone.aborted) break
+    if (stream.destroyed || stream.writableEnded || gone.aborted) break
+    if (!stream.headersSent) begin(stream)
     if (!stream.write(framed(message))) await drained(stream)
   }
-  if (!stream.destroyed) stream.end()
+  if (stream.destroyed || stream.writableEnded) return
+  if (!stream.headersSent) begin(stream)
+  stream.end()
 }
 
 function drained(stream: ServerHttp2Stream): Promise<void> {
@@ -308,33 +340,33 @@ function begin(stream: ServerHttp2Stream): void {
   stream.once('wantTrailers', finish)
 }
 
+/** How calls end that have begun to answer. */
+const endings = new WeakMap<ServerHttp2Stream, Readonly<Record<string, string>>>()
+
 const ANSWERED = { ':status': 200, 'content-type': CONTENT_TYPE }
 const WITH_TRAILERS = { waitForTrailers: true }
 const WELL = { 'grpc-status': String(GRPC.ok) }
 
 function finish(this: ServerHttp2Stream): void {
-  this.sendTrailers(WELL)
+  this.sendTrailers(endings.get(this) ?? WELL)
 }
 
-/** Ends a call with a status; one that has begun to answer is cut, so that nobody takes the part for the whole. */
+/** Ends a call with a status, after its answers where it has begun to answer: nobody takes the part for the whole, for the status says so. */
 function end(stream: ServerHttp2Stream, code: number, message: string): void {
-  if (stream.destroyed) return
-  if (stream.headersSent) return stream.close(CANCEL)
-  stream.respond(
-    {
-      ':status': 200,
-      'content-type': CONTENT_TYPE,
-      'grpc-status': String(code),
-      'grpc-message': encodeURIComponent(message).replaceAll('%20', ' '),
-    },
-    { endStream: true },
-  )
+  if (stream.destroyed || stream.writableEnded) return
+  const status = {
+    'grpc-status': String(code),
+    'grpc-message': encodeURIComponent(message).replaceAll('%20', ' '),
+  }
+  if (stream.headersSent) {
+    endings.set(stream, status)
+    stream.end()
+    return
+  }
+  stream.respond({ ':status': 200, 'content-type': CONTENT_TYPE, ...status }, { endStream: true })
   // Whatever still comes of it is not read.
   stream.close()
 }
-
-/** RFC 9113 §7 */
-const CANCEL = 8
 
 const UNITS: Readonly<Record<string, number>> = { n: 1e-6, u: 1e-3, m: 1, S: 1e3, M: 6e4, H: 3.6e6 }
 
