@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { inventoryWorld, type InventoryWorld } from '../../test/support/inventory-world.ts'
+import { sourceHttpTo } from '../inventory/inventory.ts'
 import {
   Denied,
   Observation,
@@ -220,9 +221,7 @@ async function over(bed: Bed, use: (source: OpenSource) => Promise<void>): Promi
       credential: bed.credential && new Secret(JSON.stringify(bed.credential)),
       clock: systemClock,
       fingerprint: () => ({ alg: 'hmac-sha256', keyId: '0'.repeat(12), value: '0'.repeat(64) }),
-      http: async () => {
-        throw new Error('bring an http of your own')
-      },
+      http: sourceHttpTo(bed.connector.address(bed.connector.settings.parse(bed.settings)), systemClock),
       ours: async () => new Set(),
       custody: () => Buffer.of(),
     },

@@ -9,6 +9,7 @@
 import type { z } from 'zod'
 import type { Clock } from '../kernel/clock.ts'
 import type { Fingerprint } from '../kernel/fingerprint.ts'
+import type { OriginAnswer, OriginAsk, OriginStream } from '../kernel/origin.ts'
 import type { Secret } from '../kernel/secret.ts'
 import type { CredentialType, NativeId, Observation, ObservationKind } from './observation.ts'
 
@@ -72,24 +73,17 @@ export type Given = {
 }
 
 /**
- * HTTP to the origin of the registered address. `path` begins with `/` and cannot leave it; redirects to elsewhere are refused; answers are
- * bounded. 429 and 503 become `SlowDown`, 401 and 403 are answers: whether they deny a scope is the connector's to say.
+ * HTTP to the origin of the registered address. `path` begins with `/` and cannot leave it; redirects are not followed; answers are bounded in size
+ * and time. 429 and 503 become `SlowDown`, 401 and 403 are answers: whether they deny a scope is the connector's to say.
  */
-export type SourceHttp = (asked: HttpAsked, signal: AbortSignal) => Promise<HttpAnswer>
-export type HttpAsked = {
-  readonly method?: 'GET' | 'HEAD' | 'POST'
-  readonly path: string
-  readonly headers?: Readonly<Record<string, string | Secret>>
-  readonly body?: string
-  /** In PEM, when the public authorities do not know the source's. */
-  readonly ca?: string
-  readonly maxBytes?: number
+export type SourceHttp = {
+  (asked: HttpAsked, signal: AbortSignal): Promise<HttpAnswer>
+  /** The same with the body as it comes, for lists that are not held whole (`jsonItems`). */
+  readonly stream: (asked: HttpAsked, signal: AbortSignal) => Promise<HttpStream>
 }
-export type HttpAnswer = {
-  readonly status: number
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: Buffer
-}
+export type HttpAsked = OriginAsk
+export type HttpAnswer = OriginAnswer
+export type HttpStream = OriginStream
 
 /** A source that is being read; disposing it closes its connections. */
 export type OpenSource = AsyncDisposable & {

@@ -3,7 +3,8 @@ import { createServer, type Server } from 'node:http'
 import { after, before, test } from 'node:test'
 import { handClock } from '../../test/support/hand-clock.ts'
 import { Secret } from '../kernel/secret.ts'
-import { retryAfterMs, sourceHttpTo } from './source-http.ts'
+import { jsonItems } from '../kernel/json-list.ts'
+import { sourceHttpTo } from './source-http.ts'
 
 let server: Server
 let address: string
@@ -15,6 +16,8 @@ before(async () => {
     asked.push(`${request.url} ${request.headers.authorization ?? ''}`)
     if (request.url === '/away') response.writeHead(302, { location: 'http://127.0.0.1:1/' }).end()
     else if (request.url === '/busy') response.writeHead(429, { 'retry-after': '7' }).end()
+    else if (request.url === '/list')
+      response.end(JSON.stringify({ items: Array.from({ length: 1000 }, (_, at) => ({ at })) }))
     else if (request.url === '/endless') {
       response.writeHead(200)
       response.write(Buffer.alloc(100_000))
@@ -57,12 +60,33 @@ test('a source that is busy says for how long, and one that never stops is cut o
   await assert.rejects(http({ path: '/endless', maxBytes: 150_000 }, signal()), { name: 'Unreadable' })
 })
 
-test('patience is asked for in seconds or until an instant, and anything else says nothing', () => {
-  const clock = handClock()
-  const at = (more: number) => new Date(clock.now().getTime() + more).toUTCString()
+test('attack: a name or address that gives out credentials of a cloud is no source', async () => {
+  for (const inside of [
+    'http://169.254.169.254/',
+    'http://[fd00:ec2::254]/',
+    'http://0.0.0.0:80/',
+    'http://[::ffff:169.254.169.254]/',
+  ])
+    await assert.rejects(
+      sourceHttpTo(inside, handClock())({ path: '/latest' }, signal()),
+      { name: 'Unreadable' },
+      inside,
+    )
+})
 
-  assert.deepEqual(
-    ['120', at(60_000), at(-60_000), 'soon', undefined].map((header) => retryAfterMs(header, clock)),
-    [120_000, 60_000, 0, undefined, undefined],
-  )
+test('a list is read item by item, one connection serves many requests, and a broken one says its code', async () => {
+  const http = sourceHttpTo(address, handClock())
+  const sockets = new Set<unknown>()
+  server.on('connection', (socket) => sockets.add(socket))
+  for (let turn = 0; turn < 10; turn += 1) {
+    using answer = await http.stream({ path: '/list' }, signal())
+    const items: unknown[] = []
+    for await (const item of jsonItems(answer.body, 'items')) items.push(item)
+    assert.equal(items.length, 1000)
+  }
+
+  assert.equal(sockets.size, 1)
+  await assert.rejects(sourceHttpTo('http://127.0.0.1:1', handClock())({ path: '/' }, signal()), {
+    code: 'ECONNREFUSED',
+  })
 })

@@ -67,6 +67,11 @@ export function isPublicAddress(address: string): boolean {
   }
 }
 
+/** Whether no system of anybody has this address: of this link, of nobody, of many. */
+export function isNobodys(address: string): boolean {
+  return isIP(address) === 0 || address.includes('%') || neverByName.check(address, familyOf(address))
+}
+
 /** Whether an address may be connected to for a URL of this host, by itself or by an exception. */
 export function mayReach(
   exceptions: readonly EgressException[],

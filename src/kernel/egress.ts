@@ -1,28 +1,27 @@
 /**
  * The one way to ask at a URL that somebody gave us. Whoever may name a URL must not reach through us what they cannot reach themselves: only
- * https, only addresses of the public internet, checked after the name was resolved and connected to as they were checked (no second look-up,
- * so no DNS rebinding), no redirects, bounded in time and size. The configuration declares exceptions (`egress.allow`).
+ * https, only addresses of the public internet, checked after the name was resolved, no redirects, bounded in time and size. The configuration
+ * declares exceptions (`egress.allow`).
  */
-import { lookup } from 'node:dns/promises'
-import { request as httpRequest, type IncomingMessage } from 'node:http'
-import { request as httpsRequest, type RequestOptions } from 'node:https'
-import { isIP, isIPv4 } from 'node:net'
+import { isIP } from 'node:net'
+import type { IncomingMessage } from 'node:http'
 import { rootCertificates } from 'node:tls'
 import { mayReach, parseExceptions, type EgressException } from './egress-address.ts'
+import {
+  addressesOf,
+  boundedBody,
+  EgressFailed,
+  exchange,
+  failure,
+  LATE,
+  resolveBySystem,
+  targetOf,
+  type Resolve,
+  type Target,
+} from './http-client.ts'
 import { after } from './timer.ts'
 
-export type EgressReason = 'url' | 'address' | 'unreachable' | 'redirect' | 'type' | 'too-large' | 'late' | 'aborted'
-
-/** Nothing was learned. The message is a sentence of ours that names the host at most. */
-export class EgressFailed extends Error {
-  override readonly name = 'EgressFailed'
-  readonly reason: EgressReason
-
-  constructor(reason: EgressReason, message: string, options?: ErrorOptions) {
-    super(message, options)
-    this.reason = reason
-  }
-}
+export { EgressFailed } from './http-client.ts'
 
 type EgressAsk = {
   readonly method?: 'GET' | 'POST'
@@ -45,9 +44,6 @@ export type Egress = {
   ask(url: string, ask: EgressAsk, signal?: AbortSignal): Promise<EgressAnswer>
 }
 
-/** Every address a name leads to; the system's own resolver by default. */
-type Resolve = (name: string) => Promise<readonly string[]>
-
 export type EgressOptions = {
   /** `egress.allow`. */
   readonly allow: readonly string[]
@@ -60,8 +56,6 @@ const TIMEOUT_MS = 5_000
 /** A set of keys or a discovery document is a few kilobytes. */
 const MAX_BYTES = 262_144
 const URL_MAX_CHARS = 2_000
-/** More addresses than a name of an honest service has are not all tried. */
-const MOST_ADDRESSES = 16
 
 /** The guarded client. Throws for an `allow` entry that cannot be read. */
 export function openEgress({ allow, ca, resolve = resolveBySystem }: EgressOptions): Egress {
@@ -73,24 +67,22 @@ export function openEgress({ allow, ca, resolve = resolveBySystem }: EgressOptio
       const target = readUrl(exceptions, text)
       const late = new AbortController()
       using _limit = after(ask.timeoutMs ?? TIMEOUT_MS, () => late.abort(LATE))
-      const over = signal ? AbortSignal.any([late.signal, signal]) : late.signal
+      const stop = new AbortController()
+      const over = AbortSignal.any(signal ? [late.signal, stop.signal, signal] : [late.signal, stop.signal])
       try {
-        const addresses = await checked(exceptions, target, resolve, over)
-        return await exchange(target, addresses, { ask, ca: ask.ca ?? trusted }, over)
+        const reach = { resolve, mayReach: (address: string) => mayReach(exceptions, target, address) }
+        const addresses = await addressesOf(target, reach, over)
+        if (addresses === 'closed') throw closed(target)
+        const sent = { method: ask.method ?? 'GET', headers: { ...ask.headers, accept: ask.types.join(', ') } }
+        const more = { body: ask.body, ca: ask.ca ?? trusted }
+        const response = await exchange(target, addresses, { ...sent, ...more }, over)
+        return { status: response.statusCode ?? 0, body: await bodyOf(response, target, ask) }
       } catch (error) {
-        throw failure(error, target, late.signal, signal)
+        stop.abort(LATE)
+        throw failure(error, target.hostname, late.signal, signal)
       }
     },
   }
-}
-
-const LATE = new Error('late')
-
-type Target = {
-  readonly url: URL
-  readonly hostname: string
-  readonly port: number
-  readonly isPlaintext: boolean
 }
 
 /** Reads what is certain of a URL before anybody is asked. The parser of the URL standard writes every spelling of an IPv4 address as dots. */
@@ -101,88 +93,16 @@ function readUrl(exceptions: readonly EgressException[], text: string): Target {
   if (url.protocol !== 'https:' && url.protocol !== 'http:') throw refuse('it is not https')
   if (url.username !== '' || url.password !== '') throw refuse('it holds a login')
   if (url.hash !== '') throw refuse('it has a fragment')
-  const isPlaintext = url.protocol === 'http:'
-  const hostname = url.hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '')
-  const port = url.port === '' ? (isPlaintext ? 80 : 443) : Number(url.port)
-  const target = { url, hostname, port, isPlaintext }
+  const target = targetOf(url)
+  const { hostname, isPlaintext } = target
   if (hostname === '') throw refuse('it names no host')
   if (isPlaintext && !exceptions.some((exception) => exception.isPlaintext)) throw refuse('it is not https')
   if (isIP(hostname) !== 0 && !mayReach(exceptions, target, hostname)) throw closed(target)
   return target
 }
 
-/** Its addresses, every one of them one that may be reached: a name that leads to both kinds is a trap. */
-async function checked(
-  exceptions: readonly EgressException[],
-  target: Target,
-  resolve: Resolve,
-  signal: AbortSignal,
-): Promise<readonly string[]> {
-  const { hostname } = target
-  if (isIP(hostname) !== 0) return [hostname]
-  const addresses = await orAborted(resolve(hostname), signal)
-  if (addresses.length === 0) throw new EgressFailed('unreachable', `${hostname} has no address.`)
-  if (!addresses.every((address) => mayReach(exceptions, target, address))) throw closed(target)
-  return addresses.slice(0, MOST_ADDRESSES)
-}
-
 function closed({ hostname }: Target): EgressFailed {
   return new EgressFailed('address', `${hostname} is not open to the internet, and egress.allow does not list it.`)
-}
-
-type Sent = { readonly ask: EgressAsk; readonly ca: string | string[] | undefined }
-
-function exchange(
-  target: Target,
-  addresses: readonly string[],
-  { ask, ca }: Sent,
-  signal: AbortSignal,
-): Promise<EgressAnswer> {
-  const { url, hostname, port, isPlaintext } = target
-  const found = addresses.map((address) => ({ address, family: isIPv4(address) ? 4 : 6 }))
-  const options: RequestOptions = {
-    host: hostname,
-    port,
-    path: `${url.pathname}${url.search}`,
-    method: ask.method ?? 'GET',
-    headers: {
-      ...ask.headers,
-      host: url.host,
-      accept: ask.types.join(', '),
-      'accept-encoding': 'identity',
-      ...(ask.body !== undefined && { 'content-length': String(Buffer.byteLength(ask.body)) }),
-    },
-    agent: false,
-    signal,
-    // The answer of the check, not another look-up, is what is connected to.
-    lookup: (_name, wanted, done) => {
-      const [first] = found
-      if (wanted.all === true) done(null, found)
-      else done(null, first?.address ?? '', first?.family)
-    },
-    ...(ca !== undefined && !isPlaintext && { ca }),
-  }
-  return new Promise((resolve, reject) => {
-    const sent = isPlaintext ? httpRequest(options) : httpsRequest(options)
-    sent.on('error', reject)
-    sent.on('socket', (socket) => {
-      socket.once('connect', () => {
-        const { remoteAddress } = socket
-        if (remoteAddress !== undefined && addresses.includes(remoteAddress)) return
-        sent.destroy(new EgressFailed('address', `${hostname} was reached at an address that was not checked.`))
-      })
-    })
-    sent.on('response', (response) => {
-      bodyOf(response, target, ask).then(
-        (body) => resolve({ status: response.statusCode ?? 0, body }),
-        (error: unknown) => {
-          sent.destroy()
-          reject(error)
-        },
-      )
-    })
-    sent.end(ask.body)
-  })
 }
 
 async function bodyOf(response: IncomingMessage, { hostname }: Target, ask: EgressAsk): Promise<Buffer> {
@@ -193,35 +113,7 @@ async function bodyOf(response: IncomingMessage, { hostname }: Target, ask: Egre
   if (status < 300 && (!isFitting || encoding !== undefined)) {
     throw new EgressFailed('type', `${hostname} answered with another kind of content.`)
   }
-  const most = ask.maxBytes ?? MAX_BYTES
   const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of response) {
-    if (!Buffer.isBuffer(chunk)) continue
-    size += chunk.length
-    if (size > most) throw new EgressFailed('too-large', `${hostname} answered with more than ${most} bytes.`)
-    chunks.push(chunk)
-  }
+  for await (const chunk of boundedBody(response, ask.maxBytes ?? MAX_BYTES, hostname)) chunks.push(chunk)
   return Buffer.concat(chunks)
-}
-
-function failure(error: unknown, { hostname }: Target, late: AbortSignal, signal?: AbortSignal): EgressFailed {
-  if (error instanceof EgressFailed) return error
-  if (late.aborted) return new EgressFailed('late', `${hostname} did not answer in time.`)
-  if (signal?.aborted) return new EgressFailed('aborted', `${hostname} was not asked to the end.`)
-  return new EgressFailed('unreachable', `${hostname} could not be reached.`, { cause: error })
-}
-
-async function resolveBySystem(name: string): Promise<readonly string[]> {
-  return (await lookup(name, { all: true, verbatim: true })).map(({ address }) => address)
-}
-
-/** The system's resolver knows no abort; nobody waits for it longer than this. */
-function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(LATE)
-    const stop = () => reject(LATE)
-    signal.addEventListener('abort', stop, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
-  })
 }

@@ -7,6 +7,7 @@ import { RegisterSource } from '../../src/inventory/contract.ts'
 import {
   collectSource,
   registerSource,
+  sourceHttpTo,
   type Collected,
   type InventoryNeeds,
   type Watch,
@@ -44,9 +45,7 @@ export async function inventoryWorld(t: Pick<TestContext, 'after'>): Promise<Inv
     log: silentLog,
     fingerprints: fingerprintsUnder(new Secret(randomBytes(32))),
     connectors,
-    httpTo: () => async () => {
-      throw new Error('no test of this world goes over HTTP')
-    },
+    httpTo: (address) => sourceHttpTo(address, w.needs.clock),
     ours: async () => new Set(),
     wait: async (ms, signal) => {
       signal.throwIfAborted()

@@ -296,7 +296,7 @@ test('a host that nobody answers for is a sentence, and the key lies nowhere aft
     ),
     clock: systemClock,
     fingerprint: () => assert.fail(),
-    http: () => assert.fail(),
+    http: Object.assign(() => assert.fail(), { stream: () => assert.fail() }),
     ours: async () => new Set<string>(),
     custody: () => assert.fail(),
   }
