@@ -14,6 +14,7 @@ const LOWER = [
   'catalog',
   'policy',
   'tokens',
+  'login',
   'access',
   'credentials',
   'sessions',
@@ -72,6 +73,7 @@ const WRAPPED: Readonly<Record<string, string>> = {
   commander: 'cli',
   jose: 'tokens',
 }
+  'openid-client': 'login',
 
 type Import = { readonly to: string; readonly names: readonly string[] }
 type Found = { readonly violations: string[]; readonly importsSeen: number }

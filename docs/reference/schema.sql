@@ -207,6 +207,7 @@ CREATE TRIGGER rows_are_kept BEFORE DELETE ON account FOR EACH ROW EXECUTE FUNCT
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON account FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 create table account_role (
+comment on column account.principal is 'The login it stands for at the target by now, where two take turns. Null: its own name.';
   account_id uuid not null,
   action text not null,
   role text not null,
@@ -250,10 +251,12 @@ create table api_token (
   constraint parent_fkey FOREIGN KEY (parent_id) REFERENCES api_token(id),
   constraint trust_rule_fkey FOREIGN KEY (trust_rule_id) REFERENCES trust_rule(id),
   constraint ends_after_start CHECK ((expires_at > created_at)),
+  login_session_id uuid,
   constraint one_key_at_most CHECK (((key_sha256 IS NULL) OR (dpop_key_sha256 IS NULL))),
   constraint proof_is_known CHECK ((proof = ANY (ARRAY['token'::text, 'bound-token'::text, 'mtls'::text, 'spiffe'::text, 'kubernetes'::text, 'oidc'::text, 'dpop'::text, 'passkey'::text]))),
   constraint strong_proof_is_bound CHECK (((proof IS NULL) OR (proof = 'token'::text) OR (key_sha256 IS NOT NULL) OR (dpop_key_sha256 IS NOT NULL)))
 );
+  constraint login_session_fkey FOREIGN KEY (login_session_id) REFERENCES login_session(id),
 CREATE INDEX api_token_cause ON api_token USING btree (cause);
 CREATE INDEX api_token_identity ON api_token USING btree (identity_id);
 CREATE INDEX api_token_on_behalf_of ON api_token USING btree (on_behalf_of_id);
@@ -264,6 +267,7 @@ comment on column api_token.key_sha256 is 'Of the public key it is bound to: it 
 comment on column api_token.dpop_key_sha256 is 'RFC 7638 thumbprint of the key it is bound to by DPoP (RFC 9449 §6).';
 comment on column api_token.proof is 'Of a token of the token service: how its holder proved itself, in the words of the policies.';
 comment on column api_token.audience is 'Where it is good, when that is not this API alone (RFC 8707).';
+CREATE INDEX api_token_login_session ON api_token USING btree (login_session_id);
 comment on column api_token.details is 'What it is narrowed to (RFC 9396).';
 comment on column api_token.actor_ids is 'Who acted before in a chain of delegations, the last one first.';
 comment on column api_token.parent_id is 'The token it was exchanged for, and ends with.';
@@ -275,6 +279,7 @@ CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON api_token FOR EACH STATEMENT EXE
 CREATE TRIGGER token_is_hinted AFTER UPDATE ON api_token FOR EACH ROW WHEN ((((((old.token_sha256 IS DISTINCT FROM new.token_sha256) OR (old.key_sha256 IS DISTINCT FROM new.key_sha256)) OR (old.identity_id IS DISTINCT FROM new.identity_id)) OR (old.expires_at IS DISTINCT FROM new.expires_at)) OR (old.revoked_at IS DISTINCT FROM new.revoked_at))) EXECUTE FUNCTION hint_record('token');
 
 create table certification (
+comment on column api_token.login_session_id is 'The login it was given for, and ends with.';
   id uuid not null,
   account_id uuid not null,
   certifier_id uuid not null,
@@ -282,6 +287,55 @@ create table certification (
   good_before timestamp with time zone not null,
   cause bigint not null,
   constraint certification_pkey PRIMARY KEY (id),
+create table authorization_code (
+  code_sha256 bytea not null,
+  client_id text not null,
+  redirect_uri text not null,
+  code_challenge text not null,
+  dpop_jkt_sha256 bytea,
+  login_session_id uuid not null,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  used_at timestamp with time zone,
+  token_id uuid,
+  constraint authorization_code_pkey PRIMARY KEY (code_sha256),
+  constraint login_session_fkey FOREIGN KEY (login_session_id) REFERENCES login_session(id),
+  constraint token_fkey FOREIGN KEY (token_id) REFERENCES api_token(id)
+);
+CREATE INDEX authorization_code_expires ON authorization_code USING btree (expires_at);
+CREATE INDEX authorization_code_login_session ON authorization_code USING btree (login_session_id);
+CREATE INDEX authorization_code_token ON authorization_code USING btree (token_id);
+comment on table authorization_code is 'A row is a code that a browser carries from here to a client, once (RFC 6749 §4.1.2).';
+comment on column authorization_code.code_challenge is 'S256 of the verifier that the client keeps (RFC 7636 §4.2).';
+comment on column authorization_code.dpop_jkt_sha256 is 'The key the code was asked for with (RFC 9449 §10).';
+comment on column authorization_code.token_id is 'What it became: ended when the code is shown again.';
+
+create table backchannel_request (
+  auth_req_sha256 bytea not null,
+  step_up_id uuid not null,
+  client_id uuid not null,
+  key_sha256 bytea,
+  details jsonb,
+  binding_message text,
+  interval_seconds smallint not null,
+  polled_at timestamp with time zone,
+  mode text not null,
+  sealed_notify bytea,
+  notify_at timestamp with time zone,
+  notify_tries smallint not null default 0,
+  constraint backchannel_request_pkey PRIMARY KEY (auth_req_sha256),
+  constraint client_fkey FOREIGN KEY (client_id) REFERENCES identity(id),
+  constraint step_up_fkey FOREIGN KEY (step_up_id) REFERENCES step_up(id),
+  constraint mode_is_known CHECK ((mode = ANY (ARRAY['poll'::text, 'ping'::text])))
+);
+CREATE INDEX backchannel_request_client ON backchannel_request USING btree (client_id);
+CREATE INDEX backchannel_request_notify ON backchannel_request USING btree (notify_at) WHERE (notify_at IS NOT NULL);
+CREATE UNIQUE INDEX backchannel_request_step_up ON backchannel_request USING btree (step_up_id);
+comment on table backchannel_request is 'A row is what a client holds of a question it put to a person: the id by which it fetches the answer, and the pace of asking.';
+comment on column backchannel_request.key_sha256 is 'Of the key it came with: only the same key gets the token.';
+comment on column backchannel_request.sealed_notify is 'Of ping: the token that the client recognises us by, sealed for this row.';
+comment on column backchannel_request.notify_at is 'When the client is told next; null when there is nothing to tell.';
+
   constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
   constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
   constraint certifier_fkey FOREIGN KEY (certifier_id) REFERENCES identity(id),
@@ -387,6 +441,63 @@ create table enrolment (
   expires_at timestamp with time zone not null,
   used_at timestamp with time zone,
   needs_key boolean not null default false,
+create table credential_consumer (
+  id uuid not null,
+  account_id uuid not null,
+  name text not null,
+  origin text not null,
+  application_name text,
+  owner_team text,
+  seen_at timestamp with time zone,
+  seen_on uuid,
+  withdrawn_at timestamp with time zone,
+  cause bigint not null,
+  constraint credential_consumer_pkey PRIMARY KEY (id),
+  constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint seen_on_fkey FOREIGN KEY (seen_on) REFERENCES rotation(id),
+  constraint declared_has_an_owner CHECK (((origin = 'declared'::text) = (owner_team IS NOT NULL))),
+  constraint origin_is_known CHECK ((origin = ANY (ARRAY['declared'::text, 'seen'::text, 'gateway'::text])))
+);
+CREATE UNIQUE INDEX consumer_name_is_unique ON credential_consumer USING btree (account_id, name) WHERE (withdrawn_at IS NULL);
+CREATE INDEX credential_consumer_account ON credential_consumer USING btree (account_id);
+CREATE INDEX credential_consumer_cause ON credential_consumer USING btree (cause);
+CREATE INDEX credential_consumer_seen_on ON credential_consumer USING btree (seen_on);
+comment on table credential_consumer is 'A row is one that uses an account: by a copy of its secret (declared, or seen at the target), or through the gateway.';
+comment on column credential_consumer.application_name is 'What it calls itself at the target. It chooses that itself, so it never speaks for another one.';
+comment on column credential_consumer.seen_on is 'The rotation whose new secret it was seen with last.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON credential_consumer FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON credential_consumer FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON credential_consumer FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table device_authorization (
+  id uuid not null,
+  device_code_sha256 bytea not null,
+  user_code_fingerprint text not null,
+  client_id text not null,
+  key_kind text not null,
+  key_sha256 bytea not null,
+  client_address text not null,
+  client_agent text not null,
+  state text not null default 'pending'::text,
+  login_session_id uuid,
+  interval_seconds smallint not null,
+  polled_at timestamp with time zone,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  constraint device_authorization_pkey PRIMARY KEY (id),
+  constraint device_code_is_unique UNIQUE (device_code_sha256),
+  constraint login_session_fkey FOREIGN KEY (login_session_id) REFERENCES login_session(id),
+  constraint approval_names_a_session CHECK (((state = ANY (ARRAY['approved'::text, 'redeemed'::text])) = (login_session_id IS NOT NULL))),
+  constraint key_kind_is_known CHECK ((key_kind = ANY (ARRAY['dpop'::text, 'mtls'::text]))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['pending'::text, 'approved'::text, 'denied'::text, 'redeemed'::text])))
+);
+CREATE INDEX device_authorization_expires ON device_authorization USING btree (expires_at);
+CREATE INDEX device_authorization_login_session ON device_authorization USING btree (login_session_id);
+CREATE UNIQUE INDEX device_authorization_user_code ON device_authorization USING btree (user_code_fingerprint);
+comment on table device_authorization is 'A row is a program without a browser that waits for its person (RFC 8628).';
+comment on column device_authorization.key_sha256 is 'Of the key it came with: only the same key gets the token.';
+
   cause bigint not null,
   constraint enrolment_pkey PRIMARY KEY (id),
   constraint enrolment_secret_is_unique UNIQUE (secret_sha256),
@@ -996,6 +1107,292 @@ create table observed_grant (
   via uuid[] not null,
   grantable boolean,
   granted_by_id uuid,
+create table lifecycle_case (
+  id uuid not null,
+  identity_id uuid not null,
+  reason text not null,
+  detail text not null,
+  event_id uuid,
+  state text not null,
+  held_because text,
+  soak_days smallint not null,
+  opened_at timestamp with time zone not null,
+  suspended_at timestamp with time zone,
+  checked_at timestamp with time zone,
+  soak_until timestamp with time zone,
+  retired_at timestamp with time zone,
+  over_at timestamp with time zone,
+  dependencies jsonb,
+  evidence jsonb,
+  next_look_at timestamp with time zone,
+  version integer not null default 1,
+  cause bigint not null,
+  constraint lifecycle_case_pkey PRIMARY KEY (id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint event_fkey FOREIGN KEY (event_id) REFERENCES lifecycle_event(id),
+  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint closed_has_evidence CHECK (((state <> 'closed'::text) OR (evidence IS NOT NULL))),
+  constraint open_is_looked_at CHECK (((state = ANY (ARRAY['closed'::text, 'reopened'::text])) = (next_look_at IS NULL))),
+  constraint over_says_when CHECK (((state = ANY (ARRAY['closed'::text, 'reopened'::text])) = (over_at IS NOT NULL))),
+  constraint reason_is_known CHECK ((reason = ANY (ARRAY['leaver'::text, 'owner-lost'::text, 'expired'::text, 'vendor'::text, 'event'::text, 'person'::text]))),
+  constraint soak_is_bounded CHECK (((soak_days >= 0) AND (soak_days <= 365))),
+  constraint soaking_says_until_when CHECK (((state <> 'soaking'::text) OR (soak_until IS NOT NULL))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['opened'::text, 'suspended'::text, 'checked'::text, 'soaking'::text, 'retired'::text, 'closed'::text, 'reopened'::text])))
+);
+CREATE UNIQUE INDEX identity_has_one_open_case ON lifecycle_case USING btree (identity_id) WHERE (over_at IS NULL);
+CREATE INDEX lifecycle_case_cause ON lifecycle_case USING btree (cause);
+CREATE INDEX lifecycle_case_due ON lifecycle_case USING btree (next_look_at) WHERE (over_at IS NULL);
+CREATE INDEX lifecycle_case_event ON lifecycle_case USING btree (event_id);
+CREATE INDEX lifecycle_case_identity ON lifecycle_case USING btree (identity_id);
+comment on table lifecycle_case is 'A row is the way of one identity out of the record: suspended, what hangs on it looked at, soaked, retired, and closed when all it held is proven dead.';
+comment on column lifecycle_case.held_because is 'Why it waits for a person; null while it goes on by itself.';
+comment on column lifecycle_case.evidence is 'Of a closed case: what it held, each with how it is known to be dead.';
+CREATE TRIGGER case_moves_legally BEFORE UPDATE ON lifecycle_case FOR EACH ROW EXECUTE FUNCTION case_moves_legally();
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON lifecycle_case FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON lifecycle_case FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON lifecycle_case FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table lifecycle_event (
+  id uuid not null,
+  sender_id uuid not null,
+  event_id text not null,
+  type text not null,
+  subject text not null,
+  occurred_at timestamp with time zone not null,
+  received_at timestamp with time zone not null,
+  outcome jsonb not null,
+  cause bigint not null,
+  constraint lifecycle_event_pkey PRIMARY KEY (id),
+  constraint lifecycle_event_is_received_once UNIQUE (sender_id, event_id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint sender_fkey FOREIGN KEY (sender_id) REFERENCES identity(id),
+  constraint type_is_known CHECK ((type = ANY (ARRAY['repository-archived'::text, 'pipeline-deleted'::text, 'deployment-gone'::text, 'vendor-offboarded'::text, 'job-finished'::text, 'ticket-closed'::text])))
+);
+CREATE INDEX lifecycle_event_cause ON lifecycle_event USING btree (cause);
+comment on table lifecycle_event is 'A row is what one sender reported once of the end of something, and what it led to.';
+comment on column lifecycle_event.event_id is 'The sender''s own name for it: sent again it is the same event.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON lifecycle_event FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON lifecycle_event FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON lifecycle_event FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table lifecycle_item (
+  id uuid not null,
+  case_id uuid not null,
+  kind text not null,
+  ref_id uuid not null,
+  label text not null,
+  since timestamp with time zone not null,
+  closed_at timestamp with time zone,
+  evidence text,
+  cause bigint not null,
+  constraint lifecycle_item_pkey PRIMARY KEY (id),
+  constraint item_stands_once_in_a_case UNIQUE (case_id, kind, ref_id),
+  constraint case_fkey FOREIGN KEY (case_id) REFERENCES lifecycle_case(id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint closed_has_evidence CHECK (((closed_at IS NULL) = (evidence IS NULL))),
+  constraint kind_is_known CHECK ((kind = ANY (ARRAY['login'::text, 'object'::text])))
+);
+CREATE INDEX lifecycle_item_cause ON lifecycle_item USING btree (cause);
+comment on table lifecycle_item is 'A row is something that has to be dealt with elsewhere before a case closes: a login whose secret a leaver may know, or a right that a connector saw.';
+comment on column lifecycle_item.since is 'Only what happened to it after this counts.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON lifecycle_item FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON lifecycle_item FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON lifecycle_item FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table local_secret (
+  id uuid not null,
+  account_id uuid not null,
+  identity_id uuid not null,
+  sha256 bytea not null,
+  address text not null,
+  created_at timestamp with time zone not null,
+  revoked_at timestamp with time zone,
+  cause bigint not null,
+  constraint local_secret_pkey PRIMARY KEY (id),
+  constraint local_secret_is_unique UNIQUE (sha256),
+  constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id)
+);
+CREATE INDEX local_secret_account ON local_secret USING btree (account_id);
+CREATE INDEX local_secret_cause ON local_secret USING btree (cause);
+CREATE INDEX local_secret_identity ON local_secret USING btree (identity_id);
+comment on table local_secret is 'A row is the fixed secret by which an application that cannot reload proves itself to a gateway, from one address, under whatever grant it has then.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON local_secret FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON local_secret FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON local_secret FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table login_activity (
+  session_id uuid not null,
+  seen_at timestamp with time zone not null,
+  constraint login_activity_pkey PRIMARY KEY (session_id),
+  constraint session_fkey FOREIGN KEY (session_id) REFERENCES login_session(id)
+);
+comment on table login_activity is 'A row says when a login was used last, to the half minute.';
+
+create table login_attempt (
+  state_sha256 bytea not null,
+  browser_sha256 bytea not null,
+  provider text not null,
+  issuer text not null,
+  sealed_checks bytea not null,
+  return_to text not null,
+  enrolment_sha256 bytea,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  used_at timestamp with time zone,
+  constraint login_attempt_pkey PRIMARY KEY (state_sha256)
+);
+CREATE INDEX login_attempt_expires ON login_attempt USING btree (expires_at);
+comment on table login_attempt is 'A row is a browser that was sent to a provider and is waited for.';
+comment on column login_attempt.sealed_checks is 'The nonce and the verifier of PKCE, sealed for this row.';
+comment on column login_attempt.enrolment_sha256 is 'Of the one-time link by which the provider''s subject becomes a way to log in.';
+
+create table login_cookie (
+  cookie_sha256 bytea not null,
+  session_id uuid not null,
+  created_at timestamp with time zone not null,
+  replaced_at timestamp with time zone,
+  constraint login_cookie_pkey PRIMARY KEY (cookie_sha256),
+  constraint session_fkey FOREIGN KEY (session_id) REFERENCES login_session(id)
+);
+CREATE INDEX login_cookie_session ON login_cookie USING btree (session_id);
+comment on table login_cookie is 'A row is one value of the cookie of a login, kept as its hash. A value that was replaced and comes back was stolen.';
+
+create table login_link (
+  id uuid not null,
+  identity_id uuid not null,
+  provider text not null,
+  issuer text not null,
+  subject text not null,
+  state text not null default 'active'::text,
+  linked_by uuid not null,
+  created_at timestamp with time zone not null,
+  cause bigint not null,
+  constraint login_link_pkey PRIMARY KEY (id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint linked_by_fkey FOREIGN KEY (linked_by) REFERENCES identity(id),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['active'::text, 'retired'::text])))
+);
+CREATE INDEX login_link_cause ON login_link USING btree (cause);
+CREATE INDEX login_link_identity ON login_link USING btree (identity_id);
+CREATE INDEX login_link_linked_by ON login_link USING btree (linked_by);
+CREATE UNIQUE INDEX login_link_subject ON login_link USING btree (issuer, subject) WHERE (state = 'active'::text);
+comment on table login_link is 'A row lets what one provider calls one subject log in as one person. An address of mail never does.';
+comment on column login_link.subject is 'The `sub` of the provider, which it never gives to somebody else (OpenID Connect Core §2).';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON login_link FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON login_link FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON login_link FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table login_session (
+  id uuid not null,
+  identity_id uuid not null,
+  channel text not null,
+  method text not null,
+  provider text,
+  issuer text,
+  subject text,
+  provider_session text,
+  acr text,
+  amr text[] not null default '{}'::text[],
+  authenticated_at timestamp with time zone not null,
+  client_address text not null,
+  client_agent text not null,
+  parent_id uuid,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  idle_seconds integer not null,
+  ended_at timestamp with time zone,
+  end_reason text,
+  cause bigint not null,
+  constraint login_session_pkey PRIMARY KEY (id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint parent_fkey FOREIGN KEY (parent_id) REFERENCES login_session(id),
+  constraint a_provider_is_named_whole CHECK (((method = 'oidc'::text) = ((issuer IS NOT NULL) AND (subject IS NOT NULL) AND (provider IS NOT NULL)))),
+  constraint an_end_has_a_reason CHECK (((ended_at IS NULL) = (end_reason IS NULL))),
+  constraint channel_is_known CHECK ((channel = ANY (ARRAY['browser'::text, 'cli'::text]))),
+  constraint end_reason_is_known CHECK ((end_reason = ANY (ARRAY['logged-out'::text, 'ended'::text, 'replaced'::text, 'idle'::text, 'expired'::text, 'identity-ended'::text, 'link-retired'::text, 'provider-logout'::text, 'cookie-replayed'::text, 'code-replayed'::text]))),
+  constraint ends_after_start CHECK ((expires_at > created_at)),
+  constraint idle_is_bounded CHECK (((idle_seconds >= 60) AND (idle_seconds <= 86400))),
+  constraint method_is_known CHECK ((method = ANY (ARRAY['oidc'::text, 'passkey'::text])))
+);
+CREATE INDEX login_session_cause ON login_session USING btree (cause);
+CREATE INDEX login_session_identity ON login_session USING btree (identity_id);
+CREATE INDEX login_session_open ON login_session USING btree (expires_at) WHERE (ended_at IS NULL);
+CREATE INDEX login_session_parent ON login_session USING btree (parent_id);
+CREATE INDEX login_session_subject ON login_session USING btree (issuer, subject) WHERE (ended_at IS NULL);
+comment on table login_session is 'A row is one login of one person, and the authority of everything that was given for it: cookies, codes and tokens end with it.';
+comment on column login_session.provider_session is 'The `sid` by which the provider ends it (OpenID Connect Back-Channel Logout §2.4).';
+comment on column login_session.parent_id is 'Of a program: the session of the browser in which it was let in.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON login_session FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON login_session FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON login_session FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table machine_attestation (
+  id uuid not null,
+  identity_id uuid not null,
+  invitation_id uuid not null,
+  method text not null,
+  host_key text,
+  boot_id uuid not null,
+  key_sha256 bytea not null,
+  token_id uuid not null,
+  joined_at timestamp with time zone not null,
+  renewed_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  end_reason text,
+  cause bigint not null,
+  constraint machine_attestation_pkey PRIMARY KEY (id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint invitation_fkey FOREIGN KEY (invitation_id) REFERENCES machine_invitation(id),
+  constraint token_fkey FOREIGN KEY (token_id) REFERENCES api_token(id),
+  constraint a_host_key_was_shown CHECK (((method = 'token'::text) OR (host_key IS NOT NULL))),
+  constraint an_end_has_a_reason CHECK (((ended_at IS NULL) = (end_reason IS NULL))),
+  constraint method_is_known CHECK ((method = ANY (ARRAY['token'::text, 'host-key'::text])))
+);
+CREATE INDEX machine_attestation_cause ON machine_attestation USING btree (cause);
+CREATE INDEX machine_attestation_identity ON machine_attestation USING btree (identity_id);
+CREATE INDEX machine_attestation_invitation ON machine_attestation USING btree (invitation_id);
+CREATE UNIQUE INDEX machine_attestation_live ON machine_attestation USING btree (identity_id) WHERE (ended_at IS NULL);
+CREATE INDEX machine_attestation_token ON machine_attestation USING btree (token_id);
+comment on table machine_attestation is 'A row is what one machine proved when its agent joined, and by which token it speaks now. Every renewal proves the same again.';
+comment on column machine_attestation.host_key is 'The SSH host key it showed, as a line of a .pub file; shown again at every renewal.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON machine_attestation FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON machine_attestation FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON machine_attestation FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table machine_invitation (
+  id uuid not null,
+  identity_id uuid not null,
+  method text not null,
+  secret_sha256 bytea,
+  target_id uuid,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone,
+  ended_at timestamp with time zone,
+  cause bigint not null,
+  constraint machine_invitation_pkey PRIMARY KEY (id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint target_fkey FOREIGN KEY (target_id) REFERENCES target(id),
+  constraint a_host_key_is_pinned CHECK (((method = 'host-key'::text) = (target_id IS NOT NULL))),
+  constraint a_token_is_short CHECK (((method = 'token'::text) = ((secret_sha256 IS NOT NULL) AND (expires_at IS NOT NULL)))),
+  constraint method_is_known CHECK ((method = ANY (ARRAY['token'::text, 'host-key'::text])))
+);
+CREATE INDEX machine_invitation_cause ON machine_invitation USING btree (cause);
+CREATE INDEX machine_invitation_identity ON machine_invitation USING btree (identity_id);
+CREATE UNIQUE INDEX machine_invitation_open ON machine_invitation USING btree (identity_id) WHERE (ended_at IS NULL);
+CREATE INDEX machine_invitation_secret ON machine_invitation USING btree (secret_sha256);
+CREATE INDEX machine_invitation_target ON machine_invitation USING btree (target_id);
+comment on table machine_invitation is 'A row lets one machine join: once by a token, or by the host key that a target pins for as long as the row is open.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON machine_invitation FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON machine_invitation FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON machine_invitation FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
   expires_at timestamp with time zone,
   never_expires boolean not null,
   facts jsonb not null,
@@ -1607,11 +2004,42 @@ create table source (
   id uuid not null,
   name text not null,
   connector text not null,
+comment on column rotation.occasion is 'Why now: a person, the schedule, its age, a leak, who knew it left, break-glass was used, or one of many.';
+comment on column rotation.next_principal is 'The login that the new secret is of, where that is another one than the old.';
+comment on column rotation.state_at is 'When it came to this state.';
+comment on column rotation.waits_for is 'What it waits for, in a sentence; null while nothing keeps it.';
+comment on column rotation.alarmed_at is 'When it was said that secrets are issued again and again and nobody takes them up.';
   settings jsonb not null,
   sealed_credential bytea,
   target_id uuid,
   owner_team text not null,
   environment text not null,
+create table rotation_campaign (
+  id uuid not null,
+  started_by_id uuid not null,
+  reason text not null,
+  ends_sessions boolean not null,
+  per_target smallint not null,
+  most_failures smallint not null,
+  state text not null,
+  started_at timestamp with time zone not null,
+  over_at timestamp with time zone,
+  cause bigint not null,
+  constraint rotation_campaign_pkey PRIMARY KEY (id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint started_by_fkey FOREIGN KEY (started_by_id) REFERENCES identity(id),
+  constraint over_says_when CHECK (((state = 'over'::text) = (over_at IS NOT NULL))),
+  constraint pace_is_bounded CHECK ((((per_target >= 1) AND (per_target <= 50)) AND ((most_failures >= 0) AND (most_failures <= 1000)))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['running'::text, 'stopped'::text, 'over'::text])))
+);
+CREATE INDEX rotation_campaign_cause ON rotation_campaign USING btree (cause);
+CREATE INDEX rotation_campaign_running ON rotation_campaign USING btree (id) WHERE (state = 'running'::text);
+CREATE INDEX rotation_campaign_started_by ON rotation_campaign USING btree (started_by_id);
+comment on table rotation_campaign is 'A row is one order to rotate many logins. It stops by itself when more fail than it may.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON rotation_campaign FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON rotation_campaign FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON rotation_campaign FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
   authority text,
   system text,
   schedule text not null,
@@ -1637,6 +2065,60 @@ CREATE INDEX source_target ON source USING btree (target_id);
 comment on table source is 'A row is a system that a connector reads: where it is, as whom, how often.';
 comment on column source.settings is 'Address and the like; the schema is the connector''s, and nothing is read anywhere else.';
 comment on column source.sealed_credential is 'The login to read with, sealed for this row.';
+create table rotation_task (
+  campaign_id uuid not null,
+  place integer not null,
+  target_id uuid not null,
+  account_id uuid,
+  rotation_id uuid,
+  refusal text,
+  cause bigint not null,
+  constraint rotation_task_pkey PRIMARY KEY (campaign_id, place),
+  constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint campaign_fkey FOREIGN KEY (campaign_id) REFERENCES rotation_campaign(id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint rotation_fkey FOREIGN KEY (rotation_id) REFERENCES rotation(id),
+  constraint target_fkey FOREIGN KEY (target_id) REFERENCES target(id)
+);
+CREATE INDEX rotation_task_account ON rotation_task USING btree (account_id);
+CREATE INDEX rotation_task_cause ON rotation_task USING btree (cause);
+CREATE INDEX rotation_task_rotation ON rotation_task USING btree (rotation_id);
+CREATE INDEX rotation_task_target ON rotation_task USING btree (target_id);
+comment on table rotation_task is 'A row is one login of a campaign, in the order in which they are rotated: what reaches most comes first.';
+comment on column rotation_task.refusal is 'Why it cannot be rotated, in a sentence.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON rotation_task FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON rotation_task FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON rotation_task FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table rotation_way (
+  id uuid not null,
+  account_id uuid not null,
+  strategy text not null,
+  alternate text,
+  soak_seconds integer not null default 0,
+  hook_url text,
+  sealed_key bytea,
+  instructions text,
+  owner_team text,
+  deadline_days smallint,
+  cause bigint not null,
+  constraint rotation_way_pkey PRIMARY KEY (id),
+  constraint account_has_one_way UNIQUE (account_id),
+  constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint hand_knows_what_to_do CHECK ((((strategy = 'by-hand'::text) = (instructions IS NOT NULL)) AND ((instructions IS NULL) = (owner_team IS NULL)) AND ((instructions IS NULL) = (deadline_days IS NULL)))),
+  constraint hook_is_signed CHECK ((((strategy = 'restart-hook'::text) = (hook_url IS NOT NULL)) AND ((hook_url IS NULL) = (sealed_key IS NULL)))),
+  constraint soak_is_bounded CHECK (((soak_seconds >= 0) AND (soak_seconds <= 2592000))),
+  constraint strategy_is_known CHECK ((strategy = ANY (ARRAY['cut-over'::text, 'alternating'::text, 'dual-slot'::text, 'retain-old'::text, 'restart-hook'::text, 'broker-only'::text, 'by-hand'::text]))),
+  constraint two_take_turns CHECK (((strategy = 'alternating'::text) = (alternate IS NOT NULL)))
+);
+CREATE INDEX rotation_way_cause ON rotation_way USING btree (cause);
+comment on table rotation_way is 'A row says how the login of an account gets another secret; without one it is cut over.';
+comment on column rotation_way.sealed_key is 'What calls of the hook and their answers are signed with.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON rotation_way FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON rotation_way FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON rotation_way FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 comment on column source.target_id is 'The target it is as well: its accounts are then known to the catalog.';
 comment on column source.authority is 'The system itself, by what does not change with its address; learnt at the first reading. Another one is not read.';
 comment on column source.problem is 'Why the last reading could not begin; null when it did.';
@@ -2018,6 +2500,60 @@ CREATE OR REPLACE FUNCTION hint_credential()
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
+create table step_up (
+  id uuid not null,
+  kind text not null,
+  person_id uuid not null,
+  asker_id uuid not null,
+  proof_id uuid,
+  operation text not null,
+  shown text[] not null,
+  level text not null,
+  nonce bytea not null,
+  act_sha256 bytea not null,
+  inner_sha256 bytea,
+  sealed_code bytea not null,
+  misses smallint not null default 0,
+  client_address text not null,
+  state text not null default 'pending'::text,
+  proven_by text,
+  passkey_id uuid,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  proven_at timestamp with time zone,
+  used_at timestamp with time zone,
+  cause bigint not null,
+  constraint step_up_pkey PRIMARY KEY (id),
+  constraint asker_fkey FOREIGN KEY (asker_id) REFERENCES identity(id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint passkey_fkey FOREIGN KEY (passkey_id) REFERENCES passkey(id),
+  constraint person_fkey FOREIGN KEY (person_id) REFERENCES identity(id),
+  constraint a_passkey_is_named CHECK (((proven_by = 'passkey'::text) = (passkey_id IS NOT NULL))),
+  constraint is_short CHECK (((expires_at > created_at) AND (expires_at <= (created_at + '01:00:00'::interval)))),
+  constraint kind_is_known CHECK ((kind = ANY (ARRAY['call'::text, 'backchannel'::text]))),
+  constraint level_is_known CHECK ((level = ANY (ARRAY['mfa'::text, 'phishing-resistant'::text]))),
+  constraint misses_are_few CHECK (((misses >= 0) AND (misses <= 5))),
+  constraint proven_by_is_known CHECK ((proven_by = ANY (ARRAY['passkey'::text, 'login'::text]))),
+  constraint proven_says_how CHECK (((state = ANY (ARRAY['proven'::text, 'used'::text])) = ((proven_by IS NOT NULL) AND (proven_at IS NOT NULL)))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['pending'::text, 'proven'::text, 'used'::text, 'refused'::text]))),
+  constraint used_says_when CHECK (((state = 'used'::text) = (used_at IS NOT NULL)))
+);
+CREATE INDEX step_up_asker ON step_up USING btree (asker_id);
+CREATE INDEX step_up_cause ON step_up USING btree (cause);
+CREATE INDEX step_up_passkey ON step_up USING btree (passkey_id);
+CREATE INDEX step_up_person ON step_up USING btree (person_id);
+comment on table step_up is 'A row is one act for which its person shows freshly that it is them: asked for, proven once, used once.';
+comment on column step_up.kind is 'call: one call of the API. backchannel: a token that a client asked its person for (OpenID Connect CIBA).';
+comment on column step_up.asker_id is 'Who will act: the person, or an agent of theirs.';
+comment on column step_up.proof_id is 'The token it was asked with: with another one, or after its end, it is worth nothing.';
+comment on column step_up.act_sha256 is 'Of everything that will be done; the challenge that the passkey signs is a hash over this, the nonce and the id.';
+comment on column step_up.inner_sha256 is 'Of a request for access: the hash that its approvers sign off.';
+comment on column step_up.sealed_code is 'What whoever asks shows to the person, and the person enters in the browser.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON step_up FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON step_up FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER step_up_moves_forward BEFORE UPDATE ON step_up FOR EACH ROW EXECUTE FUNCTION step_up_moves_forward();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON step_up FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
   if exists (select from access_grant where ended_at is null and (subject_id = new.identity_id or on_behalf_of_id = new.identity_id)) then
     perform pg_notify('reeve_end', 'identity:' || new.identity_id);
   end if;

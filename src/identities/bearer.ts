@@ -79,6 +79,8 @@ export function callerBy(
 
 function callerOf(found: Proven | undefined, clock: Pick<Clock, 'now'>, shown: Shown): Caller | undefined {
   if (!found || found.revokedAt !== null || found.state !== 'active') return undefined
+  // The login is the authority of what was given for it: its tokens end with it, whatever their own rows say.
+  if (found.sessionEndedAt !== null) return undefined
   const now = clock.now()
   if (found.expiresAt <= now || (found.identityExpiresAt !== null && found.identityExpiresAt <= now)) return undefined
   // A token for another place is no proof here, and its holder may be that place.
@@ -86,7 +88,7 @@ function callerOf(found: Proven | undefined, clock: Pick<Clock, 'now'>, shown: S
   // RFC 9449 §7.1: as `DPoP` only with the key it is bound to, and one that is bound in no other way.
   if ((found.dpopKeySha256 ?? undefined) !== shown.dpopKeySha256) return undefined
   if (found.keySha256 !== null && found.keySha256 !== shown.keySha256) return undefined
-  const { id, name, kind, proofId, onBehalfOfId, narrowedTo } = found
+  const { id, name, kind, proofId, onBehalfOfId, narrowedTo, session } = found
   return {
     id,
     name,
@@ -95,5 +97,6 @@ function callerOf(found: Proven | undefined, clock: Pick<Clock, 'now'>, shown: S
     proofId,
     ...(onBehalfOfId !== null && { onBehalfOfId }),
     ...(narrowedTo !== null && { narrowedTo }),
+    ...(session !== null && { session }),
   }
 }

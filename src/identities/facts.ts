@@ -27,6 +27,9 @@ export type Proven = Pick<Caller, 'id' | 'name' | 'kind' | 'proofId'> & {
   readonly audience: string | null
   readonly onBehalfOfId: string | null
   readonly narrowedTo: AccessDetails | null
+  /** The login it was given for, while that lasts. */
+  readonly session: NonNullable<Caller['session']> | null
+  readonly sessionEndedAt: Date | null
 }
 
 /** What a decision at the door takes of the shared record: from its rows, or from the view of them, which has most of it at hand. */
@@ -83,7 +86,13 @@ async function loadProven(db: Db, tokenSha256: string): Promise<Proven | undefin
   const found = await db
     .selectFrom('apiToken')
     .innerJoin('identity', 'identity.id', 'apiToken.identityId')
+    .leftJoin('loginSession', 'loginSession.id', 'apiToken.loginSessionId')
     .select([
+      'loginSession.id as sessionId',
+      'loginSession.authenticatedAt',
+      'loginSession.acr',
+      'loginSession.amr',
+      'loginSession.endedAt as sessionEndedAt',
       'apiToken.id as proofId',
       'apiToken.expiresAt',
       'apiToken.revokedAt',
@@ -102,9 +111,12 @@ async function loadProven(db: Db, tokenSha256: string): Promise<Proven | undefin
     .where('apiToken.tokenSha256', '=', Buffer.from(tokenSha256, 'hex'))
     .executeTakeFirst()
   if (!found) return undefined
-  const { details, keySha256, dpopKeySha256, ...rest } = found
+  const { details, keySha256, dpopKeySha256, sessionId, authenticatedAt, acr, amr, ...rest } = found
+  const session =
+    sessionId && authenticatedAt ? { id: sessionId, authTime: authenticatedAt, acr, amr: amr ?? [] } : null
   return {
     ...rest,
+    session,
     keySha256: keySha256?.toString('hex') ?? null,
     dpopKeySha256: dpopKeySha256?.toString('hex') ?? null,
     narrowedTo: details === null ? null : AccessDetails.parse(details),

@@ -123,6 +123,35 @@ export type ApiTokenTable = {
 }
 
 export type CertificationTable = {
+  loginSessionId: string | null
+}
+
+export type AuthorizationCodeTable = {
+  codeSha256: Buffer
+  clientId: string
+  redirectUri: string
+  codeChallenge: string
+  dpopJktSha256: Buffer | null
+  loginSessionId: string
+  createdAt: Date
+  expiresAt: Date
+  usedAt: Date | null
+  tokenId: string | null
+}
+
+export type BackchannelRequestTable = {
+  authReqSha256: Buffer
+  stepUpId: string
+  clientId: string
+  keySha256: Buffer | null
+  details: ColumnType<unknown, string | null | undefined, string>
+  bindingMessage: string | null
+  intervalSeconds: number
+  polledAt: Date | null
+  mode: 'poll' | 'ping'
+  sealedNotify: Buffer | null
+  notifyAt: Date | null
+  notifyTries: Generated<number>
   id: string
   accountId: string
   certifierId: string
@@ -178,6 +207,36 @@ export type ChangeApprovalTable = {
 export type EnrolmentTable = {
   id: string
   identityId: string | null
+export type CredentialConsumerTable = {
+  id: string
+  accountId: string
+  name: string
+  origin: 'declared' | 'seen' | 'gateway'
+  applicationName: string | null
+  ownerTeam: string | null
+  seenAt: Date | null
+  seenOn: string | null
+  withdrawnAt: Date | null
+  cause: number
+}
+
+export type DeviceAuthorizationTable = {
+  id: string
+  deviceCodeSha256: Buffer
+  userCodeFingerprint: string
+  clientId: string
+  keyKind: 'dpop' | 'mtls'
+  keySha256: Buffer
+  clientAddress: string
+  clientAgent: string
+  state: Generated<'pending' | 'approved' | 'denied' | 'redeemed'>
+  loginSessionId: string | null
+  intervalSeconds: number
+  polledAt: Date | null
+  createdAt: Date
+  expiresAt: Date
+}
+
   secretSha256: Buffer
   createdAt: Date
   expiresAt: Date
@@ -491,6 +550,152 @@ export type ObservedCredentialTable = {
   facts: ColumnType<unknown, string, string>
   unknown: ColumnType<unknown, string, string>
   digest: Buffer
+export type LifecycleCaseTable = {
+  id: string
+  identityId: string
+  reason: 'leaver' | 'owner-lost' | 'expired' | 'vendor' | 'event' | 'person'
+  detail: string
+  eventId: string | null
+  state: 'opened' | 'suspended' | 'checked' | 'soaking' | 'retired' | 'closed' | 'reopened'
+  heldBecause: string | null
+  soakDays: number
+  openedAt: Date
+  suspendedAt: Date | null
+  checkedAt: Date | null
+  soakUntil: Date | null
+  retiredAt: Date | null
+  overAt: Date | null
+  dependencies: ColumnType<unknown, string | null | undefined, string>
+  evidence: ColumnType<unknown, string | null | undefined, string>
+  nextLookAt: Date | null
+  version: Generated<number>
+  cause: number
+}
+
+export type LifecycleEventTable = {
+  id: string
+  senderId: string
+  eventId: string
+  type: 'repository-archived' | 'pipeline-deleted' | 'deployment-gone' | 'vendor-offboarded' | 'job-finished' | 'ticket-closed'
+  subject: string
+  occurredAt: Date
+  receivedAt: Date
+  outcome: ColumnType<unknown, string, string>
+  cause: number
+}
+
+export type LifecycleItemTable = {
+  id: string
+  caseId: string
+  kind: 'login' | 'object'
+  refId: string
+  label: string
+  since: Date
+  closedAt: Date | null
+  evidence: string | null
+  cause: number
+}
+
+export type LocalSecretTable = {
+  id: string
+  accountId: string
+  identityId: string
+  sha256: Buffer
+  address: string
+  createdAt: Date
+  revokedAt: Date | null
+  cause: number
+}
+
+export type LoginActivityTable = {
+  sessionId: string
+  seenAt: Date
+}
+
+export type LoginAttemptTable = {
+  stateSha256: Buffer
+  browserSha256: Buffer
+  provider: string
+  issuer: string
+  sealedChecks: Buffer
+  returnTo: string
+  enrolmentSha256: Buffer | null
+  createdAt: Date
+  expiresAt: Date
+  usedAt: Date | null
+}
+
+export type LoginCookieTable = {
+  cookieSha256: Buffer
+  sessionId: string
+  createdAt: Date
+  replacedAt: Date | null
+}
+
+export type LoginLinkTable = {
+  id: string
+  identityId: string
+  provider: string
+  issuer: string
+  subject: string
+  state: Generated<'active' | 'retired'>
+  linkedBy: string
+  createdAt: Date
+  cause: number
+}
+
+export type LoginSessionTable = {
+  id: string
+  identityId: string
+  channel: 'browser' | 'cli'
+  method: 'oidc' | 'passkey'
+  provider: string | null
+  issuer: string | null
+  subject: string | null
+  providerSession: string | null
+  acr: string | null
+  amr: Generated<string[]>
+  authenticatedAt: Date
+  clientAddress: string
+  clientAgent: string
+  parentId: string | null
+  createdAt: Date
+  expiresAt: Date
+  idleSeconds: number
+  endedAt: Date | null
+  endReason: 'logged-out' | 'ended' | 'replaced' | 'idle' | 'expired' | 'identity-ended' | 'link-retired' | 'provider-logout' | 'cookie-replayed' | 'code-replayed' | null
+  cause: number
+}
+
+export type MachineAttestationTable = {
+  id: string
+  identityId: string
+  invitationId: string
+  method: 'token' | 'host-key'
+  hostKey: string | null
+  bootId: string
+  keySha256: Buffer
+  tokenId: string
+  joinedAt: Date
+  renewedAt: Date
+  expiresAt: Date
+  endedAt: Date | null
+  endReason: string | null
+  cause: number
+}
+
+export type MachineInvitationTable = {
+  id: string
+  identityId: string
+  method: 'token' | 'host-key'
+  secretSha256: Buffer | null
+  targetId: string | null
+  createdAt: Date
+  expiresAt: Date | null
+  endedAt: Date | null
+  cause: number
+}
+
   firstSeenAt: Date
   changedAt: Date
   lastSeenAt: Date | null
@@ -1049,3 +1254,43 @@ export type Database = {
   useRefusal: UseRefusalTable
   usedProof: UsedProofTable
 }
+export type StepUpTable = {
+  id: string
+  kind: 'call' | 'backchannel'
+  personId: string
+  askerId: string
+  proofId: string | null
+  operation: string
+  shown: string[]
+  level: 'mfa' | 'phishing-resistant'
+  nonce: Buffer
+  actSha256: Buffer
+  innerSha256: Buffer | null
+  sealedCode: Buffer
+  misses: Generated<number>
+  clientAddress: string
+  state: Generated<'pending' | 'proven' | 'used' | 'refused'>
+  provenBy: 'passkey' | 'login' | null
+  passkeyId: string | null
+  createdAt: Date
+  expiresAt: Date
+  provenAt: Date | null
+  usedAt: Date | null
+  cause: number
+}
+
+  authorizationCode: AuthorizationCodeTable
+  backchannelRequest: BackchannelRequestTable
+  credentialConsumer: CredentialConsumerTable
+  deviceAuthorization: DeviceAuthorizationTable
+  lifecycleCase: LifecycleCaseTable
+  lifecycleEvent: LifecycleEventTable
+  lifecycleItem: LifecycleItemTable
+  localSecret: LocalSecretTable
+  loginActivity: LoginActivityTable
+  loginAttempt: LoginAttemptTable
+  loginCookie: LoginCookieTable
+  loginLink: LoginLinkTable
+  loginSession: LoginSessionTable
+  machineAttestation: MachineAttestationTable
+  machineInvitation: MachineInvitationTable

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { Secret } from '../secret.ts'
 import { SIGNING_ALGORITHMS } from '../signing-key.ts'
 import { weekly } from '../weekly.ts'
+import { Login } from './login.ts'
 import { Mesh } from './mesh.ts'
 import { Spiffe } from './spiffe.ts'
 
@@ -247,6 +248,7 @@ export const ConfigSchema = z
     limits: Limits.prefault({}),
     authzen: Authzen.prefault({}),
     tokens: Tokens.prefault({}),
+    login: Login.prefault({}),
     egress: Egress.prefault({}),
     mesh: Mesh.prefault({}),
     spiffe: Spiffe.prefault({}),

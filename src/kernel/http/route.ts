@@ -17,6 +17,16 @@ export type Caller = {
   /** What its token is narrowed to, where it is (RFC 9396): one of these is enough, and all that one names must hold. */
   readonly narrowedTo?: readonly Narrowing[]
 }
+  /** Of a person who logged in: which login this call belongs to, and how strong it was. */
+  readonly session?: CallerSession
+}
+
+/** A login of a person, as whoever authenticated them told it (OpenID Connect Core §2). */
+export type CallerSession = {
+  readonly id: string
+  readonly authTime: Date
+  readonly acr: string | null
+  readonly amr: readonly string[]
 
 type Narrowing = {
   readonly type: 'urn:reeve:access'
