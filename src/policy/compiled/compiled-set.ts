@@ -4,7 +4,7 @@ import { EntityStore, type GivenEntity } from './entity-store.ts'
 import { DataFault, EvaluationFault, NotCompiled } from './fault.ts'
 import type { Setting } from './expression.ts'
 import { isObject } from './json-form.ts'
-import { compilePolicy, type CompiledPolicy, type ParsedPolicy } from './policy.ts'
+import { conditionsOf, readPolicy, type CompiledPolicy, type ParsedPolicy } from './policy.ts'
 import type { SchemaTypes } from './schema-types.ts'
 import { fits, ScopeIndex } from './scope-index.ts'
 import type { EntityNode } from './value.ts'
@@ -33,23 +33,15 @@ export class CompiledSet {
   /** Compiled terms of conditions, shared by policies that have them. */
   readonly #terms: Setting['terms'] = new Map()
   #count = 0
-  #left = 0
 
   constructor(schema: SchemaTypes) {
     this.schema = schema
   }
 
-  /** How many policies there are, and how many of them only the reference engine can evaluate. */
-  get counts(): { readonly policies: number; readonly leftToReference: number } {
-    return { policies: this.#count, leftToReference: this.#left }
-  }
-
   /** Throws `NotCompiled` when not even the scope is understood: then the whole set is the reference engine's. */
   add(policy: ParsedPolicy): void {
-    const compiled = compilePolicy(policy, this.#count, this.#terms)
-    this.#index.add(compiled)
+    this.#index.add(readPolicy(policy, this.#count))
     this.#count += 1
-    if (compiled.holds === null) this.#left += 1
   }
 
   /** Builds what questions about the actions need, in short steps; otherwise the first question about each does. */
@@ -83,7 +75,7 @@ export class CompiledSet {
     for (const list of this.#index.find(principal, env.action, resource)) {
       for (const policy of list) {
         if (!fits(policy, principal, resource)) continue
-        const { holds } = policy
+        const holds = conditionsOf(policy, this.#terms)
         if (holds === null) throw new NotCompiled(`The policy ${policy.id} is the reference engine's to evaluate.`)
         try {
           if (holds(env)) (policy.permits ? permits : forbids).push(policy)

@@ -28,18 +28,18 @@ export type CompiledEngine = Engine & {
   fallbacks(): number
 }
 
-/** So many policies are compiled between two turns of the event loop: some tens of microseconds each. */
+/** So many policies are filed between two turns of the event loop: some microseconds each. */
 const POLICIES_PER_TURN = 32
 
 /** Answers repeat parts of the question; this much of a message is enough to act on. */
 const MAX_MESSAGE = 500
 
 /**
- * Compiles a set, a few policies at a time so that the process goes on meanwhile. `onFallback` is called for each question that the
+ * Files the policies of a set, a few at a time so that the process goes on meanwhile; each is compiled by its first question. `onFallback` is called for each question that the
  * reference engine answers. Dispose it after the last question.
  */
 export async function openCompiledEngine(set: PolicySet, onFallback = () => {}): Promise<CompiledEngine> {
-  return engineOf(set, await compile(set), onFallback)
+  return engineOf(set, await fileAll(set), onFallback)
 }
 
 /** Data that Reeve does not hand to the reference engine, such as reserved names: a schema that asks for them is that engine's to judge. */
@@ -59,8 +59,8 @@ function checkType(type: DataType, depth: number): void {
   for (const attribute of type.attributes) checkType(attribute.type, depth + 1)
 }
 
-/** The set as code, or null when nothing of it can be compiled. */
-async function compile(set: PolicySet): Promise<CompiledSet | null> {
+/** The set by its scopes, or null when nothing of it can be compiled. */
+async function fileAll(set: PolicySet): Promise<CompiledSet | null> {
   try {
     const compiled = new CompiledSet(readSchema(set.schema.json))
     checkReach(compiled.schema)

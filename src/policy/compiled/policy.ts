@@ -15,6 +15,9 @@ export type ParsedPolicy = {
   readonly slots?: Slots
 }
 
+/** Whether the conditions hold. */
+type Conditions = (env: Environment) => boolean
+
 export type CompiledPolicy = {
   readonly id: string
   /** Its place in the set, so that answers name policies in the order of their files. */
@@ -23,21 +26,16 @@ export type CompiledPolicy = {
   readonly principal: Scope
   readonly action: ActionScope
   readonly resource: Scope
-  /**
-   * Whether the conditions hold; the scope is the index's to check. Null of a policy that only the reference engine can evaluate: every
-   * question that its scope matches goes there.
-   */
-  readonly holds: ((env: Environment) => boolean) | null
+  /** Set by the first question that the scope matches; `conditionsOf` reads it. */
+  conditions: Conditions | null | undefined
+  readonly parsed: ParsedPolicy
 }
 
 const noSlots: Slots = new Map()
 
-/** Compiles one policy. Throws `NotCompiled` when not even its scope is understood. */
-export function compilePolicy(
-  { id, json, text, slots = noSlots }: ParsedPolicy,
-  place: number,
-  terms: Setting['terms'],
-): CompiledPolicy {
+/** Reads one policy's scope. Throws `NotCompiled` when it is not understood. */
+export function readPolicy(parsed: ParsedPolicy, place: number): CompiledPolicy {
+  const { id, json, slots = noSlots } = parsed
   const body = asObject(json)
   const effect = own(body, 'effect')
   if (effect !== 'permit' && effect !== 'forbid') throw new NotCompiled('A policy of an unknown effect.')
@@ -48,18 +46,25 @@ export function compilePolicy(
     principal: readScope(own(body, 'principal'), slots),
     action: readActionScope(own(body, 'action')),
     resource: readScope(own(body, 'resource'), slots),
-    holds: compileConditions(body, text, { slots, terms }),
+    conditions: undefined,
+    parsed,
   }
 }
 
-function compileConditions(
-  body: Readonly<Record<string, unknown>>,
-  text: string | undefined,
-  setting: Pick<Setting, 'slots' | 'terms'>,
-): CompiledPolicy['holds'] {
+/**
+ * Whether a policy's conditions hold, as code; the scope is the index's to check. Null of a policy that only the reference engine can
+ * evaluate: every question that its scope matches goes there. Compiled when first asked for: of ten thousand policies most questions meet
+ * a few, and the code of all at once is so much that the collector would hold the process for longer than a decision may.
+ */
+export function conditionsOf(policy: CompiledPolicy, terms: Setting['terms']): Conditions | null {
+  if (policy.conditions === undefined) policy.conditions = compileConditions(policy.parsed, terms)
+  return policy.conditions
+}
+
+function compileConditions({ json: policy, text, slots = noSlots }: ParsedPolicy, terms: Setting['terms']) {
   try {
-    const { json, longs } = exactLongs(own(body, 'conditions'), text)
-    const clauses = asArray(json).map((clause) => compileClause(clause, { ...setting, longs }))
+    const { json, longs } = exactLongs(own(asObject(policy), 'conditions'), text)
+    const clauses = asArray(json).map((clause) => compileClause(clause, { slots, terms, longs }))
     const [first, second] = clauses
     if (!first) return () => true
     if (!second) return first

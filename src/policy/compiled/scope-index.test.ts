@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { compilePolicy } from './policy.ts'
+import { readPolicy } from './policy.ts'
 import { ScopeIndex } from './scope-index.ts'
 import { emptyRecord, EntityNode } from './value.ts'
 
@@ -30,7 +30,7 @@ function indexOfThousands(): ScopeIndex {
       resource: at % 5 === 0 ? { op: 'in', entity: { type: 'Folder', id: 'production' } } : { op: 'All' },
       conditions: [],
     }
-    index.add(compilePolicy({ id: `p${at}`, json }, at, new Map()))
+    index.add(readPolicy({ id: `p${at}`, json }, at))
   }
   return index
 }
