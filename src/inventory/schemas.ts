@@ -273,6 +273,49 @@ export const InventoryCoverage = z
   .meta({ id: 'InventoryCoverage' })
 export type InventoryCoverage = z.output<typeof InventoryCoverage>
 
+/** Whether something was used. "Unused" is said only where every login of all that time would have been told. */
+export const UseAnswer = z
+  .object({
+    is: shown(z.enum(['used', 'unused', 'cannot-be-said'])),
+    since: Instant.describe('of this time it is said'),
+    until: Instant.describe('up to here: what is younger is told by the next reading'),
+    lastAt: Instant.nullable().describe('the last use that a source told, however old'),
+    gaps: shown(z.array(z.tuple([Instant, Instant]))).describe('stretches in which a use would not have been told'),
+    why: shown(z.array(z.string())).describe('why it cannot be said'),
+  })
+  .meta({ id: 'UseAnswer', classification: 'public' })
+export type UseAnswer = z.output<typeof UseAnswer>
+
+/** Something that would notice if the credential changed. */
+const Consumer = z
+  .object({
+    by: shown(z.enum(['reference', 'use'])).describe('a place that keeps it, or somebody who was seen using it'),
+    id: Id.nullable().describe('the consumer in the inventory, where a source tells it'),
+    name: Text,
+    source: Slug,
+    how: Text,
+    location: Text,
+    evidence: Text.describe('static: it is written there; runtime: it was seen'),
+    lastAt: Instant,
+    count: Count.describe('uses that were counted'),
+    isPresent: shown(z.boolean()).describe('false: missed by the last complete reading, and not yet gone'),
+    isCopy: shown(z.boolean()).describe('it keeps the same secret under another name'),
+  })
+  .meta({ id: 'Consumer', classification: 'public' })
+export type Consumer = z.output<typeof Consumer>
+
+export const Consumers = z
+  .object({
+    principals: shown(z.array(Id)).describe('what stands for it at sources'),
+    credentials: shown(z.array(Id)).describe('what proves it there'),
+    consumers: z.array(Consumer),
+    more: Count.describe('consumers beside these'),
+    use: UseAnswer,
+    coverage: Coverage,
+  })
+  .meta({ id: 'Consumers' })
+export type Consumers = z.output<typeof Consumers>
+
 export const sourceUnreachable = problem('source-unreachable', 502, 'The source could not be read', {
   sourceId: z.uuid(),
 })

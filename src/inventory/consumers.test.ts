@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { inventoryWorld } from '../../test/support/inventory-world.ts'
+import { toyPrincipal, toySource } from '../../test/support/toy-source.ts'
+import { known, unknown, type NativeId, type Observation } from '../connectors/connector.ts'
+import { notFound } from '../kernel/problem.ts'
+import { consumersOf, consumersOfThing } from './consumers.ts'
+
+const DAY = 86_400_000
+const NOTHING = unknown('unsupported')
+const FINGERPRINT = { alg: 'hmac-sha256' as const, keyId: 'a'.repeat(12), value: 'b'.repeat(64) }
+
+function credential(id: string, principal: string | null, fingerprints: (typeof FINGERPRINT)[] = []): Observation {
+  return {
+    kind: 'credential',
+    id: { kind: 'toy-secret', id },
+    principal: principal === null ? NOTHING : known({ kind: 'toy', id: principal }),
+    type: 'password',
+    name: `secret ${id}`,
+    state: known('active'),
+    createdAt: NOTHING,
+    rotatedAt: NOTHING,
+    expiresAt: known('never'),
+    fingerprints: known(fingerprints),
+    scopes: known([]),
+    bindings: known([]),
+    strength: NOTHING,
+    heldBy: NOTHING,
+  }
+}
+
+function reference(id: string, of: NativeId | typeof FINGERPRINT): Observation {
+  return {
+    kind: 'reference',
+    id: { kind: 'toy-reference', id },
+    consumer: { kind: 'toy-job', id },
+    credential: of,
+    how: 'env',
+    location: `/etc/${id}`,
+    evidence: 'static',
+  }
+}
+
+function used(id: string, at: Date): Observation {
+  const actor = { kind: 'toy', id: 'clerk' }
+  return {
+    kind: 'usage',
+    subject: { kind: 'toy', id },
+    semantics: 'auth',
+    at,
+    actor: known(actor),
+    from: { agent: 'psql' },
+  }
+}
+
+function window(from: Date, to: Date, more: object = {}): Observation {
+  return { kind: 'usage-window', semantics: 'auth', sees: 'every-use', from, to, ...more }
+}
+
+async function scene(t: Parameters<typeof inventoryWorld>[0]) {
+  const i = await inventoryWorld(t)
+  const target = await i.w.target('toys')
+  const toy = toySource()
+  const now = i.w.clock.now()
+  const ago = (days: number) => new Date(now.getTime() - days * DAY)
+  const collect = async (observations: readonly Observation[]) => {
+    toy.scopes.set('all', [observations])
+    await i.collect(await i.source(toy.connector, {}, { target: target.name }))
+    const row = await i.w.db.selectFrom('account').select('id').where('name', '=', 'app').executeTakeFirstOrThrow()
+    return row.id
+  }
+  return { i, ago, collect, app: toyPrincipal('app', { name: 'app' }) }
+}
+
+test('who keeps the secret of an account breaks when it changes, also under another name of the same secret', async (t) => {
+  const { i, collect, app } = await scene(t)
+  const account = await collect([
+    app,
+    credential('password', 'app', [FINGERPRINT]),
+    credential('copy', null, [FINGERPRINT]),
+    credential('other', null),
+    reference('shop', { kind: 'toy-secret', id: 'password' }),
+    reference('billing', { kind: 'toy-secret', id: 'copy' }),
+    reference('ci', FINGERPRINT),
+    reference('elsewhere', { kind: 'toy-secret', id: 'other' }),
+  ])
+
+  const { consumers, credentials, principals } = await consumersOf(i.w.db, i.w.clock, account)
+
+  assert.deepEqual(
+    consumers.map(({ location, isCopy, by }) => [location, isCopy, by]),
+    [
+      ['/etc/billing', true, 'reference'],
+      ['/etc/ci', true, 'reference'],
+      ['/etc/shop', false, 'reference'],
+    ],
+  )
+  assert.deepEqual([credentials.length, principals.length], [1, 1])
+  const same = await consumersOfThing(i.w.db, i.w.clock, credentials[0] ?? '')
+  assert.deepEqual(same.consumers, consumers)
+  await assert.rejects(consumersOfThing(i.w.db, i.w.clock, '00000000-0000-8000-8000-000000000001'), (e) =>
+    notFound.is(e),
+  )
+})
+
+test('who was seen using it is a consumer, and it is used', async (t) => {
+  const { i, ago, collect, app } = await scene(t)
+  const account = await collect([app, toyPrincipal('clerk'), used('app', ago(3))])
+
+  const { consumers, use } = await consumersOf(i.w.db, i.w.clock, account)
+
+  assert.deepEqual(
+    consumers.map(({ name, by, location }) => [name, by, location]),
+    [['toy clerk', 'use', 'psql']],
+  )
+  assert.deepEqual([use.is, use.lastAt?.getTime()], ['used', ago(3).getTime()])
+})
+
+test('unused is said over an unbroken window of every login, and the last use of before is told', async (t) => {
+  const { i, ago, collect, app } = await scene(t)
+  const account = await collect([app, used('app', ago(120)), window(ago(100), ago(0))])
+
+  const { use } = await consumersOf(i.w.db, i.w.clock, account)
+
+  assert.deepEqual([use.is, use.gaps, use.lastAt?.getTime()], ['unused', [], ago(120).getTime()])
+})
+
+for (const [what, windows] of [
+  [
+    'there is a gap in the window',
+    (ago: (d: number) => Date) => [window(ago(100), ago(0), { gaps: [[ago(30), ago(29)]] })],
+  ],
+  ['it began too late', (ago: (d: number) => Date) => [window(ago(60), ago(0))]],
+  ['only samples were taken', (ago: (d: number) => Date) => [window(ago(100), ago(0), { sees: 'samples' })]],
+  ['only statements were told', (ago: (d: number) => Date) => [window(ago(100), ago(0), { semantics: 'statement' })]],
+  ['nothing was watched', () => []],
+] as const) {
+  test(`that an account is unused cannot be said where ${what}`, async (t) => {
+    const { i, ago, collect, app } = await scene(t)
+    const account = await collect([app, ...windows(ago)])
+
+    const { use } = await consumersOf(i.w.db, i.w.clock, account)
+
+    assert.equal(use.is, 'cannot-be-said')
+    assert.ok(use.why.length > 0 && use.gaps.length > 0)
+    assert.ok(use.gaps.every(([from, to]) => from < to))
+  })
+}
