@@ -21,9 +21,9 @@ revoke insert on schema_migration, schema_migration_lock, schema_checksum from :
 grant execute on function ledger_extend(bigint), ledger_requeue() to :server;
 -- The token service.
 grant update on signing_key, trust_rule, issuer_keys to :server;
-grant update on ssh_authority, spiffe_authority to :server;
+grant update on ssh_authority, spiffe_authority, issued_credential to :server;
 grant delete on used_proof to :server;
-grant update on rotation, rotation_schedule to :server;
+grant update on rotation, rotation_schedule, rotation_way, rotation_campaign, rotation_task, credential_consumer, local_secret to :server;
 grant update on finding, finding_pass to :server;
 -- Logins of people.
 grant update on login_link, login_session, login_activity, login_cookie, login_attempt, device_authorization, authorization_code to :server;

@@ -121,12 +121,15 @@ create table access_request (
   asked_uses integer,
   mode text not null default 'enforce'::text,
   waived text[] not null default '{}'::text[],
+  step_up text not null default 'none'::text,
+  step_up_id uuid,
   constraint access_request_pkey PRIMARY KEY (id),
   constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
   constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
   constraint on_behalf_of_fkey FOREIGN KEY (on_behalf_of_id) REFERENCES identity(id),
   constraint purpose_fkey FOREIGN KEY (purpose_id) REFERENCES purpose(id),
   constraint requester_fkey FOREIGN KEY (requester_id) REFERENCES identity(id),
+  constraint step_up_fkey FOREIGN KEY (step_up_id) REFERENCES step_up(id),
   constraint subject_fkey FOREIGN KEY (subject_id) REFERENCES identity(id),
   constraint target_fkey FOREIGN KEY (target_id) REFERENCES target(id),
   constraint triggered_by_fkey FOREIGN KEY (triggered_by_id) REFERENCES identity(id),
@@ -138,6 +141,8 @@ create table access_request (
   constraint pending_is_undecided CHECK (((state = 'pending'::text) = (decided_at IS NULL))),
   constraint proof_is_known CHECK ((proof = ANY (ARRAY['token'::text, 'bound-token'::text, 'mtls'::text, 'spiffe'::text, 'kubernetes'::text, 'oidc'::text, 'dpop'::text, 'passkey'::text]))),
   constraint state_is_known CHECK ((state = ANY (ARRAY['pending'::text, 'granted'::text, 'denied'::text, 'expired'::text, 'withdrawn'::text, 'void'::text]))),
+  constraint step_up_is_known CHECK ((step_up = ANY (ARRAY['none'::text, 'mfa'::text, 'phishing-resistant'::text]))),
+  constraint step_up_is_named CHECK (((step_up = 'none'::text) = (step_up_id IS NULL))),
   constraint ttl_is_bounded CHECK (((ttl_seconds >= 1) AND (ttl_seconds <= 2592000))),
   constraint ttl_is_no_more_than_asked CHECK ((ttl_seconds <= asked_ttl_seconds)),
   constraint uses_are_bounded CHECK (((uses >= 1) AND (uses <= 1000000))),
@@ -151,6 +156,7 @@ CREATE INDEX access_request_on_behalf_of ON access_request USING btree (on_behal
 CREATE INDEX access_request_pending ON access_request USING btree (expires_at) WHERE (state = 'pending'::text);
 CREATE INDEX access_request_purpose ON access_request USING btree (purpose_id);
 CREATE INDEX access_request_requester ON access_request USING btree (requester_id);
+CREATE INDEX access_request_step_up ON access_request USING btree (step_up_id);
 CREATE INDEX access_request_subject ON access_request USING btree (subject_id);
 CREATE INDEX access_request_target ON access_request USING btree (target_id);
 CREATE INDEX access_request_triggered_by ON access_request USING btree (triggered_by_id);
@@ -164,6 +170,7 @@ comment on column access_request.bound_sha256 is 'Hash of all that will be grant
 comment on column access_request.asked_uses is 'Of which uses is what was given: the policies may allow less.';
 comment on column access_request.mode is 'Of its target when it was asked.';
 comment on column access_request.waived is 'What was owed and not asked for, a sentence each, because the target did not enforce. Worth nothing once it does.';
+comment on column access_request.step_up is 'What its person showed for exactly this request.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON access_request FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER request_is_decided_once BEFORE UPDATE ON access_request FOR EACH ROW EXECUTE FUNCTION request_is_decided_once();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON access_request FOR EACH ROW EXECUTE FUNCTION refuse_change();
@@ -184,6 +191,7 @@ create table account (
   seen_at timestamp with time zone,
   version integer not null default 1,
   cause bigint not null,
+  principal text,
   constraint account_pkey PRIMARY KEY (id),
   constraint account_name_is_unique_per_target UNIQUE (target_id, name),
   constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
@@ -199,6 +207,7 @@ CREATE INDEX account_identity ON account USING btree (identity_id);
 comment on table account is 'A row is a principal inside a target: one to act as (lease, static), or one that stands there (seen).';
 comment on column account.identity_id is 'Who claims it; an account nobody claims is a finding.';
 comment on column account.attributes is 'What was read at the target: rights, memberships, password expiry.';
+comment on column account.principal is 'The login it stands for at the target by now, where two take turns. Null: its own name.';
 CREATE CONSTRAINT TRIGGER account_change_is_hinted AFTER UPDATE ON account DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((old.state IS DISTINCT FROM new.state) OR (old.mode IS DISTINCT FROM new.mode)) OR (old.tier IS DISTINCT FROM new.tier))) EXECUTE FUNCTION hint_second_look('account', 'account_id = $1');
 CREATE TRIGGER account_is_hinted AFTER UPDATE ON account FOR EACH ROW WHEN (((((old.name IS DISTINCT FROM new.name) OR (old.target_id IS DISTINCT FROM new.target_id)) OR (old.tier IS DISTINCT FROM new.tier)) OR (old.state IS DISTINCT FROM new.state))) EXECUTE FUNCTION hint_record('account');
 CREATE TRIGGER account_moves_reach AFTER INSERT OR UPDATE ON account FOR EACH ROW EXECUTE FUNCTION account_moves_reach();
@@ -207,7 +216,6 @@ CREATE TRIGGER rows_are_kept BEFORE DELETE ON account FOR EACH ROW EXECUTE FUNCT
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON account FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 create table account_role (
-comment on column account.principal is 'The login it stands for at the target by now, where two take turns. Null: its own name.';
   account_id uuid not null,
   action text not null,
   role text not null,
@@ -243,22 +251,23 @@ create table api_token (
   on_behalf_of_id uuid,
   actor_ids uuid[] not null default '{}'::uuid[],
   parent_id uuid,
+  login_session_id uuid,
   constraint api_token_pkey PRIMARY KEY (id),
   constraint token_is_unique UNIQUE (token_sha256),
   constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
   constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint login_session_fkey FOREIGN KEY (login_session_id) REFERENCES login_session(id),
   constraint on_behalf_of_fkey FOREIGN KEY (on_behalf_of_id) REFERENCES identity(id),
   constraint parent_fkey FOREIGN KEY (parent_id) REFERENCES api_token(id),
   constraint trust_rule_fkey FOREIGN KEY (trust_rule_id) REFERENCES trust_rule(id),
   constraint ends_after_start CHECK ((expires_at > created_at)),
-  login_session_id uuid,
   constraint one_key_at_most CHECK (((key_sha256 IS NULL) OR (dpop_key_sha256 IS NULL))),
   constraint proof_is_known CHECK ((proof = ANY (ARRAY['token'::text, 'bound-token'::text, 'mtls'::text, 'spiffe'::text, 'kubernetes'::text, 'oidc'::text, 'dpop'::text, 'passkey'::text]))),
   constraint strong_proof_is_bound CHECK (((proof IS NULL) OR (proof = 'token'::text) OR (key_sha256 IS NOT NULL) OR (dpop_key_sha256 IS NOT NULL)))
 );
-  constraint login_session_fkey FOREIGN KEY (login_session_id) REFERENCES login_session(id),
 CREATE INDEX api_token_cause ON api_token USING btree (cause);
 CREATE INDEX api_token_identity ON api_token USING btree (identity_id);
+CREATE INDEX api_token_login_session ON api_token USING btree (login_session_id);
 CREATE INDEX api_token_on_behalf_of ON api_token USING btree (on_behalf_of_id);
 CREATE INDEX api_token_parent ON api_token USING btree (parent_id);
 CREATE INDEX api_token_trust_rule ON api_token USING btree (trust_rule_id);
@@ -267,10 +276,10 @@ comment on column api_token.key_sha256 is 'Of the public key it is bound to: it 
 comment on column api_token.dpop_key_sha256 is 'RFC 7638 thumbprint of the key it is bound to by DPoP (RFC 9449 §6).';
 comment on column api_token.proof is 'Of a token of the token service: how its holder proved itself, in the words of the policies.';
 comment on column api_token.audience is 'Where it is good, when that is not this API alone (RFC 8707).';
-CREATE INDEX api_token_login_session ON api_token USING btree (login_session_id);
 comment on column api_token.details is 'What it is narrowed to (RFC 9396).';
 comment on column api_token.actor_ids is 'Who acted before in a chain of delegations, the last one first.';
 comment on column api_token.parent_id is 'The token it was exchanged for, and ends with.';
+comment on column api_token.login_session_id is 'The login it was given for, and ends with.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON api_token FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE CONSTRAINT TRIGGER credential_change_is_hinted AFTER INSERT OR UPDATE ON api_token DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hint_credential();
 CREATE TRIGGER removed_token_is_hinted AFTER DELETE ON api_token FOR EACH ROW EXECUTE FUNCTION hint_record('token');
@@ -278,15 +287,6 @@ CREATE TRIGGER rows_are_kept BEFORE DELETE ON api_token FOR EACH ROW EXECUTE FUN
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON api_token FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER token_is_hinted AFTER UPDATE ON api_token FOR EACH ROW WHEN ((((((old.token_sha256 IS DISTINCT FROM new.token_sha256) OR (old.key_sha256 IS DISTINCT FROM new.key_sha256)) OR (old.identity_id IS DISTINCT FROM new.identity_id)) OR (old.expires_at IS DISTINCT FROM new.expires_at)) OR (old.revoked_at IS DISTINCT FROM new.revoked_at))) EXECUTE FUNCTION hint_record('token');
 
-create table certification (
-comment on column api_token.login_session_id is 'The login it was given for, and ends with.';
-  id uuid not null,
-  account_id uuid not null,
-  certifier_id uuid not null,
-  certified_at timestamp with time zone not null,
-  good_before timestamp with time zone not null,
-  cause bigint not null,
-  constraint certification_pkey PRIMARY KEY (id),
 create table authorization_code (
   code_sha256 bytea not null,
   client_id text not null,
@@ -336,6 +336,14 @@ comment on column backchannel_request.key_sha256 is 'Of the key it came with: on
 comment on column backchannel_request.sealed_notify is 'Of ping: the token that the client recognises us by, sealed for this row.';
 comment on column backchannel_request.notify_at is 'When the client is told next; null when there is nothing to tell.';
 
+create table certification (
+  id uuid not null,
+  account_id uuid not null,
+  certifier_id uuid not null,
+  certified_at timestamp with time zone not null,
+  good_before timestamp with time zone not null,
+  cause bigint not null,
+  constraint certification_pkey PRIMARY KEY (id),
   constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
   constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
   constraint certifier_fkey FOREIGN KEY (certifier_id) REFERENCES identity(id),
@@ -433,14 +441,6 @@ CREATE TRIGGER change_approver_is_another BEFORE INSERT OR UPDATE ON change_appr
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON change_approval FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON change_approval FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
-create table enrolment (
-  id uuid not null,
-  identity_id uuid,
-  secret_sha256 bytea not null,
-  created_at timestamp with time zone not null,
-  expires_at timestamp with time zone not null,
-  used_at timestamp with time zone,
-  needs_key boolean not null default false,
 create table credential_consumer (
   id uuid not null,
   account_id uuid not null,
@@ -498,6 +498,14 @@ CREATE UNIQUE INDEX device_authorization_user_code ON device_authorization USING
 comment on table device_authorization is 'A row is a program without a browser that waits for its person (RFC 8628).';
 comment on column device_authorization.key_sha256 is 'Of the key it came with: only the same key gets the token.';
 
+create table enrolment (
+  id uuid not null,
+  identity_id uuid,
+  secret_sha256 bytea not null,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  used_at timestamp with time zone,
+  needs_key boolean not null default false,
   cause bigint not null,
   constraint enrolment_pkey PRIMARY KEY (id),
   constraint enrolment_secret_is_unique UNIQUE (secret_sha256),
@@ -583,6 +591,42 @@ create table fingerprint_key (
   constraint only_is_true CHECK (is_only)
 );
 comment on table fingerprint_key is 'A row is the key under which secrets are recognised without being kept; sealed under the root key, and there is one.';
+
+create table foreign_domain (
+  name text not null,
+  bundle_url text not null,
+  profile text not null,
+  endpoint_id text,
+  bundle text,
+  sequence bigint,
+  refresh_seconds integer not null,
+  bundled_at timestamp with time zone,
+  created_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  cause bigint not null,
+  constraint foreign_domain_pkey PRIMARY KEY (name),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint https_spiffe_begins_with_a_bundle CHECK (((profile = 'https_web'::text) OR (bundle IS NOT NULL))),
+  constraint https_spiffe_names_its_endpoint CHECK (((profile = 'https_spiffe'::text) = (endpoint_id IS NOT NULL))),
+  constraint profile_is_known CHECK ((profile = ANY (ARRAY['https_web'::text, 'https_spiffe'::text])))
+);
+CREATE INDEX foreign_domain_cause ON foreign_domain USING btree (cause);
+comment on table foreign_domain is 'A row is a trust domain of others whose identities are believed, with the bundle that verifies them: the last good one.';
+comment on column foreign_domain.bundle is 'JWK set (SPIFFE Trust Domain and Bundle §4), as it was fetched.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON foreign_domain FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON foreign_domain FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON foreign_domain FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table foreign_domain_poll (
+  name text not null,
+  asked_at timestamp with time zone,
+  fetched_at timestamp with time zone,
+  next_at timestamp with time zone not null,
+  failure text,
+  constraint foreign_domain_poll_pkey PRIMARY KEY (name),
+  constraint foreign_domain_fkey FOREIGN KEY (name) REFERENCES foreign_domain(name)
+);
+comment on table foreign_domain_poll is 'A row says when the bundle of a trust domain was last asked for, and what came of it.';
 
 create table grant_heartbeat (
   grant_id uuid not null,
@@ -759,6 +803,7 @@ create table identity (
   traits text[] not null default '{}'::text[],
   tier_set smallint not null default 2,
   tier_reached smallint,
+  vendor text,
   constraint identity_pkey PRIMARY KEY (id),
   constraint identity_name_is_unique UNIQUE (name),
   constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
@@ -786,11 +831,13 @@ CREATE INDEX identity_owner ON identity USING btree (owner_id);
 CREATE INDEX identity_owner_proposed_by ON identity USING btree (owner_proposed_by);
 CREATE INDEX identity_search ON identity USING gin (search);
 CREATE INDEX identity_sponsor ON identity USING btree (sponsor_id);
+CREATE INDEX identity_vendor ON identity USING btree (vendor) WHERE (vendor IS NOT NULL);
 comment on table identity is 'A row is one thing that acts: a human, machine, workload or agent, with the person and team who answer for it.';
 comment on column identity.tier is 'What counts: the stricter one of tier_set and tier_reached.';
 comment on column identity.traits is 'What makes it more dangerous than another of its profile: people log in as it, it decides for itself, strangers reach it, its credential is shipped.';
 comment on column identity.tier_set is 'What a person said.';
 comment on column identity.tier_reached is 'What its reach came to when it was last seen; null before that.';
+comment on column identity.vendor is 'The business partner on whose behalf it acts, where it is not the company''s own.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON identity FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE CONSTRAINT TRIGGER identity_change_is_hinted AFTER UPDATE ON identity DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((((((((((((old.state IS DISTINCT FROM new.state) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.tier IS DISTINCT FROM new.tier)) OR (old.profile IS DISTINCT FROM new.profile)) OR (old.owner_state IS DISTINCT FROM new.owner_state)) OR (old.owner_team IS DISTINCT FROM new.owner_team)) OR (old.owner_id IS DISTINCT FROM new.owner_id)) OR (old.sponsor_id IS DISTINCT FROM new.sponsor_id)) OR (old.traits IS DISTINCT FROM new.traits)) OR (old.purpose IS DISTINCT FROM new.purpose)) OR (old.business_service IS DISTINCT FROM new.business_service)) OR (old.review_by IS DISTINCT FROM new.review_by)) OR (old.expires_at IS DISTINCT FROM new.expires_at))) EXECUTE FUNCTION hint_second_look('identity', 'subject_id = $1 or on_behalf_of_id = $1');
 CREATE TRIGGER identity_is_hinted AFTER UPDATE ON identity FOR EACH ROW WHEN ((((((((old.name IS DISTINCT FROM new.name) OR (old.profile IS DISTINCT FROM new.profile)) OR (old.tier IS DISTINCT FROM new.tier)) OR (old.state IS DISTINCT FROM new.state)) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.owner_state IS DISTINCT FROM new.owner_state)) OR (old.expires_at IS DISTINCT FROM new.expires_at))) EXECUTE FUNCTION hint_record('identity');
@@ -838,6 +885,26 @@ create table inventory_stage (
 comment on table inventory_stage is 'A row is a thing that the scope now being read has told: it enters the inventory when the scope is closed.';
 comment on column inventory_stage.content is 'Its row of the inventory; null when it stands there already, just so.';
 
+create table issued_credential (
+  lease_id uuid not null,
+  use_id uuid not null,
+  valid_before timestamp with time zone,
+  cause bigint not null,
+  constraint issued_credential_pkey PRIMARY KEY (lease_id),
+  constraint use_has_one_credential UNIQUE (use_id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint lease_fkey FOREIGN KEY (lease_id) REFERENCES lease(id),
+  constraint use_fkey FOREIGN KEY (use_id) REFERENCES grant_use(id)
+);
+CREATE INDEX issued_credential_cause ON issued_credential USING btree (cause);
+CREATE INDEX issued_credential_end ON issued_credential USING btree (valid_before);
+comment on table issued_credential is 'A row is a lease whose credential was handed to the holder of the grant.';
+comment on column issued_credential.use_id is 'The use of the grant that it is; closed when the credential ran out or was ended.';
+comment on column issued_credential.valid_before is 'When it stops by itself; null until the target made it.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON issued_credential FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON issued_credential FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON issued_credential FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 create table issuer_keys (
   url text not null,
   issuer text not null,
@@ -877,6 +944,7 @@ create table lease (
   escalation text not null default 'none'::text,
   evidence jsonb,
   cause bigint not null,
+  residual_until timestamp with time zone,
   constraint lease_pkey PRIMARY KEY (id),
   constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
   constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
@@ -903,6 +971,7 @@ comment on column lease.terms is 'What was asked of the target: group roles, dat
 comment on column lease.details is 'What the writer noted when it had made the credential, so that it finds it again; null before.';
 comment on column lease.next_try_at is 'When the next attempt to end it is due; a running attempt has moved it ahead, so a killed one is repeated.';
 comment on column lease.escalation is 'Who should know by now that it does not end.';
+comment on column lease.residual_until is 'Until when its target may take it although it was ended; null: no longer than its end takes.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON lease FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER lease_moves_legally BEFORE UPDATE ON lease FOR EACH ROW EXECUTE FUNCTION lease_moves_legally();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON lease FOR EACH ROW EXECUTE FUNCTION refuse_change();
@@ -1038,75 +1107,6 @@ create table ledger_writer (
 );
 comment on table ledger_writer is 'A row is one connection that appends observations, and the last batch it made durable: a batch sent again is recognised.';
 
-create table node (
-  id uuid not null,
-  name text not null,
-  roles text[] not null,
-  version text not null,
-  started_at timestamp with time zone not null,
-  heartbeat_at timestamp with time zone not null,
-  clock_offset_ms double precision not null,
-  worker_pool text,
-  stopped_at timestamp with time zone,
-  constraint node_pkey PRIMARY KEY (id)
-);
-comment on table node is 'A row is one running process of Reeve. Not a change to the record, so it has no cause.';
-comment on column node.worker_pool is 'Under which name its jobs are locked; those of a dead node are unlocked.';
-
-create table observed_credential (
-  id uuid not null,
-  scope_id uuid not null,
-  native_kind text not null,
-  native_id text not null,
-  principal_id uuid,
-  type text not null,
-  name text not null,
-  state text,
-  created_at timestamp with time zone,
-  rotated_at timestamp with time zone,
-  expires_at timestamp with time zone,
-  never_expires boolean not null,
-  fingerprints text[],
-  scopes text[],
-  bindings text[],
-  strength text,
-  strength_why text[] not null,
-  held_by text,
-  facts jsonb not null,
-  unknown jsonb not null,
-  digest bytea not null,
-  first_seen_at timestamp with time zone not null,
-  changed_at timestamp with time zone not null,
-  last_seen_at timestamp with time zone,
-  missed_at timestamp with time zone,
-  gone_at timestamp with time zone,
-  cause bigint not null,
-  constraint observed_credential_pkey PRIMARY KEY (id),
-  constraint scope_fkey FOREIGN KEY (scope_id) REFERENCES source_scope(id)
-);
-CREATE INDEX observed_credential_fingerprints ON observed_credential USING gin (fingerprints);
-CREATE INDEX observed_credential_name ON observed_credential USING btree (name, id);
-CREATE INDEX observed_credential_principal ON observed_credential USING btree (principal_id);
-CREATE INDEX observed_credential_scope ON observed_credential USING btree (scope_id);
-comment on table observed_credential is 'A row is a credential as a source shows it: what it is, how old, whose. Never its value.';
-comment on column observed_credential.fingerprints is 'As <algorithm>:<value>; keyed ones match one secret across sources.';
-CREATE TRIGGER causes_are_held AFTER UPDATE ON observed_credential REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
-CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON observed_credential REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
-CREATE TRIGGER rows_are_kept BEFORE DELETE ON observed_credential FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON observed_credential FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-
-create table observed_grant (
-  id uuid not null,
-  scope_id uuid not null,
-  native_kind text not null,
-  native_id text not null,
-  principal_id uuid not null,
-  on_id uuid not null,
-  privilege text not null,
-  level text not null,
-  via uuid[] not null,
-  grantable boolean,
-  granted_by_id uuid,
 create table lifecycle_case (
   id uuid not null,
   identity_id uuid not null,
@@ -1393,6 +1393,75 @@ CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON machine_invitation FOR E
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON machine_invitation FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON machine_invitation FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+create table node (
+  id uuid not null,
+  name text not null,
+  roles text[] not null,
+  version text not null,
+  started_at timestamp with time zone not null,
+  heartbeat_at timestamp with time zone not null,
+  clock_offset_ms double precision not null,
+  worker_pool text,
+  stopped_at timestamp with time zone,
+  constraint node_pkey PRIMARY KEY (id)
+);
+comment on table node is 'A row is one running process of Reeve. Not a change to the record, so it has no cause.';
+comment on column node.worker_pool is 'Under which name its jobs are locked; those of a dead node are unlocked.';
+
+create table observed_credential (
+  id uuid not null,
+  scope_id uuid not null,
+  native_kind text not null,
+  native_id text not null,
+  principal_id uuid,
+  type text not null,
+  name text not null,
+  state text,
+  created_at timestamp with time zone,
+  rotated_at timestamp with time zone,
+  expires_at timestamp with time zone,
+  never_expires boolean not null,
+  fingerprints text[],
+  scopes text[],
+  bindings text[],
+  strength text,
+  strength_why text[] not null,
+  held_by text,
+  facts jsonb not null,
+  unknown jsonb not null,
+  digest bytea not null,
+  first_seen_at timestamp with time zone not null,
+  changed_at timestamp with time zone not null,
+  last_seen_at timestamp with time zone,
+  missed_at timestamp with time zone,
+  gone_at timestamp with time zone,
+  cause bigint not null,
+  constraint observed_credential_pkey PRIMARY KEY (id),
+  constraint scope_fkey FOREIGN KEY (scope_id) REFERENCES source_scope(id)
+);
+CREATE INDEX observed_credential_fingerprints ON observed_credential USING gin (fingerprints);
+CREATE INDEX observed_credential_name ON observed_credential USING btree (name, id);
+CREATE INDEX observed_credential_principal ON observed_credential USING btree (principal_id);
+CREATE INDEX observed_credential_scope ON observed_credential USING btree (scope_id);
+comment on table observed_credential is 'A row is a credential as a source shows it: what it is, how old, whose. Never its value.';
+comment on column observed_credential.fingerprints is 'As <algorithm>:<value>; keyed ones match one secret across sources.';
+CREATE TRIGGER causes_are_held AFTER UPDATE ON observed_credential REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
+CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON observed_credential REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON observed_credential FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON observed_credential FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table observed_grant (
+  id uuid not null,
+  scope_id uuid not null,
+  native_kind text not null,
+  native_id text not null,
+  principal_id uuid not null,
+  on_id uuid not null,
+  privilege text not null,
+  level text not null,
+  via uuid[] not null,
+  grantable boolean,
+  granted_by_id uuid,
   expires_at timestamp with time zone,
   never_expires boolean not null,
   facts jsonb not null,
@@ -1589,6 +1658,86 @@ CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON observed_usage REFERENCI
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON observed_usage FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON observed_usage FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+create table passkey (
+  id uuid not null,
+  identity_id uuid not null,
+  credential_id bytea not null,
+  public_key bytea not null,
+  counter bigint not null,
+  transports text[] not null,
+  aaguid uuid not null,
+  is_backup_eligible boolean not null,
+  is_backed_up boolean not null,
+  label text not null,
+  created_at timestamp with time zone not null,
+  used_at timestamp with time zone,
+  removed_at timestamp with time zone,
+  cause bigint not null,
+  constraint passkey_pkey PRIMARY KEY (id),
+  constraint credential_is_unique UNIQUE (credential_id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint counter_is_of_four_bytes CHECK (((counter >= 0) AND (counter <= '4294967295'::bigint)))
+);
+CREATE INDEX passkey_cause ON passkey USING btree (cause);
+CREATE INDEX passkey_identity ON passkey USING btree (identity_id);
+comment on table passkey is 'A row is a key pair of one person, kept by an authenticator of theirs: a proof that no other site gets (WebAuthn Level 3).';
+comment on column passkey.public_key is 'As COSE_Key (RFC 9052 §7).';
+comment on column passkey.counter is 'Of the last assertion; one that is not higher was made by a copy, unless the authenticator does not count.';
+comment on column passkey.is_backup_eligible is 'Whether it may be on several devices; that does not change over its life.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON passkey FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER passkey_stays_the_same BEFORE UPDATE ON passkey FOR EACH ROW EXECUTE FUNCTION passkey_stays_the_same();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON passkey FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON passkey FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table passkey_ceremony (
+  id uuid not null,
+  kind text not null,
+  challenge bytea not null,
+  user_handle bytea,
+  identity_id uuid,
+  enrolment_id uuid,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  used_at timestamp with time zone,
+  constraint passkey_ceremony_pkey PRIMARY KEY (id),
+  constraint enrolment_fkey FOREIGN KEY (enrolment_id) REFERENCES enrolment(id),
+  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint ends_after_start CHECK ((expires_at > created_at)),
+  constraint kind_is_known CHECK ((kind = ANY (ARRAY['enrol'::text, 'add'::text, 'sign-in'::text])))
+);
+CREATE INDEX passkey_ceremony_enrolment ON passkey_ceremony USING btree (enrolment_id);
+CREATE INDEX passkey_ceremony_expires ON passkey_ceremony USING btree (expires_at);
+CREATE INDEX passkey_ceremony_identity ON passkey_ceremony USING btree (identity_id);
+comment on table passkey_ceremony is 'A row is a challenge that a browser was given, taken once on whichever node.';
+
+create table placement (
+  id uuid not null,
+  machine_id uuid not null,
+  identity_id uuid not null,
+  selectors text[] not null,
+  hint text,
+  created_by uuid not null,
+  created_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  cause bigint not null,
+  constraint placement_pkey PRIMARY KEY (id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint created_by_fkey FOREIGN KEY (created_by) REFERENCES identity(id),
+  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint machine_fkey FOREIGN KEY (machine_id) REFERENCES identity(id),
+  constraint a_workload_is_not_its_machine CHECK ((machine_id <> identity_id)),
+  constraint somebody_is_selected CHECK (((cardinality(selectors) >= 1) AND (cardinality(selectors) <= 16)))
+);
+CREATE INDEX placement_cause ON placement USING btree (cause);
+CREATE INDEX placement_created_by ON placement USING btree (created_by);
+CREATE INDEX placement_identity ON placement USING btree (identity_id);
+CREATE INDEX placement_machine ON placement USING btree (machine_id);
+comment on table placement is 'A row lets the agent of one machine vouch for one identity, to processes that all of the selectors fit.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON placement FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON placement FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON placement FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 create table privileged_action (
   name text not null,
   protocol text not null,
@@ -1616,6 +1765,78 @@ CREATE TRIGGER action_is_hinted AFTER INSERT OR DELETE OR UPDATE ON privileged_a
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON privileged_action FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON privileged_action FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON privileged_action FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table provisioned_group (
+  id uuid not null,
+  provider_id uuid not null,
+  display_name text not null,
+  external_id text,
+  created_at timestamp with time zone not null,
+  modified_at timestamp with time zone not null,
+  deleted_at timestamp with time zone,
+  version integer not null default 1,
+  cause bigint not null,
+  constraint provisioned_group_pkey PRIMARY KEY (id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint provider_fkey FOREIGN KEY (provider_id) REFERENCES identity(id)
+);
+CREATE INDEX provisioned_group_cause ON provisioned_group USING btree (cause);
+CREATE UNIQUE INDEX provisioned_group_external_id_is_unique ON provisioned_group USING btree (provider_id, external_id) WHERE ((deleted_at IS NULL) AND (external_id IS NOT NULL));
+CREATE INDEX provisioned_group_provider ON provisioned_group USING btree (provider_id, id);
+comment on table provisioned_group is 'A row is one group of one identity provider (RFC 7643 §4.2). It gives nothing by itself: a team follows it only where a version of the teams says so.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON provisioned_group FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER provisioned_group_stays BEFORE UPDATE ON provisioned_group FOR EACH ROW EXECUTE FUNCTION provisioned_stays_its_providers();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON provisioned_group FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON provisioned_group FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table provisioned_member (
+  group_id uuid not null,
+  user_id uuid not null,
+  is_member boolean not null,
+  cause bigint not null,
+  constraint provisioned_member_pkey PRIMARY KEY (group_id, user_id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint group_fkey FOREIGN KEY (group_id) REFERENCES provisioned_group(id),
+  constraint user_fkey FOREIGN KEY (user_id) REFERENCES provisioned_user(id)
+);
+CREATE INDEX provisioned_member_cause ON provisioned_member USING btree (cause);
+CREATE INDEX provisioned_member_user ON provisioned_member USING btree (user_id);
+comment on table provisioned_member is 'A row says whether a user of a provider is in one of its groups; who left stays as not a member.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON provisioned_member FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON provisioned_member FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON provisioned_member FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table provisioned_user (
+  id uuid not null,
+  provider_id uuid not null,
+  identity_id uuid not null,
+  user_name text,
+  external_id text,
+  is_active boolean not null,
+  resource jsonb not null,
+  created_at timestamp with time zone not null,
+  modified_at timestamp with time zone not null,
+  deleted_at timestamp with time zone,
+  version integer not null default 1,
+  cause bigint not null,
+  constraint provisioned_user_pkey PRIMARY KEY (id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint provider_fkey FOREIGN KEY (provider_id) REFERENCES identity(id),
+  constraint deleted_keeps_nothing CHECK ((((deleted_at IS NULL) = (user_name IS NOT NULL)) AND ((deleted_at IS NULL) OR ((external_id IS NULL) AND (resource = '{}'::jsonb) AND (NOT is_active))))),
+  constraint nobody_provisions_itself CHECK ((provider_id <> identity_id))
+);
+CREATE INDEX provisioned_user_cause ON provisioned_user USING btree (cause);
+CREATE UNIQUE INDEX provisioned_user_external_id_is_unique ON provisioned_user USING btree (provider_id, external_id) WHERE ((deleted_at IS NULL) AND (external_id IS NOT NULL));
+CREATE INDEX provisioned_user_identity ON provisioned_user USING btree (identity_id);
+CREATE UNIQUE INDEX provisioned_user_is_one_person ON provisioned_user USING btree (provider_id, identity_id) WHERE (deleted_at IS NULL);
+CREATE UNIQUE INDEX provisioned_user_name_is_unique ON provisioned_user USING btree (provider_id, user_name) WHERE (deleted_at IS NULL);
+comment on table provisioned_user is 'A row is one user of one identity provider (RFC 7643 §4.1) and the person of the record it stands for. What was deleted keeps no personal data.';
+comment on column provisioned_user.user_name is 'As it was sent, folded to lower case: unique for its provider (RFC 7643 §4.1.1).';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON provisioned_user FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER provisioned_user_stays BEFORE UPDATE ON provisioned_user FOR EACH ROW EXECUTE FUNCTION provisioned_stays_its_providers();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON provisioned_user FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON provisioned_user FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 create table purpose (
   id uuid not null,
@@ -1736,23 +1957,40 @@ create table rotation (
   escalation text not null default 'none'::text,
   evidence jsonb,
   cause bigint not null,
+  strategy text not null default 'cut-over'::text,
+  occasion text not null default 'person'::text,
+  next_principal text,
+  soak_seconds integer not null default 0,
+  soak_before timestamp with time zone,
+  distributed_at timestamp with time zone,
+  disabled_at timestamp with time zone,
+  revoked_at timestamp with time zone,
+  state_at timestamp with time zone not null,
+  waits_for text,
+  deadline_at timestamp with time zone,
+  alarmed_at timestamp with time zone,
+  campaign_id uuid,
   constraint rotation_pkey PRIMARY KEY (id),
   constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint campaign_fkey FOREIGN KEY (campaign_id) REFERENCES rotation_campaign(id),
   constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
   constraint started_by_fkey FOREIGN KEY (started_by_id) REFERENCES identity(id),
   constraint target_fkey FOREIGN KEY (target_id) REFERENCES target(id),
-  constraint adopted_knows_the_previous_secret CHECK (((state = 'adopted'::text) = (sealed_previous IS NOT NULL))),
   constraint dead_has_evidence CHECK (((state = 'dead'::text) <= (evidence IS NOT NULL))),
+  constraint distributed_knows_the_previous_secret CHECK (((state = ANY (ARRAY['distributed'::text, 'adopted'::text, 'disabled'::text, 'soaking'::text, 'revoked'::text])) = (sealed_previous IS NOT NULL))),
   constraint escalation_is_known CHECK ((escalation = ANY (ARRAY['none'::text, 'owner'::text, 'security'::text]))),
-  constraint open_is_retried CHECK (((state = ANY (ARRAY['dead'::text, 'superseded'::text])) = (next_try_at IS NULL))),
-  constraint open_knows_the_next_secret CHECK (((state = ANY (ARRAY['dead'::text, 'superseded'::text])) OR (sealed_next IS NOT NULL))),
-  constraint over_keeps_no_secret CHECK (((state <> ALL (ARRAY['dead'::text, 'superseded'::text])) OR (sealed_next IS NULL))),
-  constraint over_says_when CHECK (((state = ANY (ARRAY['dead'::text, 'superseded'::text])) = (over_at IS NOT NULL))),
-  constraint state_is_known CHECK ((state = ANY (ARRAY['planned'::text, 'issued'::text, 'verified'::text, 'adopted'::text, 'dead'::text, 'superseded'::text])))
+  constraint occasion_is_known CHECK ((occasion = ANY (ARRAY['person'::text, 'schedule'::text, 'age'::text, 'leak'::text, 'owner-left'::text, 'break-glass'::text, 'campaign'::text]))),
+  constraint open_is_retried CHECK (((state = ANY (ARRAY['dead'::text, 'superseded'::text, 'aborted'::text])) = (next_try_at IS NULL))),
+  constraint open_knows_the_next_secret CHECK (((state = ANY (ARRAY['planned'::text, 'aborting'::text, 'dead'::text, 'superseded'::text, 'aborted'::text])) OR (sealed_next IS NOT NULL))),
+  constraint over_keeps_no_secret CHECK (((state <> ALL (ARRAY['dead'::text, 'superseded'::text, 'aborted'::text])) OR (sealed_next IS NULL))),
+  constraint over_says_when CHECK (((state = ANY (ARRAY['dead'::text, 'superseded'::text, 'aborted'::text])) = (over_at IS NOT NULL))),
+  constraint soaking_says_until_when CHECK (((state <> 'soaking'::text) OR (soak_before IS NOT NULL))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['planned'::text, 'issued'::text, 'verified'::text, 'distributed'::text, 'adopted'::text, 'disabled'::text, 'soaking'::text, 'revoked'::text, 'dead'::text, 'superseded'::text, 'aborting'::text, 'aborted'::text])))
 );
 CREATE UNIQUE INDEX account_has_one_open_rotation ON rotation USING btree (account_id) WHERE ((account_id IS NOT NULL) AND (over_at IS NULL));
 CREATE UNIQUE INDEX provisioner_has_one_open_rotation ON rotation USING btree (target_id) WHERE ((account_id IS NULL) AND (over_at IS NULL));
 CREATE INDEX rotation_account ON rotation USING btree (account_id);
+CREATE INDEX rotation_campaign_id ON rotation USING btree (campaign_id);
 CREATE INDEX rotation_cause ON rotation USING btree (cause);
 CREATE INDEX rotation_open ON rotation USING btree (next_try_at) WHERE (over_at IS NULL);
 CREATE INDEX rotation_started_by ON rotation USING btree (started_by_id);
@@ -1766,10 +2004,41 @@ comment on column rotation.was_sha256 is 'Of the sealed login as it was when thi
 comment on column rotation.sealed_next is 'Sealed beside the old one before the target hears of it, so that there is no moment in which neither is known.';
 comment on column rotation.sealed_previous is 'The old secret from the moment the new one took its place until it is proven dead.';
 comment on column rotation.next_try_at is 'When the next attempt is due; a running attempt has moved it ahead, so a killed one is repeated.';
+comment on column rotation.occasion is 'Why now: a person, the schedule, its age, a leak, who knew it left, break-glass was used, or one of many.';
+comment on column rotation.next_principal is 'The login that the new secret is of, where that is another one than the old.';
+comment on column rotation.state_at is 'When it came to this state.';
+comment on column rotation.waits_for is 'What it waits for, in a sentence; null while nothing keeps it.';
+comment on column rotation.alarmed_at is 'When it was said that secrets are issued again and again and nobody takes them up.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON rotation FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rotation_moves_legally BEFORE UPDATE ON rotation FOR EACH ROW EXECUTE FUNCTION rotation_moves_legally();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON rotation FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON rotation FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table rotation_campaign (
+  id uuid not null,
+  started_by_id uuid not null,
+  reason text not null,
+  ends_sessions boolean not null,
+  per_target smallint not null,
+  most_failures smallint not null,
+  state text not null,
+  started_at timestamp with time zone not null,
+  over_at timestamp with time zone,
+  cause bigint not null,
+  constraint rotation_campaign_pkey PRIMARY KEY (id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint started_by_fkey FOREIGN KEY (started_by_id) REFERENCES identity(id),
+  constraint over_says_when CHECK (((state = 'over'::text) = (over_at IS NOT NULL))),
+  constraint pace_is_bounded CHECK ((((per_target >= 1) AND (per_target <= 50)) AND ((most_failures >= 0) AND (most_failures <= 1000)))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['running'::text, 'stopped'::text, 'over'::text])))
+);
+CREATE INDEX rotation_campaign_cause ON rotation_campaign USING btree (cause);
+CREATE INDEX rotation_campaign_running ON rotation_campaign USING btree (id) WHERE (state = 'running'::text);
+CREATE INDEX rotation_campaign_started_by ON rotation_campaign USING btree (started_by_id);
+comment on table rotation_campaign is 'A row is one order to rotate many logins. It stops by itself when more fail than it may.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON rotation_campaign FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON rotation_campaign FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON rotation_campaign FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 create table rotation_schedule (
   id uuid not null,
@@ -1795,6 +2064,60 @@ comment on table rotation_schedule is 'A row says how often the login of an acco
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON rotation_schedule FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON rotation_schedule FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON rotation_schedule FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table rotation_task (
+  campaign_id uuid not null,
+  place integer not null,
+  target_id uuid not null,
+  account_id uuid,
+  rotation_id uuid,
+  refusal text,
+  cause bigint not null,
+  constraint rotation_task_pkey PRIMARY KEY (campaign_id, place),
+  constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint campaign_fkey FOREIGN KEY (campaign_id) REFERENCES rotation_campaign(id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint rotation_fkey FOREIGN KEY (rotation_id) REFERENCES rotation(id),
+  constraint target_fkey FOREIGN KEY (target_id) REFERENCES target(id)
+);
+CREATE INDEX rotation_task_account ON rotation_task USING btree (account_id);
+CREATE INDEX rotation_task_cause ON rotation_task USING btree (cause);
+CREATE INDEX rotation_task_rotation ON rotation_task USING btree (rotation_id);
+CREATE INDEX rotation_task_target ON rotation_task USING btree (target_id);
+comment on table rotation_task is 'A row is one login of a campaign, in the order in which they are rotated: what reaches most comes first.';
+comment on column rotation_task.refusal is 'Why it cannot be rotated, in a sentence.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON rotation_task FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON rotation_task FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON rotation_task FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table rotation_way (
+  id uuid not null,
+  account_id uuid not null,
+  strategy text not null,
+  alternate text,
+  soak_seconds integer not null default 0,
+  hook_url text,
+  sealed_key bytea,
+  instructions text,
+  owner_team text,
+  deadline_days smallint,
+  cause bigint not null,
+  constraint rotation_way_pkey PRIMARY KEY (id),
+  constraint account_has_one_way UNIQUE (account_id),
+  constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint hand_knows_what_to_do CHECK ((((strategy = 'by-hand'::text) = (instructions IS NOT NULL)) AND ((instructions IS NULL) = (owner_team IS NULL)) AND ((instructions IS NULL) = (deadline_days IS NULL)))),
+  constraint hook_is_signed CHECK ((((strategy = 'restart-hook'::text) = (hook_url IS NOT NULL)) AND ((hook_url IS NULL) = (sealed_key IS NULL)))),
+  constraint soak_is_bounded CHECK (((soak_seconds >= 0) AND (soak_seconds <= 2592000))),
+  constraint strategy_is_known CHECK ((strategy = ANY (ARRAY['cut-over'::text, 'alternating'::text, 'dual-slot'::text, 'retain-old'::text, 'restart-hook'::text, 'broker-only'::text, 'by-hand'::text]))),
+  constraint two_take_turns CHECK (((strategy = 'alternating'::text) = (alternate IS NOT NULL)))
+);
+CREATE INDEX rotation_way_cause ON rotation_way USING btree (cause);
+comment on table rotation_way is 'A row says how the login of an account gets another secret; without one it is cut over.';
+comment on column rotation_way.sealed_key is 'What calls of the hook and their answers are signed with.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON rotation_way FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON rotation_way FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON rotation_way FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 create table rule_activation (
   seq bigint not null,
@@ -2004,42 +2327,11 @@ create table source (
   id uuid not null,
   name text not null,
   connector text not null,
-comment on column rotation.occasion is 'Why now: a person, the schedule, its age, a leak, who knew it left, break-glass was used, or one of many.';
-comment on column rotation.next_principal is 'The login that the new secret is of, where that is another one than the old.';
-comment on column rotation.state_at is 'When it came to this state.';
-comment on column rotation.waits_for is 'What it waits for, in a sentence; null while nothing keeps it.';
-comment on column rotation.alarmed_at is 'When it was said that secrets are issued again and again and nobody takes them up.';
   settings jsonb not null,
   sealed_credential bytea,
   target_id uuid,
   owner_team text not null,
   environment text not null,
-create table rotation_campaign (
-  id uuid not null,
-  started_by_id uuid not null,
-  reason text not null,
-  ends_sessions boolean not null,
-  per_target smallint not null,
-  most_failures smallint not null,
-  state text not null,
-  started_at timestamp with time zone not null,
-  over_at timestamp with time zone,
-  cause bigint not null,
-  constraint rotation_campaign_pkey PRIMARY KEY (id),
-  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
-  constraint started_by_fkey FOREIGN KEY (started_by_id) REFERENCES identity(id),
-  constraint over_says_when CHECK (((state = 'over'::text) = (over_at IS NOT NULL))),
-  constraint pace_is_bounded CHECK ((((per_target >= 1) AND (per_target <= 50)) AND ((most_failures >= 0) AND (most_failures <= 1000)))),
-  constraint state_is_known CHECK ((state = ANY (ARRAY['running'::text, 'stopped'::text, 'over'::text])))
-);
-CREATE INDEX rotation_campaign_cause ON rotation_campaign USING btree (cause);
-CREATE INDEX rotation_campaign_running ON rotation_campaign USING btree (id) WHERE (state = 'running'::text);
-CREATE INDEX rotation_campaign_started_by ON rotation_campaign USING btree (started_by_id);
-comment on table rotation_campaign is 'A row is one order to rotate many logins. It stops by itself when more fail than it may.';
-CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON rotation_campaign FOR EACH ROW EXECUTE FUNCTION require_cause();
-CREATE TRIGGER rows_are_kept BEFORE DELETE ON rotation_campaign FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON rotation_campaign FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-
   authority text,
   system text,
   schedule text not null,
@@ -2065,60 +2357,6 @@ CREATE INDEX source_target ON source USING btree (target_id);
 comment on table source is 'A row is a system that a connector reads: where it is, as whom, how often.';
 comment on column source.settings is 'Address and the like; the schema is the connector''s, and nothing is read anywhere else.';
 comment on column source.sealed_credential is 'The login to read with, sealed for this row.';
-create table rotation_task (
-  campaign_id uuid not null,
-  place integer not null,
-  target_id uuid not null,
-  account_id uuid,
-  rotation_id uuid,
-  refusal text,
-  cause bigint not null,
-  constraint rotation_task_pkey PRIMARY KEY (campaign_id, place),
-  constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
-  constraint campaign_fkey FOREIGN KEY (campaign_id) REFERENCES rotation_campaign(id),
-  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
-  constraint rotation_fkey FOREIGN KEY (rotation_id) REFERENCES rotation(id),
-  constraint target_fkey FOREIGN KEY (target_id) REFERENCES target(id)
-);
-CREATE INDEX rotation_task_account ON rotation_task USING btree (account_id);
-CREATE INDEX rotation_task_cause ON rotation_task USING btree (cause);
-CREATE INDEX rotation_task_rotation ON rotation_task USING btree (rotation_id);
-CREATE INDEX rotation_task_target ON rotation_task USING btree (target_id);
-comment on table rotation_task is 'A row is one login of a campaign, in the order in which they are rotated: what reaches most comes first.';
-comment on column rotation_task.refusal is 'Why it cannot be rotated, in a sentence.';
-CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON rotation_task FOR EACH ROW EXECUTE FUNCTION require_cause();
-CREATE TRIGGER rows_are_kept BEFORE DELETE ON rotation_task FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON rotation_task FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-
-create table rotation_way (
-  id uuid not null,
-  account_id uuid not null,
-  strategy text not null,
-  alternate text,
-  soak_seconds integer not null default 0,
-  hook_url text,
-  sealed_key bytea,
-  instructions text,
-  owner_team text,
-  deadline_days smallint,
-  cause bigint not null,
-  constraint rotation_way_pkey PRIMARY KEY (id),
-  constraint account_has_one_way UNIQUE (account_id),
-  constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
-  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
-  constraint hand_knows_what_to_do CHECK ((((strategy = 'by-hand'::text) = (instructions IS NOT NULL)) AND ((instructions IS NULL) = (owner_team IS NULL)) AND ((instructions IS NULL) = (deadline_days IS NULL)))),
-  constraint hook_is_signed CHECK ((((strategy = 'restart-hook'::text) = (hook_url IS NOT NULL)) AND ((hook_url IS NULL) = (sealed_key IS NULL)))),
-  constraint soak_is_bounded CHECK (((soak_seconds >= 0) AND (soak_seconds <= 2592000))),
-  constraint strategy_is_known CHECK ((strategy = ANY (ARRAY['cut-over'::text, 'alternating'::text, 'dual-slot'::text, 'retain-old'::text, 'restart-hook'::text, 'broker-only'::text, 'by-hand'::text]))),
-  constraint two_take_turns CHECK (((strategy = 'alternating'::text) = (alternate IS NOT NULL)))
-);
-CREATE INDEX rotation_way_cause ON rotation_way USING btree (cause);
-comment on table rotation_way is 'A row says how the login of an account gets another secret; without one it is cut over.';
-comment on column rotation_way.sealed_key is 'What calls of the hook and their answers are signed with.';
-CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON rotation_way FOR EACH ROW EXECUTE FUNCTION require_cause();
-CREATE TRIGGER rows_are_kept BEFORE DELETE ON rotation_way FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON rotation_way FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-
 comment on column source.target_id is 'The target it is as well: its accounts are then known to the catalog.';
 comment on column source.authority is 'The system itself, by what does not change with its address; learnt at the first reading. Another one is not read.';
 comment on column source.problem is 'Why the last reading could not begin; null when it did.';
@@ -2262,6 +2500,60 @@ CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON ssh_certificate FOR EACH
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON ssh_certificate FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON ssh_certificate FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+create table step_up (
+  id uuid not null,
+  kind text not null,
+  person_id uuid not null,
+  asker_id uuid not null,
+  proof_id uuid,
+  operation text not null,
+  shown text[] not null,
+  level text not null,
+  nonce bytea not null,
+  act_sha256 bytea not null,
+  inner_sha256 bytea,
+  sealed_code bytea not null,
+  misses smallint not null default 0,
+  client_address text not null,
+  state text not null default 'pending'::text,
+  proven_by text,
+  passkey_id uuid,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  proven_at timestamp with time zone,
+  used_at timestamp with time zone,
+  cause bigint not null,
+  constraint step_up_pkey PRIMARY KEY (id),
+  constraint asker_fkey FOREIGN KEY (asker_id) REFERENCES identity(id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint passkey_fkey FOREIGN KEY (passkey_id) REFERENCES passkey(id),
+  constraint person_fkey FOREIGN KEY (person_id) REFERENCES identity(id),
+  constraint a_passkey_is_named CHECK (((proven_by = 'passkey'::text) = (passkey_id IS NOT NULL))),
+  constraint is_short CHECK (((expires_at > created_at) AND (expires_at <= (created_at + '01:00:00'::interval)))),
+  constraint kind_is_known CHECK ((kind = ANY (ARRAY['call'::text, 'backchannel'::text]))),
+  constraint level_is_known CHECK ((level = ANY (ARRAY['mfa'::text, 'phishing-resistant'::text]))),
+  constraint misses_are_few CHECK (((misses >= 0) AND (misses <= 5))),
+  constraint proven_by_is_known CHECK ((proven_by = ANY (ARRAY['passkey'::text, 'login'::text]))),
+  constraint proven_says_how CHECK (((state = ANY (ARRAY['proven'::text, 'used'::text])) = ((proven_by IS NOT NULL) AND (proven_at IS NOT NULL)))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['pending'::text, 'proven'::text, 'used'::text, 'refused'::text]))),
+  constraint used_says_when CHECK (((state = 'used'::text) = (used_at IS NOT NULL)))
+);
+CREATE INDEX step_up_asker ON step_up USING btree (asker_id);
+CREATE INDEX step_up_cause ON step_up USING btree (cause);
+CREATE INDEX step_up_passkey ON step_up USING btree (passkey_id);
+CREATE INDEX step_up_person ON step_up USING btree (person_id);
+comment on table step_up is 'A row is one act for which its person shows freshly that it is them: asked for, proven once, used once.';
+comment on column step_up.kind is 'call: one call of the API. backchannel: a token that a client asked its person for (OpenID Connect CIBA).';
+comment on column step_up.asker_id is 'Who will act: the person, or an agent of theirs.';
+comment on column step_up.proof_id is 'The token it was asked with: with another one, or after its end, it is worth nothing.';
+comment on column step_up.act_sha256 is 'Of everything that will be done; the challenge that the passkey signs is a hash over this, the nonce and the id.';
+comment on column step_up.inner_sha256 is 'Of a request for access: the hash that its approvers sign off.';
+comment on column step_up.sealed_code is 'What whoever asks shows to the person, and the person enters in the browser.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON step_up FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON step_up FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER step_up_moves_forward BEFORE UPDATE ON step_up FOR EACH ROW EXECUTE FUNCTION step_up_moves_forward();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON step_up FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 create table subject_key (
   subject_id uuid not null,
   sealed_key bytea,
@@ -2340,7 +2632,7 @@ create table trust_rule (
   constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
   constraint a_client_has_keys CHECK (((preset <> 'client-key'::text) OR (keys IS NOT NULL))),
   constraint keys_come_from_one_place CHECK (((keys IS NULL) OR (keys_url IS NULL))),
-  constraint preset_is_known CHECK ((preset = ANY (ARRAY['oidc'::text, 'github-actions'::text, 'gitlab-ci'::text, 'kubernetes'::text, 'buildkite'::text, 'circleci'::text, 'client-key'::text]))),
+  constraint preset_is_known CHECK ((preset = ANY (ARRAY['oidc'::text, 'github-actions'::text, 'gitlab-ci'::text, 'kubernetes'::text, 'buildkite'::text, 'circleci'::text, 'client-key'::text, 'spiffe'::text]))),
   constraint reviewer_belongs_to_a_review CHECK (((review IS NOT NULL) OR (sealed_reviewer IS NULL))),
   constraint state_is_known CHECK ((state = ANY (ARRAY['active'::text, 'retired'::text]))),
   constraint ttl_is_short CHECK (((ttl_seconds >= 60) AND (ttl_seconds <= 3600)))
@@ -2429,6 +2721,21 @@ begin
   return new;
 end $function$;
 
+CREATE OR REPLACE FUNCTION case_moves_legally()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if (new.id, new.identity_id, new.reason, new.opened_at) is distinct from (old.id, old.identity_id, old.reason, old.opened_at)
+     or old.over_at is not null
+     or (old.state <> new.state and (old.state, new.state) not in (
+       ('opened', 'suspended'), ('suspended', 'checked'), ('checked', 'soaking'), ('soaking', 'retired'), ('retired', 'closed'),
+       ('opened', 'reopened'), ('suspended', 'reopened'), ('checked', 'reopened'), ('soaking', 'reopened'))) then
+    raise exception 'a case does not go from % to %', old.state, new.state using errcode = 'RV031';
+  end if;
+  return new;
+end $function$;
+
 CREATE OR REPLACE FUNCTION change_approver_is_another()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -2500,60 +2807,6 @@ CREATE OR REPLACE FUNCTION hint_credential()
  SET search_path TO 'public', 'pg_temp'
 AS $function$
 begin
-create table step_up (
-  id uuid not null,
-  kind text not null,
-  person_id uuid not null,
-  asker_id uuid not null,
-  proof_id uuid,
-  operation text not null,
-  shown text[] not null,
-  level text not null,
-  nonce bytea not null,
-  act_sha256 bytea not null,
-  inner_sha256 bytea,
-  sealed_code bytea not null,
-  misses smallint not null default 0,
-  client_address text not null,
-  state text not null default 'pending'::text,
-  proven_by text,
-  passkey_id uuid,
-  created_at timestamp with time zone not null,
-  expires_at timestamp with time zone not null,
-  proven_at timestamp with time zone,
-  used_at timestamp with time zone,
-  cause bigint not null,
-  constraint step_up_pkey PRIMARY KEY (id),
-  constraint asker_fkey FOREIGN KEY (asker_id) REFERENCES identity(id),
-  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
-  constraint passkey_fkey FOREIGN KEY (passkey_id) REFERENCES passkey(id),
-  constraint person_fkey FOREIGN KEY (person_id) REFERENCES identity(id),
-  constraint a_passkey_is_named CHECK (((proven_by = 'passkey'::text) = (passkey_id IS NOT NULL))),
-  constraint is_short CHECK (((expires_at > created_at) AND (expires_at <= (created_at + '01:00:00'::interval)))),
-  constraint kind_is_known CHECK ((kind = ANY (ARRAY['call'::text, 'backchannel'::text]))),
-  constraint level_is_known CHECK ((level = ANY (ARRAY['mfa'::text, 'phishing-resistant'::text]))),
-  constraint misses_are_few CHECK (((misses >= 0) AND (misses <= 5))),
-  constraint proven_by_is_known CHECK ((proven_by = ANY (ARRAY['passkey'::text, 'login'::text]))),
-  constraint proven_says_how CHECK (((state = ANY (ARRAY['proven'::text, 'used'::text])) = ((proven_by IS NOT NULL) AND (proven_at IS NOT NULL)))),
-  constraint state_is_known CHECK ((state = ANY (ARRAY['pending'::text, 'proven'::text, 'used'::text, 'refused'::text]))),
-  constraint used_says_when CHECK (((state = 'used'::text) = (used_at IS NOT NULL)))
-);
-CREATE INDEX step_up_asker ON step_up USING btree (asker_id);
-CREATE INDEX step_up_cause ON step_up USING btree (cause);
-CREATE INDEX step_up_passkey ON step_up USING btree (passkey_id);
-CREATE INDEX step_up_person ON step_up USING btree (person_id);
-comment on table step_up is 'A row is one act for which its person shows freshly that it is them: asked for, proven once, used once.';
-comment on column step_up.kind is 'call: one call of the API. backchannel: a token that a client asked its person for (OpenID Connect CIBA).';
-comment on column step_up.asker_id is 'Who will act: the person, or an agent of theirs.';
-comment on column step_up.proof_id is 'The token it was asked with: with another one, or after its end, it is worth nothing.';
-comment on column step_up.act_sha256 is 'Of everything that will be done; the challenge that the passkey signs is a hash over this, the nonce and the id.';
-comment on column step_up.inner_sha256 is 'Of a request for access: the hash that its approvers sign off.';
-comment on column step_up.sealed_code is 'What whoever asks shows to the person, and the person enters in the browser.';
-CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON step_up FOR EACH ROW EXECUTE FUNCTION require_cause();
-CREATE TRIGGER rows_are_kept BEFORE DELETE ON step_up FOR EACH ROW EXECUTE FUNCTION refuse_change();
-CREATE TRIGGER step_up_moves_forward BEFORE UPDATE ON step_up FOR EACH ROW EXECUTE FUNCTION step_up_moves_forward();
-CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON step_up FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
-
   if exists (select from access_grant where ended_at is null and (subject_id = new.identity_id or on_behalf_of_id = new.identity_id)) then
     perform pg_notify('reeve_end', 'identity:' || new.identity_id);
   end if;
@@ -2790,6 +3043,19 @@ begin
   return new;
 end $function$;
 
+CREATE OR REPLACE FUNCTION passkey_stays_the_same()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if (new.identity_id, new.credential_id, new.public_key, new.aaguid, new.is_backup_eligible, new.created_at)
+     is distinct from (old.identity_id, old.credential_id, old.public_key, old.aaguid, old.is_backup_eligible, old.created_at)
+     or new.counter < old.counter or old.removed_at is not null then
+    raise exception 'a passkey is of one person and one key, and only counts up' using errcode = 'RV006';
+  end if;
+  return new;
+end $function$;
+
 CREATE OR REPLACE FUNCTION proof_is_used_from_one_place()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -2800,6 +3066,17 @@ begin
         is distinct from
         (old.id, old.grant_id, old.kind, old.sha256, old.is_single_use, old.created_at, old.first_use_before) then
     raise exception 'a proof has one first use and is otherwise as it was issued' using errcode = 'RV008';
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION provisioned_stays_its_providers()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if (new.id, new.provider_id, new.created_at) is distinct from (old.id, old.provider_id, old.created_at) or old.deleted_at is not null then
+    raise exception 'what a provider made stays its own, and what it deleted stays deleted' using errcode = 'RV030';
   end if;
   return new;
 end $function$;
@@ -2896,15 +3173,21 @@ CREATE OR REPLACE FUNCTION rotation_moves_legally()
 AS $function$
 begin
   if old.over_at is not null
-     or (new.id, new.target_id, new.account_id, new.principal, new.started_by_id, new.ends_sessions, new.was_sha256)
+     or (new.id, new.target_id, new.account_id, new.principal, new.started_by_id, new.was_sha256, new.strategy, new.occasion, new.campaign_id)
         is distinct from
-        (old.id, old.target_id, old.account_id, old.principal, old.started_by_id, old.ends_sessions, old.was_sha256)
+        (old.id, old.target_id, old.account_id, old.principal, old.started_by_id, old.was_sha256, old.strategy, old.occasion, old.campaign_id)
+     or (old.ends_sessions and not new.ends_sessions)
      or (old.state <> new.state and (old.state, new.state) not in (
-          ('planned', 'issued'), ('issued', 'verified'), ('verified', 'adopted'), ('adopted', 'dead'),
+          ('planned', 'issued'), ('issued', 'verified'), ('verified', 'distributed'), ('distributed', 'adopted'), ('adopted', 'disabled'),
+          ('disabled', 'soaking'), ('soaking', 'revoked'), ('revoked', 'dead'),
           -- The target came back from a backup and knows the old secret again.
           ('issued', 'planned'), ('verified', 'planned'),
+          -- The way back, as long as the old one lives; and it turns out that it does not.
+          ('planned', 'aborting'), ('issued', 'aborting'), ('verified', 'aborting'), ('distributed', 'aborting'), ('adopted', 'aborting'),
+          ('aborting', 'aborted'), ('aborting', 'issued'),
           ('planned', 'superseded'), ('issued', 'superseded'), ('verified', 'superseded')))
-     or (old.sealed_next is distinct from new.sealed_next and old.state <> 'planned' and new.state not in ('dead', 'superseded')) then
+     or (old.sealed_next is distinct from new.sealed_next and old.state <> 'planned' and new.over_at is null)
+     or (old.next_principal is distinct from new.next_principal and old.state <> 'planned') then
     raise exception 'a rotation does not go from % to %', old.state, new.state using errcode = 'RV022';
   end if;
   return new;
@@ -2919,6 +3202,23 @@ begin
      (to_jsonb(new) - '{withdrawn_at,withdrawn_by_id,version,cause}'::text[])
        is distinct from (to_jsonb(old) - '{withdrawn_at,withdrawn_by_id,version,cause}'::text[]) then
     raise exception 'a signal stays as it was received; it is withdrawn once' using errcode = 'RV017';
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION step_up_moves_forward()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if (old.state, new.state) not in (('pending', 'pending'), ('pending', 'proven'), ('pending', 'refused'), ('proven', 'used'), ('proven', 'refused')) then
+    raise exception 'a step-up does not go from % to %', old.state, new.state using errcode = 'RV006';
+  end if;
+  if (new.kind, new.person_id, new.asker_id, new.proof_id, new.operation, new.shown, new.level, new.nonce, new.act_sha256, new.inner_sha256,
+      new.created_at) is distinct from
+     (old.kind, old.person_id, old.asker_id, old.proof_id, old.operation, old.shown, old.level, old.nonce, old.act_sha256, old.inner_sha256,
+      old.created_at) then
+    raise exception 'what a step-up is for does not change' using errcode = 'RV006';
   end if;
   return new;
 end $function$;

@@ -3,7 +3,7 @@ import { secondsAfter } from '../kernel/clock.ts'
 import { transact, type Db, type Tx } from '../kernel/db.ts'
 import { Secret } from '../kernel/secret.ts'
 import { SYSTEM } from '../ledger/ledger.ts'
-import { leaseEndFailed, leaseEndTried } from './events.ts'
+import { leaseEndFailed, leaseEndTried, leaseOutlasts } from './events.ts'
 import type { CredentialNeeds } from './needs.ts'
 import { CLAIM_MS, escalationAt, pauseMs } from './pace.ts'
 import { openSecret } from './site.ts'
@@ -15,6 +15,7 @@ export type Claimed = {
   readonly id: string
   readonly grantId: string
   readonly targetId: string
+  readonly accountId: string
   readonly kind: string
   readonly attempts: number
   readonly endingAt: Date
@@ -84,6 +85,7 @@ export function claimDue(db: Db, needs: CredentialNeeds, targetId: string, limit
       id: row.id,
       grantId: row.grantId,
       targetId: row.targetId,
+      accountId: row.accountId,
       kind: row.kind,
       attempts: row.attempts + 1,
       endingAt: row.endingAt ?? now,
@@ -121,6 +123,33 @@ export async function recordFailure(db: Db, needs: CredentialNeeds, claimed: Cla
     await tx
       .updateTable('lease')
       .set({ lastError: error, escalation, nextTryAt, cause })
+      .where('id', '=', claimed.id)
+      .where('state', '=', 'ending')
+      .execute()
+  })
+}
+
+type Outlasting = { readonly until: Date; readonly why: string }
+
+/** It was ended as far as that goes, and lives on as was declared: looked at again then, and no failure of anybody's. */
+export async function recordOutlasting(
+  db: Db,
+  needs: CredentialNeeds,
+  claimed: Claimed,
+  { until, why }: Outlasting,
+): Promise<void> {
+  await transact(db, async (tx) => {
+    const cause = await needs.ledger.record(tx, {
+      event: leaseOutlasts,
+      actor: SYSTEM,
+      resource: { type: 'Lease', id: claimed.id },
+      grantId: claimed.grantId,
+      outcome: 'done',
+      facts: { until, why },
+    })
+    await tx
+      .updateTable('lease')
+      .set({ residualUntil: until, nextTryAt: until, lastError: why, escalation: 'none', cause })
       .where('id', '=', claimed.id)
       .where('state', '=', 'ending')
       .execute()

@@ -6,7 +6,15 @@ import { leaseGivenUp } from './events.ts'
 import type { CredentialNeeds } from './needs.ts'
 
 type Needs = Pick<CredentialNeeds, 'clock' | 'ledger'>
-type Why = 'issue-failed' | 'never-issued' | 'grant-over'
+type Why = 'issue-failed' | 'never-issued' | 'grant-over' | 'renewed'
+
+/** What there is to give up. */
+const STATES = {
+  'issue-failed': ['announced'],
+  'never-issued': ['announced'],
+  'grant-over': ['announced', 'issued'],
+  renewed: ['issued'],
+} as const
 
 /** Longer than making a lease may take: what is still announced then was given up by a process that lives. That of a dead one is found sooner. */
 const ANNOUNCED_SECONDS = 60
@@ -85,7 +93,7 @@ export async function giveUp(tx: Tx, needs: Needs, ids: readonly string[], why: 
     .selectFrom('lease')
     .select(['id', 'grantId'])
     .where('id', 'in', ids)
-    .where('state', 'in', why === 'grant-over' ? ['announced', 'issued'] : ['announced'])
+    .where('state', 'in', STATES[why])
     .orderBy('id')
     .forUpdate()
   // A sweep locks leases of many grants: what another one holds is being ended, and who waits for nobody is in nobody's way.

@@ -18,10 +18,20 @@ export const leaseAnnounced = event('lease.announced', 'A credential is about to
   revocability: Revocability,
   validUntil: Instant,
 })
-export const leaseIssued = event('lease.issued', 'A credential was made at a target.', { principal: Text })
+export const leaseIssued = event('lease.issued', 'A credential was made at a target.', {
+  principal: Text,
+  /** Until when it may be taken for good although it was ended; null: no longer than its end takes. */
+  residualUntil: Instant.nullable(),
+})
+export const leaseKept = event('lease.kept', 'What is needed to end a credential was noted before it was made.', {})
+export const leaseOutlasts = event(
+  'lease.outlasts',
+  'A credential was ended as far as its target allows; it lives on until the instant that was declared.',
+  { until: Instant, why: Text },
+)
 export const leaseGivenUp = event('lease.given-up', 'A credential that was announced is ended before its use.', {
   leaseIds: Ids,
-  why: shown(z.enum(['issue-failed', 'never-issued', 'grant-over'])),
+  why: shown(z.enum(['issue-failed', 'never-issued', 'grant-over', 'renewed'])),
 })
 export const leaseEndTried = event('lease.end-tried', 'Credentials are about to be ended at a target.', {
   leaseIds: Ids,
@@ -50,6 +60,8 @@ export const leaseWoken = event('lease.woken', 'Somebody asked to try now to end
 export const credentialEvents = [
   leaseAnnounced,
   leaseIssued,
+  leaseKept,
+  leaseOutlasts,
   leaseGivenUp,
   leaseEndTried,
   leaseEndFailed,

@@ -1,30 +1,28 @@
-import { transact, violatedConstraint, type Db, type Tx } from '../kernel/db.ts'
+import { transact, type Db } from '../kernel/db.ts'
 import { newId } from '../kernel/random.ts'
 import type { Secret } from '../kernel/secret.ts'
 import { sleep } from '../kernel/timer.ts'
-import { SYSTEM } from '../ledger/ledger.ts'
+import { announce } from './announce.ts'
+import { applyLease, recordIssued } from './apply.ts'
 import { leaseImpossible, leaseRefused, leaseUnavailable } from './contract.ts'
-import { leaseAnnounced, leaseIssued } from './events.ts'
 import { reachLease } from './fault-points.ts'
 import { giveUp } from './end-leases.ts'
 import type { CredentialNeeds } from './needs.ts'
-import { otherSecrets } from './rotation/login.ts'
-import { openSecret, sealSecret, siteOf, staticSecretOf } from './site.ts'
+import { keptLogin, otherLogins } from './rotation/login.ts'
+import { openSecret } from './site.ts'
 import { STATIC } from './static-writer.ts'
-import { StoredTerms, termsOf, type LeasedAccount, type LeaseGrant } from './terms.ts'
-import { LeaseFailure, NotWanted, type Details, type LeaseWriter } from './writer.ts'
+import { termsOf, type LeasedAccount, type LeaseGrant } from './terms.ts'
+import { LeaseFailure, NotWanted } from './writer.ts'
 
 /** The login at the target that sessions of a grant share. */
 export type IssuedLease = {
   readonly id: string
   readonly user: string
   readonly secret: Secret
-  /** Of a login that is rotated: what the secret may be by now. Asked by who was refused with the one above. */
-  readonly others?: () => Promise<readonly Secret[]>
+  /** Of a login that is rotated: what it may be by now. Asked by who was refused with the one above. */
+  readonly others?: () => Promise<readonly { readonly user: string; readonly secret: Secret }[]>
 }
 
-/** How long the target may take; well under the bound after which an announced lease counts as abandoned. */
-const ISSUE_MS = 15_000
 /** A second session of the same grant waits for the first one's lease this long. */
 const WAIT_MS = 20_000
 const LOOK_MS = 10
@@ -68,12 +66,14 @@ async function usableLease(
     .executeTakeFirst()
   if (!row) return undefined
   if (row.state === 'announced') return 'announced'
-  const secret =
-    row.kind === STATIC
-      ? await staticSecretOf(db, needs.seal, row.accountId)
-      : row.sealedSecret && openSecret(needs.seal, row.id, row.sealedSecret)
-  if (!secret) throw new Error(`the issued lease ${row.id} has no secret`)
-  return { id: row.id, user: row.principal, secret, ...(row.kind === STATIC && since(db, needs, row, secret)) }
+  if (row.kind === STATIC) {
+    // Which login the account stands for may have changed since it was lent.
+    const kept = await keptLogin(db, needs, row)
+    if (!kept) throw new Error(`the issued lease ${row.id} has no secret`)
+    return { id: row.id, user: kept.user, secret: kept.secret, ...since(db, needs, row, kept.secret) }
+  }
+  if (!row.sealedSecret) throw new Error(`the issued lease ${row.id} has no secret`)
+  return { id: row.id, user: row.principal, secret: openSecret(needs.seal, row.id, row.sealedSecret) }
 }
 
 /** Undefined when another session was quicker. */
@@ -90,144 +90,22 @@ async function makeLease(
   const writer = needs.writers.find((each) => each.protocol === account.protocol)
   if (!writer) throw impossible(grant, `No credentials are made for ${account.protocol} targets.`)
   if (account.terms.roles.length === 0) throw impossible(grant, 'None of the granted actions is in the catalog.')
-  const { principal, secret } = writer.announce(needs.random, account.terms)
-  const id = await announce(db, needs, grant, { account, writer, principal, secret })
-  if (id === undefined) return undefined
+  const id = newId(needs.clock, needs.random)
+  const { terms, settings } = account
+  const planned = writer.plan(needs.random, { leaseId: id, grantId: grant.id, terms, settings })
+  const announced = await announce(db, needs, grant, { id, kind: writer.kind, account, planned })
+  if (!announced) return undefined
   await reachLease('lease.announced')
+  let secret: Secret
   try {
-    const within = AbortSignal.any([signal, AbortSignal.timeout(ISSUE_MS)])
-    const site = await siteOf(db, needs.seal, grant.targetId)
-    const lease = { id, principal, secret, terms: account.terms, details: undefined, issuedAt: null }
-    const details = await writer.issue(site, lease, () => isStillAnnounced(db, id), within)
-    await reachLease('lease.created-upstream')
-    await transact(db, (tx) => recordIssued(tx, needs, grant, { id, principal, details }))
+    secret = await applyLease(db, needs, { writer, grant, lease: { id, terms, planned } }, signal)
   } catch (error) {
     await transact(db, (tx) => giveUp(tx, needs, [id], 'issue-failed'))
     signal.throwIfAborted()
     throw unavailable(grant, error)
   }
   await reachLease('lease.issued')
-  return { id, user: principal, secret }
-}
-
-type Announcing = {
-  readonly account: LeasedAccount
-  readonly writer: Pick<LeaseWriter, 'kind' | 'revocability'>
-  readonly principal: string
-  readonly secret: Secret | undefined
-}
-
-/** Intent before act (rule 5). Undefined when another session announced one first. */
-async function announce(
-  db: Db,
-  needs: CredentialNeeds,
-  grant: LeaseGrant,
-  announcing: Announcing,
-): Promise<string | undefined> {
-  try {
-    return await transact(db, (tx) => announceIn(tx, needs, grant, announcing))
-  } catch (error) {
-    if (violatedConstraint(error) === 'grant_has_one_usable_lease') return undefined
-    throw error
-  }
-}
-
-/** As `announce`, in a transaction of the caller's. Throws `leaseRefused` when the grant is over. */
-export async function announceIn(
-  tx: Tx,
-  needs: Omit<CredentialNeeds, 'writers'>,
-  grant: LeaseGrant,
-  { account, writer, principal, secret }: Announcing,
-): Promise<string> {
-  const now = needs.clock.now()
-  // The lock makes an end either come first, and be seen here, or come after, and find this lease.
-  const live = await tx
-    .selectFrom('accessGrant')
-    .select('id')
-    .where('id', '=', grant.id)
-    .where('endedAt', 'is', null)
-    .where('expiresAt', '>', now)
-    .forShare()
-    .executeTakeFirst()
-  if (!live) throw leaseRefused('The grant is over, so it has no credential.', { grantId: grant.id })
-  const id = newId(needs.clock, needs.random)
-  const cause = await needs.ledger.record(tx, {
-    event: leaseAnnounced,
-    actor: SYSTEM,
-    resource: { type: 'Lease', id },
-    grantId: grant.id,
-    outcome: 'announced',
-    facts: {
-      targetId: grant.targetId,
-      accountId: grant.accountId,
-      leaseKind: writer.kind,
-      principal,
-      revocability: writer.revocability,
-      validUntil: account.terms.validUntil,
-    },
-  })
-  await tx
-    .insertInto('lease')
-    .values({
-      id,
-      grantId: grant.id,
-      targetId: grant.targetId,
-      accountId: grant.accountId,
-      nodeId: needs.nodeId,
-      kind: writer.kind,
-      principal,
-      terms: JSON.stringify(
-        StoredTerms.encode({
-          ...account.terms,
-          roles: [...account.terms.roles],
-          databases: [...account.terms.databases],
-        }),
-      ),
-      sealedSecret: secret ? sealSecret(needs.seal, id, secret) : null,
-      state: 'announced',
-      revocability: writer.revocability,
-      announcedAt: now,
-      cause,
-    })
-    .execute()
-  return id
-}
-
-async function isStillAnnounced(db: Db, id: string): Promise<boolean> {
-  const row = await db
-    .selectFrom('lease')
-    .innerJoin('accessGrant', 'accessGrant.id', 'lease.grantId')
-    .select('lease.id')
-    .where('lease.id', '=', id)
-    .where('lease.state', '=', 'announced')
-    .where('accessGrant.endedAt', 'is', null)
-    .executeTakeFirst()
-  return row !== undefined
-}
-
-/** The credential was made. Throws `NotWanted` when the lease was ended meanwhile, which undoes the entry too. */
-export async function recordIssued(
-  tx: Tx,
-  needs: Pick<CredentialNeeds, 'clock' | 'ledger'>,
-  grant: LeaseGrant,
-  made: { id: string; principal: string; details: Details },
-): Promise<void> {
-  const cause = await needs.ledger.record(tx, {
-    event: leaseIssued,
-    actor: SYSTEM,
-    resource: { type: 'Lease', id: made.id },
-    grantId: grant.id,
-    outcome: 'done',
-    facts: { principal: made.principal },
-  })
-  const issued = await tx
-    .updateTable('lease')
-    .set({ state: 'issued', issuedAt: needs.clock.now(), details: JSON.stringify(made.details), cause })
-    .where('id', '=', made.id)
-    .where('state', '=', 'announced')
-    .executeTakeFirst()
-  // Undoes the entry too.
-  if (issued.numUpdatedRows !== 1n) throw new NotWanted('the lease was ended while it was being made')
+  return { id, user: planned.principal, secret }
 }
 
 /** A standing credential is lent: announced and issued at once, since nothing happens at the target. */
@@ -237,15 +115,15 @@ async function lendStatic(
   grant: LeaseGrant,
   account: LeasedAccount,
 ): Promise<IssuedLease | undefined> {
-  const secret = await staticSecretOf(db, needs.seal, grant.accountId)
-  if (!secret) throw impossible(grant, 'The account has no sealed credential.')
-  const user = account.terms.account
-  const writer = { kind: STATIC, revocability: 'none' } as const
-  const id = await announce(db, needs, grant, { account, writer, principal: user, secret: undefined })
-  if (id === undefined) return undefined
+  const kept = await keptLogin(db, needs, grant)
+  if (!kept) throw impossible(grant, 'The account has no sealed credential.')
+  const { user, secret } = kept
+  const id = newId(needs.clock, needs.random)
+  const planned = { principal: user, revocability: 'none' } as const
+  if (!(await announce(db, needs, grant, { id, kind: STATIC, account, planned }))) return undefined
   await reachLease('lease.announced')
   try {
-    await transact(db, (tx) => recordIssued(tx, needs, grant, { id, principal: user, details: {} }))
+    await transact(db, (tx) => recordIssued(tx, needs, grant, { id, planned, applied: { details: {} } }))
   } catch (error) {
     if (error instanceof NotWanted) throw leaseRefused('The grant ended.', { grantId: grant.id }, { cause: error })
     throw error
@@ -259,7 +137,7 @@ function since(
   { targetId, accountId }: Pick<LeaseGrant, 'targetId' | 'accountId'>,
   secret: Secret,
 ): Pick<IssuedLease, 'others'> {
-  return { others: () => otherSecrets(db, needs, { targetId, accountId }, secret) }
+  return { others: () => otherLogins(db, needs, { targetId, accountId }, secret) }
 }
 
 function impossible(grant: LeaseGrant, sentence: string) {

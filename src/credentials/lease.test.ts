@@ -68,12 +68,12 @@ test('a lease that ends while it is being made is not born after it was proven d
   let dead: Promise<void> | undefined
   const { needs, here } = await site.setting({
     ...postgresRoleWriter,
-    issue: async (where, lease, isWanted, signal) => {
+    apply: async (where, lease, making, signal) => {
       // The end comes and is proven while this process sleeps before its first step.
       await here.endGrant(given.id)
       dead = settleObligations(site.home.db, { ...needs, writers: [postgresRoleWriter] }, never)
       await dead
-      return postgresRoleWriter.issue(where, lease, isWanted, signal)
+      return postgresRoleWriter.apply(where, lease, making, signal)
     },
   })
   const given = await here.grant()
@@ -89,15 +89,15 @@ test('a lease that ends while it is being made is not born after it was proven d
 test('while a lease is being made nobody proves it dead', async () => {
   const { needs, here } = await site.setting({
     ...postgresRoleWriter,
-    issue: (where, lease, isWanted, signal) => {
+    apply: (where, lease, making, signal) => {
       const wantedAndThenEnded = async () => {
-        const answer = await isWanted()
+        const answer = await making.isWanted()
         await here.endGrant(given.id)
         await settleObligations(site.home.db, { ...needs, writers: [postgresRoleWriter] }, never)
         assert.equal((await site.rowOf(given.id)).state, 'ending')
         return answer
       }
-      return postgresRoleWriter.issue(where, lease, wantedAndThenEnded, signal)
+      return postgresRoleWriter.apply(where, lease, { ...making, isWanted: wantedAndThenEnded }, signal)
     },
   })
   const given = await here.grant()

@@ -196,10 +196,10 @@ test('what a living node is making is left to it, and what a dead or stopped one
   const goOn = Promise.withResolvers<void>()
   const { clock, needs, here } = await site.setting({
     ...postgresRoleWriter,
-    issue: async (...given) => {
+    apply: async (...given) => {
       making.resolve()
       await goOn.promise
-      return postgresRoleWriter.issue(...given)
+      return postgresRoleWriter.apply(...given)
     },
   })
   const given = await here.grant()

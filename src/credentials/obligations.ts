@@ -1,16 +1,15 @@
 import { every } from '../kernel/timer.ts'
 import { transact, type Db, type Tx } from '../kernel/db.ts'
 import { SYSTEM } from '../ledger/ledger.ts'
-import { claimDue, dueTargets, recordFailure, recordTargetDown, type Claimed } from './claim.ts'
+import { claimDue, dueTargets, recordFailure, recordOutlasting, recordTargetDown, type Claimed } from './claim.ts'
 import { sweepLeases } from './end-leases.ts'
 import type { Evidence } from './contract.ts'
 import { leaseDead, leaseResidue } from './events.ts'
 import { reachLease } from './fault-points.ts'
 import type { CredentialNeeds } from './needs.ts'
-import { Secret } from '../kernel/secret.ts'
-import { siteOf } from './site.ts'
+import { siteFor } from './site.ts'
 import { STATIC, staticWriter } from './static-writer.ts'
-import { LeaseBusy, LeaseFailure, TargetDown, type LeaseWriter, type Residue, type Site } from './writer.ts'
+import { LeaseBusy, LeaseFailure, TargetDown, type LeaseWriter, type Residue } from './writer.ts'
 
 /** The look for due leases is one probe of a small index. Whoever ended a grant on this node wakes the loop at once. */
 const LOOK_MS = 500
@@ -120,10 +119,14 @@ async function noteFailure(db: Db, needs: CredentialNeeds, claimed: Claimed, fai
 async function workOn(db: Db, needs: CredentialNeeds, claimed: Claimed, signal: AbortSignal): Promise<unknown> {
   try {
     const writer = writerOf(needs, claimed.kind)
-    const site = writer.needsSite ? await siteOf(db, needs.seal, claimed.targetId) : NOWHERE
+    const site = await siteFor(db, needs.seal, writer, claimed)
     const within = AbortSignal.any([signal, AbortSignal.timeout(END_MS)])
     const residue = await writer.end(site, claimed.lease, within)
-    const probe = await writer.probe(site, claimed.lease, within)
+    const probe = await writer.verify(site, claimed.lease, within)
+    if (probe.kind === 'alive' && probe.until) {
+      await recordOutlasting(db, needs, claimed, { ...probe, until: probe.until })
+      return undefined
+    }
     if (probe.kind === 'alive') return new LeaseFailure(`it was ended and still lives: ${probe.why}`)
     await reachLease('lease.proven')
     await transact(db, (tx) => recordDead(tx, needs, claimed, residue, probe.evidence))
@@ -139,8 +142,6 @@ function writerOf(needs: CredentialNeeds, kind: string): LeaseWriter {
   if (!writer) throw new LeaseFailure(`this release has nothing that ends a ${kind}`)
   return writer
 }
-
-const NOWHERE: Site = { target: '', settings: {}, provisioner: { user: '', secret: new Secret('') } }
 
 /** The obligation is met: evidence kept, secret gone, and what the lease left behind is a finding. */
 async function recordDead(

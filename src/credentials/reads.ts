@@ -27,6 +27,7 @@ function leases(db: Db) {
       'lease.principal',
       'lease.state',
       'lease.revocability',
+      'lease.residualUntil',
       'lease.announcedAt',
       'lease.issuedAt',
       'lease.endingAt',

@@ -3,7 +3,9 @@ import type { Seal } from '../kernel/seal.ts'
 import { Secret } from '../kernel/secret.ts'
 import { Login } from '../catalog/contract.ts'
 import { otherSecrets } from './rotation/login.ts'
-import { LeaseFailure, type Site } from './writer.ts'
+import { LeaseFailure, type LeaseWriter, type Site } from './writer.ts'
+
+const NOWHERE: Site = { target: '', settings: {}, provisioner: { user: '', secret: new Secret('') } }
 
 /** Where a target is and the login to work there, opened from its seal. A retired target still has leases to end. */
 export async function siteOf(db: Db, seal: Seal, targetId: string): Promise<Site> {
@@ -18,6 +20,27 @@ export async function siteOf(db: Db, seal: Seal, targetId: string): Promise<Site
   const secret = new Secret(password)
   const others = () => otherSecrets(db, { seal }, { targetId, accountId: null }, secret)
   return { target: row.name, settings: row.settings, provisioner: { user, secret, others } }
+}
+
+type Placed = { readonly targetId: string; readonly accountId: string }
+
+/** Where a writer works, as far as it needs to know: the target, our login there, and the standing login of the account. */
+export async function siteFor(
+  db: Db,
+  seal: Seal,
+  writer: Pick<LeaseWriter, 'needsSite' | 'worksWithoutLogin'>,
+  { targetId, accountId }: Placed,
+): Promise<Site> {
+  if (!writer.needsSite) return NOWHERE
+  if (writer.worksWithoutLogin !== true) return siteOf(db, seal, targetId)
+  const row = await db
+    .selectFrom('target')
+    .select(['name', 'settings', 'sealedProvisioner'])
+    .where('id', '=', targetId)
+    .executeTakeFirstOrThrow()
+  const account = await staticSecretOf(db, seal, accountId)
+  const site = row.sealedProvisioner === null ? NOWHERE : await siteOf(db, seal, targetId)
+  return { ...site, target: row.name, settings: row.settings, ...(account && { account }) }
 }
 
 /** The standing credential of a static account. */

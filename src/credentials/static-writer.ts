@@ -10,14 +10,14 @@ export const STATIC = 'static'
 export const staticWriter: LeaseWriter = {
   kind: STATIC,
   protocol: '*',
-  revocability: 'none',
+  capability: { revocability: 'none', coexisting: 1, isReversible: false, permissions: [] },
   needsSite: false,
-  announce() {
+  plan() {
     throw new Error('a static credential is not made by us')
   },
-  issue: async () => ({}),
+  apply: async () => ({ details: {} }),
   end: async () => ({ appeared: [], unread: [] }),
-  probe: async () => ({
+  verify: async () => ({
     kind: 'dead',
     evidence: { declared: true, shownToCaller: false, residualLife: 'until it is rotated at the target' },
   }),

@@ -20,9 +20,16 @@ export const StoredTerms = z.object({
   databases: z.array(z.string()),
   validUntil: Instant,
   connections: z.int(),
+  actions: z.array(z.string()).default([]),
 })
 
-export type LeasedAccount = { readonly protocol: string; readonly mode: 'lease' | 'static'; readonly terms: LeaseTerms }
+export type LeasedAccount = {
+  readonly protocol: string
+  readonly mode: 'lease' | 'static'
+  readonly terms: LeaseTerms
+  /** Of the target. */
+  readonly settings: unknown
+}
 
 const STRENGTH = { admin: 0, change: 1, read: 2 } as const
 
@@ -34,7 +41,14 @@ export async function termsOf(db: Db, grant: LeaseGrant): Promise<LeasedAccount 
   const account = await db
     .selectFrom('account')
     .innerJoin('target', 'target.id', 'account.targetId')
-    .select(['account.name', 'account.mode', 'account.databases', 'account.state', 'target.protocol'])
+    .select([
+      'account.name',
+      'account.mode',
+      'account.databases',
+      'account.state',
+      'target.protocol',
+      'target.settings',
+    ])
     .where('account.id', '=', grant.accountId)
     .where('account.targetId', '=', grant.targetId)
     .where('target.state', '=', 'active')
@@ -55,12 +69,14 @@ export async function termsOf(db: Db, grant: LeaseGrant): Promise<LeasedAccount 
   return {
     protocol: account.protocol,
     mode: account.mode,
+    settings: account.settings,
     terms: {
       account: account.name,
       roles: [...new Set(roles)],
       databases: account.databases,
       validUntil: grant.expiresAt,
       connections: grant.maxConnections,
+      actions: [...grant.actions],
     },
   }
 }

@@ -17,6 +17,8 @@ export type LeaseTerms = {
   readonly databases: readonly string[]
   readonly validUntil: Date
   readonly connections: number
+  /** What the grant covers. */
+  readonly actions?: readonly string[]
 }
 
 /** Where the target is and the login by which leases are made and ended there. */
@@ -29,6 +31,8 @@ export type Site = {
     /** What else the secret may be by now: it may be rotated at this very moment. */
     readonly others?: () => Promise<readonly Secret[]>
   }
+  /** The standing login of the account, for writers that lend it. */
+  readonly account?: Secret
 }
 
 /** A lease as its writer sees it. */
@@ -54,30 +58,81 @@ export type ResidueItem = {
 
 export type Probe =
   | { readonly kind: 'dead'; readonly evidence: Evidence }
-  | { readonly kind: 'alive'; readonly why: string }
+  /** `until`: nobody can end it sooner, and that was said when it was made. It is looked at again then, and alarms nobody before. */
+  | { readonly kind: 'alive'; readonly why: string; readonly until?: Date }
+
+/** What credentials of one kind are like, before any is made. */
+export type Capability = {
+  /** The best it can be; `plan` says what it is at one target. */
+  readonly revocability: Lease['revocability']
+  /** How many of one account live beside each other; null: any number. */
+  readonly coexisting: number | null
+  /** Whether ending one can be taken back. */
+  readonly isReversible: boolean
+  /** What the login at the target has to be allowed, in the target's own words. */
+  readonly permissions: readonly string[]
+}
+
+/** What is asked for, as far as it is known before the target is. */
+export type Planning = {
+  readonly leaseId: string
+  readonly grantId: string
+  readonly terms: LeaseTerms
+  /** Of the target. */
+  readonly settings: unknown
+}
+
+/** What will be made. It is announced in these words. */
+export type Planned = {
+  /** Its name at the target. */
+  readonly principal: string
+  /** Where it is chosen here; otherwise `apply` brings it. */
+  readonly secret?: Secret
+  readonly revocability: Lease['revocability']
+}
+
+/** How `apply` holds on to the lease while it works. Both answer no when it was ended meanwhile: then nothing more may be made. */
+export type Making = {
+  /** Asked once nobody else can be ending it any more, as far as the target can hold somebody off. */
+  readonly isWanted: () => Promise<boolean>
+  /** Notes what is needed to end what is about to be made, before it is made: whoever ends it has these details. */
+  readonly keep: (details: Details) => Promise<boolean>
+}
+
+/** What was made. */
+export type Applied = {
+  readonly details: Details
+  /** Where the target chose it. */
+  readonly secret?: Secret
+  /** When it stops by itself; the end of the grant when left out. */
+  readonly validBefore?: Date
+}
 
 /**
- * How one protocol makes and ends a credential. Each method may run again after a crash at any point, also beside a run of another
- * node, and "already gone" is success. What throws is retried; `TargetDown` says that no lease of this target can be worked on now.
+ * How one protocol makes and ends a credential: planned, applied, ended, verified. The lease's id is the key by which each step may run again
+ * after a crash at any point, also beside a run of another node, and "already gone" is success. What throws is retried; `TargetDown` says that no
+ * lease of this target can be worked on now.
  */
 export type LeaseWriter = {
   /** Stored as `lease.kind`: a lease is ended by the writer that made it. */
   readonly kind: string
   readonly protocol: string
-  readonly revocability: Lease['revocability']
-  /** Whether it works at the target and so needs a login there. */
+  readonly capability: Capability
+  /** Whether it works at the target and so needs to know where that is. */
   readonly needsSite: boolean
-  /** Pure: the name and secret that `issue` will make. */
-  announce(random: Random, terms: LeaseTerms): { readonly principal: string; readonly secret: Secret }
+  /** Whether it can work there without a login of ours. */
+  readonly worksWithoutLogin?: boolean
+  /** Asks nobody. Throws `LeaseFailure` for what cannot be made. */
+  plan(random: Random, planning: Planning): Planned
   /**
-   * Makes the credential. Calls `isWanted` once nobody else can be ending it any more and makes nothing when it answers no: a lease that
-   * was ended meanwhile must not be born after its death was proven.
+   * Makes the credential. Makes nothing when `making` answers no: a lease that was ended meanwhile must not be born after its death was
+   * proven.
    */
-  issue(site: Site, lease: WrittenLease, isWanted: () => Promise<boolean>, signal: AbortSignal): Promise<Details>
+  apply(site: Site, lease: WrittenLease, making: Making, signal: AbortSignal): Promise<Applied>
   /** Ends it and what it left open. */
   end(site: Site, lease: WrittenLease, signal: AbortSignal): Promise<Residue>
-  /** Tries to use it, and says by what evidence it is dead. */
-  probe(site: Site, lease: WrittenLease, signal: AbortSignal): Promise<Probe>
+  /** The negative probe: tries to use it, and says by what evidence it is dead. */
+  verify(site: Site, lease: WrittenLease, signal: AbortSignal): Promise<Probe>
 }
 
 /** Work on a lease failed: a sentence of ours (with a code of the target's), safe to show. The cause is for the log. */

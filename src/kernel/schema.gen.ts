@@ -77,6 +77,8 @@ export type AccessRequestTable = {
   askedUses: number | null
   mode: Generated<'observe' | 'warn' | 'enforce'>
   waived: Generated<string[]>
+  stepUp: Generated<'none' | 'mfa' | 'phishing-resistant'>
+  stepUpId: string | null
 }
 
 export type AccountTable = {
@@ -93,6 +95,7 @@ export type AccountTable = {
   seenAt: Date | null
   version: Generated<number>
   cause: number
+  principal: string | null
 }
 
 export type AccountRoleTable = {
@@ -120,9 +123,6 @@ export type ApiTokenTable = {
   onBehalfOfId: string | null
   actorIds: Generated<string[]>
   parentId: string | null
-}
-
-export type CertificationTable = {
   loginSessionId: string | null
 }
 
@@ -152,6 +152,9 @@ export type BackchannelRequestTable = {
   sealedNotify: Buffer | null
   notifyAt: Date | null
   notifyTries: Generated<number>
+}
+
+export type CertificationTable = {
   id: string
   accountId: string
   certifierId: string
@@ -204,9 +207,6 @@ export type ChangeApprovalTable = {
   cause: number
 }
 
-export type EnrolmentTable = {
-  id: string
-  identityId: string | null
 export type CredentialConsumerTable = {
   id: string
   accountId: string
@@ -237,6 +237,9 @@ export type DeviceAuthorizationTable = {
   expiresAt: Date
 }
 
+export type EnrolmentTable = {
+  id: string
+  identityId: string | null
   secretSha256: Buffer
   createdAt: Date
   expiresAt: Date
@@ -280,6 +283,28 @@ export type FingerprintKeyTable = {
   isOnly: Generated<boolean>
   sealedKey: Buffer
   createdAt: Date
+}
+
+export type ForeignDomainTable = {
+  name: string
+  bundleUrl: string
+  profile: 'https_web' | 'https_spiffe'
+  endpointId: string | null
+  bundle: string | null
+  sequence: number | null
+  refreshSeconds: number
+  bundledAt: Date | null
+  createdAt: Date
+  endedAt: Date | null
+  cause: number
+}
+
+export type ForeignDomainPollTable = {
+  name: string
+  askedAt: Date | null
+  fetchedAt: Date | null
+  nextAt: Date
+  failure: string | null
 }
 
 export type GrantHeartbeatTable = {
@@ -382,6 +407,7 @@ export type IdentityTable = {
   traits: Generated<string[]>
   tierSet: Generated<number>
   tierReached: number | null
+  vendor: string | null
 }
 
 export type IdentityReachTable = {
@@ -405,6 +431,13 @@ export type InventoryStageTable = {
   kind: string
   digest: Buffer
   content: ColumnType<unknown, string | null | undefined, string>
+}
+
+export type IssuedCredentialTable = {
+  leaseId: string
+  useId: string
+  validBefore: Date | null
+  cause: number
 }
 
 export type IssuerKeysTable = {
@@ -439,6 +472,7 @@ export type LeaseTable = {
   escalation: Generated<'none' | 'owner' | 'security'>
   evidence: ColumnType<unknown, string | null | undefined, string>
   cause: number
+  residualUntil: Date | null
 }
 
 export type LedgerCheckpointTable = {
@@ -516,40 +550,6 @@ export type LedgerWriterTable = {
   batch: Generated<number>
 }
 
-export type NodeTable = {
-  id: string
-  name: string
-  roles: string[]
-  version: string
-  startedAt: Date
-  heartbeatAt: Date
-  clockOffsetMs: number
-  workerPool: string | null
-  stoppedAt: Date | null
-}
-
-export type ObservedCredentialTable = {
-  id: string
-  scopeId: string
-  nativeKind: string
-  nativeId: string
-  principalId: string | null
-  type: string
-  name: string
-  state: string | null
-  createdAt: Date | null
-  rotatedAt: Date | null
-  expiresAt: Date | null
-  neverExpires: boolean
-  fingerprints: string[] | null
-  scopes: string[] | null
-  bindings: string[] | null
-  strength: string | null
-  strengthWhy: string[]
-  heldBy: string | null
-  facts: ColumnType<unknown, string, string>
-  unknown: ColumnType<unknown, string, string>
-  digest: Buffer
 export type LifecycleCaseTable = {
   id: string
   identityId: string
@@ -696,6 +696,40 @@ export type MachineInvitationTable = {
   cause: number
 }
 
+export type NodeTable = {
+  id: string
+  name: string
+  roles: string[]
+  version: string
+  startedAt: Date
+  heartbeatAt: Date
+  clockOffsetMs: number
+  workerPool: string | null
+  stoppedAt: Date | null
+}
+
+export type ObservedCredentialTable = {
+  id: string
+  scopeId: string
+  nativeKind: string
+  nativeId: string
+  principalId: string | null
+  type: string
+  name: string
+  state: string | null
+  createdAt: Date | null
+  rotatedAt: Date | null
+  expiresAt: Date | null
+  neverExpires: boolean
+  fingerprints: string[] | null
+  scopes: string[] | null
+  bindings: string[] | null
+  strength: string | null
+  strengthWhy: string[]
+  heldBy: string | null
+  facts: ColumnType<unknown, string, string>
+  unknown: ColumnType<unknown, string, string>
+  digest: Buffer
   firstSeenAt: Date
   changedAt: Date
   lastSeenAt: Date | null
@@ -839,6 +873,47 @@ export type ObservedUsageTable = {
   cause: number
 }
 
+export type PasskeyTable = {
+  id: string
+  identityId: string
+  credentialId: Buffer
+  publicKey: Buffer
+  counter: number
+  transports: string[]
+  aaguid: string
+  isBackupEligible: boolean
+  isBackedUp: boolean
+  label: string
+  createdAt: Date
+  usedAt: Date | null
+  removedAt: Date | null
+  cause: number
+}
+
+export type PasskeyCeremonyTable = {
+  id: string
+  kind: 'enrol' | 'add' | 'sign-in'
+  challenge: Buffer
+  userHandle: Buffer | null
+  identityId: string | null
+  enrolmentId: string | null
+  createdAt: Date
+  expiresAt: Date
+  usedAt: Date | null
+}
+
+export type PlacementTable = {
+  id: string
+  machineId: string
+  identityId: string
+  selectors: string[]
+  hint: string | null
+  createdBy: string
+  createdAt: Date
+  endedAt: Date | null
+  cause: number
+}
+
 export type PrivilegedActionTable = {
   name: string
   protocol: string
@@ -850,6 +925,40 @@ export type PrivilegedActionTable = {
   enforcement: Generated<'gateway' | 'target' | 'reeve' | 'none'>
   tierElsewhere: number | null
   deciders: ColumnType<unknown, string | null | undefined, string>
+}
+
+export type ProvisionedGroupTable = {
+  id: string
+  providerId: string
+  displayName: string
+  externalId: string | null
+  createdAt: Date
+  modifiedAt: Date
+  deletedAt: Date | null
+  version: Generated<number>
+  cause: number
+}
+
+export type ProvisionedMemberTable = {
+  groupId: string
+  userId: string
+  isMember: boolean
+  cause: number
+}
+
+export type ProvisionedUserTable = {
+  id: string
+  providerId: string
+  identityId: string
+  userName: string | null
+  externalId: string | null
+  isActive: boolean
+  resource: ColumnType<unknown, string, string>
+  createdAt: Date
+  modifiedAt: Date
+  deletedAt: Date | null
+  version: Generated<number>
+  cause: number
 }
 
 export type PurposeTable = {
@@ -906,7 +1015,7 @@ export type RotationTable = {
   targetId: string
   accountId: string | null
   principal: string
-  state: 'planned' | 'issued' | 'verified' | 'adopted' | 'dead' | 'superseded'
+  state: 'planned' | 'issued' | 'verified' | 'distributed' | 'adopted' | 'disabled' | 'soaking' | 'revoked' | 'dead' | 'superseded' | 'aborting' | 'aborted'
   startedById: string | null
   endsSessions: boolean
   generation: Generated<number>
@@ -924,6 +1033,32 @@ export type RotationTable = {
   escalation: Generated<'none' | 'owner' | 'security'>
   evidence: ColumnType<unknown, string | null | undefined, string>
   cause: number
+  strategy: Generated<string>
+  occasion: Generated<'person' | 'schedule' | 'age' | 'leak' | 'owner-left' | 'break-glass' | 'campaign'>
+  nextPrincipal: string | null
+  soakSeconds: Generated<number>
+  soakBefore: Date | null
+  distributedAt: Date | null
+  disabledAt: Date | null
+  revokedAt: Date | null
+  stateAt: Date
+  waitsFor: string | null
+  deadlineAt: Date | null
+  alarmedAt: Date | null
+  campaignId: string | null
+}
+
+export type RotationCampaignTable = {
+  id: string
+  startedById: string
+  reason: string
+  endsSessions: boolean
+  perTarget: number
+  mostFailures: number
+  state: 'running' | 'stopped' | 'over'
+  startedAt: Date
+  overAt: Date | null
+  cause: number
 }
 
 export type RotationScheduleTable = {
@@ -932,6 +1067,30 @@ export type RotationScheduleTable = {
   accountId: string | null
   everyDays: number | null
   dueAt: Date | null
+  cause: number
+}
+
+export type RotationTaskTable = {
+  campaignId: string
+  place: number
+  targetId: string
+  accountId: string | null
+  rotationId: string | null
+  refusal: string | null
+  cause: number
+}
+
+export type RotationWayTable = {
+  id: string
+  accountId: string
+  strategy: 'cut-over' | 'alternating' | 'dual-slot' | 'retain-old' | 'restart-hook' | 'broker-only' | 'by-hand'
+  alternate: string | null
+  soakSeconds: Generated<number>
+  hookUrl: string | null
+  sealedKey: Buffer | null
+  instructions: string | null
+  ownerTeam: string | null
+  deadlineDays: number | null
   cause: number
 }
 
@@ -1113,6 +1272,31 @@ export type SshCertificateTable = {
   cause: number
 }
 
+export type StepUpTable = {
+  id: string
+  kind: 'call' | 'backchannel'
+  personId: string
+  askerId: string
+  proofId: string | null
+  operation: string
+  shown: string[]
+  level: 'mfa' | 'phishing-resistant'
+  nonce: Buffer
+  actSha256: Buffer
+  innerSha256: Buffer | null
+  sealedCode: Buffer
+  misses: Generated<number>
+  clientAddress: string
+  state: Generated<'pending' | 'proven' | 'used' | 'refused'>
+  provenBy: 'passkey' | 'login' | null
+  passkeyId: string | null
+  createdAt: Date
+  expiresAt: Date
+  provenAt: Date | null
+  usedAt: Date | null
+  cause: number
+}
+
 export type SubjectKeyTable = {
   subjectId: string
   sealedKey: Buffer | null
@@ -1142,7 +1326,7 @@ export type TrustRuleTable = {
   id: string
   name: string
   identityId: string
-  preset: 'oidc' | 'github-actions' | 'gitlab-ci' | 'kubernetes' | 'buildkite' | 'circleci' | 'client-key'
+  preset: 'oidc' | 'github-actions' | 'gitlab-ci' | 'kubernetes' | 'buildkite' | 'circleci' | 'client-key' | 'spiffe'
   issuer: string
   audience: string
   subject: ColumnType<unknown, string, string>
@@ -1190,13 +1374,19 @@ export type Database = {
   account: AccountTable
   accountRole: AccountRoleTable
   apiToken: ApiTokenTable
+  authorizationCode: AuthorizationCodeTable
+  backchannelRequest: BackchannelRequestTable
   certification: CertificationTable
   change: ChangeTable
   changeApproval: ChangeApprovalTable
+  credentialConsumer: CredentialConsumerTable
+  deviceAuthorization: DeviceAuthorizationTable
   enrolment: EnrolmentTable
   finding: FindingTable
   findingPass: FindingPassTable
   fingerprintKey: FingerprintKeyTable
+  foreignDomain: ForeignDomainTable
+  foreignDomainPoll: ForeignDomainPollTable
   grantHeartbeat: GrantHeartbeatTable
   grantProof: GrantProofTable
   grantUse: GrantUseTable
@@ -1207,6 +1397,7 @@ export type Database = {
   identityReach: IdentityReachTable
   inventoryMeasure: InventoryMeasureTable
   inventoryStage: InventoryStageTable
+  issuedCredential: IssuedCredentialTable
   issuerKeys: IssuerKeysTable
   lease: LeaseTable
   ledgerCheckpoint: LedgerCheckpointTable
@@ -1219,6 +1410,17 @@ export type Database = {
   ledgerSegment: LedgerSegmentTable
   ledgerTile: LedgerTileTable
   ledgerWriter: LedgerWriterTable
+  lifecycleCase: LifecycleCaseTable
+  lifecycleEvent: LifecycleEventTable
+  lifecycleItem: LifecycleItemTable
+  localSecret: LocalSecretTable
+  loginActivity: LoginActivityTable
+  loginAttempt: LoginAttemptTable
+  loginCookie: LoginCookieTable
+  loginLink: LoginLinkTable
+  loginSession: LoginSessionTable
+  machineAttestation: MachineAttestationTable
+  machineInvitation: MachineInvitationTable
   node: NodeTable
   observedCredential: ObservedCredentialTable
   observedGrant: ObservedGrantTable
@@ -1227,14 +1429,23 @@ export type Database = {
   observedResource: ObservedResourceTable
   observedTrust: ObservedTrustTable
   observedUsage: ObservedUsageTable
+  passkey: PasskeyTable
+  passkeyCeremony: PasskeyCeremonyTable
+  placement: PlacementTable
   privilegedAction: PrivilegedActionTable
+  provisionedGroup: ProvisionedGroupTable
+  provisionedMember: ProvisionedMemberTable
+  provisionedUser: ProvisionedUserTable
   purpose: PurposeTable
   purposeTarget: PurposeTargetTable
   readingProgress: ReadingProgressTable
   requestApproval: RequestApprovalTable
   reviewRisk: ReviewRiskTable
   rotation: RotationTable
+  rotationCampaign: RotationCampaignTable
   rotationSchedule: RotationScheduleTable
+  rotationTask: RotationTaskTable
+  rotationWay: RotationWayTable
   ruleActivation: RuleActivationTable
   ruleVersion: RuleVersionTable
   scopeReport: ScopeReportTable
@@ -1247,6 +1458,7 @@ export type Database = {
   spiffeAuthority: SpiffeAuthorityTable
   sshAuthority: SshAuthorityTable
   sshCertificate: SshCertificateTable
+  stepUp: StepUpTable
   subjectKey: SubjectKeyTable
   target: TargetTable
   trustRule: TrustRuleTable
@@ -1254,43 +1466,3 @@ export type Database = {
   useRefusal: UseRefusalTable
   usedProof: UsedProofTable
 }
-export type StepUpTable = {
-  id: string
-  kind: 'call' | 'backchannel'
-  personId: string
-  askerId: string
-  proofId: string | null
-  operation: string
-  shown: string[]
-  level: 'mfa' | 'phishing-resistant'
-  nonce: Buffer
-  actSha256: Buffer
-  innerSha256: Buffer | null
-  sealedCode: Buffer
-  misses: Generated<number>
-  clientAddress: string
-  state: Generated<'pending' | 'proven' | 'used' | 'refused'>
-  provenBy: 'passkey' | 'login' | null
-  passkeyId: string | null
-  createdAt: Date
-  expiresAt: Date
-  provenAt: Date | null
-  usedAt: Date | null
-  cause: number
-}
-
-  authorizationCode: AuthorizationCodeTable
-  backchannelRequest: BackchannelRequestTable
-  credentialConsumer: CredentialConsumerTable
-  deviceAuthorization: DeviceAuthorizationTable
-  lifecycleCase: LifecycleCaseTable
-  lifecycleEvent: LifecycleEventTable
-  lifecycleItem: LifecycleItemTable
-  localSecret: LocalSecretTable
-  loginActivity: LoginActivityTable
-  loginAttempt: LoginAttemptTable
-  loginCookie: LoginCookieTable
-  loginLink: LoginLinkTable
-  loginSession: LoginSessionTable
-  machineAttestation: MachineAttestationTable
-  machineInvitation: MachineInvitationTable

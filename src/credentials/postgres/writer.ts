@@ -13,18 +13,23 @@ import { enter } from './upstream.ts'
 export const postgresRoleWriter: LeaseWriter = {
   kind: 'postgres-role',
   protocol: 'postgres',
-  revocability: 'immediate',
+  capability: {
+    revocability: 'immediate',
+    coexisting: null,
+    isReversible: false,
+    permissions: ['CREATEROLE', 'ADMIN OPTION on the group roles', 'pg_signal_backend'],
+  },
   needsSite: true,
-  announce: (random) => announceRole(random),
-  async issue(site, lease, isWanted, signal) {
+  plan: (random) => ({ ...announceRole(random), revocability: 'immediate' }),
+  async apply(site, lease, { isWanted }, signal) {
     const settings = PostgresSettings.parse(site.settings)
     await using upstream = await enter(site, settings, settings.database, signal)
-    return await makeRole(upstream, settings, lease, isWanted)
+    return { details: await makeRole(upstream, settings, lease, isWanted) }
   },
   async end(site, lease, signal) {
     const settings = PostgresSettings.parse(site.settings)
     await endRole(site, settings, lease, signal)
     return residueOf(site, settings, lease, signal)
   },
-  probe: (site, lease, signal) => probeRole(site, PostgresSettings.parse(site.settings), lease, signal),
+  verify: (site, lease, signal) => probeRole(site, PostgresSettings.parse(site.settings), lease, signal),
 }

@@ -15,8 +15,10 @@ import { sha256 } from '../../kernel/crypto.ts'
 import { transact, type Db, type Tx } from '../../kernel/db.ts'
 import type { Caller } from '../../kernel/http/route.ts'
 import type { Permit } from '../../kernel/permit.ts'
+import { newId } from '../../kernel/random.ts'
 import { actOf } from '../../identities/identities.ts'
-import { announceIn, recordIssued } from '../lease-for.ts'
+import { announceIn } from '../announce.ts'
+import { recordIssued } from '../apply.ts'
 import type { CredentialNeeds } from '../needs.ts'
 import { SSH } from './actions.ts'
 import { signingAuthority, type SigningAuthority } from './authority.ts'
@@ -195,10 +197,15 @@ async function usableLease(tx: Tx, grantId: string): Promise<string | undefined>
 async function openLease(tx: Tx, needs: SshNeeds, { grant, account }: GrantFacts, terms: Terms): Promise<string> {
   const [principal] = terms.principals
   const revocability = terms.readsRevocations ? 'next-login' : 'expires-only'
-  const id = await announceIn(tx, needs, grant, {
+  const id = newId(needs.clock, needs.random)
+  const planned = { principal, revocability } as const
+  await announceIn(tx, needs, grant, {
+    id,
+    kind: SSH_CERTIFICATE,
     account: {
       protocol: SSH,
       mode: 'lease',
+      settings: {},
       terms: {
         account: account.name,
         roles: [],
@@ -207,11 +214,9 @@ async function openLease(tx: Tx, needs: SshNeeds, { grant, account }: GrantFacts
         connections: grant.maxConnections,
       },
     },
-    writer: { kind: SSH_CERTIFICATE, revocability },
-    principal,
-    secret: undefined,
+    planned,
   })
-  await recordIssued(tx, needs, grant, { id, principal, details: {} })
+  await recordIssued(tx, needs, grant, { id, planned, applied: { details: {} } })
   return id
 }
 

@@ -1,4 +1,4 @@
-import type { Clock } from '../../kernel/clock.ts'
+import { secondsAfter, type Clock } from '../../kernel/clock.ts'
 import type { Db } from '../../kernel/db.ts'
 import type { LeaseWriter } from '../writer.ts'
 import { SSH } from './actions.ts'
@@ -18,14 +18,19 @@ export function sshCertificateWriter(needs: { readonly db: Db; readonly clock: P
   return {
     kind: SSH_CERTIFICATE,
     protocol: SSH,
-    revocability: 'expires-only',
+    capability: {
+      revocability: 'next-login',
+      coexisting: null,
+      isReversible: false,
+      permissions: ['TrustedUserCAKeys names our key', 'RevokedKeys names our list'],
+    },
     needsSite: false,
-    announce() {
+    plan() {
       throw new Error('a certificate is signed for the key of whoever asks')
     },
-    issue: async () => ({}),
+    apply: async () => ({ details: {} }),
     end: async () => ({ appeared: [], unread: [] }),
-    async probe(_site, { id }) {
+    async verify(_site, { id }) {
       const row = await db
         .selectFrom('sshCertificate')
         .select(({ fn }) => [fn.max('validBefore').as('last'), fn.countAll<number>().as('certificates')])
@@ -36,7 +41,11 @@ export function sshCertificateWriter(needs: { readonly db: Db; readonly clock: P
       if (clock.now().getTime() > last.getTime() + SKEW_SECONDS * 1000) {
         return { kind: 'dead', evidence: { certificates: row.certificates, ranOutAt: last.toISOString() } }
       }
-      return { kind: 'alive', why: `it is on the list of revoked certificates, and runs out at ${last.toISOString()}` }
+      return {
+        kind: 'alive',
+        why: `it is on the list of revoked certificates, and runs out at ${last.toISOString()}`,
+        until: secondsAfter(last, SKEW_SECONDS + 1),
+      }
     },
   }
 }
