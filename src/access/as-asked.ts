@@ -40,6 +40,7 @@ export async function askedOf(db: Db, row: Row): Promise<Asked> {
     uses: row.uses,
     connections: row.connections,
     isKeptAlive: row.isKeptAlive,
+    stepUp: row.stepUp,
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Account, Purpose, Target } from '../catalog/contract.ts'
+import type { Evidence } from '../policy/policy.ts'
 import type { Chain } from './chain.ts'
 
 /** Everything a request asks for, resolved to records. */
@@ -16,4 +17,6 @@ export type Asked = {
   readonly uses: number | null
   readonly connections: number
   readonly isKeptAlive: boolean
+  /** What its person freshly proved for exactly this request. */
+  readonly stepUp: Evidence['stepUp']
 }

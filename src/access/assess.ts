@@ -124,15 +124,15 @@ function waivedApprovals(missing: readonly string[]): string[] {
   return missing.length === 0 ? [] : [`Approval is needed: ${missing.join('; or ')}.`]
 }
 
-/** What a request shows beside approvals. The gateways record in full, and no caller can step up yet. */
+/** What a request shows beside approvals. The gateways record in full. */
 export function evidenceOf(
   needs: AccessNeeds,
-  asked: Pick<Asked, 'reason' | 'ticket' | 'target' | 'actions'>,
+  asked: Pick<Asked, 'reason' | 'ticket' | 'target' | 'actions' | 'stepUp'>,
 ): Evidence {
   return {
     approvals: [],
     approvalFacts: { ownerOfTarget: null, ownerOfSubject: null, excluded: new Set() },
-    stepUp: 'none',
+    stepUp: asked.stepUp,
     recording: needs.recordingOf?.(asked.target.protocol, asked.actions) ?? 'full',
     reasonGiven: asked.reason !== null,
     ticket: asked.ticket,

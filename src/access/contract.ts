@@ -23,6 +23,7 @@ import {
   purposeDoesNotCover,
   requestNotPending,
   selfApproval,
+  stepUpVoid,
 } from './problems.ts'
 import {
   AccessRequest,
@@ -66,6 +67,7 @@ export const requestAccess = operation({
     obligationsOwed,
     noPossibleApprover,
     notDelegated,
+    stepUpVoid,
   ],
 })
 export const previewAccess = operation({

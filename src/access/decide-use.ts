@@ -57,7 +57,7 @@ export async function decideUse(
   const { grant, target, account } = facts
   const request = await tx
     .selectFrom('accessRequest')
-    .select(['requesterId', 'triggeredById', 'reason', 'obligations', 'waived'])
+    .select(['requesterId', 'triggeredById', 'reason', 'obligations', 'waived', 'stepUp'])
     .where('id', '=', grant.requestId)
     .executeTakeFirstOrThrow()
   const chain: Chain = {
@@ -73,9 +73,8 @@ export async function decideUse(
     target,
     account,
     purpose,
-    actions: grant.actions,
-    reason: request.reason,
-    ticket: grant.ticket,
+    ...{ actions: grant.actions, ticket: grant.ticket },
+    ...{ reason: request.reason, stepUp: request.stepUp },
   }
   const gaps = gapsOf(asked, needs.clock.now())
   if (gaps.length > 0) return refused(gaps)

@@ -44,6 +44,7 @@ export const accessRequested = event('access.requested', 'Somebody asked for acc
   reason: Comment,
   risk: RiskTold,
   ticketCheck: TicketChecked.nullable().describe('null when nothing asked for a verified ticket'),
+  stepUpId: OptionalId.describe('the fresh proof of its person, for exactly this'),
 })
 export const accessRefused = event('access.refused', 'Access was asked for and not given.', {
   ...asked,

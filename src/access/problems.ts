@@ -25,6 +25,9 @@ export const purposeDoesNotCover = problem('purpose-does-not-cover', 422, 'The p
 export const obligationsOwed = problem('obligations-owed', 422, 'Something is missing from the request', {
   owed: z.array(z.string()),
 })
+export const stepUpVoid = problem('step-up-void', 409, 'What the person proved themselves for is not this', {
+  stepUpId: z.uuid(),
+})
 export const notDelegated = problem('not-delegated', 403, 'The caller may not ask on behalf of this identity', {
   identity: z.string(),
 })

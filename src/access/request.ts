@@ -1,13 +1,14 @@
 import { sql } from 'kysely'
 import { secondsAfter } from '../kernel/clock.ts'
 import type { Db, Tx } from '../kernel/db.ts'
-import type { Caller } from '../kernel/http/route.ts'
+import type { Caller, Inner } from '../kernel/http/route.ts'
+import type { StepUpShown } from '../kernel/http/step-up.ts'
 import type { Permit } from '../kernel/permit.ts'
 import { invalidInput, notFound, notPermitted, type Problem } from '../kernel/problem.ts'
 import { newId } from '../kernel/random.ts'
 import { findPurpose, loadAccountById, loadTarget } from '../catalog/catalog.ts'
 import { actOf } from '../identities/identities.ts'
-import { mayOpenByItself } from '../policy/policy.ts'
+import { mayOpenByItself, stepUpOwed } from '../policy/policy.ts'
 import { holdAct } from '../tokens/tokens.ts'
 import type { Asked } from './asked.ts'
 import { assess, type Assessment } from './assess.ts'
@@ -19,6 +20,7 @@ import {
   noPossibleApprover,
   obligationsOwed,
   purposeDoesNotCover,
+  stepUpVoid,
   type AccessRequest,
   type Preview,
   type RequestAccess,
@@ -38,6 +40,8 @@ type Making = {
   readonly input: RequestAccess
   /** Of the ticket that is named, where a gate asks for a verified one. */
   readonly ticketCheck?: TicketCheck | null
+  /** What its person freshly proved; good for exactly what was bound then. */
+  readonly stepUp?: StepUpShown | undefined
   /** Of the evaluation whose denial it is about: there is one request for it. */
   readonly id?: string
 }
@@ -72,7 +76,7 @@ export async function requestAccess(
   // Read again under the locks: what was found before may have changed while they were waited for.
   const asked = await resolve(tx, permit.resource.id, making)
   const assessment = await assess(tx, needs, asked, making.ticketCheck)
-  const problem = refusalOf(asked, assessment)
+  const problem = refusalOf(asked, assessment) ?? misboundOf(making, assessment)
   if (problem) {
     await recordRefusal(tx, needs, permit, { asked, assessment, problem })
     return { kind: 'refused', problem }
@@ -102,9 +106,10 @@ export async function requestAccess(
       reason: asked.reason,
       risk: riskTold(assessment.risk),
       ticketCheck: making.ticketCheck ?? null,
+      stepUpId: making.stepUp?.id ?? null,
     },
   })
-  await insertRequest(tx, needs, { id, asked, assessment, cause })
+  await insertRequest(tx, needs, { id, asked, assessment, cause, stepUpId: making.stepUp?.id ?? null })
   await reachAccess('access.request-stored')
   if (assessment.isFree) await makeGrant(tx, needs, permit, { requestId: id, asked, assessment, approvers: [] })
   return { kind: 'done', value: await mustLoad(tx, id) }
@@ -113,9 +118,15 @@ export async function requestAccess(
 async function insertRequest(
   tx: Tx,
   needs: Pick<AccessNeeds, 'clock'>,
-  made: { readonly id: string; readonly asked: Asked; readonly assessment: Assessment; readonly cause: number },
+  made: {
+    readonly id: string
+    readonly asked: Asked
+    readonly assessment: Assessment
+    readonly cause: number
+    readonly stepUpId: string | null
+  },
 ): Promise<void> {
-  const { id, asked, assessment, cause } = made
+  const { id, asked, assessment, cause, stepUpId } = made
   const now = needs.clock.now()
   await tx
     .insertInto('accessRequest')
@@ -142,6 +153,8 @@ async function insertRequest(
       mode: assessment.mode,
       waived: [...assessment.waived],
       isKeptAlive: asked.isKeptAlive,
+      stepUp: asked.stepUp,
+      stepUpId,
       obligations: JSON.stringify(owedOf(assessment.obligations)),
       policies: JSON.stringify(assessment.policies),
       policyVersion: assessment.policyVersion,
@@ -205,7 +218,7 @@ export async function holdStill(tx: Tx, asked: Asked): Promise<void> {
   await sql`select from purpose where id = ${asked.purpose.id} for share`.execute(tx)
 }
 
-async function resolve(db: Db, accountId: string, { caller, input }: Making): Promise<Asked> {
+async function resolve(db: Db, accountId: string, { caller, input, stepUp }: Making): Promise<Asked> {
   const account = await loadAccountById(db, accountId)
   const target = account && (await loadTarget(db, account.targetId))
   if (!target || target.name !== input.target || account.name !== input.account) {
@@ -229,6 +242,7 @@ async function resolve(db: Db, accountId: string, { caller, input }: Making): Pr
     uses: input.uses ?? null,
     connections: input.connections,
     isKeptAlive: input.isKeptAlive,
+    stepUp: stepUp?.level ?? 'none',
   }
 }
 
@@ -246,6 +260,10 @@ function refusalOf(asked: Asked, assessment: Assessment): Problem | undefined {
       decisionId: assessment.decisions.find((decision) => !decision.decision)?.id ?? '',
     })
   }
+  if (isStepUpAllThatIsOwed(asked, assessment)) {
+    const { action, id } = assessment.decisions[0] ?? { action: asked.actions.join(', '), id: '' }
+    return stepUpOwed(action, assessment.obligations.stepUp, id)
+  }
   if (assessment.owed.length > 0) {
     return obligationsOwed(assessment.owed.join(' '), { owed: [...assessment.owed] })
   }
@@ -253,6 +271,28 @@ function refusalOf(asked: Asked, assessment: Assessment): Problem | undefined {
     return noPossibleApprover(assessment.impossible, { missing: [assessment.impossible] })
   }
   return undefined
+}
+
+function isStepUpAllThatIsOwed(asked: Asked, { owed, obligations, mode }: Assessment): boolean {
+  const levels = ['none', 'mfa', 'phishing-resistant']
+  return mode === 'enforce' && owed.length === 1 && levels.indexOf(asked.stepUp) < levels.indexOf(obligations.stepUp)
+}
+
+/** What a person proved themselves for is what they saw: anything else is not theirs (rule 8). */
+function misboundOf({ stepUp }: Making, { boundSha256 }: Assessment): Problem | undefined {
+  if (!stepUp || stepUp.innerSha256?.equals(boundSha256)) return undefined
+  return stepUpVoid('What would be granted is not what the person was shown. Ask them again.', { stepUpId: stepUp.id })
+}
+
+/** What `requestAccess` would decide and bind now: what a person steps up for. */
+export async function innerOfAccess(db: Db, needs: AccessNeeds, accountId: string, making: Making): Promise<Inner> {
+  const { obligations, boundSha256, mode } = await assess(
+    db,
+    needs,
+    await resolve(db, accountId, making),
+    making.ticketCheck,
+  )
+  return { level: mode === 'enforce' ? obligations.stepUp : 'none', boundSha256 }
 }
 
 async function recordRefusal(

@@ -16,7 +16,7 @@ import { frictionRoutes } from './friction/routes.ts'
 import { holdRoutes } from './holds/routes.ts'
 import type { AccessNeeds, Outcome } from './needs.ts'
 import { listGrants, listRequests, loadGrant, loadRequestDetail } from './read.ts'
-import { checkTicket, previewAccess, requestAccess } from './request.ts'
+import { checkTicket, innerOfAccess, previewAccess, requestAccess } from './request.ts'
 import { grantResource, requestResource } from './resources.ts'
 import type { TicketVerifier } from './ticket-verifier.ts'
 import { issueKey, issueTicket } from './ticket.ts'
@@ -54,9 +54,15 @@ function requestRoutes(needs: AccessRouteNeeds): Route[] {
     route(contract.requestAccess, {
       resource: ({ input }) => accountNamed(db, input),
       context: async ({ input }) => ({ reasonGiven: input.reason !== undefined }),
-      run: async ({ caller, input }, permit) => {
+      inner: async ({ caller, input }) => {
+        const { id } = await accountNamed(db, input)
+        const ticketCheck = await checkTicket(db, needs, id, { caller, input })
+        return innerOfAccess(db, needs, id, { caller, input, ticketCheck })
+      },
+      run: async ({ caller, input, stepUp }, permit) => {
         const ticketCheck = await checkTicket(db, needs, permit.resource.id, { caller, input })
-        return settled(await transact(db, (tx) => requestAccess(tx, needs, permit, { caller, input, ticketCheck })))
+        const making = { caller, input, ticketCheck, stepUp }
+        return settled(await transact(db, (tx) => requestAccess(tx, needs, permit, making)))
       },
     }),
     route(contract.previewAccess, {
@@ -86,6 +92,7 @@ function decisionRoutes(needs: AccessRouteNeeds): Route[] {
   return [
     route(contract.approveRequest, {
       resource: ({ params }) => requestResource(db, params.request),
+      preview: ({ params }) => saidOfRequest(db, needs.teams, params.request),
       run: async ({ input }, permit) => settled(await transact(db, (tx) => approveRequest(tx, needs, permit, input))),
     }),
     route(contract.denyRequest, {
@@ -124,6 +131,19 @@ function grantRoutes(needs: AccessRouteNeeds): Route[] {
       resource: (call) => grantOf(db, call),
       run: (_call, permit) => transact(db, (tx) => beatGrant(tx, needs, permit)),
     }),
+  ]
+}
+
+/** What somebody who decides on a request is shown of it. */
+async function saidOfRequest(db: Db, teams: AccessNeeds['teams'], id: string): Promise<string[]> {
+  const request = await loadRequestDetail(db, teams, id)
+  if (!request) return []
+  const { subject, onBehalfOf, account, target, actions, purpose, reason, ticket, ttlSeconds, boundSha256 } = request
+  return [
+    `${subject}${onBehalfOf === null ? '' : ` for ${onBehalfOf}`} asks for ${actions.join(', ')} on ${account}@${target}`,
+    `for ${ttlSeconds} s, for the purpose ${purpose}${ticket === null ? '' : `, ticket ${ticket}`}`,
+    ...(reason === null ? [] : [`because: ${reason}`]),
+    `what is granted has the hash ${boundSha256}`,
   ]
 }
 

@@ -68,6 +68,19 @@ export const approvalOwed = problem('approval-owed', 403, 'Others have to approv
   missing: z.array(z.string()).max(256),
   decisionId: z.string(),
 })
+/** Permitted, once the person has freshly shown that it is them (RFC 9470 §3): who calls asks for that with `Reeve-Request-Step-Up`. */
+export const insufficientUserAuthentication = problem(
+  'insufficient-user-authentication',
+  401,
+  'The person has to show freshly that it is them',
+  {
+    action: z.string(),
+    level: z.enum(['mfa', 'phishing-resistant']),
+    acrValues: z.array(z.string()).max(8),
+    maxAgeSeconds: z.int(),
+    decisionId: z.string(),
+  },
+)
 export const notFound = problem('not-found', 404, 'There is no such thing', { type: z.string(), id: z.string() })
 export const conflict = problem('conflict', 409, 'The thing is not in a state that allows this', {
   type: z.string(),

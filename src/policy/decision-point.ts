@@ -4,6 +4,7 @@ import { linked, type Entity, type PolicyValue } from '../kernel/entity.ts'
 import type { Resource } from '../kernel/http/route.ts'
 import type { EntityRef, Permit } from '../kernel/permit.ts'
 import { approvalOwed, notPermitted } from '../kernel/problem.ts'
+import { stepUpOwed } from './step-up-owed.ts'
 import { newId, type Random } from '../kernel/random.ts'
 import { both, soon, type Soon } from '../kernel/soon.ts'
 import { actorOf, principalEntitiesBy, type Proof, type Teams } from '../identities/identities.ts'
@@ -37,7 +38,10 @@ export type DecisionPoint = {
   decide<A extends string>(db: Db, asked: Asked<A>): Promise<Decision<A>>
   /** A decision for each action, in their order; what they refer to is loaded once. */
   decideEach(db: Db, asked: AskedEach): Promise<Decision[]>
-  /** The permit, or a problem: `approvalOwed` when only others have to agree, else `notPermitted`, which says why not or what is owed. */
+  /**
+   * The permit, or a problem: `approvalOwed` when others have to agree, `insufficientUserAuthentication` when only a fresh proof of the person
+   * is missing, else `notPermitted`, which says why not or what is owed.
+   */
   permit<A extends string>(db: Db, asked: Asked<A>, evidence?: Partial<Evidence>): Promise<Permit<A>>
   /** As `permit`, and at once where everything that the question refers to is at hand; then it throws what `permit` rejects with. */
   permitSoon<A extends string>(db: Db, asked: Asked<A>, evidence?: Partial<Evidence>): Soon<Permit<A>>
@@ -86,7 +90,10 @@ function permitOr<A extends string>(asked: Asked<A>, decision: Decision<A>, evid
   const shown = { ...noEvidence, approvalFacts: approvalFactsOf(asked.resource), ...evidence }
   const outcome = permitFrom(decision, shown)
   if (outcome.kind === 'permit') return outcome.permit
-  if (outcome.kind === 'owed') refuseForApprovalAlone(decision, shown)
+  if (outcome.kind === 'owed') {
+    refuseForApprovalAlone(decision, shown)
+    refuseForStepUpAlone(decision, shown)
+  }
   const reasons = outcome.kind === 'owed' ? outcome.owed : outcome.reasons
   throw notPermitted(`You may not do ${asked.action} here. ${reasons.join(' ')}`, {
     action: asked.action,
@@ -159,15 +166,22 @@ function answer<A extends string>(needs: DecisionNeeds, slice: Slice, asked: Ask
   )
 }
 
-/** Throws `approvalOwed` when nothing else is missing. A reason is given with the asking, so it counts as nothing here. */
+/** Throws `approvalOwed` when nothing else is missing. A reason is given with the asking, and a fresh proof with what is then applied. */
 function refuseForApprovalAlone({ id, action, obligations }: Decision, evidence: Evidence): void {
   if (isSatisfied(obligations.approval, evidence.approvals, evidence.approvalFacts)) return
-  if (outstanding({ ...obligations, approval: [], reasonRequired: false }, evidence).length > 0) return
+  const others = { ...obligations, approval: [], reasonRequired: false, stepUp: 'none' } as const
+  if (outstanding(others, evidence).length > 0) return
   const missing = missingApprovals(obligations.approval, evidence.approvals, evidence.approvalFacts)
   throw approvalOwed(
     `Others have to approve ${action} here: ${missing.join('; or ')}. Make the same call with Reeve-Request-Approval: <reason>, and it is put before them.`,
     { action, missing, decisionId: id },
   )
+}
+
+/** Throws `insufficientUserAuthentication` when nothing else is missing. */
+function refuseForStepUpAlone({ id, action, obligations }: Decision, evidence: Evidence): void {
+  if (outstanding({ ...obligations, stepUp: 'none' }, evidence).length > 0) return
+  throw stepUpOwed(action, obligations.stepUp, id)
 }
 
 /** Whose approval would count for an operation on this. */

@@ -5,6 +5,7 @@
  * obligations are met into the `Permit` that a command demands.
  */
 export { decide, permitFrom, type Decision } from './decide.ts'
+export { stepUpOwed } from './step-up-owed.ts'
 export { approvalFactsOf, openDecisionPoint, type DecisionPoint } from './decision-point.ts'
 export { METADATA_PATH, metadataOf } from './authzen/metadata.ts'
 export { readDenial, writeDenial, type Denied } from './authzen/denial.ts'
@@ -28,6 +29,7 @@ export { buildSchema } from './schema.ts'
 export {
   joinObligations,
   noEvidence,
+  noObligations,
   outstanding,
   withinLimits,
   type Evidence,

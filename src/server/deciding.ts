@@ -42,7 +42,7 @@ export function deciders(
 ): Pick<Deciders, 'decide' | 'settled'> {
   return {
     settled: () => view.caughtUp(),
-    decide: (caller, action, resource, context) => {
+    decide: (caller, action, resource, context, stepUp) => {
       const reasonGiven = context['reasonGiven'] === true
       return doors.permitSoon(
         ground.db,
@@ -52,7 +52,11 @@ export function deciders(
           resource,
           context: plain(context),
         },
-        { reasonGiven, ticket: typeof context['ticket'] === 'string' ? context['ticket'] : null },
+        {
+          reasonGiven,
+          ticket: typeof context['ticket'] === 'string' ? context['ticket'] : null,
+          ...(stepUp && { stepUp }),
+        },
       )
     },
   }

@@ -30,7 +30,7 @@ export type Considered = About & {
   readonly facts: ApprovalFacts
   readonly tiedIds: readonly string[]
   readonly approverTeams: readonly string[]
-  /** Owed beside approvals, a sentence each. */
+  /** Owed beside approvals and the fresh proof of the person, which comes when it is applied; a sentence each. */
   readonly owed: readonly string[]
   readonly isFree: boolean
   /** Why nobody could ever approve it (rule 9); null when somebody could. */
@@ -72,7 +72,7 @@ export async function consider(
     facts,
     tiedIds,
     approverTeams,
-    owed: outstanding({ ...decision.obligations, approval: [] }, evidenceOf(about, [], facts)),
+    owed: outstanding({ ...decision.obligations, approval: [], stepUp: 'none' }, evidenceOf(about, [], facts)),
     isFree: isSatisfied(approval, [], facts),
     impossible:
       lacking.length === 0
@@ -94,12 +94,14 @@ export function evidenceOf(
   { context }: Pick<About, 'context'>,
   approvals: Evidence['approvals'],
   approvalFacts: ApprovalFacts,
+  stepUp: Evidence['stepUp'] = 'none',
 ): Evidence {
   const { ticket } = context
   return {
     ...noEvidence,
     approvals,
     approvalFacts,
+    stepUp,
     reasonGiven: true,
     ticket: typeof ticket === 'string' ? ticket : null,
   }

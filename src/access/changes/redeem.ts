@@ -3,7 +3,16 @@ import { joinFirst, transact, type Db, type Tx } from '../../kernel/db.ts'
 import type { AskedCall, Redeemed } from '../../kernel/http/approval.ts'
 import { notPermitted } from '../../kernel/problem.ts'
 import { actorOf, subjectRef } from '../../identities/identities.ts'
-import { isSatisfied, missingApprovals, permitFrom } from '../../policy/policy.ts'
+import {
+  isSatisfied,
+  missingApprovals,
+  noEvidence,
+  noObligations,
+  outstanding,
+  permitFrom,
+  stepUpOwed,
+  type Evidence,
+} from '../../policy/policy.ts'
 import { boundChanged } from '../problems.ts'
 import { aboutOf, consider, evidenceOf, type Considered } from './consider.ts'
 import { changeNotApproved } from './contract.ts'
@@ -39,7 +48,8 @@ export async function redeemChange(needs: ChangeNeeds, asked: AskedCall, id: str
   const considering = { asked, about, row, salt }
   return voidingIfFallen(needs, asked, id, async () => {
     const { considered, approvals } = await stillHolds(db, needs, considering)
-    const outcome = permitFrom(considered.decision, evidenceOf(considered, approvals, considered.facts))
+    const stepUp = asked.call.stepUp?.level
+    const outcome = permitFrom(considered.decision, evidenceOf(considered, approvals, considered.facts, stepUp))
     if (outcome.kind !== 'permit') {
       throw new Fallen(outcome.kind === 'owed' ? outcome.owed : outcome.reasons, considered.boundSha256)
     }
@@ -85,7 +95,16 @@ async function stillHolds(
     reasons.push(`Those who approved it do not suffice any more: ${missing.join('; or ')}.`)
   }
   if (reasons.length > 0) throw new Fallen(reasons, boundSha256)
+  holdStepUp(considered, asked)
   return { considered, approvals }
+}
+
+/** What others approved still owes what its own person has to show; the change stays as it is until they do. */
+function holdStepUp({ decision }: Considered, { call }: AskedCall): void {
+  const { stepUp } = decision.obligations
+  const shown: Evidence = { ...noEvidence, stepUp: call.stepUp?.level ?? 'none' }
+  if (outstanding({ ...noObligations, stepUp }, shown).length === 0) return
+  throw stepUpOwed(decision.action, stepUp, decision.id)
 }
 
 /** Spends the approval: once, under locks, with everything decided again. */

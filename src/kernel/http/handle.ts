@@ -18,22 +18,29 @@ import {
 } from './approval.ts'
 import { bodyBytes, presentedBy, readInput, wireOf, type Presented } from './request.ts'
 import type { Call, Caller, OpenRoute, Resource, Route } from './route.ts'
+import { REQUEST_STEP_UP, STEP_UP, stepUpOf, type StepUpLevel, type StepUps } from './step-up.ts'
 import { encoded, sendBytes, sendKept, sendLines } from './send.ts'
 
 /** What the composition root gives the router: who somebody is, and whether they may. */
 export type Deciders = {
   readonly authenticate: (presented: Presented) => Soon<Caller | undefined>
-  /** Throws `notPermitted` unless the policy permits, and `approvalOwed` when all that is missing is that others agree. */
+  /**
+   * Throws `notPermitted` unless the policy permits, `approvalOwed` when others have to agree, and `insufficientUserAuthentication` when all that
+   * is missing is a fresh proof of the person.
+   */
   readonly decide: (
     caller: Caller,
     action: string,
     resource: Resource,
     context: Readonly<Record<string, unknown>>,
+    stepUp?: StepUpLevel,
   ) => Soon<Permit>
   /** Resolves when this node decides by what was committed before: a call that changed something is answered after that. */
   readonly settled?: () => Promise<void>
   /** How others agree to a call. Without it, what they would have to approve is not to be had. */
   readonly approvals?: Approvals
+  /** How people are asked for fresh proofs. Without it, what owes one is not to be had. */
+  readonly stepUps?: StepUps
 }
 
 export type HandlerNeeds = Deciders & {
@@ -89,11 +96,41 @@ type Act =
   | { readonly kind: 'run'; readonly run: () => Promise<unknown> }
   | { readonly kind: 'ask'; readonly ask: () => Promise<unknown> }
 
-/** What a call comes to: it runs, by the caller's own right or because others agreed to it, or others are asked. */
+/** What a call comes to, with the fresh proof of its person where it names one: that is spent with whatever runs. */
 async function decided(needs: HandlerNeeds, asked: AskedCall, request: FastifyRequest): Promise<Act> {
+  const stepUp = stepUpOf(request)
+  if (stepUp.kind === 'none') return decidedAlone(needs, asked, approvalOf(request))
+  const { stepUps } = needs
+  const approval = approvalOf(request)
+  if (!stepUps || approval.kind === 'wanted') {
+    throw invalidInput('A step-up is for a call that runs: ask others first, and step up when it is applied.', {
+      issues: [],
+    })
+  }
+  const changeId = approval.kind === 'given' ? approval.changeId : null
+  if (stepUp.kind === 'wanted') {
+    return { kind: 'ask', ask: async () => z.encode(stepUps.output, await stepUps.ask(asked, changeId)) }
+  }
+  return {
+    kind: 'run',
+    run: async () => {
+      const redeemed = await stepUps.redeem(asked, changeId, stepUp.stepUpId)
+      const call = { ...asked.call, stepUp: redeemed.shown }
+      const act = await decidedAlone(needs, { ...asked, call }, approval)
+      if (act.kind !== 'run') throw new Error('a call with a step-up runs, or is refused')
+      return redeemed.spend(act.run)
+    },
+  }
+}
+
+/** What a call comes to: it runs, by the caller's own right or because others agreed to it, or others are asked. */
+async function decidedAlone(
+  needs: HandlerNeeds,
+  asked: AskedCall,
+  approval: ReturnType<typeof approvalOf>,
+): Promise<Act> {
   const { route, call } = asked
   const { operation } = route
-  const approval = approvalOf(request)
   const { approvals } = needs
   if (approval.kind !== 'none' && !approvals) {
     throw invalidInput('Calls are not put before others here.', { issues: [] })
@@ -103,7 +140,8 @@ async function decided(needs: HandlerNeeds, asked: AskedCall, request: FastifyRe
   }
   try {
     const resource = await route.resource(call)
-    const permit = await needs.decide(call.caller, operation.id, resource, await route.context(call))
+    const context = await route.context(call)
+    const permit = await needs.decide(call.caller, operation.id, resource, context, call.stepUp?.level)
     holdPermit(permit, operation.id, resource)
     return { kind: 'run', run: async () => route.run(call, permit) }
   } catch (error) {
@@ -169,9 +207,10 @@ function idempotencyKey(operation: Operation, request: FastifyRequest): string |
 }
 
 function fingerprint(request: FastifyRequest): Buffer {
-  const { [REQUEST_APPROVAL]: wanted, [CHANGE]: given } = request.headers
-  // To ask others, and to come back with their approval, are not the same as the call alone.
-  const approval = wanted === undefined && given === undefined ? '' : `${JSON.stringify([wanted, given])}\n`
+  const { [REQUEST_APPROVAL]: wanted, [CHANGE]: given, [REQUEST_STEP_UP]: fresh, [STEP_UP]: proven } = request.headers
+  // To ask others or the person, and to come back with what they said, are not the same as the call alone.
+  const said = [wanted, given, fresh, proven]
+  const approval = said.every((each) => each === undefined) ? '' : `${JSON.stringify(said)}\n`
   const head = Buffer.from(`${request.method} ${request.raw.url ?? ''}\n${approval}`, 'utf8')
   return sha256(Buffer.concat([head, bodyBytes(request)]))
 }

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { PATH_PARAMETER, type Operation } from '../operation.ts'
 import {
   approvalOwed,
+  insufficientUserAuthentication,
   invalidInput,
   notFound,
   notPermitted,
@@ -71,7 +72,10 @@ export function problemsOf(operations: readonly Operation[], more: readonly Prob
 
 /** An operation's own problems with those that every call of its kind may end in. */
 export function problemsOfOne(operation: Operation): ProblemKind[] {
-  const decided = operation.caller === 'identity' ? [unauthenticated, notPermitted, approvalOwed, notFound] : []
+  const decided =
+    operation.caller === 'identity'
+      ? [unauthenticated, insufficientUserAuthentication, notPermitted, approvalOwed, notFound]
+      : []
   const isKeyed = operation.caller === 'identity' && operation.effect === 'write' && operation.answer === 'json'
   const keyed = isKeyed ? [keyReused, keyInProgress] : []
   return [...new Set([invalidInput, ...decided, ...keyed, tooManyRequests, internalError, ...operation.problems])]
@@ -95,6 +99,7 @@ function describe(operation: Operation, components: Components, deferral: Deferr
       ...parametersOf('path', params, components),
       ...parametersOf('query', query, components),
       ...(isDecidedWrite(operation) ? [IDEMPOTENCY_KEY, ...(deferral ? APPROVAL_HEADERS : [])] : []),
+      ...(deferral && caller === 'identity' ? STEP_UP_HEADERS : []),
     ],
     ...(hasBody && {
       requestBody: {
@@ -115,7 +120,7 @@ function isDecidedWrite({ caller, effect }: Operation): boolean {
 }
 
 function deferred({ output }: Deferral, components: Components): Json {
-  const description = 'Kept for others to approve; nothing ran.'
+  const description = 'Kept for others to approve, or for the person to step up; nothing ran.'
   return { 202: { description, content: { 'application/json': { schema: schemaOf(output, components) } } } }
 }
 
@@ -133,6 +138,23 @@ const APPROVAL_HEADERS = [
     in: 'header',
     required: false,
     description: 'The id of the change by which others approved exactly this call.',
+    schema: { type: 'string', format: 'uuid' },
+  },
+]
+
+const STEP_UP_HEADERS = [
+  {
+    name: 'Reeve-Request-Step-Up',
+    in: 'header',
+    required: false,
+    description: 'Where the call owes a fresh proof of its person: they are shown exactly this call, and nothing runs.',
+    schema: { type: 'string', enum: ['1'] },
+  },
+  {
+    name: 'Reeve-Step-Up',
+    in: 'header',
+    required: false,
+    description: 'The id of the step-up by which the person proved themselves for exactly this call.',
     schema: { type: 'string', format: 'uuid' },
   },
 ]

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { Problem, type ProblemKind } from '../problem.ts'
+import { insufficientUserAuthentication, Problem, type ProblemKind } from '../problem.ts'
 import { internalError } from './problems.ts'
 
 export const PROBLEM_TYPE = 'application/problem+json'
@@ -40,9 +40,21 @@ export function problemAnswer(
   const body = problemBody(error, requestId)
   const retryAfter: unknown = error instanceof Problem ? error.facts['retryAfterSeconds'] : undefined
   const headers = ['content-type', PROBLEM_TYPE]
-  if (body.status === 401) headers.push('www-authenticate', challenge)
+  if (body.status === 401) headers.push('www-authenticate', steppingUp(error) ?? challenge)
   if (typeof retryAfter === 'number') headers.push('retry-after', String(retryAfter))
   return { status: body.status, headers, text: JSON.stringify(body) }
+}
+
+/** RFC 9470 §3: the proof was good, and not fresh or strong enough for this act. */
+function steppingUp(error: unknown): string | undefined {
+  if (!insufficientUserAuthentication.is(error)) return undefined
+  const { acrValues, maxAgeSeconds } = insufficientUserAuthentication.facts.parse(error.facts)
+  return [
+    'Bearer error="insufficient_user_authentication"',
+    'error_description="The person has to show freshly that it is them"',
+    `acr_values="${z.array(z.string()).parse(acrValues).join(' ')}"`,
+    `max_age="${String(maxAgeSeconds)}"`,
+  ].join(', ')
 }
 
 /** The reference that names a kind of problem. Ours are served by the API itself. */

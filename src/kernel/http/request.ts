@@ -6,6 +6,7 @@ import type { Operation } from '../operation.ts'
 import { invalidInput } from '../problem.ts'
 import { Secret } from '../secret.ts'
 import { CHANGE, REQUEST_APPROVAL, type Wire } from './approval.ts'
+import { REQUEST_STEP_UP, STEP_UP } from './step-up.ts'
 import { malformedRequest, unsupportedMediaType } from './problems.ts'
 import { isStorable, JsonRefused, parseStrictJson } from './strict-json.ts'
 import { validated } from './validate.ts'
@@ -36,6 +37,8 @@ const SINGLE_HEADERS = new Set([
   'origin',
   REQUEST_APPROVAL,
   CHANGE,
+  REQUEST_STEP_UP,
+  STEP_UP,
 ])
 
 export function refuseAmbiguous(request: FastifyRequest): void {

@@ -3,6 +3,7 @@ import type { PolicyValue } from '../entity.ts'
 import type { Operation } from '../operation.ts'
 import type { EntityRef, Permit } from '../permit.ts'
 import type { Soon } from '../soon.ts'
+import type { StepUpLevel, StepUpShown } from './step-up.ts'
 
 /** An identity that proved itself to the API. `kind` is the shared record's. */
 export type Caller = {
@@ -16,7 +17,6 @@ export type Caller = {
   readonly onBehalfOfId?: string
   /** What its token is narrowed to, where it is (RFC 9396): one of these is enough, and all that one names must hold. */
   readonly narrowedTo?: readonly Narrowing[]
-}
   /** Of a person who logged in: which login this call belongs to, and how strong it was. */
   readonly session?: CallerSession
 }
@@ -27,6 +27,7 @@ export type CallerSession = {
   readonly authTime: Date
   readonly acr: string | null
   readonly amr: readonly string[]
+}
 
 type Narrowing = {
   readonly type: 'urn:reeve:access'
@@ -51,6 +52,15 @@ export type Call<Op extends Operation> = {
   readonly caller: Caller
   readonly clientAddress: string
   readonly signal: AbortSignal
+  /** What its person freshly proved for exactly this call. */
+  readonly stepUp?: StepUpShown
+}
+
+/** What a call binds beyond what it says: what would be granted, by the hash that approvers sign off. */
+export type Inner = {
+  /** What it owes of its person beside the operation itself. */
+  readonly level: StepUpLevel | 'none'
+  readonly boundSha256: Buffer
 }
 
 /** The output, or its lines where the operation streams. */
@@ -65,6 +75,8 @@ export type Route = {
   readonly preview: (call: Call<Operation>) => Promise<readonly string[]>
   /** What it would have meant for what was decided before: found once, when others are asked, kept with the call and bound as well. */
   readonly simulation: (call: Call<Operation>) => Promise<readonly string[]>
+  /** Of an operation that decides about more than itself: what that binds. */
+  readonly inner?: (call: Call<Operation>) => Promise<Inner>
   readonly run: (call: Call<Operation>, permit: Permit) => Soon<unknown>
   readonly quick?: Quick
 }
@@ -89,6 +101,7 @@ export function route<Op extends Operation>(
     context?: (call: Call<Op>) => Soon<Readonly<Record<string, PolicyValue>>>
     preview?: (call: Call<Op>) => Promise<readonly string[]>
     simulation?: (call: Call<Op>) => Promise<readonly string[]>
+    inner?: (call: Call<Op>) => Promise<Inner>
     run: (call: Call<Op>, permit: Permit<Op['id']>) => Soon<Answer<Op>>
     quick?: { plain: (value: unknown) => z.output<Op['input']> | undefined }
   },
