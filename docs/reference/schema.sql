@@ -447,6 +447,7 @@ create table credential_consumer (
   name text not null,
   origin text not null,
   application_name text,
+  address text,
   owner_team text,
   seen_at timestamp with time zone,
   seen_on uuid,
@@ -520,6 +521,38 @@ comment on column enrolment.needs_key is 'Whether its token must be bound to a k
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON enrolment FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON enrolment FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON enrolment FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table escalation (
+  id uuid not null,
+  node text not null,
+  source_id uuid,
+  hops smallint not null,
+  edge text,
+  next_id uuid,
+  evidence_id uuid,
+  goal_id uuid not null,
+  constraint escalation_pkey PRIMARY KEY (id),
+  constraint goal_has_no_next CHECK ((((hops = 0) = (next_id IS NULL)) AND (num_nonnulls(edge, next_id, evidence_id) = ANY (ARRAY[0, 3])))),
+  constraint node_is_known CHECK ((node = ANY (ARRAY['principal'::text, 'credential'::text, 'resource'::text, 'identity'::text, 'other'::text])))
+);
+CREATE INDEX escalation_goal ON escalation USING btree (goal_id, node, hops, id);
+CREATE INDEX escalation_list ON escalation USING btree (node, hops, id);
+CREATE INDEX escalation_source ON escalation USING btree (source_id, node, hops, id);
+comment on table escalation is 'A row is the first step of the shortest way from one thing to tier 0. Derived from what sources told and the record; rebuilt as a whole.';
+comment on column escalation.hops is '0: it is tier 0 itself.';
+comment on column escalation.edge is 'What lets it go on: membership, trust, a secret it can read.';
+comment on column escalation.evidence_id is 'The row that says so: a grant, a trust, a credential, a reference, an account.';
+
+create table escalation_stage (
+  id uuid not null,
+  hops smallint not null,
+  edge text,
+  next_id uuid,
+  evidence_id uuid,
+  goal_id uuid not null,
+  constraint escalation_stage_pkey PRIMARY KEY (id)
+);
+comment on table escalation_stage is 'A row is what the last look at the graph came to, before it is told apart from the one before.';
 
 create table finding (
   id uuid not null,
@@ -692,6 +725,18 @@ CREATE TRIGGER rows_are_kept BEFORE DELETE ON grant_use FOR EACH ROW EXECUTE FUN
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON grant_use FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER use_moves_legally BEFORE UPDATE ON grant_use FOR EACH ROW EXECUTE FUNCTION use_moves_legally();
 
+create table graph_pass (
+  is_only boolean not null default true,
+  began_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  nodes bigint not null default 0,
+  edges bigint not null default 0,
+  reaching bigint not null default 0,
+  constraint graph_pass_pkey PRIMARY KEY (is_only),
+  constraint there_is_only_one CHECK (is_only)
+);
+comment on table graph_pass is 'A row is the last time that the whole graph was looked at.';
+
 create table held_operation (
   id uuid not null,
   grant_id uuid not null,
@@ -847,6 +892,32 @@ CREATE TRIGGER new_person_is_hinted AFTER INSERT ON identity FOR EACH ROW WHEN (
 CREATE TRIGGER person_is_hinted AFTER UPDATE ON identity FOR EACH ROW WHEN (((new.kind = 'human'::text) AND ((old.state = 'active'::text) IS DISTINCT FROM (new.state = 'active'::text)))) EXECUTE FUNCTION hint_record_kind('people');
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON identity FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON identity FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table identity_merge (
+  id uuid not null,
+  identity_id uuid not null,
+  into_id uuid not null,
+  state text not null default 'active'::text,
+  made_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  cause bigint not null,
+  constraint identity_merge_pkey PRIMARY KEY (id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint into_fkey FOREIGN KEY (into_id) REFERENCES identity(id),
+  constraint ended_says_when CHECK (((state = 'active'::text) = (ended_at IS NULL))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['active'::text, 'ended'::text]))),
+  constraint two_different_ones CHECK ((identity_id <> into_id))
+);
+CREATE INDEX identity_merge_cause ON identity_merge USING btree (cause);
+CREATE INDEX identity_merge_identity ON identity_merge USING btree (identity_id);
+CREATE INDEX identity_merge_into ON identity_merge USING btree (into_id);
+CREATE UNIQUE INDEX identity_merge_one_at_a_time ON identity_merge USING btree (identity_id) WHERE (state = 'active'::text);
+comment on table identity_merge is 'A row is a person''s word that two identities of the record are one; ending it is the split, and nothing was moved meanwhile.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON identity_merge FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER identity_merge_moves_legally BEFORE INSERT OR UPDATE ON identity_merge FOR EACH ROW EXECUTE FUNCTION identity_merge_moves_legally();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON identity_merge FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON identity_merge FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 create table identity_reach (
   identity_id uuid not null,
@@ -1515,6 +1586,7 @@ create table observed_principal (
   constraint scope_fkey FOREIGN KEY (scope_id) REFERENCES source_scope(id)
 );
 CREATE INDEX observed_principal_account ON observed_principal USING btree (account_id);
+CREATE INDEX observed_principal_everybody ON observed_principal USING btree (scope_id) WHERE (facts @> '{"everybody": true}'::jsonb);
 CREATE INDEX observed_principal_name ON observed_principal USING btree (name, id);
 CREATE INDEX observed_principal_scope ON observed_principal USING btree (scope_id);
 comment on table observed_principal is 'A row is something that can hold rights at a source: an account, a group, a role, a client.';
@@ -1657,6 +1729,38 @@ CREATE TRIGGER causes_are_held AFTER UPDATE ON observed_usage REFERENCING NEW TA
 CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON observed_usage REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON observed_usage FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON observed_usage FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table owner_candidate (
+  identity_id uuid not null,
+  owner_id uuid not null,
+  score smallint not null,
+  evidence jsonb not null,
+  constraint owner_candidate_pkey PRIMARY KEY (identity_id, owner_id),
+  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint owner_fkey FOREIGN KEY (owner_id) REFERENCES identity(id),
+  constraint nobody_owns_itself CHECK ((identity_id <> owner_id)),
+  constraint score_is_a_percentage CHECK (((score >= 0) AND (score <= 100)))
+);
+CREATE INDEX owner_candidate_identity ON owner_candidate USING btree (identity_id, score DESC);
+CREATE INDEX owner_candidate_owner ON owner_candidate USING btree (owner_id, score DESC, identity_id);
+comment on table owner_candidate is 'A row is a person who may answer for an identity, by evidence and its weights. It gives nobody anything: a person has to accept.';
+
+create table owner_decline (
+  identity_id uuid not null,
+  owner_id uuid not null,
+  declined_at timestamp with time zone not null,
+  cause bigint not null,
+  constraint owner_decline_pkey PRIMARY KEY (identity_id, owner_id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint owner_fkey FOREIGN KEY (owner_id) REFERENCES identity(id)
+);
+CREATE INDEX owner_decline_cause ON owner_decline USING btree (cause);
+CREATE INDEX owner_decline_owner ON owner_decline USING btree (owner_id);
+comment on table owner_decline is 'A row is a person''s word that they do not answer for an identity: they are not proposed again.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON owner_decline FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON owner_decline FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON owner_decline FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 create table passkey (
   id uuid not null,
@@ -1902,6 +2006,37 @@ create table reading_progress (
 );
 comment on table reading_progress is 'A row is a reading under way: who reads, and behind which page it goes on should they die.';
 
+create table record_link (
+  id uuid not null,
+  observed_kind text not null,
+  observed_id uuid not null,
+  identity_id uuid not null,
+  how text not null,
+  evidence jsonb not null,
+  state text not null,
+  made_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  cause bigint not null,
+  constraint record_link_pkey PRIMARY KEY (id),
+  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint ended_says_when CHECK (((state = 'active'::text) = (ended_at IS NULL))),
+  constraint how_is_known CHECK ((how = ANY (ARRAY['native-id'::text, 'fingerprint'::text, 'attested'::text]))),
+  constraint observed_kind_is_known CHECK ((observed_kind = ANY (ARRAY['principal'::text, 'credential'::text]))),
+  constraint only_fingerprints_are_declined CHECK (((state <> 'declined'::text) OR (how = 'fingerprint'::text))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['active'::text, 'ended'::text, 'declined'::text])))
+);
+CREATE INDEX record_link_identity ON record_link USING btree (identity_id);
+CREATE INDEX record_link_observed ON record_link USING btree (observed_id);
+CREATE UNIQUE INDEX record_link_one_at_a_time ON record_link USING btree (observed_id) WHERE (state = 'active'::text);
+comment on table record_link is 'A row says that what a source told is an identity of the record, and by what: an id that the source gave, the fingerprint of a secret, a person. Never a name.';
+comment on column record_link.id is 'The hash of what is linked, to what and how: the same link is the same row each time.';
+comment on column record_link.state is 'declined: a person took it apart, and it is not made again by itself.';
+CREATE TRIGGER causes_are_held AFTER UPDATE ON record_link REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
+CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON record_link REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
+CREATE TRIGGER record_link_moves_legally BEFORE UPDATE ON record_link FOR EACH ROW EXECUTE FUNCTION record_link_moves_legally();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON record_link FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON record_link FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 create table request_approval (
   request_id uuid not null,
   approver_id uuid not null,
@@ -1967,6 +2102,7 @@ create table rotation (
   revoked_at timestamp with time zone,
   state_at timestamp with time zone not null,
   waits_for text,
+  told_at timestamp with time zone,
   deadline_at timestamp with time zone,
   alarmed_at timestamp with time zone,
   campaign_id uuid,
@@ -2008,6 +2144,7 @@ comment on column rotation.occasion is 'Why now: a person, the schedule, its age
 comment on column rotation.next_principal is 'The login that the new secret is of, where that is another one than the old.';
 comment on column rotation.state_at is 'When it came to this state.';
 comment on column rotation.waits_for is 'What it waits for, in a sentence; null while nothing keeps it.';
+comment on column rotation.told_at is 'When the hook of its consumers answered: it is known to them, which is not that they took it up.';
 comment on column rotation.alarmed_at is 'When it was said that secrets are issued again and again and nobody takes them up.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON rotation FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rotation_moves_legally BEFORE UPDATE ON rotation FOR EACH ROW EXECUTE FUNCTION rotation_moves_legally();
@@ -2916,6 +3053,22 @@ begin
   return new;
 end $function$;
 
+CREATE OR REPLACE FUNCTION identity_merge_moves_legally()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if tg_op = 'UPDATE' and ((new.id, new.identity_id, new.into_id, new.made_at) is distinct from (old.id, old.identity_id, old.into_id, old.made_at)
+     or old.state = 'ended') then
+    raise exception 'a merge goes from active to ended and nowhere else' using errcode = 'RV031';
+  end if;
+  if new.state = 'active' and exists (
+    select from identity_merge m where m.state = 'active' and m.id <> new.id and (m.identity_id = new.into_id or m.into_id = new.identity_id)) then
+    raise exception 'merges have one hop' using errcode = 'RV031';
+  end if;
+  return new;
+end $function$;
+
 CREATE OR REPLACE FUNCTION identity_moves_legally()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -3090,6 +3243,18 @@ AS $function$
   select distinct id from unnest(ids) id where id is not null order by id
   on conflict (identity_id) do update set is_stale = true where not identity_reach.is_stale
 $function$;
+
+CREATE OR REPLACE FUNCTION record_link_moves_legally()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if (new.id, new.observed_kind, new.observed_id, new.identity_id, new.how)
+     is distinct from (old.id, old.observed_kind, old.observed_id, old.identity_id, old.how) then
+    raise exception 'a link is of one thing to one identity for good' using errcode = 'RV031';
+  end if;
+  return new;
+end $function$;
 
 CREATE OR REPLACE FUNCTION refuse_change()
  RETURNS trigger

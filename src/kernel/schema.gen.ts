@@ -213,6 +213,7 @@ export type CredentialConsumerTable = {
   name: string
   origin: 'declared' | 'seen' | 'gateway'
   applicationName: string | null
+  address: string | null
   ownerTeam: string | null
   seenAt: Date | null
   seenOn: string | null
@@ -246,6 +247,26 @@ export type EnrolmentTable = {
   usedAt: Date | null
   needsKey: Generated<boolean>
   cause: number
+}
+
+export type EscalationTable = {
+  id: string
+  node: 'principal' | 'credential' | 'resource' | 'identity' | 'other'
+  sourceId: string | null
+  hops: number
+  edge: string | null
+  nextId: string | null
+  evidenceId: string | null
+  goalId: string
+}
+
+export type EscalationStageTable = {
+  id: string
+  hops: number
+  edge: string | null
+  nextId: string | null
+  evidenceId: string | null
+  goalId: string
 }
 
 export type FindingTable = {
@@ -338,6 +359,15 @@ export type GrantUseTable = {
   cause: number
 }
 
+export type GraphPassTable = {
+  isOnly: Generated<boolean>
+  beganAt: Date
+  endedAt: Date | null
+  nodes: Generated<number>
+  edges: Generated<number>
+  reaching: Generated<number>
+}
+
 export type HeldOperationTable = {
   id: string
   grantId: string
@@ -408,6 +438,16 @@ export type IdentityTable = {
   tierSet: Generated<number>
   tierReached: number | null
   vendor: string | null
+}
+
+export type IdentityMergeTable = {
+  id: string
+  identityId: string
+  intoId: string
+  state: Generated<'active' | 'ended'>
+  madeAt: Date
+  endedAt: Date | null
+  cause: number
 }
 
 export type IdentityReachTable = {
@@ -873,6 +913,20 @@ export type ObservedUsageTable = {
   cause: number
 }
 
+export type OwnerCandidateTable = {
+  identityId: string
+  ownerId: string
+  score: number
+  evidence: ColumnType<unknown, string, string>
+}
+
+export type OwnerDeclineTable = {
+  identityId: string
+  ownerId: string
+  declinedAt: Date
+  cause: number
+}
+
 export type PasskeyTable = {
   id: string
   identityId: string
@@ -993,6 +1047,19 @@ export type ReadingProgressTable = {
   items: Generated<number>
 }
 
+export type RecordLinkTable = {
+  id: string
+  observedKind: 'principal' | 'credential'
+  observedId: string
+  identityId: string
+  how: 'native-id' | 'fingerprint' | 'attested'
+  evidence: ColumnType<unknown, string, string>
+  state: 'active' | 'ended' | 'declined'
+  madeAt: Date
+  endedAt: Date | null
+  cause: number
+}
+
 export type RequestApprovalTable = {
   requestId: string
   approverId: string
@@ -1043,6 +1110,7 @@ export type RotationTable = {
   revokedAt: Date | null
   stateAt: Date
   waitsFor: string | null
+  toldAt: Date | null
   deadlineAt: Date | null
   alarmedAt: Date | null
   campaignId: string | null
@@ -1382,6 +1450,8 @@ export type Database = {
   credentialConsumer: CredentialConsumerTable
   deviceAuthorization: DeviceAuthorizationTable
   enrolment: EnrolmentTable
+  escalation: EscalationTable
+  escalationStage: EscalationStageTable
   finding: FindingTable
   findingPass: FindingPassTable
   fingerprintKey: FingerprintKeyTable
@@ -1390,10 +1460,12 @@ export type Database = {
   grantHeartbeat: GrantHeartbeatTable
   grantProof: GrantProofTable
   grantUse: GrantUseTable
+  graphPass: GraphPassTable
   heldOperation: HeldOperationTable
   holdApproval: HoldApprovalTable
   idempotency: IdempotencyTable
   identity: IdentityTable
+  identityMerge: IdentityMergeTable
   identityReach: IdentityReachTable
   inventoryMeasure: InventoryMeasureTable
   inventoryStage: InventoryStageTable
@@ -1429,6 +1501,8 @@ export type Database = {
   observedResource: ObservedResourceTable
   observedTrust: ObservedTrustTable
   observedUsage: ObservedUsageTable
+  ownerCandidate: OwnerCandidateTable
+  ownerDecline: OwnerDeclineTable
   passkey: PasskeyTable
   passkeyCeremony: PasskeyCeremonyTable
   placement: PlacementTable
@@ -1439,6 +1513,7 @@ export type Database = {
   purpose: PurposeTable
   purposeTarget: PurposeTargetTable
   readingProgress: ReadingProgressTable
+  recordLink: RecordLinkTable
   requestApproval: RequestApprovalTable
   reviewRisk: ReviewRiskTable
   rotation: RotationTable
