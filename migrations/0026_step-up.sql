@@ -145,3 +145,6 @@ alter table access_request
   add constraint step_up_is_named check ((step_up = 'none') = (step_up_id is null));
 comment on column access_request.step_up is 'What its person showed for exactly this request.';
 create index access_request_step_up on access_request (step_up_id);
+
+alter table enrolment add column is_own boolean not null default false;
+comment on column enrolment.is_own is 'Whether the person made it for themselves: without a key that is no way to a stronger credential than they had.';

@@ -508,6 +508,7 @@ create table enrolment (
   used_at timestamp with time zone,
   needs_key boolean not null default false,
   cause bigint not null,
+  is_own boolean not null default false,
   constraint enrolment_pkey PRIMARY KEY (id),
   constraint enrolment_secret_is_unique UNIQUE (secret_sha256),
   constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
@@ -518,6 +519,7 @@ CREATE INDEX enrolment_cause ON enrolment USING btree (cause);
 CREATE INDEX enrolment_identity ON enrolment USING btree (identity_id);
 comment on table enrolment is 'A row is a one-time link by which an identity gets its first token. Without an identity it makes the founder.';
 comment on column enrolment.needs_key is 'Whether its token must be bound to a key: who made it for themselves had one that is.';
+comment on column enrolment.is_own is 'Whether the person made it for themselves: without a key that is no way to a stronger credential than they had.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON enrolment FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON enrolment FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON enrolment FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -1410,6 +1412,7 @@ create table machine_attestation (
   boot_id uuid not null,
   key_sha256 bytea not null,
   token_id uuid not null,
+  previous_token_id uuid,
   joined_at timestamp with time zone not null,
   renewed_at timestamp with time zone not null,
   expires_at timestamp with time zone not null,
@@ -1420,6 +1423,7 @@ create table machine_attestation (
   constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
   constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
   constraint invitation_fkey FOREIGN KEY (invitation_id) REFERENCES machine_invitation(id),
+  constraint previous_token_fkey FOREIGN KEY (previous_token_id) REFERENCES api_token(id),
   constraint token_fkey FOREIGN KEY (token_id) REFERENCES api_token(id),
   constraint a_host_key_was_shown CHECK (((method = 'token'::text) OR (host_key IS NOT NULL))),
   constraint an_end_has_a_reason CHECK (((ended_at IS NULL) = (end_reason IS NULL))),
@@ -1429,9 +1433,11 @@ CREATE INDEX machine_attestation_cause ON machine_attestation USING btree (cause
 CREATE INDEX machine_attestation_identity ON machine_attestation USING btree (identity_id);
 CREATE INDEX machine_attestation_invitation ON machine_attestation USING btree (invitation_id);
 CREATE UNIQUE INDEX machine_attestation_live ON machine_attestation USING btree (identity_id) WHERE (ended_at IS NULL);
+CREATE INDEX machine_attestation_previous_token ON machine_attestation USING btree (previous_token_id);
 CREATE INDEX machine_attestation_token ON machine_attestation USING btree (token_id);
 comment on table machine_attestation is 'A row is what one machine proved when its agent joined, and by which token it speaks now. Every renewal proves the same again.';
 comment on column machine_attestation.host_key is 'The SSH host key it showed, as a line of a .pub file; shown again at every renewal.';
+comment on column machine_attestation.previous_token_id is 'Good until the one after it is used: an agent that never got the answer to a renewal asks again with it.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON machine_attestation FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON machine_attestation FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON machine_attestation FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

@@ -18,6 +18,7 @@ import { knownIdentity, tiedTo, type Chain } from './chain.ts'
 import { Owed } from './contract.ts'
 import type { AccessNeeds } from './needs.ts'
 import type { GrantFacts } from './proof.ts'
+import { sentenceOfRisk } from './risk-words.ts'
 
 /** A ticket is bound to the place of its first use, a key to who made it. */
 const PROOFS: Readonly<Record<'ticket' | 'key', Proof>> = { ticket: 'bound-token', key: 'mtls' }
@@ -29,6 +30,8 @@ export type UseTerms = {
   readonly through: readonly string[]
   /** What waits for another person; in a mode that does not enforce it is only told. */
   readonly holds: readonly Hold[]
+  /** The risk it is held at, in words for the client; absent where it is not held as a whole, or not for a risk. */
+  readonly risk?: string
 }
 
 export type UseDecision = {
@@ -68,14 +71,9 @@ export async function decideUse(
     proof: PROOFS[facts.proofKind],
   }
   const purpose = await findPurpose(tx, grant.purposeId)
-  const asked = {
-    chain,
-    target,
-    account,
-    purpose,
-    ...{ actions: grant.actions, ticket: grant.ticket },
-    ...{ reason: request.reason, stepUp: request.stepUp },
-  }
+  const { reason, stepUp } = request
+  const { actions, ticket } = grant
+  const asked = { chain, target, account, purpose, actions, reason, ticket, stepUp }
   const gaps = gapsOf(asked, needs.clock.now())
   if (gaps.length > 0) return refused(gaps)
   const { decisions, unknown, risk } = await decideActions(tx, needs, asked, {
@@ -105,6 +103,7 @@ export async function decideUse(
   )
   const mode = modeOf(target, account)
   const isLenient = mode !== 'enforce'
+  const holds = everyHold(obligations, then)
   const [first] = decisions
   return {
     // Limits are ends, and no mode puts one off.
@@ -113,7 +112,8 @@ export async function decideUse(
     terms: {
       mode,
       through: isLenient ? await goingThrough(tx, needs, facts, asked) : [],
-      holds: everyHold(obligations, then),
+      holds,
+      ...(risk && holds.some((hold) => hold.class === 'any') && { risk: sentenceOfRisk(risk) }),
     },
     ...(first && { decision: { id: first.id, policyVersion: first.policyVersion } }),
     risk,

@@ -56,7 +56,8 @@ export async function enrolIdentity(
   const id = newId(needs.clock, needs.random)
   const now = needs.clock.now()
   const expiresAt = secondsAfter(now, input.ttlSeconds)
-  const needsKey = permit.subject.id === seen.id && (await keyOfProof(tx, caller)) !== null
+  const isOwn = permit.subject.id === seen.id
+  const needsKey = isOwn && (await keyOfProof(tx, caller)) !== null
   const cause = await needs.ledger.record(tx, {
     ...actOf(permit),
     event: enrolmentCreated,
@@ -74,6 +75,7 @@ export async function enrolIdentity(
       expiresAt,
       usedAt: null,
       needsKey,
+      isOwn,
       cause,
     })
     .execute()
@@ -82,14 +84,11 @@ export async function enrolIdentity(
 
 /** A first credential needs less than a further one. When the first came meanwhile, what was decided is void. */
 async function mustBeAsDecided(tx: Tx, seen: Identity, permit: Permit<'identity.enrol'>): Promise<void> {
-  const first = await tx
-    .selectFrom('apiToken')
-    .select('createdAt')
-    .where('identityId', '=', seen.id)
-    .orderBy('createdAt')
-    .limit(1)
-    .executeTakeFirst()
-  if (first && first.createdAt >= permit.evaluatedAt) {
+  const made = (table: 'apiToken' | 'passkey' | 'loginLink') =>
+    tx.selectFrom(table).select('createdAt').where('identityId', '=', seen.id).orderBy('createdAt').limit(1)
+  const first = await Promise.all([made('apiToken'), made('passkey'), made('loginLink')].map((each) => each.execute()))
+  const all = first.flat().map(({ createdAt }) => createdAt.getTime())
+  if (all.length > 0 && Math.min(...all) >= permit.evaluatedAt.getTime()) {
     throw wrongState(seen, 'The identity got a credential meanwhile; ask again.')
   }
 }
@@ -150,14 +149,7 @@ export async function ensureFounderEnrolment(
  */
 export async function redeemEnrolment(tx: Tx, needs: Needs, input: RedeemEnrolment): Promise<Issued> {
   const now = needs.clock.now()
-  const link = await tx
-    .selectFrom('enrolment')
-    .select(['id', 'identityId', 'expiresAt', 'usedAt', 'needsKey'])
-    .where('secretSha256', '=', bearerSha256(new Secret(input.secret)))
-    .forUpdate()
-    .executeTakeFirst()
-  if (!link || link.usedAt !== null || link.expiresAt <= now) throw invalidLink()
-  const holder = link.identityId === null ? newFounder(needs, input) : await enrolled(tx, link.identityId, now)
+  const { link, holder } = await openEnrolment(tx, needs, input)
   if (link.needsKey && input.publicKey === undefined) {
     throw keyNeeded('This link gives a token for a key only: reeve enrol --key. The link stays good.', {
       identityId: holder.id,
@@ -165,6 +157,55 @@ export async function redeemEnrolment(tx: Tx, needs: Needs, input: RedeemEnrolme
   }
   const tokenId = newId(needs.clock, needs.random)
   const expiresAt = endOf(holder, now, FIRST_TOKEN_SECONDS)
+  const cause = await spendEnrolment(tx, needs, { link, holder, becameA: 'token', tokenId, expiresAt })
+  return storeToken(tx, needs, {
+    id: tokenId,
+    identityId: holder.id,
+    label: input.label,
+    keySha256: input.publicKey === undefined ? null : keySha256Of(input.publicKey),
+    createdAt: now,
+    expiresAt,
+    cause,
+  })
+}
+
+/** An unused link with who holds it, locked; throws `enrolmentInvalid`. */
+export async function openEnrolment(
+  tx: Tx,
+  needs: Needs,
+  input: Pick<RedeemEnrolment, 'secret' | 'name' | 'displayName'>,
+): Promise<OpenLink> {
+  const now = needs.clock.now()
+  const link = await tx
+    .selectFrom('enrolment')
+    .select(['id', 'identityId', 'expiresAt', 'usedAt', 'needsKey', 'isOwn'])
+    .where('secretSha256', '=', bearerSha256(new Secret(input.secret)))
+    .forUpdate()
+    .executeTakeFirst()
+  if (!link || link.usedAt !== null || link.expiresAt <= now) throw invalidLink()
+  const holder = link.identityId === null ? newFounder(needs, input) : await enrolled(tx, link.identityId, now)
+  return { link, holder }
+}
+
+export type OpenLink = {
+  readonly link: {
+    readonly id: string
+    readonly identityId: string | null
+    readonly needsKey: boolean
+    readonly isOwn: boolean
+  }
+  readonly holder: Holder
+}
+
+type Spending = OpenLink & {
+  readonly becameA: 'token' | 'passkey' | 'login-link'
+  readonly tokenId?: string
+  readonly expiresAt?: Date
+}
+
+/** Spends a link, once: its holder begins to act, or is the founder. Returns the entry that causes the credential. */
+export async function spendEnrolment(tx: Tx, needs: Needs, { link, holder, ...became }: Spending): Promise<number> {
+  const now = needs.clock.now()
   const isFounder = link.identityId === null
   const isActivated = holder.state === 'registered'
   const cause = await needs.ledger.record(tx, {
@@ -176,8 +217,9 @@ export async function redeemEnrolment(tx: Tx, needs: Needs, input: RedeemEnrolme
     subjectId: holder.id,
     facts: {
       enrolmentId: link.id,
-      tokenId,
-      expiresAt,
+      tokenId: became.tokenId ?? null,
+      expiresAt: became.expiresAt ?? null,
+      becameA: became.becameA,
       isFounder,
       isActivated,
       name: holder.name,
@@ -194,20 +236,12 @@ export async function redeemEnrolment(tx: Tx, needs: Needs, input: RedeemEnrolme
     .where('expiresAt', '>', now)
     .executeTakeFirst()
   if (used.numUpdatedRows !== 1n) throw invalidLink()
-  return storeToken(tx, needs, {
-    id: tokenId,
-    identityId: holder.id,
-    label: input.label,
-    keySha256: input.publicKey === undefined ? null : keySha256Of(input.publicKey),
-    createdAt: now,
-    expiresAt,
-    cause,
-  })
+  return cause
 }
 
 type Holder = Pick<Identity, 'id' | 'name' | 'kind' | 'displayName' | 'state' | 'expiresAt'>
 
-function newFounder(needs: Needs, input: RedeemEnrolment): Holder {
+function newFounder(needs: Needs, input: Pick<RedeemEnrolment, 'name' | 'displayName'>): Holder {
   if (input.name === undefined) throw invalid('name', 'the founder needs a name')
   const { name, displayName = null } = input
   return { id: newId(needs.clock, needs.random), name, kind: 'human', displayName, state: 'active', expiresAt: null }

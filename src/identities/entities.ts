@@ -94,11 +94,10 @@ export async function identityResource(db: Db, identity: Identity): Promise<Reso
 }
 
 async function everEnrolled(db: Db, identityId: string): Promise<boolean> {
-  const held = await db
-    .selectFrom('apiToken')
-    .select('id')
-    .where('identityId', '=', identityId)
-    .limit(1)
-    .executeTakeFirst()
-  return held !== undefined
+  const held = await Promise.all(
+    (['apiToken', 'passkey', 'loginLink'] as const).map((table) =>
+      db.selectFrom(table).select('id').where('identityId', '=', identityId).limit(1).executeTakeFirst(),
+    ),
+  )
+  return held.some((each) => each !== undefined)
 }

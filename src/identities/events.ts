@@ -67,6 +67,10 @@ export const ownerLost = event('identity.owner-lost', 'Nobody answers for an ide
   ownerId: NullableId,
   reason: Reason,
 })
+export const ownerUnattested = event('identity.owner-unattested', 'What was attested has to be attested again.', {
+  ownerId: NullableId,
+  evidence: Text,
+})
 export const identityErased = event('identity.erased', 'The key of a person was destroyed.', { reason: Reason })
 export const enrolmentCreated = event('enrolment.created', 'A one-time link was made for an identity.', {
   enrolmentId: Id,
@@ -77,10 +81,11 @@ export const founderEnrolmentCreated = event('enrolment.founder-created', 'A one
   enrolmentId: Id,
   expiresAt: Instant,
 })
-export const enrolmentRedeemed = event('enrolment.redeemed', 'A one-time link became a token.', {
+export const enrolmentRedeemed = event('enrolment.redeemed', 'A one-time link became a credential.', {
   enrolmentId: Id,
-  tokenId: Id,
-  expiresAt: Instant,
+  tokenId: Id.nullable(),
+  expiresAt: Instant.nullable(),
+  becameA: shown(z.enum(['token', 'passkey', 'login-link'])),
   isFounder: shown(z.boolean()),
   isActivated: shown(z.boolean()),
   name: Slug,
@@ -109,6 +114,7 @@ export const identityEvents = [
   ownerSuggested,
   ownerAttested,
   ownerLost,
+  ownerUnattested,
   identityErased,
   enrolmentCreated,
   founderEnrolmentCreated,

@@ -7,9 +7,16 @@
  * A human identity with an owner is a further identity of that person, so neither decides for the other.
  */
 export { actOf, actorOf, ENTITY_TYPES, subjectRef } from './act.ts'
+export { giveAttestedToken } from './attested.ts'
 export { isAccountedFor } from './change.ts'
 export { authenticate, callerBy, tokenRowOf } from './bearer.ts'
-export { ensureFounderEnrolment, enrolIdentity, redeemEnrolment } from './enrolment.ts'
+export {
+  ensureFounderEnrolment,
+  enrolIdentity,
+  openEnrolment,
+  redeemEnrolment,
+  spendEnrolment,
+} from './enrolment.ts'
 export { entitiesOfIdentity, identityResource, principalEntities, principalEntitiesBy, type Proof } from './entities.ts'
 export { identityEvents } from './events.ts'
 export { eraseIdentity } from './erase.ts'
@@ -31,6 +38,7 @@ export {
   listIdentities,
   loadIdentity,
   loadIdentityByName,
+  lockIdentity,
   tiedPeople,
   type IdentityNeeds,
   type OnIdentityEnded,
@@ -48,4 +56,15 @@ export {
 } from './teams.ts'
 export { joining, teamsDifference } from './teams-difference.ts'
 export { liveTeams, teamsAsOf, type LiveTeams } from './teams-live.ts'
+export {
+  abandonOwned,
+  endIdentity,
+  enterPerson,
+  letActAgain,
+  renamePerson,
+  stopIdentity,
+  unattest,
+  unattestOwned,
+  type IdentityAct,
+} from './stopping.ts'
 export { endTokens, issueToken, listTokens, revokeToken, tokenResource } from './tokens.ts'

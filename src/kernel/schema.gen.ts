@@ -247,6 +247,7 @@ export type EnrolmentTable = {
   usedAt: Date | null
   needsKey: Generated<boolean>
   cause: number
+  isOwn: Generated<boolean>
 }
 
 export type EscalationTable = {
@@ -716,6 +717,7 @@ export type MachineAttestationTable = {
   bootId: string
   keySha256: Buffer
   tokenId: string
+  previousTokenId: string | null
   joinedAt: Date
   renewedAt: Date
   expiresAt: Date
