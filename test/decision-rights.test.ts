@@ -26,6 +26,7 @@ const DECIDES: Readonly<Record<string, 'iam' | 'pam' | 'nhi' | 'governance'>> = 
   ticket: 'nhi',
   key: 'nhi',
   lease: 'nhi',
+  credential: 'nhi',
   rotation: 'nhi',
   svid: 'nhi',
   'jwt-svid': 'nhi',

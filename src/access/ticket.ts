@@ -52,7 +52,7 @@ type Issuing = { readonly proof: Caller['proof']; readonly isSingleUse: boolean 
 export async function issueTicket(
   tx: Tx,
   needs: IssueNeeds,
-  permit: Permit<'ticket.issue'>,
+  permit: Permit<'ticket.issue'> | Permit<'credential.issue'>,
   issuing: Issuing,
 ): Promise<Issued & { readonly ticket: Secret }> {
   const { grant, tier } = await lockLive(tx, needs, permit.resource.id, issuing)
@@ -122,8 +122,8 @@ function taken(options?: ErrorOptions) {
   return keyTaken('This key proves something else already: make a new one for each grant.', {}, options)
 }
 
-/** Nobody else issues for this grant meanwhile, and it does not end. */
-async function lockLive(
+/** Nobody else issues for this grant meanwhile, and it does not end. Throws `grantOver`, and `proofTooWeak` for less than it was given for. */
+export async function lockLive(
   tx: Tx,
   needs: IssueNeeds,
   grantId: string,

@@ -47,6 +47,8 @@ export async function applyLease(db: Db, needs: Needs, applying: Applying, signa
   if (!secret) throw new Error(`a ${writer.kind} was made without a secret`)
   await reachLease('lease.created-upstream')
   await transact(db, async (tx) => {
+    // Whoever ends it holds the grant and wants the lease: who also needs the grant asks for it first.
+    if (also) await tx.selectFrom('accessGrant').select('id').where('id', '=', grant.id).forShare().execute()
     const cause = await recordIssued(tx, needs, grant, { id, planned, applied })
     await also?.(tx, applied, cause)
   })

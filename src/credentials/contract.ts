@@ -4,23 +4,31 @@ import { Id, Slug } from '../kernel/ids.ts'
 import { Instant } from '../kernel/instant.ts'
 import { operation, PageQuery, pageOf, type Operation } from '../kernel/operation.ts'
 import { conflict, notFound } from '../kernel/problem.ts'
+import { issuedOperations } from './issued/contract.ts'
+import { Revocability } from './revocability.ts'
+import { machineOperations } from './machines/contract.ts'
 import { rotationOperations } from './rotation/contract.ts'
 import { spiffeOperations } from './spiffe/contract.ts'
+import { federationOperations } from './spiffe/federation-contract.ts'
 import { sshOperations } from './ssh/contract.ts'
 
 export { PostgresSettings } from './postgres/settings.ts'
 export { leaseImpossible, leaseRefused, leaseUnavailable } from './problems.ts'
+export { AwsSettings } from './aws/settings.ts'
+export { HttpsSettings } from './https/settings.ts'
+export * from './issued/contract.ts'
+export { KubernetesTokenSettings } from './kubernetes/settings.ts'
+export { OpenbaoSettings } from './openbao/settings.ts'
+export * from './machines/contract.ts'
 export * from './rotation/contract.ts'
 export * from './spiffe/contract.ts'
+export * from './spiffe/federation-contract.ts'
 export * from './ssh/contract.ts'
 
 const LEASE_STATES = ['announced', 'issued', 'ending', 'dead'] as const
-const REVOCABILITIES = ['immediate', 'next-login', 'expires-only', 'none'] as const
 const ESCALATIONS = ['none', 'owner', 'security'] as const
 
 const LeaseState = shown(z.enum(LEASE_STATES))
-/** How fast a credential stops working once it is ended at the target. */
-export const Revocability = shown(z.enum(REVOCABILITIES))
 /** Who should know that a lease does not end: the longer it is open, the louder. */
 export const Escalation = shown(z.enum(ESCALATIONS))
 
@@ -105,7 +113,10 @@ export const credentialOperations: readonly Operation[] = [
   listLeases,
   readLease,
   retryLease,
+  ...issuedOperations,
   ...rotationOperations,
   ...spiffeOperations,
+  ...federationOperations,
+  ...machineOperations,
   ...sshOperations,
 ]

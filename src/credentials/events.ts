@@ -2,9 +2,13 @@ import { z } from 'zod'
 import { event, shown } from '../kernel/event.ts'
 import { Id } from '../kernel/ids.ts'
 import { Instant } from '../kernel/instant.ts'
-import { Escalation, Evidence, Revocability } from './contract.ts'
+import { Escalation, Evidence } from './contract.ts'
+import { issuedEvents } from './issued/events.ts'
+import { Revocability } from './revocability.ts'
+import { machineEvents } from './machines/events.ts'
 import { rotationEvents } from './rotation/events.ts'
 import { spiffeEvents } from './spiffe/events.ts'
+import { federationEvents } from './spiffe/federation-events.ts'
 import { sshEvents } from './ssh/events.ts'
 
 const Text = shown(z.string())
@@ -68,7 +72,10 @@ export const credentialEvents = [
   leaseDead,
   leaseResidue,
   leaseWoken,
+  ...issuedEvents,
   ...rotationEvents,
   ...spiffeEvents,
+  ...federationEvents,
+  ...machineEvents,
   ...sshEvents,
 ]

@@ -2,7 +2,7 @@ import type { Db } from '../kernel/db.ts'
 import type { Seal } from '../kernel/seal.ts'
 import { Secret } from '../kernel/secret.ts'
 import { Login } from '../catalog/contract.ts'
-import { otherSecrets } from './rotation/login.ts'
+import { keptLogin, otherSecrets } from './rotation/login.ts'
 import { LeaseFailure, type LeaseWriter, type Site } from './writer.ts'
 
 const NOWHERE: Site = { target: '', settings: {}, provisioner: { user: '', secret: new Secret('') } }
@@ -38,7 +38,7 @@ export async function siteFor(
     .select(['name', 'settings', 'sealedProvisioner'])
     .where('id', '=', targetId)
     .executeTakeFirstOrThrow()
-  const account = await staticSecretOf(db, seal, accountId)
+  const account = await keptLogin(db, { seal }, { targetId, accountId })
   const site = row.sealedProvisioner === null ? NOWHERE : await siteOf(db, seal, targetId)
   return { ...site, target: row.name, settings: row.settings, ...(account && { account }) }
 }

@@ -32,7 +32,7 @@ export type Site = {
     readonly others?: () => Promise<readonly Secret[]>
   }
   /** The standing login of the account, for writers that lend it. */
-  readonly account?: Secret
+  readonly account?: { readonly user: string; readonly secret: Secret }
 }
 
 /** A lease as its writer sees it. */

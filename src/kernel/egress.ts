@@ -24,7 +24,7 @@ import { after } from './timer.ts'
 export { EgressFailed } from './http-client.ts'
 
 type EgressAsk = {
-  readonly method?: 'GET' | 'POST'
+  readonly method?: 'GET' | 'POST' | 'DELETE'
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
   /** Media types an answer of success may have, without parameters. */
@@ -33,6 +33,8 @@ type EgressAsk = {
   readonly timeoutMs?: number
   /** PEM of authorities to trust for this one instead of the public ones. */
   readonly ca?: string
+  /** Whom the server proves to be by a certificate of `ca`, instead of its host name. */
+  readonly spiffeId?: string
 }
 
 type EgressAnswer = { readonly status: number; readonly body: Buffer }
@@ -73,8 +75,9 @@ export function openEgress({ allow, ca, resolve = resolveBySystem }: EgressOptio
         const reach = { resolve, mayReach: (address: string) => mayReach(exceptions, target, address) }
         const addresses = await addressesOf(target, reach, over)
         if (addresses === 'closed') throw closed(target)
+        if (ask.spiffeId !== undefined && (target.isPlaintext || ask.ca === undefined)) throw unproven(target)
         const sent = { method: ask.method ?? 'GET', headers: { ...ask.headers, accept: ask.types.join(', ') } }
-        const more = { body: ask.body, ca: ask.ca ?? trusted }
+        const more = { body: ask.body, ca: ask.ca ?? trusted, spiffeId: ask.spiffeId }
         const response = await exchange(target, addresses, { ...sent, ...more }, over)
         return { status: response.statusCode ?? 0, body: await bodyOf(response, target, ask) }
       } catch (error) {
@@ -105,11 +108,16 @@ function closed({ hostname }: Target): EgressFailed {
   return new EgressFailed('address', `${hostname} is not open to the internet, and egress.allow does not list it.`)
 }
 
+function unproven({ hostname }: Target): EgressFailed {
+  return new EgressFailed('url', `${hostname} cannot prove an identity without TLS.`)
+}
+
 async function bodyOf(response: IncomingMessage, { hostname }: Target, ask: EgressAsk): Promise<Buffer> {
   const status = response.statusCode ?? 0
   if (status >= 300 && status < 400) throw new EgressFailed('redirect', `${hostname} answered with a redirect.`)
   const { 'content-type': type = '', 'content-encoding': encoding } = response.headers
-  const isFitting = ask.types.includes(type.split(';')[0]?.trim().toLowerCase() ?? '')
+  // RFC 9110 §15.3.5: it has no content, so no type.
+  const isFitting = status === 204 || ask.types.includes(type.split(';')[0]?.trim().toLowerCase() ?? '')
   if (status < 300 && (!isFitting || encoding !== undefined)) {
     throw new EgressFailed('type', `${hostname} answered with another kind of content.`)
   }

@@ -14,12 +14,14 @@ import {
 import { catalogRoutes } from '../catalog/catalog.ts'
 import {
   credentialRoutes,
+  issuedRoutes,
   rotationRoutes,
   spiffeOpenRoutes,
   spiffeRoutes,
   sshOpenRoutes,
   sshRoutes,
   type CredentialNeeds,
+  type HandedWriter,
   type Obligations,
 } from '../credentials/credentials.ts'
 import { governanceRoutes } from '../governance/governance.ts'
@@ -38,6 +40,7 @@ import type { Hooks } from './hooks.ts'
 import { openSurvey } from './inventory.ts'
 import type { DomainParts } from './parts.ts'
 import type { Rules } from './policies.ts'
+import type { OpenMachines } from './machines.ts'
 import { protocols } from './protocols.ts'
 import type { OpenRotations } from './rotations.ts'
 import type { OpenTokens } from './tokens.ts'
@@ -58,6 +61,8 @@ type ApiParts = Deciding & {
   readonly rotations: OpenRotations
   readonly versions: readonly Route[]
   readonly tokens: OpenTokens
+  readonly machines: OpenMachines
+  readonly handed: readonly HandedWriter[]
   readonly decided: PolicyRouteNeeds
 }
 
@@ -94,7 +99,9 @@ export function apiOf({ config, ground, authority }: DomainParts, parts: ApiPart
     ...credentialRoutes({ ...base, wake: () => obligations.wake() }),
     ...rotationRoutes({ ...parts.rotations.needs, db, wake: () => parts.rotations.wake() }),
     ...spiffeRoutes({ ...base, trustDomain: config.spiffe.trustDomain }),
+    ...parts.machines.routes,
     ...sshRoutes({ ...base, ...access, db }),
+    ...issuedRoutes({ ...base, ...access, db, handed: parts.handed, wake: () => obligations.wake() }),
     ...sessionRoutes(parts.sessions),
     ...ledgerRoutes(base),
     ...parts.versions,
@@ -110,6 +117,7 @@ export function apiOf({ config, ground, authority }: DomainParts, parts: ApiPart
     openRoutes: [
       ...identityOpenRoutes({ ...identities, db }),
       ...spiffeOpenRoutes({ ...base, trustDomain: config.spiffe.trustDomain }),
+      ...parts.machines.openRoutes,
       ...sshOpenRoutes({ ...base, ...access, db }),
     ],
   }

@@ -15,8 +15,10 @@ import { tokenCertifier } from './certificates.ts'
 import { decisionNeeds } from './decisions.ts'
 import { openDeciding } from './deciding.ts'
 import { openHooks } from './hooks.ts'
+import { openHanded } from './issued.ts'
 import { openInventory } from './inventory.ts'
 import { openTheLedger } from './ledger.ts'
+import { bundlesBy, openMachines } from './machines.ts'
 import { openObligations } from './obligations.ts'
 import { openRotations } from './rotations.ts'
 import type { DomainParts } from './parts.ts'
@@ -73,7 +75,15 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
     onGrantEnded: hooks.onGrantEnded,
     holdsOf,
   }
-  const credentials: CredentialNeeds = { ...base, writers: [postgresRoleWriter, sshCertificateWriter({ db, clock })] }
+  const tokens = await openTokens(parts, { ...base, decisions, record, bundleOf: bundlesBy(parts, base) })
+  const machines = openMachines(parts, base, { certify, egress: tokens.needs.egress })
+  const handed = await openHanded({
+    config,
+    clock,
+    signs: () => ({ ...tokens.needs.ring, issuer: tokens.needs.issuer }),
+  })
+  const writers = [postgresRoleWriter, sshCertificateWriter({ db, clock }), ...handed]
+  const credentials: CredentialNeeds = { ...base, writers }
   const sessions: LiveNeeds = { ...base, store: folderStore(config.recordings) }
   const { live, secondLook, cancels, ends, heard } = await openWhatIsLive(parts, { access, sessions, followed })
   const obligations = openObligations(parts, credentials)
@@ -90,9 +100,8 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
     log,
     heard: () => heard() + view.heard(),
   })
-  const tokens = await openTokens(parts, { ...base, decisions, record })
   const ended = { hooks, sessions, ends, obligations, rotations }
-  const made = { base, tokens, rules, inventory, identities, access, ...ended, decided }
+  const made = { base, tokens, machines, handed, rules, inventory, identities, access, ...ended, decided }
   const api = apiOf(parts, { ...made, ...deciding, versions: followed.routes })
   return {
     node,

@@ -3,6 +3,7 @@ import { SSH, sshActions } from '../credentials/credentials.ts'
 import { SshSettings } from '../credentials/contract.ts'
 import type { GatewayAction } from '../gateways/gateway.ts'
 import { gateways } from '../gateways/index.ts'
+import { HANDED } from './issued.ts'
 import { HOLD_CLASSES, type HoldClass } from '../policy/policy.ts'
 
 /** How targets are reached: through a gateway of ours, or by a credential that the target checks itself. */
@@ -18,6 +19,7 @@ export function protocols(): Protocol[] {
   return [
     ...gateways().map((gateway) => ({ ...gateway, enforcement: 'gateway' as const })),
     { protocol: SSH, actions: sshActions, settings: SshSettings, enforcement: 'target' },
+    ...HANDED.map((handed) => ({ ...handed, enforcement: 'target' as const })),
   ]
 }
 
@@ -26,6 +28,7 @@ export function protocols(): Protocol[] {
  * shell that the target opened by itself is nowhere.
  */
 export function recordingOf(protocol: string, actions: readonly string[]): 'none' | 'meta' | 'full' {
+  if (HANDED.some((handed) => handed.protocol === protocol)) return 'none'
   if (protocol !== SSH) return 'full'
   return actions.every((action) => action === 'ssh.exec') ? 'meta' : 'none'
 }

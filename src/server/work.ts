@@ -1,5 +1,5 @@
 import { sweepAccess, sweepUses, weighPending, type AccessNeeds, type Ends } from '../access/access.ts'
-import { closeUsesOfExpired, type Obligations } from '../credentials/credentials.ts'
+import { closeUsesOfExpired, closeUsesOfIssued, type Obligations } from '../credentials/credentials.ts'
 import { evaluateFindingsWhenDue, sweepReach } from '../governance/governance.ts'
 import { suspendExpired, type IdentityNeeds } from '../identities/identities.ts'
 import { collectDue, type InventoryNeeds } from '../inventory/inventory.ts'
@@ -54,6 +54,7 @@ export async function startWork(needs: WorkNeeds): Promise<AsyncDisposable> {
       await sessions.sweep()
       for (const ended of await sweepUses(db, access, node.id)) ends.announceEnd(ended)
       for (const ended of await closeUsesOfExpired(db, access)) ends.announceEnd(ended)
+      for (const ended of await closeUsesOfIssued(db, access)) ends.announceEnd(ended)
     }),
     repeat('what waits for approval', REVIEWS_MS, log, async () => void (await weighPending(db, access))),
     repeat('what identities reach', REACH_MS, log, async () => {
