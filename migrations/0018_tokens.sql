@@ -44,7 +44,7 @@ create table trust_rule (
   created_at   timestamptz not null,
   version      integer not null default 1,
   cause        bigint not null constraint cause_fkey references ledger_entry,
-  constraint preset_is_known check (preset in ('oidc', 'github-actions', 'gitlab-ci', 'kubernetes', 'buildkite', 'circleci', 'client-key')),
+  constraint preset_is_known check (preset in ('oidc', 'github-actions', 'gitlab-ci', 'kubernetes', 'buildkite', 'circleci', 'client-key', 'spiffe')),
   constraint state_is_known check (state in ('active', 'retired')),
   constraint ttl_is_short check (ttl_seconds between 60 and 3600),
   constraint keys_come_from_one_place check (keys is null or keys_url is null),

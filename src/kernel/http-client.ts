@@ -9,6 +9,7 @@ import { request as httpsRequest, type RequestOptions } from 'node:https'
 import { isIP, isIPv4 } from 'node:net'
 import type { Clock } from './clock.ts'
 import { Instant } from './instant.ts'
+import { svidIdOf } from './x509-svid.ts'
 
 export type EgressReason = 'url' | 'address' | 'unreachable' | 'redirect' | 'type' | 'too-large' | 'late' | 'aborted'
 
@@ -69,6 +70,8 @@ export type Sent = {
   readonly body?: string | undefined
   /** PEM; the public authorities without it. */
   readonly ca?: string | string[] | undefined
+  /** The server proves this SPIFFE ID, by `ca` alone, and no host name (SPIFFE Federation §5.2.2). */
+  readonly spiffeId?: string | undefined
   /** Keeps connections between requests; none are kept without it. */
   readonly agent?: HttpAgent | undefined
 }
@@ -102,6 +105,7 @@ export function exchange(
       else done(null, first?.address ?? '', first?.family)
     },
     ...(sent.ca !== undefined && !isPlaintext && { ca: sent.ca }),
+    ...(sent.spiffeId !== undefined && { checkServerIdentity: isServer(sent.spiffeId) }),
   }
   return new Promise((resolve, reject) => {
     const request = isPlaintext ? httpRequest(options) : httpsRequest(options)
@@ -118,6 +122,11 @@ export function exchange(
     request.on('response', resolve)
     request.end(sent.body)
   })
+}
+
+function isServer(spiffeId: string): (hostname: string, certificate: { readonly raw: Buffer }) => Error | undefined {
+  return (_hostname, { raw }) =>
+    svidIdOf(raw) === spiffeId ? undefined : new EgressFailed('unreachable', 'The server proved another identity.')
 }
 
 /** The peer had closed a kept connection before the request reached it: nothing was done, and it may be sent again. */

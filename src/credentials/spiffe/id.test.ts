@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { readSpiffeId, spiffeIdOf, spiffeIdText } from './id.ts'
+import { readSpiffeId, spiffeIdText } from '../../kernel/spiffe-id.ts'
+import { spiffeIdOf } from './id.ts'
 
 test('what the specification allows is read, and written again as it was', () => {
   for (const text of [

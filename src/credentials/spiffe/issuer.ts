@@ -26,6 +26,13 @@ const LONGEST_NAME = 64
 const PRIVILEGED_TIER = 1
 const PRIVILEGED_SECONDS = 600
 
+/** Of whom a document is asked for, in which act, and by which machine's agent if by one. */
+type Asked = {
+  readonly act: ReturnType<typeof actOf>
+  readonly identityId: string
+  readonly machineId: string | null
+}
+
 /** Issues SVIDs of registered identities. Keys are opened once and kept for as long as they sign. */
 export class SvidIssuer {
   readonly #db: Db
@@ -38,12 +45,17 @@ export class SvidIssuer {
     this.#needs = needs
   }
 
-  /** Throws `svidRefused` for an identity that nobody should be vouched to be. */
+  /** An identity's own, by its permit. Throws `svidRefused`. */
   async x509(permit: Permit<'svid.issue'>, input: { readonly publicKey: string; readonly ttlSeconds: number }) {
+    return this.certify({ act: actOf(permit), identityId: permit.resource.id, machineId: null }, input)
+  }
+
+  /** Throws `svidRefused` for an identity that nobody should be vouched to be. */
+  async certify(asked: Asked, input: { readonly publicKey: string; readonly ttlSeconds: number }) {
     const { clock, random, ledger, trustDomain } = this.#needs
     const key = readPublicKey(input.publicKey)
     if (key?.algorithm !== 'p-256') throw invalid('publicKey', 'send the public half of a P-256 key as PEM')
-    const identity = await this.#vouched(permit.resource.id)
+    const identity = await this.#vouched(asked.identityId)
     const authority = await this.#x509Key()
     const spiffeId = spiffeIdOf(trustDomain, identity)
     const now = clock.now()
@@ -57,10 +69,11 @@ export class SvidIssuer {
       spki: key.spki,
     })
     const serial = sha256(der).subarray(0, SERIAL_BYTES).toString('hex')
+    const { machineId } = asked
     await ledger.observe({
-      ...actOf(permit),
+      ...asked.act,
       event: x509SvidIssued,
-      facts: { spiffeId, serial, keySha256: sha256(key.spki).toString('hex'), expiresAt },
+      facts: { spiffeId, serial, keySha256: sha256(key.spki).toString('hex'), expiresAt, machineId },
     })
     const bundle = (await trustAnchors(this.#db)).map(pemOf).join('')
     return { identityId: identity.id, spiffeId, serial, certificate: pemOf(der), bundle, expiresAt }
@@ -71,8 +84,12 @@ export class SvidIssuer {
     permit: Permit<'jwt-svid.issue'>,
     input: { readonly audience: readonly string[]; readonly ttlSeconds: number },
   ) {
+    return this.vouch({ act: actOf(permit), identityId: permit.resource.id, machineId: null }, input)
+  }
+
+  async vouch(asked: Asked, input: { readonly audience: readonly string[]; readonly ttlSeconds: number }) {
     const { clock, random, ledger, trustDomain } = this.#needs
-    const identity = await this.#vouched(permit.resource.id)
+    const identity = await this.#vouched(asked.identityId)
     const mint = await this.#jwtMint()
     const spiffeId = spiffeIdOf(trustDomain, identity)
     const now = clock.now()
@@ -84,7 +101,12 @@ export class SvidIssuer {
     const [iat, exp] = [seconds(now), seconds(expiresAt)]
     // JWT-SVID §3: the subject is the ID, and the audience is always said.
     const token = await mint({ sub: spiffeId, aud: audience, iat, exp, jti: tokenId })
-    await ledger.observe({ ...actOf(permit), event: jwtSvidIssued, facts: { spiffeId, tokenId, audience, expiresAt } })
+    const { machineId } = asked
+    await ledger.observe({
+      ...asked.act,
+      event: jwtSvidIssued,
+      facts: { spiffeId, tokenId, audience, expiresAt, machineId },
+    })
     return { identityId: identity.id, spiffeId, token, expiresAt }
   }
 
