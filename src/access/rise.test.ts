@@ -5,6 +5,7 @@ import type { Granted } from '../../test/support/granted.ts'
 import { asking, changing, close, ending, idle, inSession, NEVER, reasonOfEnd } from '../../test/support/in-session.ts'
 import { rawClient } from '../../test/support/ledger.ts'
 import { permitFor } from '../../test/support/permit.ts'
+import { until } from '../../test/support/gateway.ts'
 import type { PlaneWorld } from '../../test/support/plane-world.ts'
 import type { Admission } from '../gateways/gateway.ts'
 import { transact } from '../kernel/db.ts'
@@ -78,6 +79,41 @@ test('a session whose risk rises over what the policies allow ends, its client i
   assert.equal(signal.endedGrants, 0)
   const later = await idle(w, other)
   await close(first, second, later)
+})
+
+const HOLDS = `@id("risky-sessions-wait") @why("over a risk of 80 another person looks at each operation") @hold("any")
+  permit (principal is Reeve::Person, action in Reeve::Action::"privileged", resource)
+  when { context has purpose && context.purpose.approved && context.purpose.covers }
+  when { context has risk && context.risk.score > 80 };`
+
+test('attack: a session whose risk rises goes on with nothing that nobody else looked at, and without that when it falls', async (t) => {
+  const w = await inSession(t, HOLDS)
+  const [granted, other] = [await changing(w), await changing(w)]
+  const [first, second] = [await w.plane.admit(asking(granted), NEVER), await w.plane.admit(asking(other), NEVER)]
+  const [session, calm] = [await first.begin(), await second.begin()]
+  assert.deepEqual([session.refusal('toy.write'), session.holding('any')], [undefined, undefined])
+
+  const { signal } = await report(w, granted)
+
+  await until(() => session.refusal('toy.write') !== undefined, 'what was decided before the risk rose still counts')
+  await until(() => session.refusal('toy.write') === undefined)
+  assert.deepEqual([session.holding('any'), session.holding('destructive')], ['held', 'held'])
+  assert.equal(calm.holding('any'), undefined)
+  const operation = { class: 'any', action: 'toy.write', label: 'WRITE', statement: 'write $1', forSeconds: 60 }
+  // There is nobody else here who could release it, so it does not wait.
+  assert.match(
+    (await session.hold({ ...operation, onHeld: () => assert.fail('it waits') }, NEVER)) ?? '',
+    /^This operation is of a session that is held, at a risk of \d+ of 100 \(.*signals: owner-of-\S+ reported.* was not released\. Nobody/,
+  )
+
+  const client = await rawClient(t, w.database.owner)
+  await client.query('set session_replication_role = replica')
+  await client.query('delete from signal where id = $1', [signal.id])
+  w.secondLook.heard(`identity:${granted.subjectId}`)
+
+  await until(() => session.refusal('toy.write') === undefined && session.holding('any') === undefined)
+  assert.deepEqual([first.ended.aborted, second.ended.aborted], [false, false])
+  await close(first, second)
 })
 
 test('what a signal ends by its type is told to the client, by the names of the record only', async (t) => {

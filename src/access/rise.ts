@@ -4,6 +4,7 @@ import { RiskTold } from './contract.ts'
 import { decideUse } from './decide-use.ts'
 import type { AccessNeeds } from './needs.ts'
 import type { GrantFacts } from './proof.ts'
+import { partOf, weightiest } from './risk-words.ts'
 
 /**
  * Whether it is the risk alone that took the permission away: at the risk it was given at, with everything else as it is now, the grant would
@@ -31,20 +32,12 @@ function counts(factors: RiskTold['factors'], name: string): boolean {
   return factors.some((factor) => factor.name === name && partOf(factor) > 0)
 }
 
-/** Names as many as fit a line of a terminal: those that rose most come first. */
-const NAMED = 2
-
 function sentenceOf(risk: Risk, given: RiskTold): string {
   const then = new Map(given.factors.map((factor) => [factor.name, partOf(factor)]))
-  const rose = risk.factors
-    .map((factor) => ({ ...factor, by: partOf(factor) - (then.get(factor.name) ?? 0) }))
-    .filter(({ by }) => by > 0.0005)
-    .sort((a, b) => b.by - a.by)
-    .slice(0, NAMED)
-  const why = rose.length === 0 ? 'nothing by itself' : rose.map(({ name, fact }) => `${name}: ${fact}`).join('; ')
-  return `it was given at ${given.score} and is at ${risk.score} of 100; ${why}`
-}
-
-function partOf({ weight, value }: { readonly weight: number; readonly value: number | null }): number {
-  return weight * (value ?? 1)
+  const rose = risk.factors.map((factor) => ({
+    name: factor.name,
+    fact: factor.fact,
+    by: partOf(factor) - (then.get(factor.name) ?? 0),
+  }))
+  return `it was given at ${given.score} and is at ${risk.score} of 100; ${weightiest(rose)}`
 }

@@ -4,7 +4,8 @@
  * is left alone: its next use is a decision of its own.
  *
  * The risk moves without any record changing: signals fade, hours pass, another session shows another habit. So all grants in use are also
- * looked at once in every `riskSeconds`, a few each second. One that is permitted no more for its risk alone ends with what rose.
+ * looked at once in every `riskSeconds`, a few each second. One that is permitted no more for its risk alone ends with what rose; one that
+ * is permitted with other holds than before is held to those from its next operation on.
  *
  * The trade: a session goes on while it is decided again, a few milliseconds. Grants that cannot be decided for as long as control may be
  * lost (rule 2) end.
@@ -15,7 +16,8 @@ import type { Log } from '../kernel/log.ts'
 import { every, nextTurn, sleep } from '../kernel/timer.ts'
 import { loadAccountById, loadTarget } from '../catalog/catalog.ts'
 import { knownIdentity } from './chain.ts'
-import { decideUse } from './decide-use.ts'
+import { printHold } from '../policy/policy.ts'
+import { decideUse, type UseTerms } from './decide-use.ts'
 import { endGrant } from './end.ts'
 import { CONTROL_LOST_MS } from './ends.ts'
 import type { AccessNeeds } from './needs.ts'
@@ -28,12 +30,15 @@ export type SecondLook = AsyncDisposable & {
   heard(hint?: string): void
   /** Taken before a use is decided on. */
   mark(): number
-  /** The mark of the last hint about this target: what was decided before it counts no more. */
-  heardOf(targetId: string): number
+  /** The mark of the last thing heard of this target, or found of this grant: what was decided before it counts no more. */
+  heardOf(targetId: string, grantId: string): number
   /** How often hints may have been missed: what was decided before is decided again, and counts until then. */
   missed(): number
-  /** Looks at the grant again if anything was heard since the mark: its use may have been decided on what was read before. */
-  used(grantId: string, mark: number): void
+  /**
+   * A use was decided, to be held to these terms. Looks at the grant again if anything was heard since the mark: its use may have been decided
+   * on what was read before.
+   */
+  used(grantId: string, mark: number, terms: UseTerms): void
 }
 
 type Needs = {
@@ -54,8 +59,8 @@ type Look = {
 }
 
 const KINDS = ['target', 'account', 'purpose', 'identity'] as const
-/** More targets that changed than this, and all did: decided again once more than needed, never once less. */
-const MOST_TARGETS = 10_000
+/** More that changed than this, and all did: decided again once more than needed, never once less. */
+const MOST_KEPT = 10_000
 const AGAIN_MS = 100
 /** How often it is looked whether other policies decide. Operations of a session do not wait for it: their class table sees that at once. */
 const EPOCH_MS = 1_000
@@ -81,6 +86,8 @@ class Looking implements SecondLook {
   #heardOfAll = 0
   #missed = 0
   readonly #heardOf = new Map<string, number>()
+  /** What waits for a person in the sessions of each grant in use, as it was decided last. */
+  readonly #held = new Map<string, string>()
 
   constructor(needs: Needs) {
     this.#needs = needs
@@ -107,19 +114,40 @@ class Looking implements SecondLook {
     return this.#missed
   }
 
-  heardOf(targetId: string): number {
-    return this.#heardOf.get(targetId) ?? this.#heardOfAll
+  heardOf(targetId: string, grantId: string): number {
+    const [target, grant] = [this.#heardOf.get(targetId), this.#heardOf.get(grantId)]
+    return Math.max(target ?? this.#heardOfAll, grant ?? this.#heardOfAll)
   }
 
-  #keep(targetId: string): void {
-    if (this.#heardOf.size >= MOST_TARGETS) {
+  #keep(id: string): void {
+    if (this.#heardOf.size >= MOST_KEPT) {
       this.#heardOfAll = this.#heard
       this.#heardOf.clear()
     }
-    this.#heardOf.set(targetId, this.#heard)
+    this.#heardOf.set(id, this.#heard)
   }
 
-  used(grantId: string, mark: number): void {
+  /** Sessions that were decided under other holds are decided again, before their next operation. */
+  #holdTo(grantId: string, { holds }: UseTerms): void {
+    const held = [...new Set(holds.map(printHold))].sort().join('; ')
+    const before = this.#held.get(grantId)
+    if (before === held) return
+    if (this.#held.size >= MOST_KEPT) this.#forgetHeld()
+    this.#held.set(grantId, held)
+    if (before === undefined) return
+    this.#heard += 1
+    this.#keep(grantId)
+  }
+
+  #forgetHeld(): void {
+    this.#held.clear()
+    this.#heardOf.clear()
+    this.#heard += 1
+    this.#heardOfAll = this.#heard
+  }
+
+  used(grantId: string, mark: number, terms: UseTerms): void {
+    this.#holdTo(grantId, terms)
     if (mark !== this.#heard) this.#look({ kind: 'grant', id: grantId, sinceMs: this.#needs.clock.monotonicMs() })
   }
 
@@ -188,7 +216,8 @@ class Looking implements SecondLook {
       log.error({ err: error, grant: id }, 'a grant in use cannot be decided again, so it ends')
       return { reasons: ['It could not be decided again.'] }
     })
-    const { reasons, rise } = against
+    const { reasons, rise, terms } = against
+    if (terms) this.#holdTo(id, terms)
     if (reasons.length === 0) return
     const why =
       rise === undefined ? { reason: 'policy-changed' as const } : { reason: 'risk-rose' as const, comment: rise }
@@ -250,6 +279,8 @@ type Against = {
   readonly reasons: readonly string[]
   /** Where that is for its risk alone: what rose. */
   readonly rise?: string | undefined
+  /** Where it is permitted: what its sessions are held to now. */
+  readonly terms?: UseTerms | undefined
 }
 
 async function whatIsAgainst(tx: Tx, needs: AccessNeeds, grantId: string): Promise<Against> {
@@ -266,12 +297,15 @@ async function whatIsAgainst(tx: Tx, needs: AccessNeeds, grantId: string): Promi
   if (!grant || grant.endedAt || grant.expiresAt <= needs.clock.now()) return { reasons: [] }
   // The use that was taken last is decided on as it was then: it did not count yet.
   const before = { ...grant, uses: Math.max(0, grant.uses - 1) }
+  let terms: UseTerms | undefined
   for (const { kind, id } of proofs) {
     const facts = await factsNow(tx, { grant: before, proofId: id, proofKind: kind })
-    const { reasons, risk } = await decideUse(tx, needs, facts)
+    const decided = await decideUse(tx, needs, facts)
+    const { reasons, risk } = decided
     if (reasons.length > 0) return { reasons, rise: await riseOf(tx, needs, facts, risk) }
+    terms = terms && decided.terms ? { ...terms, holds: [...terms.holds, ...decided.terms.holds] } : decided.terms
   }
-  return { reasons: [] }
+  return { reasons: [], terms }
 }
 
 /** What a grant stands on, as it is now. */

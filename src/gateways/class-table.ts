@@ -1,5 +1,6 @@
 import type { Clock } from '../kernel/clock.ts'
 import { CONTROL_LOST_MS, type UseTerms } from '../access/access.ts'
+import { isHeldBy } from '../policy/policy.ts'
 import type { Passing } from './gateway.ts'
 
 /** What was decided about a session. */
@@ -86,11 +87,13 @@ export class ClassTable {
     return this.#actions.has(action) ? undefined : this.#passing(this.#needs.uncovered(action))
   }
 
-  /** Whether operations of the class wait for a person. */
+  /** Whether operations of the class wait for a person; of one that is of no class, `any`. */
   holding(held: string): 'held' | Passing | undefined {
     const { mode, holds } = this.#terms
-    if (!holds.some((hold) => hold.class === held)) return undefined
-    return mode === 'enforce' ? 'held' : this.#passing(`A ${held} operation waits until another person releases it.`)
+    if (!holds.some((hold) => isHeldBy(hold, held))) return undefined
+    return mode === 'enforce'
+      ? 'held'
+      : this.#passing(`${held === 'any' ? 'Each' : `A ${held}`} operation waits until another person releases it.`)
   }
 
   /** Decides again when hints may have been missed, and says whether that takes too long. */

@@ -1,4 +1,5 @@
 import { waitForRelease } from '../access/access.ts'
+import { isHeldBy } from '../policy/policy.ts'
 import type { ClassTable } from './class-table.ts'
 import type { HeldOperation } from './gateway.ts'
 import type { HostNeeds } from './needs.ts'
@@ -15,20 +16,21 @@ export async function holdFor(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const { onHeld, ...shown } = operation
-  const gates = table.terms.holds.filter((hold) => hold.class === operation.class).map((hold) => hold.gate)
+  const { holds, risk } = table.terms
+  const gates = holds.filter((hold) => isHeldBy(hold, operation.class)).map((hold) => hold.gate)
+  const why = operation.class === 'any' ? `of a session that is held, ${risk ?? 'by its policies,'}` : operation.class
   try {
     const waited = await waitForRelease(
       { ...needs.access, db: needs.db },
       { ...shown, useId, gates },
       ({ id, expiresAt, missing }) =>
         onHeld(
-          `This operation is ${operation.class} and waits for ${missing.join('; or ')}, until ${expiresAt.toISOString()}. ` +
+          `This operation is ${why} and waits for ${missing.join('; or ')}, until ${expiresAt.toISOString()}. ` +
             `They look at it: reeve hold read ${id}`,
         ),
       signal,
     )
-    if (waited.kind === 'refused')
-      return `This operation is ${operation.class} and was not released. ${waited.sentence}`
+    if (waited.kind === 'refused') return `This operation is ${why} and was not released. ${waited.sentence}`
     // Policies and the target may have changed while it waited.
     return table.refusal(operation.action)
   } catch (error) {

@@ -70,14 +70,14 @@ async function reserve(needs: HostNeeds, reserving: Reserving, signal: AbortSign
   const subscription = held.use(needs.ends.subscribe(grant.id, watching))
   await reachGateway('gateway.subscribed')
   // Of the moment before the proof was looked up: what changed since was perhaps not seen.
-  const epoch = epochOf(needs, Math.min(reserving.mark, needs.secondLook.heardOf(target.id)))
+  const epoch = epochOf(needs, Math.min(reserving.mark, needs.secondLook.heardOf(target.id, grant.id)))
   const missed = needs.secondLook.missed()
   const taken = await transact(needs.db, (tx) =>
     useGrant(tx, needs.access, { facts, address: clientAddress, nodeId: needs.nodeId }),
   )
   if (taken.kind === 'refused') throw refusedUse(taken.problem)
   const use = held.use(new ReservedUse(needs, taken.value.id, grant.id))
-  needs.secondLook.used(grant.id, reserving.mark)
+  needs.secondLook.used(grant.id, reserving.mark, taken.value.terms)
   await reachGateway('gateway.use-reserved')
   const table = tableFor(needs, reserving, { epoch, missed, ...taken.value })
   const lease = await leaseOf(needs, facts, subscription, signal)
@@ -108,7 +108,7 @@ function tableFor(
   return new ClassTable(
     {
       clock: access.clock,
-      epoch: () => epochOf(needs, needs.secondLook.heardOf(facts.target.id)),
+      epoch: () => epochOf(needs, needs.secondLook.heardOf(facts.target.id, facts.grant.id)),
       missed: () => needs.secondLook.missed(),
       decide: () => transact(db, async (tx) => decideUse(tx, access, await factsNow(tx, facts))),
       uncovered: (action) => uncovered(facts, action),
@@ -123,7 +123,7 @@ function tableFor(
   )
 }
 
-/** What a session was decided under: the policies, and its target as it was heard of last. */
+/** What a session was decided under: the policies, and its target and grant as they were heard of last. */
 function epochOf({ access }: HostNeeds, heardOf: number): string {
   return `${access.decisions.epoch()} ${heardOf}`
 }

@@ -6,12 +6,17 @@ import {
   type ApprovalExpression,
 } from './approval-grammar.ts'
 
-/** Classes of operations that can be held. What falls into them is each gateway's data. */
-export const HOLD_CLASSES = ['destructive'] as const
+/** Classes of operations that can be held: what falls into `destructive` is each gateway's data, and everything is of `any`. */
+export const HOLD_CLASSES = ['destructive', 'any'] as const
 export type HoldClass = (typeof HOLD_CLASSES)[number]
 
 /** An operation of the class runs once people who satisfy the gate release it. */
 export type Hold = { readonly class: HoldClass; readonly gate: ApprovalExpression }
+
+/** Whether a hold stops operations of the class. */
+export function isHeldBy(hold: Hold, operationClass: string): boolean {
+  return hold.class === 'any' || hold.class === operationClass
+}
 
 /** Who releases what is held, if the policy does not say. */
 const OWNERS = '1 of owner(target)'

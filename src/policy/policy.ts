@@ -37,7 +37,7 @@ export {
 } from './obligations.ts'
 export { isSatisfied, missingApprovals, type Approval, type ApprovalFacts } from './approval.ts'
 export { floorFrom } from './floor.ts'
-export { HOLD_CLASSES, printHold, readHold, type Hold, type HoldClass } from './hold.ts'
+export { HOLD_CLASSES, isHeldBy, printHold, readHold, type Hold, type HoldClass } from './hold.ts'
 export { groupsOf, mayOpenByItself, parseApproval, printApproval, type ApprovalExpression } from './approval-grammar.ts'
 export { emptyCalendar, liveCalendar, parseCalendar, type Calendar, type LiveCalendar } from './calendar.ts'
 export { simulateChange } from './tools/simulate.ts'

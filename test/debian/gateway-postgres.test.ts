@@ -129,7 +129,7 @@ test('psql says that a statement waits, and Ctrl-C takes it back', async (t) => 
   const bed = await openGatewayBed(t, cluster)
   const session = async (sql: string) => {
     const before = bed.plane.seen.length
-    const env = environment(bed, { PGPASSWORD: bed.plane.ticket(bed.grant({ holds: true })) })
+    const env = environment(bed, { PGPASSWORD: bed.plane.ticket(bed.grant({ holds: 'destructive' })) })
     const child = spawn('psql', ['-X', '-A', '-t', '-f', '-', where(bed)], { env })
     const said = collect(child)
     child.stdin.end(sql)

@@ -108,7 +108,7 @@ export async function accessWorld(
     calendar,
     decisions: openDecisionPoint({ engine, teams, clock, random: needs.random }),
     standing: options.standing ?? noStanding,
-    holdsOf: () => ['destructive'],
+    holdsOf: () => ['destructive', 'any'],
     onGrantEnded: [async (_tx, { grantId, reason }) => void endedGrants.push({ grantId, reason })],
   }
   const [alice, bob, carol, dave] = [

@@ -83,7 +83,7 @@ export async function planeWorld(
     decisions,
     calendar: emptyCalendar,
     standing: noStanding,
-    holdsOf: () => ['destructive'],
+    holdsOf: () => ['destructive', 'any'],
     onGrantEnded: [],
   }
   const folder = await mkdtemp(join(tmpdir(), 'reeve-test-'))

@@ -18,6 +18,7 @@ import { sha256 } from '../../src/kernel/crypto.ts'
 import { silentLog, type Log } from '../../src/kernel/log.ts'
 import { systemRandom } from '../../src/kernel/random.ts'
 import type { Secret } from '../../src/kernel/secret.ts'
+import type { HoldClass } from '../../src/policy/policy.ts'
 
 export const ALL_ACTIONS = ['read', 'write', 'listen', 'schema', 'privilege', 'superuser', 'program'].map(
   (name) => `postgres.${name}`,
@@ -34,8 +35,8 @@ export type FakeGrant = {
   readonly beginFails?: Error
   /** The target does not enforce. */
   readonly mode?: 'observe' | 'warn'
-  /** Destructive operations wait, until the test settles them. */
-  readonly holds?: true
+  /** Operations of the class wait, until the test settles them. */
+  readonly holds?: HoldClass
 }
 
 /** An operation that waits: `settle(undefined)` releases it. */
@@ -171,11 +172,13 @@ function admissionOf(grant: FakeGrant, clock: Clock): { admission: Admission; se
             : `The grant does not cover ${action}. Request it for ${target}.`,
         passing: (action) =>
           actions.includes(action) ? undefined : passing(grant, `The grant does not cover ${action}.`),
-        holding: () =>
-          grant.holds === undefined ? undefined : grant.mode ? passing(grant, 'It would wait for a person.') : 'held',
+        holding: (held) => {
+          if (grant.holds !== 'any' && grant.holds !== held) return undefined
+          return grant.mode ? passing(grant, 'It would wait for a person.') : 'held'
+        },
         hold: (operation, signal) =>
           new Promise((settle) => {
-            operation.onHeld('This operation is destructive and waits.')
+            operation.onHeld(`This operation is ${operation.class} and waits.`)
             seen.held.push({ operation, signal, settle })
           }),
         record: (operation) => void seen.operations.push(operation),

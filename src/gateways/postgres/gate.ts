@@ -159,8 +159,9 @@ export class Gate {
     const verdict = holds.take()
     if (verdict?.isCancelled) return CANCELLED
     if (verdict) return verdict.sentence === undefined ? undefined : refused(verdict.sentence)
-    if (trace.isSkipping || !isDestructive(analysis) || live.holding(DESTRUCTIVE) !== 'held') return undefined
-    holds.begin({ class: DESTRUCTIVE, subject })
+    const heldAs = classOf(analysis)
+    if (trace.isSkipping || heldAs === undefined || live.holding(heldAs) !== 'held') return undefined
+    holds.begin({ class: heldAs, subject })
     return 'wait'
   }
 
@@ -239,8 +240,9 @@ export class Gate {
       wouldRefuse = live.passing(needed) ?? wouldRefuse
     }
     if (analysis.statements.some(({ runsUnseen }) => runsUnseen)) this.#unseenSince = this.#needs.trace.boundariesSent
-    if (isDestructive(analysis)) {
-      const holding = live.holding(DESTRUCTIVE)
+    const heldAs = classOf(analysis)
+    if (heldAs !== undefined) {
+      const holding = live.holding(heldAs)
       if (holding !== 'held') wouldRefuse ??= holding
     }
     return { action, refusal: undefined, wouldRefuse }
@@ -254,11 +256,13 @@ type Decided = {
   readonly wouldRefuse: Passing | undefined
 }
 
-/** The one class of operations that this gateway tells apart for holding. */
-export const DESTRUCTIVE = 'destructive'
+/** The classes of operations that this gateway tells apart for holding. */
+export const HELD_CLASSES = ['destructive', 'any'] as const
 
-function isDestructive({ statements }: Analysis): boolean {
-  return statements.some((statement) => statement.isDestructive)
+/** What may be held as what: nothing that needs no action, such as the end of a transaction. */
+function classOf({ statements, needs }: Analysis): (typeof HELD_CLASSES)[number] | undefined {
+  if (statements.some((statement) => statement.isDestructive)) return 'destructive'
+  return needs.some((need) => need !== 'forbidden' && actionFor(need) !== undefined) ? 'any' : undefined
 }
 
 function refused(sentence: string): RefusalReport {

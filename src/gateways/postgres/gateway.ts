@@ -10,7 +10,7 @@ import type { Gateway, Listen, OpenGateway, Plane } from '../gateway.ts'
 import { postgresActions } from './actions.ts'
 import { CancelKeys } from './cancel-keys.ts'
 import { STOPPING } from './endings.ts'
-import { DESTRUCTIVE } from './gate.ts'
+import { HELD_CLASSES } from './gate.ts'
 import { serveClient, type Live } from './serve-client.ts'
 import { PostgresSettings } from './settings.ts'
 import { createAnalyser } from './sql/analyse.ts'
@@ -35,7 +35,7 @@ export function postgresGateway(options: PostgresGatewayOptions = {}): Gateway {
   return {
     protocol: 'postgres',
     actions: postgresActions,
-    holds: [DESTRUCTIVE],
+    holds: [...HELD_CLASSES],
     settings: PostgresSettings,
     open: (plane, listen) => openPostgresGateway(plane, listen, options),
   }

@@ -5,7 +5,7 @@ import { spoken, told, until, type RawClient } from '../../../test/support/gatew
 import type { FakeHold, FakePlane, Seen } from '../../../test/support/plane.ts'
 import * as encode from './wire/encode.ts'
 
-const held = { ...changes, holds: true } as const
+const held = { ...changes, holds: 'destructive' } as const
 const WIPE = 'update public.accounts set balance = 0'
 
 const LEFT = `select from pg_stat_activity where usename = 'lease'`
@@ -41,6 +41,27 @@ attack('attack: a destructive statement does not run before a person releases it
   await client.query('update public.accounts set balance = 5 where id = 1')
   assert.equal(client.seen.held.length, 1)
   assert.deepEqual(told(client.seen.operations), ['UPDATE done', 'UPDATE done'])
+})
+
+attack('in a session that is held each statement waits, reading too, and no end of a transaction does', async (t) => {
+  const { bed, balances } = t
+  const client = await bed.client({ ...changes, holds: 'any' })
+  const released = async (text: string, count: number) => {
+    const done = client.query(text)
+    const hold = await waiting(client.seen, count)
+    hold.settle(undefined)
+    await done
+    return [hold.operation.class, hold.operation.label]
+  }
+
+  await client.query('begin')
+  assert.deepEqual(await released('select * from public.accounts', 1), ['any', 'SELECT'])
+  assert.deepEqual(await released('update public.accounts set balance = 1 where id = 1', 2), ['any', 'UPDATE'])
+  assert.deepEqual(await released('update public.accounts set balance = 2', 3), ['destructive', 'UPDATE'])
+  await client.query('rollback')
+
+  assert.equal(client.seen.held.length, 3)
+  assert.deepEqual(await balances(), [100])
 })
 
 attack('a statement that is not released fails, and its transaction with it', async ({ bed, balances }) => {
@@ -136,7 +157,7 @@ attack('a target that only warns says what it would have held and refused, and d
     ['warn', 2],
     ['observe', 0],
   ] as const) {
-    const client = await bed.client({ actions: ['postgres.read'], mode, holds: true })
+    const client = await bed.client({ actions: ['postgres.read'], mode, holds: 'destructive' })
     const notices: string[] = []
     client.on('notice', ({ message }) => notices.push(message ?? ''))
 
