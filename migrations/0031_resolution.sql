@@ -1,4 +1,8 @@
 -- Which identity of the record is what a source told, by what, and which identities are one and the same.
+-- RFC 9562 §5.8 (version 8): an id out of words, for what has none of its own.
+create function hashed_id(words text) returns uuid language sql immutable parallel safe
+  return overlay(overlay(md5(words) placing '8' from 13) placing '8' from 17)::uuid;
+
 create table record_link (
   id            uuid primary key,
   observed_kind text not null,

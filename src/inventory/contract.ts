@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { Id, Slug } from '../kernel/ids.ts'
 import { operation, pageOf, type Operation } from '../kernel/operation.ts'
 import { conflict, invalidInput, nameTaken, notFound } from '../kernel/problem.ts'
+import { resolutionOperations } from './resolution/contract.ts'
 import {
   ExportQuery,
   InventoryCoverage,
@@ -19,6 +20,7 @@ import {
   unknownConnector,
 } from './schemas.ts'
 
+export * from './resolution/contract.ts'
 export * from './schemas.ts'
 
 const oneSource = z.object({ source: Slug.describe('name or id') })
@@ -148,4 +150,5 @@ export const inventoryOperations: readonly Operation[] = [
   readInventory,
   readCoverage,
   exportInventory,
+  ...resolutionOperations,
 ]

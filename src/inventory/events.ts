@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { resolutionEvents } from './resolution/events.ts'
 import { SCOPE_STATUSES } from '../connectors/connector.ts'
 import { Environment } from '../identities/contract.ts'
 import { event, shown } from '../kernel/event.ts'
@@ -55,4 +56,5 @@ export const inventoryEvents = [
   readingBegan,
   scopeRead,
   readingEnded,
+  ...resolutionEvents,
 ]

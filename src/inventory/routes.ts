@@ -7,6 +7,7 @@ import { listInventory, readInventory } from './lists.ts'
 import { measureInventory } from './measure.ts'
 import type { InventoryNeeds } from './needs.ts'
 import { collectSource } from './reconcile.ts'
+import { resolutionRoutes } from './resolution/routes.ts'
 import { findSource, listSources, sourceDetail } from './source-records.ts'
 import { probeSource, registerSource, retireSource } from './sources.ts'
 
@@ -16,6 +17,7 @@ export function inventoryRoutes(needs: InventoryNeeds & { readonly db: Db }): Ro
   const ofAll = async () => installation()
   return [
     ...sourceRoutes(needs),
+    ...resolutionRoutes(needs),
     route(contract.listInventory, {
       resource: ofAll,
       run: ({ params, query }) => listInventory(db, clock, params.kind, query),

@@ -301,7 +301,7 @@ const Consumer = z
     isPresent: shown(z.boolean()).describe('false: missed by the last complete reading, and not yet gone'),
     isCopy: shown(z.boolean()).describe('it keeps the same secret under another name'),
   })
-  .meta({ id: 'Consumer', classification: 'public' })
+  .meta({ id: 'CredentialConsumer', classification: 'public' })
 export type Consumer = z.output<typeof Consumer>
 
 export const Consumers = z
@@ -313,7 +313,7 @@ export const Consumers = z
     use: UseAnswer,
     coverage: Coverage,
   })
-  .meta({ id: 'Consumers' })
+  .meta({ id: 'CredentialConsumers' })
 export type Consumers = z.output<typeof Consumers>
 
 export const sourceUnreachable = problem('source-unreachable', 502, 'The source could not be read', {
