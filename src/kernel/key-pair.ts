@@ -1,4 +1,4 @@
-import { createHash, createPublicKey, generateKeyPair, X509Certificate } from 'node:crypto'
+import { createHash, createPrivateKey, createPublicKey, generateKeyPair, X509Certificate } from 'node:crypto'
 import { promisify } from 'node:util'
 import { Secret } from './secret.ts'
 
@@ -20,6 +20,11 @@ export async function newKeyPair(): Promise<KeyPair> {
     publicKeyEncoding: { type: 'spki', format: 'pem' },
   })
   return { privateKey: new Secret(privateKey), publicKey }
+}
+
+/** A private key in PEM as PKCS #8 in DER. */
+export function pkcs8Der(privateKey: Secret): Secret<Buffer> {
+  return new Secret(createPrivateKey(privateKey.reveal()).export({ type: 'pkcs8', format: 'der' }))
 }
 
 /** The public half as OpenSSH has it in a `.pub` file (RFC 5656 §3.1): the curve by name, then the point, which DER ends in. */

@@ -11,7 +11,6 @@ const Text = shown(z.string())
 const Secret = z.string().meta({ classification: 'secret' })
 const Pem = shown(z.string().min(1).max(2000))
 const Reason = shown(z.string().min(1).max(500))
-const SpiffeId = shown(z.string().max(2048))
 const oneIdentity = z.object({ identity: z.string().min(1).max(63).describe('name or id') })
 
 /** What a signature of a host key is made for; no other program asks for one in this name. */

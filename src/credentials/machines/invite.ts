@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import type { z } from 'zod'
 import { actOf, endTokens, findIdentity } from '../../identities/identities.ts'
 import { findTarget } from '../../catalog/catalog.ts'
 import { secondsAfter } from '../../kernel/clock.ts'

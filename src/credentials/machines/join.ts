@@ -6,6 +6,7 @@ import {
   loadIdentity,
   loadIdentityByName,
 } from '../../identities/identities.ts'
+import { secondsAfter } from '../../kernel/clock.ts'
 import { equalBytes, sha256 } from '../../kernel/crypto.ts'
 import type { Tx } from '../../kernel/db.ts'
 import type { Caller } from '../../kernel/http/route.ts'
@@ -48,11 +49,7 @@ export async function join(tx: Tx, needs: MachineNeeds, input: Joining): Promise
     .executeTakeFirst()
   if (!invitation) throw refused()
   const hostKey = await provenHostKey(tx, needs, { purpose: 'join', identity: named.name, input })
-  if (invitation.method === 'token') {
-    const { secretSha256, expiresAt } = invitation
-    const isRight = secretSha256 !== null && equalBytes(joinSha256(input.token ?? ''), secretSha256)
-    if (!isRight || expiresAt === null || expiresAt <= now) throw refused()
-  } else if (hostKey === null || !(await pinned(tx, invitation.targetId)).includes(hostKey)) throw refused()
+  if (!(await isInvited(tx, invitation, { token: input.token, hostKey, now }))) throw refused()
   const id = newId(needs.clock, needs.random)
   const { method } = invitation
   const given = await admit(tx, needs, {
@@ -168,6 +165,21 @@ export async function renew(
   return answerOf(needs, given.admission)
 }
 
+type Invitation = {
+  readonly method: 'token' | 'host-key'
+  readonly secretSha256: Buffer | null
+  readonly targetId: string | null
+  readonly expiresAt: Date | null
+}
+type Tried = { readonly token: string | undefined; readonly hostKey: string | null; readonly now: Date }
+
+async function isInvited(tx: Tx, invitation: Invitation, { token, hostKey, now }: Tried): Promise<boolean> {
+  const { method, secretSha256, expiresAt, targetId } = invitation
+  if (method === 'host-key') return hostKey !== null && (await pinned(tx, targetId)).includes(hostKey)
+  const isRight = secretSha256 !== null && equalBytes(joinSha256(token ?? ''), secretSha256)
+  return isRight && expiresAt !== null && expiresAt > now
+}
+
 async function byId(tx: Tx, id: string) {
   return /^[0-9a-f-]{36}$/.test(id) ? loadIdentity(tx, id) : undefined
 }
@@ -195,7 +207,7 @@ async function provenHostKey(
     kind: 'host-key',
     by: line,
     jti: sha256(text).toString('hex'),
-    expiresAt: new Date(at.getTime() + 2 * SIGNED_SECONDS * 1000),
+    expiresAt: secondsAfter(at, 2 * SIGNED_SECONDS),
   } as const
   if (!(await takeProof(tx, once))) throw refused()
   return line

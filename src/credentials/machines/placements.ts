@@ -42,7 +42,7 @@ export async function place(
     .where('machineId', '=', machine.id)
     .where('endedAt', 'is', null)
     .executeTakeFirstOrThrow()
-  if (Number(count) >= MOST_ON_A_MACHINE) throw invalid('machine', `it has ${MOST_ON_A_MACHINE} workloads already`)
+  if (count >= MOST_ON_A_MACHINE) throw invalid('machine', `it has ${MOST_ON_A_MACHINE} workloads already`)
   const id = newId(needs.clock, needs.random)
   const selectors = [...new Set(input.selectors)].toSorted()
   const cause = await needs.ledger.record(tx, {

@@ -65,7 +65,7 @@ export async function federate(
     .select((is) => is.fn.countAll<number>().as('count'))
     .where('endedAt', 'is', null)
     .executeTakeFirstOrThrow()
-  if (Number(count) >= MOST_DOMAINS) throw invalid('name', `there are ${MOST_DOMAINS} of them already`)
+  if (count >= MOST_DOMAINS) throw invalid('name', `there are ${MOST_DOMAINS} of them already`)
   const now = needs.clock.now()
   const cause = await needs.ledger.record(tx, {
     ...actOf(permit),

@@ -40,7 +40,15 @@ export type GrpcCall = {
 /** Who is at the other end of a connection; told when that is closed. */
 export type GrpcPeer = Disposable
 
+/** What else the caller of a `duplex` method sends. */
+export type LaterMessages = {
+  /** Hands over each further message, in its order, those that came before as well. Called once. */
+  listen(heard: (message: Buffer) => void): void
+}
+
 /** A method with one message of the caller: one answer, or answers as they come. */
 export type GrpcMethod =
   | { readonly kind: 'unary'; readonly run: (call: GrpcCall) => Promise<Buffer> }
   | { readonly kind: 'stream'; readonly run: (call: GrpcCall) => AsyncIterable<Buffer> }
+  /** Messages of both sides as they come; the call's own is the first of the caller's. */
+  | { readonly kind: 'duplex'; readonly run: (call: GrpcCall, later: LaterMessages) => AsyncIterable<Buffer> }

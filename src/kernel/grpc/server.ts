@@ -17,7 +17,8 @@ import { secureContext, type TlsMaterial } from '../http/listener.ts'
 import type { Log } from '../log.ts'
 import { every, sleep } from '../timer.ts'
 import { GRPC, GrpcError, type GrpcCall, type GrpcMethod, type GrpcPeer } from './call.ts'
-import { framed, HEAD_BYTES, takeFrame } from './frame.ts'
+import { answer, answerMany, end } from './answer.ts'
+import { Frames, HEAD_BYTES, takeFrame } from './frame.ts'
 
 export type GrpcOptions = {
   /** An address and a port, or a Unix socket. */
@@ -52,7 +53,6 @@ const IDLE_MS = 300_000
 const SWEEP_MS = 50
 /** What is under way when the listener closes may finish in this time. */
 const DRAIN_MS = 5_000
-const CONTENT_TYPE = 'application/grpc'
 
 /** Listens until disposed: no new calls then, those under way finish, and after 5 s all that is left is cut. */
 export async function openGrpc(options: GrpcOptions): Promise<GrpcServer> {
@@ -174,6 +174,10 @@ class Open {
   }
 }
 
+type Duplex = Extract<GrpcMethod, { kind: 'duplex' }>
+
+/** Messages of one caller that nobody listens to yet. */
+const MOST_WAITING = 16
 const OVER = new Error('the call is over')
 
 /** The calls that are under way. */
@@ -212,6 +216,7 @@ class Calls implements Disposable {
       this.#open.delete(open)
       open.end(OVER)
     })
+    if (method?.kind === 'duplex') return this.#converse(method, open, headers)
     collect(stream, limits.messageBytes, (message) => {
       if (message instanceof GrpcError) end(stream, message.code, message.message)
       else if (method) void this.#run(method, callOf(open, headers, message), stream)
@@ -229,7 +234,44 @@ class Calls implements Disposable {
     return undefined
   }
 
-  async #run(method: GrpcMethod, call: GrpcCall, stream: ServerHttp2Stream): Promise<void> {
+  /** Each message is handed on as it comes; the first one begins the call. */
+  #converse(method: Duplex, open: Open, headers: IncomingHttpHeaders): void {
+    const { stream } = open
+    const frames = new Frames(this.#options.limits.messageBytes)
+    const waiting: Buffer[] = []
+    let hear: ((message: Buffer) => void) | undefined
+    let hasBegun = false
+    const later = {
+      listen(heard: (message: Buffer) => void) {
+        hear = heard
+        for (const message of waiting.splice(0)) heard(message)
+      },
+    }
+    const take = (message: Buffer) => {
+      if (!hasBegun) {
+        hasBegun = true
+        void this.#run(
+          { kind: 'stream', run: (call) => method.run(call, later) },
+          callOf(open, headers, message),
+          stream,
+        )
+      } else if (hear) hear(message)
+      else if (waiting.length < MOST_WAITING) waiting.push(message)
+      else throw new GrpcError(GRPC.resourceExhausted, 'too many messages at once')
+    }
+    stream.on('data', (chunk: Buffer) => {
+      try {
+        for (const message of frames.push(chunk)) take(message)
+      } catch (error) {
+        if (!(error instanceof GrpcError)) throw error
+        open.end(error)
+        end(stream, error.code, error.message)
+      }
+    })
+    stream.on('end', () => (hasBegun ? open.end(OVER) : end(stream, GRPC.invalidArgument, 'a call has a message')))
+  }
+
+  async #run(method: Exclude<GrpcMethod, Duplex>, call: GrpcCall, stream: ServerHttp2Stream): Promise<void> {
     try {
       if (method.kind === 'unary') answer(stream, await method.run(call))
       else await answerMany(stream, method.run(call), call.signal)
@@ -305,67 +347,6 @@ function collect(stream: ServerHttp2Stream, most: number, done: (message: Buffer
   stream.on('end', () => {
     if (size <= limit) done(takeFrame(chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)))
   })
-}
-
-function answer(stream: ServerHttp2Stream, message: Buffer): void {
-  if (stream.destroyed || stream.headersSent) return
-  begin(stream)
-  stream.end(framed(message))
-}
-
-async function answerMany(
-  stream: ServerHttp2Stream,
-  messages: AsyncIterable<Buffer>,
-  gone: AbortSignal,
-): Promise<void> {
-  for await (const message of messages) {
-    if (stream.destroyed || stream.writableEnded || gone.aborted) break
-    if (!stream.headersSent) begin(stream)
-    if (!stream.write(framed(message))) await drained(stream)
-  }
-  if (stream.destroyed || stream.writableEnded) return
-  if (!stream.headersSent) begin(stream)
-  stream.end()
-}
-
-function drained(stream: ServerHttp2Stream): Promise<void> {
-  return new Promise((resolve) => {
-    stream.once('drain', resolve)
-    stream.once('close', resolve)
-  })
-}
-
-function begin(stream: ServerHttp2Stream): void {
-  stream.respond(ANSWERED, WITH_TRAILERS)
-  stream.once('wantTrailers', finish)
-}
-
-/** How calls end that have begun to answer. */
-const endings = new WeakMap<ServerHttp2Stream, Readonly<Record<string, string>>>()
-
-const ANSWERED = { ':status': 200, 'content-type': CONTENT_TYPE }
-const WITH_TRAILERS = { waitForTrailers: true }
-const WELL = { 'grpc-status': String(GRPC.ok) }
-
-function finish(this: ServerHttp2Stream): void {
-  this.sendTrailers(endings.get(this) ?? WELL)
-}
-
-/** Ends a call with a status, after its answers where it has begun to answer: nobody takes the part for the whole, for the status says so. */
-function end(stream: ServerHttp2Stream, code: number, message: string): void {
-  if (stream.destroyed || stream.writableEnded) return
-  const status = {
-    'grpc-status': String(code),
-    'grpc-message': encodeURIComponent(message).replaceAll('%20', ' '),
-  }
-  if (stream.headersSent) {
-    endings.set(stream, status)
-    stream.end()
-    return
-  }
-  stream.respond({ ':status': 200, 'content-type': CONTENT_TYPE, ...status }, { endStream: true })
-  // Whatever still comes of it is not read.
-  stream.close()
 }
 
 const UNITS: Readonly<Record<string, number>> = { n: 1e-6, u: 1e-3, m: 1, S: 1e3, M: 6e4, H: 3.6e6 }
