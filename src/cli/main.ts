@@ -1,7 +1,9 @@
 import { Command, CommanderError } from 'commander'
 import { constants } from 'node:os'
+import { addAgentCommand } from './commands/agent.ts'
 import { addConnectCommand } from './commands/connect.ts'
 import { addContextCommands } from './commands/context.ts'
+import { addCredentialCommands } from './commands/credential.ts'
 import { addIdentityCommands } from './commands/identity.ts'
 import { addLedgerCommands } from './commands/ledger.ts'
 import { addOperationCommands } from './commands/operations.ts'
@@ -52,7 +54,9 @@ async function programOf(io: Io, parts: Parts, exit: (code: number) => void): Pr
   addContextCommands(program, io)
   addConnectCommand(program, io)
   addRunCommands(program, io, exit)
+  addCredentialCommands(program, io)
   addScanCommand(program, io, parts, exit)
+  addAgentCommand(program, io, parts)
   const operations = await parts.operations()
   addOperationCommands(program, io, operations)
   addLedgerCommands(program, io, parts, { operations, exit })

@@ -40,7 +40,6 @@ export const issueCredential = operation({
   }),
   output: HandedCredential,
   status: 201,
-  rate: 'tight',
   problems: [notFound, grantOver, proofTooWeak, useRefused, leaseRefused, leaseImpossible, leaseUnavailable],
 })
 
