@@ -53,6 +53,10 @@ test('a list under a key comes with what stands beside it, whatever that holds',
   assert.deepEqual((await read(cut(tricky, [3]), 'items')).items, [{ items: [2] }, []])
 })
 
+test('a list that is null is an empty one, as programs in Go write it', async () => {
+  assert.deepEqual(await read(cut('{"a":1,"items":null}', [3]), 'items'), { items: [], rest: { a: 1, items: null } })
+})
+
 test('attack: what is cut off, is no list, or is larger than bounds is an error and not a short list', async () => {
   for (const text of [
     '',

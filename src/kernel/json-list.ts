@@ -72,6 +72,12 @@ class Piece {
   }
 }
 
+/** Programs in Go write an empty list as null. */
+function isNullAt(rest: unknown, key: Buffer | undefined): boolean {
+  if (typeof rest !== 'object' || rest === null || key === undefined) return false
+  return Object.entries(rest).some(([name, value]) => name === key.toString() && value === null)
+}
+
 class Splitter {
   readonly #key: Buffer | undefined
   readonly #rest: Piece
@@ -126,7 +132,8 @@ class Splitter {
   end(): unknown {
     if (this.#depth !== 0 || this.#isText) throw new ListInvalid('the answer ends in the middle')
     const rest = this.#rest.take()
-    if (!this.#hasSeen) throw new ListInvalid('the answer is not the list that was asked for')
+    if (!this.#hasSeen && !isNullAt(rest, this.#key))
+      throw new ListInvalid('the answer is not the list that was asked for')
     return rest
   }
 

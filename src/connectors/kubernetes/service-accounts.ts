@@ -1,0 +1,120 @@
+import { z } from 'zod'
+import type { NativeId, Observation, Page, ScopeReport, Since } from '../connector.ts'
+import { groupNamed, memberOf, tellEvery, UNSAID, type Cluster } from './cluster.ts'
+import {
+  group,
+  made,
+  Metadata,
+  NAMESPACES,
+  SECRETS,
+  secret,
+  serviceAccount,
+  SERVICE_ACCOUNTS,
+  shownName,
+  tagsOf,
+  type Named,
+} from './things.ts'
+
+const ServiceAccount = z.object({
+  metadata: Metadata,
+  secrets: z.array(z.object({ name: z.string().optional() })).nullish(),
+  imagePullSecrets: z.array(z.object({ name: z.string().optional() })).nullish(),
+  automountServiceAccountToken: z.boolean().nullish(),
+})
+
+/** Namespaces, as resources with the labels that say whose they are. */
+export function readNamespaces(cluster: Cluster, since: Since, signal: AbortSignal): AsyncGenerator<Page, ScopeReport> {
+  const shape = z.object({ metadata: Metadata })
+  const tell = ({ metadata }: z.output<typeof shape>): Observation[] => [
+    {
+      kind: 'resource',
+      id: { kind: 'namespace', id: metadata.uid },
+      type: 'kubernetes-namespace',
+      name: metadata.name,
+      environment: UNSAID.environment,
+      sensitivity: UNSAID.environment,
+      tags: tagsOf(metadata),
+    },
+    // Every service account of a namespace is in the group of its name (Kubernetes, "Service account groups").
+    groupNamed(accountsOf(metadata.name)),
+    memberOf(`accounts/${metadata.uid}`, accountsOf(metadata.name), ALL_ACCOUNTS),
+  ]
+  return tellEvery(cluster, { kinds: [NAMESPACES], form: 'metadata', shape, tell }, since, signal)
+}
+
+export const ALL_ACCOUNTS: NativeId = group('system:serviceaccounts')
+const accountsOf = (namespace: string): NativeId => group(`system:serviceaccounts:${namespace}`)
+
+/** Service accounts, what they mount, and the secrets they are given to pull images with. */
+export async function* readServiceAccounts(
+  cluster: Cluster,
+  since: Since,
+  signal: AbortSignal,
+): AsyncGenerator<Page, ScopeReport> {
+  const secrets = await cluster.names(SECRETS, signal)
+  const ours = await cluster.given.ours()
+  if (since.cursor === undefined)
+    yield {
+      observations: [groupNamed(ALL_ACCOUNTS), memberOf('accounts', ALL_ACCOUNTS, group('system:authenticated'))],
+    }
+  const tell = (account: z.output<typeof ServiceAccount>): Observation[] => {
+    const { metadata, automountServiceAccountToken: automount } = account
+    if (ours.has(metadata.name)) return []
+    const { namespace = '' } = metadata
+    const id = serviceAccount(metadata.uid)
+    const named = (list: typeof account.secrets) =>
+      (list ?? []).flatMap(({ name }) => (name === undefined ? [] : [name]))
+    return [
+      {
+        kind: 'principal',
+        id,
+        type: 'service',
+        name: shownName(metadata),
+        aliases: [`system:serviceaccount:${namespace}:${metadata.name}`],
+        createdAt: made(metadata),
+        tags: tagsOf(metadata),
+        facts: { namespace, automountsToken: automount ?? true, isDefault: metadata.name === 'default' },
+        ...UNSAID,
+      },
+      memberOf(`account/${metadata.uid}`, id, accountsOf(namespace)),
+      ...[...new Set(named(account.imagePullSecrets))].map((name) =>
+        uses(id, 'imagePullSecrets', { namespace, name }, secrets),
+      ),
+      ...[...new Set(named(account.secrets))].map((name) => uses(id, 'secrets', { namespace, name }, secrets)),
+    ]
+  }
+  return yield* tellEvery(
+    cluster,
+    { kinds: [SERVICE_ACCOUNTS], form: 'whole', shape: ServiceAccount, tell },
+    since,
+    signal,
+  )
+}
+
+function uses(
+  consumer: NativeId,
+  how: 'imagePullSecrets' | 'secrets',
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+  secrets: ReadonlyMap<string, Named> | undefined,
+): Observation {
+  return {
+    kind: 'reference',
+    id: { kind: 'account-secret', id: `${consumer.id}/${how}/${name}` },
+    consumer,
+    credential: secretNamed(secrets, namespace, name),
+    how: 'config',
+    location: `serviceaccount ${how} ${namespace}/${name}`,
+    evidence: 'static',
+    facts: { mount: how },
+  }
+}
+
+/** The secret of this name: by its id, or by the name where the login may not list them or none is there. */
+export function secretNamed(
+  secrets: ReadonlyMap<string, Named> | undefined,
+  namespace: string,
+  name: string,
+): NativeId {
+  const found = secrets?.get(`${namespace}/${name}`)
+  return found ? secret(found.uid) : { kind: 'secret-name', id: `${namespace}/${name}` }
+}

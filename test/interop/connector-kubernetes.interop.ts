@@ -1,0 +1,238 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { before, test, type TestContext } from 'node:test'
+import { CONFORMANCE, type Bed } from '../../src/connectors/conformance.fixture.ts'
+import { kubernetesConnector } from '../../src/connectors/kubernetes/connector.ts'
+import { inventoryWorld } from '../support/inventory-world.ts'
+import { ask, kubernetesCluster, type KubernetesCluster } from '../support/kubernetes-cluster.ts'
+import { kubernetesPrograms } from './peers/kubernetes.ts'
+
+// The common story and the facts of a shop, over kube-apiserver and etcd. No controller runs: what controllers fill in (tokens in Secrets,
+// aggregated rules) is written by the test as they write it.
+
+const PASSWORD = 'correct-horse-battery-staple-4711'
+const IN_NAMESPACE = { kind: 'ServiceAccount', namespace: 'watch' }
+let apiserver: string
+
+before(async () => {
+  ;({ apiserver } = await kubernetesPrograms())
+})
+
+const rbac = (kind: string, namespace?: string) =>
+  `/apis/rbac.authorization.k8s.io/v1/${namespace === undefined ? '' : `namespaces/${namespace}/`}${kind}`
+const core = (kind: string, namespace: string) => `/api/v1/namespaces/${namespace}/${kind}`
+
+/** A token of the connector's own account, by TokenRequest: bound and short. */
+async function readerOf(cluster: KubernetesCluster): Promise<string> {
+  await cluster.apply('/api/v1/namespaces', { metadata: { name: 'watch' } })
+  await cluster.apply(core('serviceaccounts', 'watch'), { metadata: { name: 'reeve' } })
+  const list = (apiGroups: string[], resources: string[]) => ({ verbs: ['list'], apiGroups, resources })
+  await cluster.apply(rbac('clusterroles'), {
+    metadata: { name: 'reeve-inventory' },
+    rules: [
+      { verbs: ['get'], apiGroups: [''], resources: ['namespaces'] },
+      list([''], ['namespaces', 'serviceaccounts', 'pods']),
+      list(['apps'], ['deployments', 'statefulsets', 'daemonsets', 'replicasets']),
+      list(['batch'], ['jobs', 'cronjobs']),
+      list(['rbac.authorization.k8s.io'], ['clusterroles', 'roles', 'clusterrolebindings', 'rolebindings']),
+    ],
+  })
+  await cluster.apply(rbac('clusterroles'), { metadata: { name: 'reeve-secrets' }, rules: [list([''], ['secrets'])] })
+  for (const name of ['reeve-inventory', 'reeve-secrets']) {
+    await cluster.apply(rbac('clusterrolebindings'), {
+      metadata: { name },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name },
+      subjects: [{ ...IN_NAMESPACE, name: 'reeve' }],
+    })
+  }
+  const { status } = (await cluster.api('POST', `${core('serviceaccounts', 'watch')}/reeve/token`, {
+    spec: { expirationSeconds: 3600 },
+  })) as { status: { token: string } }
+  return status.token
+}
+
+async function furnish(cluster: KubernetesCluster): Promise<void> {
+  await cluster.apply('/api/v1/namespaces', { metadata: { name: 'shop', labels: { team: 'payments' } } })
+  await cluster.apply(core('serviceaccounts', 'shop'), { metadata: { name: 'default' } })
+  await cluster.apply(core('serviceaccounts', 'shop'), {
+    metadata: { name: 'cart' },
+    imagePullSecrets: [{ name: 'pull' }],
+  })
+  const last = JSON.stringify({ data: { password: Buffer.from(PASSWORD).toString('base64') } })
+  await cluster.apply(core('secrets', 'shop'), {
+    metadata: {
+      name: 'db',
+      labels: { team: 'payments' },
+      annotations: { 'kubectl.kubernetes.io/last-applied-configuration': last },
+    },
+    stringData: { password: PASSWORD },
+  })
+  await cluster.apply(core('secrets', 'shop'), {
+    metadata: { name: 'cart-token', annotations: { 'kubernetes.io/service-account.name': 'cart' } },
+    type: 'kubernetes.io/service-account-token',
+    stringData: { token: PASSWORD },
+  })
+  const containers = [
+    { name: 'app', image: 'x', env: [{ name: 'PW', valueFrom: { secretKeyRef: { name: 'db', key: 'password' } } }] },
+  ]
+  const labels = { app: 'cart' }
+  await cluster.apply('/apis/apps/v1/namespaces/shop/deployments', {
+    metadata: { name: 'cart', labels },
+    spec: {
+      selector: { matchLabels: labels },
+      template: {
+        metadata: { labels },
+        spec: { serviceAccountName: 'cart', containers, volumes: [{ name: 'v', secret: { secretName: 'db' } }] },
+      },
+    },
+  })
+  await cluster.apply(core('pods', 'shop'), {
+    metadata: { name: 'by-hand' },
+    spec: { serviceAccountName: 'cart', containers },
+  })
+  await cluster.apply(rbac('clusterroles'), {
+    metadata: { name: 'widener' },
+    rules: [{ verbs: ['escalate', 'bind'], apiGroups: ['rbac.authorization.k8s.io'], resources: ['clusterroles'] }],
+  })
+  await cluster.apply(rbac('rolebindings', 'shop'), {
+    metadata: { name: 'cart-widens' },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'widener' },
+    subjects: [{ kind: 'ServiceAccount', name: 'cart', namespace: 'shop' }],
+  })
+}
+
+const WHOLE = ['namespaces', 'service-accounts', 'rbac/roles', 'rbac/bindings', 'secrets', 'workloads', 'pods']
+
+async function bed(
+  t: Pick<TestContext, 'after'>,
+): Promise<Bed & { readonly cluster: KubernetesCluster; readonly token: string }> {
+  const cluster = await kubernetesCluster(t, apiserver)
+  const token = await readerOf(cluster)
+  await furnish(cluster)
+  return {
+    cluster,
+    token,
+    connector: kubernetesConnector,
+    settings: { url: cluster.url, authorities: cluster.authorities },
+    credential: { token },
+    whole: WHOLE,
+    secrets: [PASSWORD, Buffer.from(PASSWORD).toString('base64'), token],
+    async lose() {
+      await cluster.api('DELETE', `${rbac('clusterroles')}/widener`)
+      return 'rbac/roles'
+    },
+    async deny() {
+      await cluster.api('DELETE', `${rbac('clusterrolebindings')}/reeve-secrets`)
+      await untilDenied(cluster, token)
+      return ['secrets']
+    },
+    async plant() {
+      // Names of users in bindings are not checked by Kubernetes; names of things are.
+      const names = ['=cmd|calc', '\u001b[31mred', '\u202egnp', 'two\nlines', 'x'.repeat(5_000)]
+      await cluster.apply(rbac('rolebindings', 'shop'), {
+        metadata: { name: 'hostile' },
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'view' },
+        subjects: names.map((name) => ({
+          kind: 'User',
+          apiGroup: 'rbac.authorization.k8s.io',
+          name: `hostile ${name}`,
+        })),
+      })
+      return { table: 'observed_principal', count: names.length, like: 'hostile %' }
+    },
+  }
+}
+
+/** RBAC is answered from a cache that follows the bindings by moments. */
+async function untilDenied(cluster: KubernetesCluster, token: string): Promise<void> {
+  for (let tries = 0; tries < 200; tries += 1) {
+    const { status } = await ask(cluster.url, {
+      method: 'GET',
+      path: '/api/v1/secrets?limit=1',
+      token,
+      ca: cluster.authorities,
+    })
+    if (status === 403) return
+  }
+  throw new Error('the right was not taken')
+}
+
+for (const [story, run] of Object.entries(CONFORMANCE)) {
+  test(`conformance over kube-apiserver: ${story}`, async (t) => run(t, await bed(t)))
+}
+
+test('a shop on a real cluster is told: rights, mounts, tokens, and who asked for what', async (t) => {
+  const { cluster, settings, credential, connector, token } = await bed(t)
+  const i = await inventoryWorld(t)
+  const id = await i.source(
+    connector,
+    { ...(settings as object), auditLog: cluster.auditLog, auditSeesAll: true },
+    credential && { credential },
+  )
+  await ask(cluster.url, { method: 'GET', path: '/api/v1/secrets?limit=1', token, ca: cluster.authorities })
+  const { scopes } = await i.collect(id)
+
+  assert.deepEqual(
+    scopes.map(({ scope, status }) => [scope, status]).filter(([, status]) => status !== 'complete'),
+    [],
+  )
+  const rows = await i.snapshot()
+  const has = (table: string, ...parts: string[]) =>
+    assert.ok(
+      rows.some((row) => row.startsWith(`${table} `) && parts.every((part) => row.includes(part))),
+      `${table} ${parts.join(' ')}`,
+    )
+  has('observed_grant', 'cluster-admin', 'system:masters')
+  has('observed_grant', 'bind,escalate', 'rbac.authorization.k8s.io/clusterroles')
+  has('observed_grant', 'BOUND ClusterRole', 'shop/cart-widens')
+  has('observed_credential', 'shop/cart-token', 'service-account-token', 'legacy')
+  has('observed_credential', 'token of shop/cart for the API server', '3607')
+  has('observed_credential', 'shop/db', 'isCopiedInAnnotation')
+  has('observed_reference', 'app: $PW')
+  has('observed_trust', 'runs-as')
+  has('observed_usage', 'list core/secrets')
+  has('usage_window', 'every-use')
+  // What was asked for secrets, as the API server itself wrote it down: nothing but lists, none of them with data.
+  const asked = readFileSync(cluster.auditLog, 'utf8')
+    .split('\n')
+    .filter((line) => line.includes('serviceaccount:watch:reeve'))
+  assert.ok(asked.length > 10)
+  const verbs = new Set(asked.map((line) => (JSON.parse(line) as { verb: string }).verb))
+  assert.deepEqual([...verbs].toSorted(), ['create', 'get', 'list'])
+  const created = asked.filter((line) => line.includes('"verb":"create"'))
+  assert.ok(created.every((line) => line.includes('selfsubjectaccessreviews')))
+})
+
+test('2,300 accounts come in pages, a token that is revoked in mid-run is denied, and nothing is lost', async (t) => {
+  const { cluster, settings, credential, connector } = await bed(t)
+  for (let at = 0; at < 2_300; at += 50) {
+    await Promise.all(
+      Array.from({ length: 50 }, (_, of) =>
+        cluster.apply(core('serviceaccounts', 'shop'), { metadata: { name: `many-${at + of}` } }),
+      ),
+    )
+  }
+  const i = await inventoryWorld(t)
+  const id = await i.source(connector, settings, credential && { credential })
+  const first = await i.collect(id)
+  const before = await i.count('observed_principal', `type = 'service' and missed_at is null`)
+  const account = `${core('serviceaccounts', 'watch')}/reeve`
+  let pages = 0
+  const onPage = ({ scope }: { scope: string }) => {
+    if (scope !== 'service-accounts') return
+    pages += 1
+    if (pages === 2) removed = cluster.api('DELETE', account)
+  }
+  let removed: Promise<unknown> | undefined
+  const { scopes } = await i.collect(id, { onPage })
+  await removed
+
+  assert.equal(first.scopes.find(({ scope }) => scope === 'service-accounts')?.status, 'complete')
+  assert.ok(before >= 2_300)
+  assert.ok(
+    scopes.some(
+      ({ status, missing }) => status === 'denied' && missing[0]?.permission === 'a token that has not expired',
+    ),
+  )
+  assert.equal(await i.count('observed_principal', `type = 'service' and missed_at is null`), before)
+})
