@@ -82,14 +82,12 @@ create table login_attempt (
   issuer           text not null,
   sealed_checks    bytea not null,
   return_to        text not null,
-  enrolment_sha256 bytea,
   created_at       timestamptz not null,
   expires_at       timestamptz not null,
   used_at          timestamptz
 );
 comment on table login_attempt is 'A row is a browser that was sent to a provider and is waited for.';
-comment on column login_attempt.sealed_checks is 'The nonce and the verifier of PKCE, sealed for this row.';
-comment on column login_attempt.enrolment_sha256 is 'Of the one-time link by which the provider''s subject becomes a way to log in.';
+comment on column login_attempt.sealed_checks is 'The nonce, the verifier of PKCE and the one-time link that is to be spent on it, if one is; sealed for this row.';
 create index login_attempt_expires on login_attempt (expires_at);
 
 create table device_authorization (

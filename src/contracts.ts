@@ -15,6 +15,8 @@ import type { EventKind } from './kernel/event.ts'
 import type { Operation } from './kernel/operation.ts'
 import { ledgerOperations } from './ledger/contract.ts'
 import { ledgerContinued, personalRevealed } from './ledger/events.ts'
+import { loginOperations } from './login/contract.ts'
+import { loginEvents } from './login/events.ts'
 import { policyOperations } from './policy/contract.ts'
 import { policyEvents } from './policy/events.ts'
 import { sessionOperations } from './sessions/contract.ts'
@@ -33,6 +35,7 @@ export const operations: readonly Operation[] = [
   ...inventoryOperations,
   ...governanceOperations,
   ...tokenOperations,
+  ...loginOperations,
 ]
 
 /** What a call may answer and end in when others have to approve it. */
@@ -48,6 +51,7 @@ export const events: readonly EventKind[] = [
   ...inventoryEvents,
   ...governanceEvents,
   ...tokenEvents,
+  ...loginEvents,
   ledgerContinued,
   personalRevealed,
 ]

@@ -72,8 +72,8 @@ const WRAPPED: Readonly<Record<string, string>> = {
   'libpg-query': 'one gateway',
   commander: 'cli',
   jose: 'tokens',
-}
   'openid-client': 'login',
+}
 
 type Import = { readonly to: string; readonly names: readonly string[] }
 type Found = { readonly violations: string[]; readonly importsSeen: number }

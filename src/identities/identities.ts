@@ -31,6 +31,7 @@ export {
   updateIdentity,
 } from './lifecycle.ts'
 export { retierIdentity } from './retier.ts'
+export { mayKnowTokensOf } from './tokens.ts'
 export { assignOwner, attestOwner, loseOwner } from './ownership.ts'
 export {
   findIdentity,

@@ -51,14 +51,30 @@ export async function issueToken(
   const keySha256 = given ?? (await inheritedKey(tx, permit, caller))
   const id = newId(needs.clock, needs.random)
   const now = needs.clock.now()
-  const expiresAt = endOf(seen, now, input.ttlSeconds)
+  const login = permit.subject.id === seen.id ? await openLoginOf(tx, caller) : undefined
+  const wanted = endOf(seen, now, input.ttlSeconds)
+  const expiresAt = login && login.expiresAt < wanted ? login.expiresAt : wanted
   const cause = await needs.ledger.record(tx, {
     ...actOf(permit),
     event: tokenIssued,
     facts: { tokenId: id, label: input.label, expiresAt, keySha256: keySha256?.toString('hex') ?? null },
   })
   const row = { id, identityId: seen.id, label: input.label, keySha256, createdAt: now, expiresAt, cause }
-  return storeToken(tx, needs, row)
+  return storeToken(tx, needs, { ...row, loginSessionId: login?.id ?? null })
+}
+
+/** The login that the caller's own token belongs to, held still: what they issue to themselves under it ends with it. */
+async function openLoginOf(
+  tx: Tx,
+  { proofId }: Prover,
+): Promise<{ readonly id: string; readonly expiresAt: Date } | undefined> {
+  return tx
+    .selectFrom('apiToken')
+    .innerJoin('loginSession', 'loginSession.id', 'apiToken.loginSessionId')
+    .select(['loginSession.id', 'loginSession.expiresAt'])
+    .where('apiToken.id', '=', proofId)
+    .forShare('loginSession')
+    .executeTakeFirst()
 }
 
 /** Of a public key as PEM, what a token bound to it is stored with. Throws `invalidInput`. */
@@ -127,6 +143,7 @@ export async function storeToken(
     keySha256?: Buffer | null
     createdAt: Date
     expiresAt: Date
+    loginSessionId?: string | null
     cause: number
   },
 ): Promise<Issued> {

@@ -3,10 +3,12 @@
  * that is given for it: the cookie of a browser, codes, and tokens bound to a key of a program. It ends by itself, when nobody uses it, when
  * its person is stopped, when the provider says so, and by `reeve logout`; what was given for it ends in the same transaction.
  */
-export { loginEvents } from './events.ts'
-export type { LoginNeeds, SessionNeeds } from './needs.ts'
-export { html, page, policyOf, type Html, type SentPage } from './page.ts'
-export { LoginRefused } from './refused.ts'
-export { browserSession, formToken, isFormToken, type BrowserSession } from './sessions/cookie.ts'
-export { endLoginSessions, endLoginSessionsOf, sweepLoginSessions } from './sessions/end.ts'
-export { loginSessionOf, openLoginSession, type Authenticated, type ClientSeen } from './sessions/open.ts'
+export { authorizationDoors } from './authorize.ts'
+export { devicePages } from './device-pages.ts'
+export { loginPages } from './login-pages.ts'
+export type { LoginNeeds } from './needs.ts'
+export { logoutDoor } from './oidc/logout.ts'
+export { openProvider, type Provider } from './oidc/provider.ts'
+export { loginRoutes } from './routes.ts'
+export { openActivity } from './sessions/activity.ts'
+export { endLoginSessionsOf, sweepLoginSessions } from './sessions/end.ts'

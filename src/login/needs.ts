@@ -1,13 +1,14 @@
 import type { TokenNeeds } from '../tokens/tokens.ts'
-
-/** A public client that people log in to; it keeps no secret, so its addresses are what it is known by. */
-export type LoginClient = { readonly id: string; readonly title: string; readonly redirectUris: readonly string[] }
+import type { Provider } from './oidc/provider.ts'
+import type { Html } from './page.ts'
 
 /** What logins work with. */
 export type LoginNeeds = TokenNeeds & {
   readonly sessionSeconds: number
   readonly idleSeconds: number
-  readonly clients: readonly LoginClient[]
+  /** Further ways to log in, as links of the login page, for a path of ours to go on at. */
+  readonly otherWays: (returnTo: string) => readonly Html[]
+  readonly providers: readonly Provider[]
 }
 
 /** What the rows of logins work with. */

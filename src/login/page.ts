@@ -48,12 +48,12 @@ export type SentPage = {
 }
 
 /** What a page may load: its one style and its one script by their hashes, and nothing else. */
-export function policyOf(scriptSha256?: string): string {
+export function policyOf(scriptSha256?: string, formTo?: string): string {
   return [
     "default-src 'none'",
     `style-src 'sha256-${STYLE_SHA256}'`,
     ...(scriptSha256 === undefined ? [] : [`script-src 'sha256-${scriptSha256}'`, "connect-src 'self'"]),
-    "form-action 'self'",
+    `form-action 'self'${formTo === undefined ? '' : ` ${formTo}`}`,
     "base-uri 'none'",
     "frame-ancestors 'none'",
   ].join('; ')
@@ -61,14 +61,14 @@ export function policyOf(scriptSha256?: string): string {
 
 /**
  * Renders one of the few pages that a person meets before there is a console. A `script` (a whole module of ours as text) is let in by its
- * hash; a page without one runs none.
+ * hash; a page without one runs none. `formTo`: another place that the answer to its form leads to, as a source of CSP.
  */
 export function page(
   title: string,
   body: Html,
-  more: { readonly status?: number; readonly script?: string } = {},
+  more: { readonly status?: number; readonly script?: string; readonly formTo?: string } = {},
 ): SentPage {
-  const { status = 200, script } = more
+  const { status = 200, script, formTo } = more
   const run = script === undefined ? new Html('') : new Html(`<script type="module">${script}</script>`)
   const whole = html`<!doctype html>
     <html lang="en">
@@ -92,7 +92,7 @@ export function page(
     status,
     headers: {
       'content-type': 'text/html; charset=utf-8',
-      'content-security-policy': policyOf(script === undefined ? undefined : sha256(script).toString('base64')),
+      'content-security-policy': policyOf(script === undefined ? undefined : sha256(script).toString('base64'), formTo),
       'cross-origin-opener-policy': 'same-origin',
     },
     body: whole.text,

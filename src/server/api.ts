@@ -42,6 +42,7 @@ import type { DomainParts } from './parts.ts'
 import type { Rules } from './policies.ts'
 import type { OpenMachines } from './machines.ts'
 import { protocols } from './protocols.ts'
+import type { OpenLogin } from './login.ts'
 import type { OpenRotations } from './rotations.ts'
 import type { OpenTokens } from './tokens.ts'
 
@@ -61,6 +62,7 @@ type ApiParts = Deciding & {
   readonly rotations: OpenRotations
   readonly versions: readonly Route[]
   readonly tokens: OpenTokens
+  readonly login: OpenLogin
   readonly machines: OpenMachines
   readonly handed: readonly HandedWriter[]
   readonly decided: PolicyRouteNeeds
@@ -106,12 +108,13 @@ export function apiOf({ config, ground, authority }: DomainParts, parts: ApiPart
     ...ledgerRoutes(base),
     ...parts.versions,
     ...parts.tokens.routes,
+    ...parts.login.routes,
     ...policyRoutes(decided),
   ]
   for (const route of routes) byOperation.set(route.operation.id, route)
   return {
     ...deciders(ground, parts),
-    authenticate: parts.tokens.authenticate,
+    authenticate: parts.login.authenticate,
     approvals: approvalsOfCalls(changes),
     routes,
     openRoutes: [

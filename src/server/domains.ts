@@ -18,6 +18,7 @@ import { openHooks } from './hooks.ts'
 import { openHanded } from './issued.ts'
 import { openInventory } from './inventory.ts'
 import { openTheLedger } from './ledger.ts'
+import { openLogin, type OpenLogin } from './login.ts'
 import { bundlesBy, openMachines } from './machines.ts'
 import { openObligations } from './obligations.ts'
 import { openRotations } from './rotations.ts'
@@ -45,6 +46,7 @@ export type Domains = {
   readonly view: View
   readonly api: Api
   readonly tokens: OpenTokens
+  readonly login: OpenLogin
   readonly work: Omit<WorkNeeds, 'db' | 'connection' | 'log'>
 }
 
@@ -100,8 +102,9 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
     log,
     heard: () => heard() + view.heard(),
   })
+  const login = await openLogin(parts, tokens)
   const ended = { hooks, sessions, ends, obligations, rotations }
-  const made = { base, tokens, machines, handed, rules, inventory, identities, access, ...ended, decided }
+  const made = { base, tokens, login, machines, handed, rules, inventory, identities, access, ...ended, decided }
   const api = apiOf(parts, { ...made, ...deciding, versions: followed.routes })
   return {
     node,
@@ -118,7 +121,8 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
     view,
     api,
     tokens,
-    work: { node, ends, access, identities, sessions: live, obligations, inventory },
+    login,
+    work: { node, login: login.needs, ends, access, identities, sessions: live, obligations, inventory },
   }
 }
 

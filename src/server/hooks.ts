@@ -5,6 +5,7 @@ import type { OnIdentityEnded } from '../identities/identities.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { enqueue } from '../kernel/jobs.ts'
 import { SYSTEM, type Ledger } from '../ledger/ledger.ts'
+import { endLoginSessionsOf } from '../login/login.ts'
 import { endTokensOf } from '../tokens/tokens.ts'
 
 /** The job that looks for leases to end; its row's own `next_try_at` is what counts. */
@@ -32,6 +33,7 @@ export function openHooks(clock: Clock, ledger: Ledger): Hooks {
   return {
     ...needs,
     async onIdentityEnded(tx, { identityId, reason }) {
+      await endLoginSessionsOf(tx, needs, identityId)
       await endTokensOf(tx, needs, identityId)
       await endGrantsOf(tx, needs, { identityId }, { reason, actor: SYSTEM })
     },

@@ -13,6 +13,8 @@ import type { Stop } from '../kernel/stop.ts'
 import { every } from '../kernel/timer.ts'
 import type { DecisionPoint } from '../policy/policy.ts'
 import {
+  COMMAND_LINE,
+  deviceDoor,
   DPOP_ALGORITHMS,
   introspectionDoor,
   openIssuerKeys,
@@ -76,6 +78,7 @@ export async function openTokens(
     issuerKeys: openIssuerKeys({ ...base, egress }),
     issuer: () => issuer,
     resources: config.tokens.resources,
+    publicClients: [COMMAND_LINE, ...config.login.clients],
     enforcementPoints: new Set(config.authzen.enforcementPoints),
     authenticate: ({ token, keySha256, dpopKeySha256 }) =>
       authenticate(db, clock, new Secret(token), keySha256, dpopKeySha256),
@@ -85,7 +88,7 @@ export async function openTokens(
   return {
     needs,
     routes: tokenRoutes(needs),
-    forms: [tokenDoor(needs), introspectionDoor(needs), revocationDoor(needs)],
+    forms: [tokenDoor(needs), deviceDoor(needs), introspectionDoor(needs), revocationDoor(needs)],
     documents: tokenDocuments(needs),
     challenge: (origin) =>
       `Bearer resource_metadata="${origin}${RESOURCE_PATH}", DPoP algs="${DPOP_ALGORITHMS.join(' ')}"`,

@@ -3,11 +3,12 @@ import { closeUsesOfExpired, closeUsesOfIssued, type Obligations } from '../cred
 import { evaluateFindingsWhenDue, sweepReach } from '../governance/governance.ts'
 import { suspendExpired, type IdentityNeeds } from '../identities/identities.ts'
 import { collectDue, type InventoryNeeds } from '../inventory/inventory.ts'
-import type { Connection, Db } from '../kernel/db.ts'
+import { transact, type Connection, type Db } from '../kernel/db.ts'
 import { runJobs } from '../kernel/jobs.ts'
 import type { Log } from '../kernel/log.ts'
 import type { RunningNode } from '../kernel/nodes.ts'
 import { every } from '../kernel/timer.ts'
+import { sweepLoginSessions, type LoginNeeds } from '../login/login.ts'
 import type { LiveSessions } from '../sessions/sessions.ts'
 import { END_LEASES_JOB } from './hooks.ts'
 
@@ -20,12 +21,14 @@ export type WorkNeeds = {
   readonly access: AccessNeeds
   readonly identities: IdentityNeeds
   readonly sessions: LiveSessions
+  readonly login: Pick<LoginNeeds, 'clock' | 'ledger'>
   readonly obligations: Obligations
   readonly inventory: InventoryNeeds
 }
 
 const ACCESS_MS = 1_000
 const SESSIONS_MS = 5_000
+const LOGINS_MS = 10_000
 const IDENTITIES_MS = 60_000
 const REACH_MS = 5_000
 const SOURCES_MS = 30_000
@@ -55,6 +58,9 @@ export async function startWork(needs: WorkNeeds): Promise<AsyncDisposable> {
       for (const ended of await sweepUses(db, access, node.id)) ends.announceEnd(ended)
       for (const ended of await closeUsesOfExpired(db, access)) ends.announceEnd(ended)
       for (const ended of await closeUsesOfIssued(db, access)) ends.announceEnd(ended)
+    }),
+    repeat('logins that are over', LOGINS_MS, log, async () => {
+      for (let isMore = true; isMore;) isMore = (await transact(db, (tx) => sweepLoginSessions(tx, needs.login))) > 0
     }),
     repeat('what waits for approval', REVIEWS_MS, log, async () => void (await weighPending(db, access))),
     repeat('what identities reach', REACH_MS, log, async () => {

@@ -1,11 +1,15 @@
 import type { FormAnswer, FormAsked, FormDoor } from '../kernel/http/form.ts'
+import { answering } from './answering.ts'
 import { bindingOf, type Binding } from './binding.ts'
+import { redeemCode } from './code.ts'
 import { delegated, type Delegated } from './delegation.ts'
 import { narrowedFurther, parseDetails } from './details.ts'
+import { redeemDevice } from './device.ts'
 import { ACCESS_TOKEN_TYPE, GRANT_TYPES, ID_TOKEN_TYPE, JWT_TYPE } from './grants.ts'
 import { issueAccess, type AccessToken, type Issuing } from './issue.ts'
 import type { TokenNeeds } from './needs.ts'
 import { OAuthError } from './oauth-error.ts'
+import { publicClientOf } from './public-client.ts'
 import { clientOf, provenByForeign, provenByOwn, type Proven } from './proven.ts'
 
 export const TOKEN_PATH = '/oauth2/token'
@@ -19,31 +23,6 @@ export function tokenDoor(needs: TokenNeeds): FormDoor {
   }
 }
 
-/** Runs what a door does and puts an error as RFC 6749 §5.2 has it. */
-export async function answering(
-  needs: TokenNeeds,
-  asked: FormAsked,
-  work: () => Promise<FormAnswer>,
-): Promise<FormAnswer> {
-  try {
-    if (!asked.isClear) {
-      throw new OAuthError(
-        'invalid_request',
-        'Send each parameter once, as application/x-www-form-urlencoded in UTF-8.',
-      )
-    }
-    return await work()
-  } catch (error) {
-    if (!(error instanceof OAuthError)) throw error
-    needs.log.debug({ err: error, code: error.code }, 'the token service refused')
-    return {
-      status: error.code === 'invalid_client' ? 401 : error.code === 'temporarily_unavailable' ? 503 : 400,
-      body: { error: error.code, error_description: error.message },
-      headers: error.code === 'invalid_client' && asked.hasAuthorization ? { 'www-authenticate': 'DPoP, Bearer' } : {},
-    }
-  }
-}
-
 async function tokenAnswer(needs: TokenNeeds, asked: FormAsked): Promise<FormAnswer> {
   const { fields } = asked
   const grantType = fields.get('grant_type')
@@ -51,6 +30,10 @@ async function tokenAnswer(needs: TokenNeeds, asked: FormAsked): Promise<FormAns
   if (fields.has('scope'))
     throw new OAuthError('invalid_scope', 'There are no scopes; narrow by authorization_details.')
   refuseForeignParameters(grantType, asked)
+  if (grantType === GRANT_TYPES.code || grantType === GRANT_TYPES.device) {
+    const issuing = await loginIssuing(needs, asked, grantType)
+    return answerOf(await issueAccess(needs, issuing), issuing, false)
+  }
   const binding = await bindingOf(needs, asked, TOKEN_PATH)
   const { issuing, isExchange } = await issuingOf(needs, asked, grantType, binding)
   return answerOf(await issueAccess(needs, issuing), issuing, isExchange)
@@ -67,6 +50,8 @@ const OF_GRANT: Readonly<Record<string, readonly string[]>> = {
     'actor_token_type',
     'requested_token_type',
   ],
+  [GRANT_TYPES.code]: ['code', 'redirect_uri', 'code_verifier'],
+  [GRANT_TYPES.device]: ['device_code'],
 }
 
 function refuseForeignParameters(grantType: string, { fields }: FormAsked): void {
@@ -75,6 +60,35 @@ function refuseForeignParameters(grantType: string, { fields }: FormAsked): void
   const others = Object.values(OF_GRANT).flat()
   if (others.some((name) => fields.has(name) && !own.includes(name))) {
     throw new OAuthError('invalid_request', 'A parameter belongs to another grant type.')
+  }
+}
+
+/** For the login of a person, by what a public client shows of it. */
+async function loginIssuing(needs: TokenNeeds, asked: FormAsked, grantType: string): Promise<Issuing> {
+  const { client, binding } = await publicClientOf(needs, asked, TOKEN_PATH)
+  const redeem = grantType === GRANT_TYPES.code ? redeemCode : redeemDevice
+  const { session, claim } = await redeem(needs, asked, { clientId: client.id, binding })
+  const details = asked.fields.get('authorization_details')
+  const leftSeconds = Math.floor((session.expiresAt.getTime() - needs.clock.now().getTime()) / 1000)
+  return {
+    grantType,
+    identity: session.identity,
+    onBehalfOfId: null,
+    actorIds: [],
+    parentId: null,
+    ruleId: null,
+    ruleIds: [],
+    proof: session.proof,
+    binding,
+    isBound: true,
+    ttlSeconds: leftSeconds,
+    notAfter: [session.expiresAt],
+    details: details === undefined ? null : parseDetails(details),
+    audience: audienceOf(needs, asked),
+    once: binding.kind === 'dpop' ? [binding.once] : [],
+    jti: null,
+    session,
+    claim,
   }
 }
 
@@ -116,6 +130,7 @@ async function issuingOf(
       audience,
       once: [...all.flatMap(({ once }) => once), ...(binding?.kind === 'dpop' ? [binding.once] : [])],
       jti: subject.jti,
+      session: null,
     },
   }
 }

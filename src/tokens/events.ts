@@ -39,6 +39,7 @@ export const accessTokenIssued = event('access-token.issued', 'The token service
   proof: Text,
   keySha256: Text.nullable().describe('of the key it is bound to'),
   details: AccessDetails.nullable(),
+  loginSessionId: Id.nullable().describe('the login it was given for'),
   txn: Text,
   expiresAt: Instant,
 })
@@ -49,7 +50,7 @@ export const accessTokenRefused = event(
 )
 export const accessTokensEnded = event('access-token.ended', 'Access tokens ended before their time.', {
   tokenIds: Ids,
-  why: shown(z.enum(['revoked', 'identity-ended'])),
+  why: shown(z.enum(['revoked', 'identity-ended', 'code-replayed'])),
 })
 export const signingKeyMade = event('signing-key.made', 'A key was published that will sign access tokens.', {
   kid: Text,

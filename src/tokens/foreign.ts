@@ -2,7 +2,7 @@ import type { Proof } from '../identities/identities.ts'
 import { secondsAfter } from '../kernel/clock.ts'
 import type { TrustRule } from './contract.ts'
 import type { Claims } from './issuer-keys.ts'
-import { isCompact, unverifiedClaims } from './jwt.ts'
+import { headerOf, isCompact, unverifiedClaims } from './jwt.ts'
 import type { TokenNeeds } from './needs.ts'
 import { OAuthError } from './oauth-error.ts'
 import { isExpected, PRESET_FACTS } from './presets.ts'
@@ -104,4 +104,23 @@ function isFor({ aud }: Claims, audience: string, isClient: boolean): boolean {
   if (typeof aud === 'string') return aud === audience
   if (!Array.isArray(aud) || (isClient && aud.length !== 1)) return false
   return aud.includes(audience)
+}
+
+/**
+ * What an issuer signed, by the keys that its own metadata names; undefined for whatever is not its word, or cannot be verified now. Says nothing
+ * of whom it is for, or when.
+ */
+export async function verifyIssued(
+  needs: Pick<TokenNeeds, 'issuerKeys'>,
+  token: string,
+  issuer: string,
+): Promise<{ readonly header: Readonly<Record<string, unknown>>; readonly claims: Claims } | undefined> {
+  const header = headerOf(token)
+  if (!header) return undefined
+  try {
+    return { header, claims: await needs.issuerKeys.verify(token, { issuer, keysUrl: null, keys: null }) }
+  } catch (error) {
+    if (error instanceof OAuthError) return undefined
+    throw error
+  }
 }

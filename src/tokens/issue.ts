@@ -12,6 +12,7 @@ import type { Narrowed } from './details.ts'
 import { accessTokenIssued, accessTokenRefused } from './events.ts'
 import type { TokenNeeds } from './needs.ts'
 import { OAuthError } from './oauth-error.ts'
+import type { TokenSession } from './public-client.ts'
 import { takeProof, type OnceOnly } from './used-proofs.ts'
 
 /** One access token, as it was asked for by somebody who has proven who they are. */
@@ -35,6 +36,10 @@ export type Issuing = {
   readonly audience: string | null
   readonly once: readonly OnceOnly[]
   readonly jti: string | null
+  /** The login of a person that it is given for, and ends with. */
+  readonly session: TokenSession | null
+  /** What is spent by issuing it, in the same transaction. Throws `OAuthError`. */
+  readonly claim?: (tx: Tx, tokenId: string) => Promise<void>
 }
 
 export type AccessToken = {
@@ -111,6 +116,7 @@ async function issue(tx: Tx, needs: TokenNeeds, issuing: Issuing): Promise<Acces
   }
   const cause = await enterIssued(tx, needs, permit, { issuing, id, txn, expiresAt })
   await store(tx, issuing, { id, token, now, expiresAt, cause })
+  await issuing.claim?.(tx, id)
   const ttlSeconds = Math.floor((expiresAt.getTime() - now.getTime()) / 1000)
   return { id, token, ttlSeconds, isDpop: binding?.kind === 'dpop' }
 }
@@ -137,6 +143,7 @@ function enterIssued(
       proof,
       keySha256: binding?.keySha256.toString('hex') ?? null,
       details: details === null ? null : AccessDetails.parse(details),
+      loginSessionId: issuing.session?.id ?? null,
       txn,
       expiresAt,
     },
@@ -174,6 +181,7 @@ async function store(
       onBehalfOfId: issuing.onBehalfOfId,
       actorIds: [...issuing.actorIds],
       parentId: issuing.parentId,
+      loginSessionId: issuing.session?.id ?? null,
       cause: made.cause,
     })
     .execute()
@@ -197,6 +205,11 @@ async function holdStill(tx: Tx, issuing: Issuing): Promise<void> {
       select id from api_token where id = ${parentId} and revoked_at is null for share`.execute(tx)
     if (rows.length === 0) throw new OAuthError('invalid_grant', 'The token that was shown ended.')
   }
+  if (issuing.session) {
+    const { rows } = await sql`
+      select id from login_session where id = ${issuing.session.id} and ended_at is null for share`.execute(tx)
+    if (rows.length === 0) throw new OAuthError('invalid_grant', 'The login ended.')
+  }
 }
 
 /** An identity that may have tokens now: active, not past its end, with somebody who answers for it. */
@@ -210,9 +223,9 @@ async function usable(tx: Tx, needs: TokenNeeds, id: string): Promise<Identity> 
   return identity
 }
 
-function endOf(now: Date, { ttlSeconds, notAfter }: Issuing, identities: readonly Identity[]): Date {
+function endOf(now: Date, { ttlSeconds, notAfter, session }: Issuing, identities: readonly Identity[]): Date {
   const tier = Math.min(...identities.map((identity) => identity.tier))
-  const byTier = TTL_OF_TIER[tier] ?? TTL_OF_TIER[0] ?? ttlSeconds
+  const byTier = session?.isWhole ? ttlSeconds : (TTL_OF_TIER[tier] ?? TTL_OF_TIER[0] ?? ttlSeconds)
   const ends = [
     secondsAfter(now, Math.min(ttlSeconds, byTier)),
     ...notAfter,
@@ -258,7 +271,19 @@ function claimsOf(needs: TokenNeeds, issuing: Issuing, made: Made): Readonly<Rec
     jti: made.id,
     txn: made.txn,
     ...(person && { act }),
+    ...loginClaims(issuing.session),
     ...(issuing.details && { authorization_details: issuing.details }),
     ...(confirmation && { cnf: confirmation }),
+  }
+}
+
+/** RFC 9068 §2.2.1: how and when the person authenticated. */
+function loginClaims(session: TokenSession | null): Readonly<Record<string, unknown>> {
+  if (!session) return {}
+  const { authenticatedAt, acr, amr } = session
+  return {
+    auth_time: Math.floor(authenticatedAt.getTime() / 1000),
+    ...(acr !== null && { acr }),
+    ...(amr.length > 0 && { amr }),
   }
 }

@@ -1,10 +1,13 @@
 import { SIGNING_ALGORITHMS } from '../kernel/signing-key.ts'
+import { DEVICE_PATH } from './device.ts'
 import { DPOP_ALGORITHMS } from './dpop.ts'
 import { TOKEN_PATH } from './endpoint.ts'
 import { GRANT_TYPES } from './grants.ts'
 import { INTROSPECTION_PATH, REVOCATION_PATH } from './inspect.ts'
 import type { KeyRing } from './key-ring.ts'
 
+/** RFC 6749 §3.1; what answers there is the login of people. */
+export const AUTHORIZATION_PATH = '/oauth2/authorize'
 const JWKS_PATH = '/.well-known/jwks.json'
 /** RFC 8414 §3, and what clients of OpenID Connect look for. */
 const SERVER_PATHS = ['/.well-known/oauth-authorization-server', '/.well-known/openid-configuration'] as const
@@ -28,9 +31,15 @@ export function tokenDocuments(needs: { readonly issuer: () => string; readonly 
       jwks_uri: `${issuer}${JWKS_PATH}`,
       introspection_endpoint: `${issuer}${INTROSPECTION_PATH}`,
       revocation_endpoint: `${issuer}${REVOCATION_PATH}`,
-      response_types_supported: [],
+      authorization_endpoint: `${issuer}${AUTHORIZATION_PATH}`,
+      device_authorization_endpoint: `${issuer}${DEVICE_PATH}`,
+      response_types_supported: ['code'],
+      response_modes_supported: ['query'],
+      code_challenge_methods_supported: ['S256'],
+      // RFC 9207 §3.
+      authorization_response_iss_parameter_supported: true,
       grant_types_supported: Object.values(GRANT_TYPES),
-      token_endpoint_auth_methods_supported: CLIENT_METHODS,
+      token_endpoint_auth_methods_supported: [...CLIENT_METHODS, 'none'],
       token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
       introspection_endpoint_auth_methods_supported: CLIENT_METHODS,
       introspection_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,

@@ -7,6 +7,7 @@ import type { Seal } from '../kernel/seal.ts'
 import type { DecisionPoint } from '../policy/policy.ts'
 import type { IssuerKeys } from './issuer-keys.ts'
 import type { KeyRing } from './key-ring.ts'
+import type { PublicClient } from './public-client.ts'
 
 /** What the token service works with. */
 export type TokenNeeds = Pick<IdentityNeeds, 'clock' | 'random' | 'ledger' | 'teams'> & {
@@ -21,6 +22,8 @@ export type TokenNeeds = Pick<IdentityNeeds, 'clock' | 'random' | 'ledger' | 'te
   readonly issuer: () => string
   /** Other places that our tokens may be for (RFC 8707), as they call themselves. */
   readonly resources: readonly string[]
+  /** First-party clients without a secret. */
+  readonly publicClients: readonly PublicClient[]
   /** Names of identities that may look at the tokens of others. */
   readonly enforcementPoints: ReadonlySet<string>
   /** Who a bearer of one of our tokens is, as for any call of the API. */

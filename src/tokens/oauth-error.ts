@@ -1,4 +1,4 @@
-/** RFC 6749 §5.2 with its extensions; `invalid_dpop_proof` RFC 9449 §5, `invalid_target` RFC 8707 §2, the details RFC 9396 §5. */
+/** RFC 6749 §5.2 with its extensions; `invalid_dpop_proof` RFC 9449 §5, `invalid_target` RFC 8707 §2, the details RFC 9396 §5, of waiting RFC 8628 §3.5. */
 type OAuthErrorCode =
   | 'invalid_request'
   | 'invalid_client'
@@ -11,6 +11,10 @@ type OAuthErrorCode =
   | 'invalid_authorization_details'
   | 'unsupported_token_type'
   | 'temporarily_unavailable'
+  | 'authorization_pending'
+  | 'slow_down'
+  | 'access_denied'
+  | 'expired_token'
 
 /** What a client of the token service can act on. The description is ours and quotes nothing that was sent. */
 export class OAuthError extends Error {

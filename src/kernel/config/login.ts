@@ -27,7 +27,7 @@ const Provider = z
       .optional(),
     scopes: z.array(z.string().min(1).max(200)).min(1).max(20).default(['openid']),
     acrValues: z.array(z.string().min(1).max(200)).max(20).default([]).describe('What is asked of the login there.'),
-    algorithms: z
+    algorithm: z
       .enum(['ES256', 'ES384', 'EdDSA', 'PS256', 'RS256'])
       .default('RS256')
       .describe('What its ID tokens are signed with.'),

@@ -13,6 +13,8 @@ export type FormAsked = {
   readonly presented: Presented
   /** Of the `DPoP` header, which needs no token here (RFC 9449 §5); undefined where none was sent. */
   readonly dpop: DpopPresented | undefined
+  /** What the program calls itself (`User-Agent`), as it came; empty where it says nothing. */
+  readonly agent: string
   /** Whether a header of HTTP authentication came along (RFC 6749 §5.2). */
   readonly hasAuthorization: boolean
 }
@@ -55,10 +57,13 @@ export function addForms(app: FastifyInstance, doors: readonly FormDoor[]): void
   }
 }
 
-function askedOf(request: FastifyRequest, repeatable: readonly string[]): FormAsked {
+type Fields = Pick<FormAsked, 'fields' | 'lists' | 'isClear'>
+
+/** The fields of a form: of a body, or of a query, which is written the same. */
+export function formFields(from: FastifyRequest | string, repeatable: readonly string[] = []): Fields {
   const fields = new Map<string, string>()
   const lists = new Map<string, string[]>(repeatable.map((name) => [name, []]))
-  const text = formText(request)
+  const text = typeof from === 'string' ? storableText(from) : formText(from)
   let isClear = text !== undefined
   const pairs = [...new URLSearchParams(text ?? '')]
   if (pairs.length > MOST_FIELDS) isClear = false
@@ -71,12 +76,15 @@ function askedOf(request: FastifyRequest, repeatable: readonly string[]): FormAs
     else if (fields.has(name)) isClear = false
     if (!fields.has(name)) fields.set(name, value)
   }
+  return { fields, lists, isClear }
+}
+
+function askedOf(request: FastifyRequest, repeatable: readonly string[]): FormAsked {
   return {
-    fields,
-    lists,
-    isClear,
+    ...formFields(request, repeatable),
     presented: presentedBy(request),
     dpop: request.headers['dpop'] === undefined ? undefined : dpopOf(request),
+    agent: request.headers['user-agent'] ?? '',
     hasAuthorization: request.headers.authorization !== undefined,
   }
 }
@@ -90,7 +98,14 @@ function formText(request: FastifyRequest): string | undefined {
     return undefined
   }
   try {
-    const text = utf8.decode(bodyBytes(request))
+    return storableText(utf8.decode(bodyBytes(request)))
+  } catch {
+    return undefined
+  }
+}
+
+function storableText(text: string): string | undefined {
+  try {
     // `URLSearchParams` writes a replacement for what it cannot read; two different requests would look alike.
     decodeURIComponent(text.replaceAll(/%(?![0-9a-fA-F]{2})/g, '%25'))
     return text

@@ -3,9 +3,10 @@ import { foreignOrigin, unknownHost } from './problems.ts'
 
 /**
  * Refuses what a browser was tricked into (core 30). A page of another origin may resolve its own name to our address (DNS rebinding), so the
- * host must be one of ours; and a page may send requests across, so an `Origin` must be the very host that is asked.
+ * host must be one of ours; and a page may send requests across, so an `Origin` must be the very host that is asked. `isEntered`: a person may
+ * come here by a link on another site, which is a navigation of the whole window and never a request of a page.
  */
-export function checkOrigin(headers: IncomingHttpHeaders, names: ReadonlySet<string>): void {
+export function checkOrigin(headers: IncomingHttpHeaders, names: ReadonlySet<string>, isEntered = false): void {
   const host = headers.host ?? ''
   const name = hostName(host)
   if (name === undefined || !names.has(name)) {
@@ -18,6 +19,7 @@ export function checkOrigin(headers: IncomingHttpHeaders, names: ReadonlySet<str
   ) {
     throw foreignOrigin('Call the API from its own origin or from a program.', {})
   }
+  if (isEntered && headers['sec-fetch-mode'] === 'navigate' && headers['sec-fetch-dest'] === 'document') return
   const site = headers['sec-fetch-site']
   if (site !== undefined && site !== 'same-origin' && site !== 'none') {
     throw foreignOrigin('Call the API from its own origin or from a program.', {})

@@ -17,6 +17,7 @@ import { authenticated, handle, handleOpen, type Deciders, type HandlerNeeds } f
 import type { Idempotency } from './idempotency.ts'
 import { rawServer, secureContext, type RawServer, type TlsMaterial } from './listener.ts'
 import { checkOrigin } from './origin.ts'
+import { addPages, type PageDoor } from './pages.ts'
 import { problemAnswer } from './problem-body.ts'
 import { addForms, type FormDoor } from './form.ts'
 import { bodyTooLarge, malformedRequest, noSuchRoute, unsupportedMediaType } from './problems.ts'
@@ -37,6 +38,8 @@ export type ApiOptions = Deciders & {
   readonly documents: Readonly<Record<`/v1/${string}`, unknown>>
   /** Doors of protocols that send forms, with answers of their own. */
   readonly forms?: readonly FormDoor[]
+  /** Pages for people who have nothing but a browser yet. */
+  readonly pages?: readonly PageDoor[]
   /** What a caller who proved nothing is told of how to (RFC 9110 §11.6.1), for the scheme and authority by which this node was reached. */
   readonly challenge?: (origin: string) => string
   /** Throws when the caller's proof is not good for an operation, whatever the policies say. */
@@ -155,6 +158,7 @@ function build(options: ApiOptions, stopping: AbortSignal): { app: FastifyInstan
   })
   addDocuments(app, options)
   addForms(app, options.forms ?? [])
+  addPages(app, options.pages ?? [])
   addOperations(app, options, admission, stopping)
   return { app, raw }
 }
@@ -169,7 +173,9 @@ function guard(app: FastifyInstance, options: ApiOptions, addresses: TokenBucket
     }
     limit(addresses, addressKey(request.raw.socket.remoteAddress ?? ''))
     refuseAmbiguous(request)
-    if (!PROBES.has(request.routeOptions.url ?? '')) checkOrigin(request.headers, names)
+    if (PROBES.has(request.routeOptions.url ?? '')) return
+    const { isEntered = false } = request.routeOptions.config
+    checkOrigin(request.headers, names, isEntered && request.method === 'GET')
   })
 }
 

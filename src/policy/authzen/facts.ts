@@ -82,6 +82,8 @@ const RECORD_TYPES = new Set<string>([
   'Rotation',
   'Installation',
   'Lease',
+  'LoginLink',
+  'LoginSession',
   'Ledger',
   'PolicySet',
   'Session',

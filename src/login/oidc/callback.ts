@@ -1,0 +1,79 @@
+import { secondsAfter } from '../../kernel/clock.ts'
+import { transact } from '../../kernel/db.ts'
+import type { IDToken } from 'openid-client'
+import { linkByEnrolment, linkedIdentity } from '../links.ts'
+import type { LoginNeeds } from '../needs.ts'
+import { LoginRefused } from '../refused.ts'
+import { browserSession, giveCookie } from '../sessions/cookie.ts'
+import { endLoginSessions } from '../sessions/end.ts'
+import { openLoginSession, type Authenticated, type ClientSeen } from '../sessions/open.ts'
+import { callbackOf, takeAttempt } from './attempt.ts'
+import type { Provider } from './provider.ts'
+
+/** A browser that came back from a provider. */
+export type CameBack = {
+  readonly fields: ReadonlyMap<string, string>
+  readonly cookies: string | undefined
+  readonly client: ClientSeen
+  /** The query as it came. */
+  readonly query: string
+}
+
+export type LoggedIn = { readonly returnTo: string; readonly setCookie: string }
+
+/** Finishes a login at a provider: the answer is proven to be the one to this attempt, and its subject to be somebody's. Throws `LoginRefused`. */
+export async function finishLogin(needs: LoginNeeds, provider: Provider, came: CameBack): Promise<LoggedIn> {
+  const attempt = await takeAttempt(needs, provider, came.cookies, came.fields.get('state'))
+  if (came.fields.has('error')) {
+    throw new LoginRefused('refused', `${provider.title} did not let this login through. Start again, or ask there.`)
+  }
+  const answer = new URL(`${callbackOf(needs, provider)}?${came.query}`)
+  const claims = await provider.finish(answer, attempt.checks)
+  const before = await browserSession(needs, came.cookies)
+  const by = { provider: provider.name, issuer: claims.iss, subject: claims.sub }
+  return transact(needs.db, async (tx) => {
+    const identityId =
+      attempt.enrolment === null
+        ? await linkedIdentity(tx, by.issuer, by.subject)
+        : await linkByEnrolment(tx, needs, attempt.enrolment, by)
+    if (identityId === undefined) throw nobody(provider, claims.sub)
+    // Whoever was logged in here before is not any more: no login is stacked on another.
+    if (before) await endLoginSessions(tx, needs, { ids: [before.session.id] }, { why: 'replaced' })
+    const authenticated = authenticatedBy(needs, claims, { identityId, by })
+    const session = await openLoginSession(tx, needs, authenticated, { channel: 'browser', client: came.client })
+    const { setCookie } = await giveCookie(tx, needs, session.id)
+    return { returnTo: attempt.returnTo, setCookie }
+  })
+}
+
+function nobody({ name, title }: Provider, subject: string): LoginRefused {
+  return new LoginRefused(
+    'nobody',
+    `${title} says who you are there, and nobody here is linked to that. Whoever may give you a credential runs: ` +
+      `reeve login-link create <your name> --provider ${name} --subject ${/^[\x21-\x7e]{1,255}$/.test(subject) ? subject : '…'}`,
+  )
+}
+
+const ACR_MAX_CHARS = 500
+const MOST_AMR = 20
+
+/** The strength of the proof, as the provider tells it (OpenID Connect Core §2): bounded, since it is somebody else's text. */
+function authenticatedBy(
+  needs: Pick<LoginNeeds, 'clock'>,
+  claims: IDToken,
+  { identityId, by }: { readonly identityId: string; readonly by: Omit<NonNullable<Authenticated['by']>, 'session'> },
+): Authenticated {
+  const now = needs.clock.now()
+  const { auth_time: authTime, acr, amr, sid } = claims
+  const told = typeof authTime === 'number' ? secondsAfter(now, authTime - now.getTime() / 1000) : now
+  return {
+    identityId,
+    method: 'oidc',
+    by: { ...by, session: typeof sid === 'string' && sid.length <= ACR_MAX_CHARS ? sid : null },
+    acr: typeof acr === 'string' && acr !== '' ? acr.slice(0, ACR_MAX_CHARS) : null,
+    amr: (Array.isArray(amr) ? amr : [])
+      .filter((each): each is string => typeof each === 'string' && each.length <= 100)
+      .slice(0, MOST_AMR),
+    authenticatedAt: told < now ? told : now,
+  }
+}

@@ -1,0 +1,182 @@
+import {
+  allowInsecureRequests,
+  authorizationCodeGrant,
+  buildAuthorizationUrl,
+  calculatePKCECodeChallenge,
+  ClientSecretBasic,
+  ClientSecretPost,
+  clockTolerance,
+  Configuration,
+  customFetch,
+  discovery,
+  enableNonRepudiationChecks,
+  None,
+  type CustomFetch,
+  type IDToken,
+} from 'openid-client'
+import type { Clock } from '../../kernel/clock.ts'
+import { EgressFailed, type Egress } from '../../kernel/egress.ts'
+import type { Log } from '../../kernel/log.ts'
+import type { Secret } from '../../kernel/secret.ts'
+import { LoginRefused } from '../refused.ts'
+
+/** A provider as it was configured. */
+export type ProviderTerms = {
+  readonly name: string
+  readonly title: string
+  readonly issuer: string
+  readonly clientId: string
+  readonly clientSecret: Secret | undefined
+  readonly scopes: readonly string[]
+  readonly acrValues: readonly string[]
+  readonly algorithm: string
+}
+
+/** What one login is known by again when the browser comes back. */
+export type Checks = { readonly state: string; readonly nonce: string; readonly verifier: string }
+
+/** An OpenID provider, asked by its own metadata. */
+export type Provider = ProviderTerms & {
+  /** Where a browser is sent to log in. Throws `LoginRefused`. */
+  begin(checks: Checks, redirectUri: string): Promise<URL>
+  /** What its ID token says, when everything about the answer holds. Throws `LoginRefused`. */
+  finish(answer: URL, checks: Checks): Promise<IDToken>
+}
+
+/** Metadata and keys are asked for again after this. */
+const FRESH_MS = 600_000
+const TIMEOUT_SECONDS = 10
+/** By how much clocks may differ. */
+const SKEW_SECONDS = 30
+
+export function openProvider(
+  needs: { readonly egress: Egress; readonly clock: Clock; readonly log: Log },
+  terms: ProviderTerms,
+): Provider {
+  const { clock, log } = needs
+  let known: { readonly found: Promise<Configuration>; readonly atMs: number } | undefined
+  const configuration = () => {
+    if (!known || clock.monotonicMs() - known.atMs > FRESH_MS) {
+      const found = discovered(needs.egress, terms)
+      const made = { found, atMs: clock.monotonicMs() }
+      known = made
+      // What failed is tried again by the next who comes.
+      found.catch(() => {
+        if (known === made) known = undefined
+      })
+    }
+    return known.found
+  }
+  const asking = async <T>(work: (config: Configuration) => Promise<T> | T): Promise<T> => {
+    try {
+      return await work(await configuration())
+    } catch (error) {
+      log.warn({ err: error, provider: terms.name }, 'a login at a provider did not come about')
+      throw refusalOf(terms, error)
+    }
+  }
+  return {
+    ...terms,
+    begin: ({ state, nonce, verifier }, redirectUri) =>
+      asking(async (config) =>
+        buildAuthorizationUrl(config, {
+          redirect_uri: redirectUri,
+          scope: terms.scopes.join(' '),
+          state,
+          nonce,
+          code_challenge: await calculatePKCECodeChallenge(verifier),
+          code_challenge_method: 'S256',
+          ...(terms.acrValues.length > 0 && { acr_values: terms.acrValues.join(' ') }),
+        }),
+      ),
+    finish: (answer, { state, nonce, verifier }) =>
+      asking(async (config) => {
+        // RFC 9207: an `iss` that is not this provider's is refused, and so is a missing one where the provider said that it sends it.
+        const checks = { expectedState: state, expectedNonce: nonce, pkceCodeVerifier: verifier, idTokenExpected: true }
+        const claims = (await authorizationCodeGrant(config, answer, checks)).claims()
+        if (!claims) throw new LoginRefused('forged', 'The provider sent no ID token.')
+        return claims
+      }),
+  }
+}
+
+async function discovered(egress: Egress, terms: ProviderTerms): Promise<Configuration> {
+  const { issuer, clientId, clientSecret, algorithm } = terms
+  const isPlaintext = issuer.startsWith('http:')
+  const metadata = { id_token_signed_response_alg: algorithm, [clockTolerance]: SKEW_SECONDS }
+  const options = {
+    timeout: TIMEOUT_SECONDS,
+    [customFetch]: fetchThrough(egress),
+    // Whether plain HTTP may be asked is the guarded client's to say.
+    ...(isPlaintext && { execute: [allowInsecureRequests] }),
+  }
+  const found = await discovery(new URL(issuer), clientId, metadata, None(), options)
+  const server = found.serverMetadata()
+  const config = new Configuration(server, clientId, metadata, authenticationOf(server, clientSecret))
+  config.timeout = TIMEOUT_SECONDS
+  config[customFetch] = fetchThrough(egress)
+  if (isPlaintext) allowInsecureRequests(config)
+  // The ID token is verified by its signature too, although it comes from the provider itself.
+  enableNonRepudiationChecks(config)
+  return config
+}
+
+/** RFC 8414 §2: without a word of it, a secret is sent in the header. */
+function authenticationOf(
+  { token_endpoint_auth_methods_supported: methods }: ReturnType<Configuration['serverMetadata']>,
+  secret: Secret | undefined,
+): ReturnType<typeof None> {
+  if (secret === undefined) return None()
+  const isPostOnly = methods !== undefined && !methods.includes('client_secret_basic')
+  return isPostOnly ? ClientSecretPost(secret.reveal()) : ClientSecretBasic(secret.reveal())
+}
+
+const TYPES = ['application/json', 'application/jwk-set+json']
+
+function fetchThrough(egress: Egress): CustomFetch {
+  return async (url, { method, headers, body, signal }) => {
+    const text = body instanceof URLSearchParams ? body.toString() : typeof body === 'string' ? body : undefined
+    const { 'content-type': type, ...rest } = lowerCased(headers)
+    const answer = await egress.ask(
+      url,
+      {
+        method: method === 'POST' ? 'POST' : 'GET',
+        headers: {
+          ...rest,
+          ...(text !== undefined && { 'content-type': type ?? 'application/x-www-form-urlencoded;charset=UTF-8' }),
+        },
+        ...(text !== undefined && { body: text }),
+        types: TYPES,
+      },
+      signal,
+    )
+    return new Response(new Uint8Array(answer.body), {
+      status: answer.status,
+      headers: { 'content-type': 'application/json' },
+    })
+  }
+}
+
+function lowerCased(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
+}
+
+/** One sentence for the person; what exactly did not hold is for the log. */
+function refusalOf({ title }: ProviderTerms, error: unknown): LoginRefused {
+  if (error instanceof LoginRefused) return error
+  const isUnreachable = [...causesOf(error)].some(
+    (cause) => cause instanceof EgressFailed || (cause instanceof Error && cause.name === 'TimeoutError'),
+  )
+  return isUnreachable
+    ? new LoginRefused('unreachable', `${title} cannot be asked now. Try again in a minute.`, { cause: error })
+    : new LoginRefused('forged', `What came back from ${title} is not the answer to this login. Start again.`, {
+        cause: error,
+      })
+}
+
+function* causesOf(error: unknown): Generator {
+  for (let at = error, depth = 0; at !== undefined && depth < 5; depth += 1) {
+    yield at
+    at = at instanceof Error ? at.cause : undefined
+  }
+}
