@@ -94,11 +94,11 @@ export type Admission = AsyncDisposable & {
   readonly begin: () => Promise<LiveSession>
 }
 
-/** `others`: what the password may be by now, asked for when the target refused the first: it may be rotated at this very moment. */
+/** `others`: what the login may be by now, asked for when the target refused the first: it may be rotated at this very moment. */
 type UpstreamLogin = {
   readonly user: string
   readonly password: Secret
-  readonly others?: () => Promise<readonly Secret[]>
+  readonly others?: () => Promise<readonly { readonly user: string; readonly secret: Secret }[]>
 }
 
 export type LiveSession = {

@@ -7,7 +7,7 @@
  */
 import { decideUse, factsNow, proveGrant, useGrant, type GrantFacts, type Subscription } from '../access/access.ts'
 import { USE_REFUSALS } from '../access/contract.ts'
-import { leaseFor, type IssuedLease } from '../credentials/credentials.ts'
+import { leaseFor, ticketOfLocalSecret, type IssuedLease } from '../credentials/credentials.ts'
 import { leaseImpossible, leaseRefused, leaseUnavailable } from '../credentials/contract.ts'
 import { transact } from '../kernel/db.ts'
 import type { Problem } from '../kernel/problem.ts'
@@ -49,7 +49,13 @@ export function openPlane(needs: HostNeeds, protocol: string): Plane {
 
 async function prove(needs: HostNeeds, asked: Asked): Promise<GrantFacts> {
   const { proof, clientAddress, target, account } = asked
-  const proving = { proof, address: clientAddress, targetName: target, accountName: account }
+  const shown = { address: clientAddress, targetName: target, accountName: account }
+  // The fixed secret of an application that cannot reload stands for a ticket of the grant it has now.
+  const ticket =
+    proof.kind === 'ticket'
+      ? await ticketOfLocalSecret(needs.db, needs.credentials, { ...shown, secret: proof.secret })
+      : undefined
+  const proving = { ...shown, proof: ticket ? { kind: 'ticket' as const, secret: ticket } : proof }
   const proven = await proveGrant(needs.db, needs.access, proving)
   if (proven.kind === 'refused') throw new Refused(proven.refusal.code, proven.refusal.sentence)
   return proven.facts

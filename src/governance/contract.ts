@@ -16,7 +16,7 @@ export const PATHS = [
 ] as const
 
 /** What proves an identity to Reeve, as far as Reeve issued it. */
-export const CREDENTIAL_TYPES = ['none', 'token', 'bound-token'] as const
+export const CREDENTIAL_TYPES = ['none', 'token', 'bound-token', 'password'] as const
 
 /** Everything a standard may ask for. Each is read from facts on record in `assess.ts`. */
 export const CONTROLS = [

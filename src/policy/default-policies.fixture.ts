@@ -169,8 +169,17 @@ administrators accept no finding | admin | finding.accept | finding | | no
 nor does a workload of the owner team | workload of payments | finding.accept | finding | | no
 security ends an acceptance | guard | finding.reopen | finding | | yes guardians-stop
 everybody reads findings | ann | finding.list | installation | | yes person-reads-records
-security tries a rotation again | guard | rotation.retry | rotation | | yes guardians-stop
-a stranger does not | ann | rotation.retry | rotation | | no
+security goes on with a rotation | guard | rotation.resume | rotation | | yes guardians-stop
+a stranger does not | ann | rotation.resume | rotation | | no
+the owner team backs out of one | dora | rotation.abort | rotation | | yes logins-are-rotated
+a stranger does not back out | ann | rotation.abort | rotation | | no
+the owner team hands in what it set by hand | dora | rotation.hand-in | rotation | | yes logins-are-rotated
+security rotates many | guard | rotation.start-many | installation | | yes logins-are-rotated
+the owner team of one does not | dora | rotation.start-many | installation | | no
+the owner team says who holds a copy | dora | consumer.declare | account | | yes logins-are-rotated
+a stranger withdraws nobody | ann | consumer.withdraw | account | | no
+the owner team of a workload gives it a fixed secret | dora | local-secret.issue | pipelineRecord | | yes credential-of-a-machine
+who owns the target gives none for the workload of others | ann | local-secret.issue | pipelineRecord | | no
 an auditor certifies an account | auditor | account.certify | account in review | | yes accounts-are-certified
 the owner team certifies one | dora | account.certify | account in review | | yes accounts-are-certified
 but not who rotated it | dora | account.certify | account rotated by dora | | no forbid-certifying-what-one-rotated

@@ -21,7 +21,7 @@ import { openTheLedger } from './ledger.ts'
 import { openLogin, type OpenLogin } from './login.ts'
 import { bundlesBy, openMachines } from './machines.ts'
 import { openObligations } from './obligations.ts'
-import { openRotations } from './rotations.ts'
+import { openRotations, rotationNeeds } from './rotations.ts'
 import type { DomainParts } from './parts.ts'
 import { loadRules, recordRules, type Rules } from './policies.ts'
 import { followRules, type FollowedRules } from './policy-versions.ts'
@@ -63,7 +63,8 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
   const deciding = await openDeciding(parts, ledger, rules)
   const { decisions, record, view } = deciding
 
-  const hooks = openHooks(clock, ledger)
+  const rotation = await rotationNeeds(parts, { clock, random, seal, ledger, log }, rules)
+  const hooks = openHooks(clock, ledger, rotation)
   const base = { db, clock, random, seal, ledger, log, teams: rules.teams, nodeId: node.id }
   const inventory = await openInventory(base)
   const certify = tokenCertifier(parts.authority, ground)
@@ -89,7 +90,7 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
   const sessions: LiveNeeds = { ...base, store: folderStore(config.recordings) }
   const { live, secondLook, cancels, ends, heard } = await openWhatIsLive(parts, { access, sessions, followed })
   const obligations = openObligations(parts, credentials)
-  const rotations = openRotations(parts, base)
+  const rotations = openRotations(parts, rotation)
   countAll(metrics, { live, ends, view })
 
   const decided = decisionNeeds({

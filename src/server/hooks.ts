@@ -1,6 +1,11 @@
 import { endGrantsOf, type EndNeeds } from '../access/access.ts'
 import type { OnAccountRetired, OnPurposeEnded, OnTargetRetired } from '../catalog/catalog.ts'
-import { endLeasesOf } from '../credentials/credentials.ts'
+import {
+  endLeasesOf,
+  rotateAfterBreakGlass,
+  rotateAfterLeaver,
+  type RotationNeeds,
+} from '../credentials/credentials.ts'
 import type { OnIdentityEnded } from '../identities/identities.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { enqueue } from '../kernel/jobs.ts'
@@ -19,7 +24,7 @@ export type Hooks = EndNeeds & {
   readonly onAccountRetired: OnAccountRetired
 }
 
-export function openHooks(clock: Clock, ledger: Ledger): Hooks {
+export function openHooks(clock: Clock, ledger: Ledger, rotation?: RotationNeeds): Hooks {
   const needs: EndNeeds = {
     clock,
     ledger,
@@ -28,6 +33,7 @@ export function openHooks(clock: Clock, ledger: Ledger): Hooks {
         const count = await endLeasesOf(tx, { clock }, ended)
         if (count > 0) await enqueue(tx, END_LEASES_JOB, {}, { key: END_LEASES_JOB })
       },
+      async (tx, ended) => void (rotation && (await rotateAfterBreakGlass(tx, rotation, ended))),
     ],
   }
   return {
@@ -36,6 +42,7 @@ export function openHooks(clock: Clock, ledger: Ledger): Hooks {
       await endLoginSessionsOf(tx, needs, identityId)
       await endTokensOf(tx, needs, identityId)
       await endGrantsOf(tx, needs, { identityId }, { reason, actor: SYSTEM })
+      if (rotation) await rotateAfterLeaver(tx, rotation, { identityId })
     },
     async onPurposeEnded(tx, { purposeId }) {
       await endGrantsOf(tx, needs, { purposeId }, { reason: 'purpose-ended', actor: SYSTEM })

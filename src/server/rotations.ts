@@ -1,4 +1,7 @@
+import { readFile } from 'node:fs/promises'
 import {
+  countAlarms,
+  countObligations,
   countRotations,
   postgresLoginRotator,
   runRotations,
@@ -6,6 +9,9 @@ import {
   type RotationNeeds,
   type RunningRotations,
 } from '../credentials/credentials.ts'
+import { mostDaysBy, type Standard } from '../governance/governance.ts'
+import type { Teams } from '../identities/identities.ts'
+import { openEgress } from '../kernel/egress.ts'
 import { every } from '../kernel/timer.ts'
 import type { DomainParts } from './parts.ts'
 
@@ -14,24 +20,45 @@ const COUNT_MS = 5_000
 
 export type OpenRotations = { readonly needs: RotationNeeds } & Pick<RunningRotations, 'wake'>
 
+type Base = Pick<CredentialNeeds, 'clock' | 'random' | 'ledger' | 'seal' | 'log'>
+
+/** What rotates, and by which rules. */
+export async function rotationNeeds(
+  { config }: Pick<DomainParts, 'config'>,
+  base: Base,
+  { teams, standard }: { readonly teams: Teams; readonly standard: Standard },
+): Promise<RotationNeeds> {
+  const { caFile, allow } = config.egress
+  return {
+    ...base,
+    rotators: [postgresLoginRotator],
+    egress: openEgress({ allow, ca: caFile === undefined ? undefined : await readFile(caFile, 'utf8') }),
+    hasTeam: (name) => teams.has(name),
+    mostDaysOf: mostDaysBy(standard),
+  }
+}
+
 /** What carries rotations on, on a worker; on any other node nothing does. */
 export function openRotations(
   { config, ground, log, metrics, stop }: DomainParts,
-  base: Omit<CredentialNeeds, 'writers'>,
+  needs: RotationNeeds,
 ): OpenRotations {
-  const needs = { ...base, rotators: [postgresLoginRotator] }
   if (!config.node.roles.includes('worker')) return { needs, wake: () => undefined }
-  const rotations = runRotations(ground.db, needs)
+  const { db } = ground
+  const rotations = runRotations(db, needs)
   const open = metrics.gauge('reeve_rotations_open', 'Rotations that are not over, by who should know of it.', [
     'escalation',
   ])
+  const ages = metrics.gauge('reeve_obligations_open', 'What is not yet proven dead, by how long it is open.', ['age'])
+  let alarms = 0
+  metrics.gauge('reeve_rotation_alarms', 'Logins given secret after secret that nobody takes up.', [], () => alarms)
+  const count = async () => {
+    for (const [escalation, many] of Object.entries(await countRotations(db))) open.set({ escalation }, many)
+    for (const [age, many] of Object.entries(await countObligations(db, needs))) ages.set({ age }, many)
+    alarms = await countAlarms(db)
+  }
   const timer = every(COUNT_MS, () => {
-    countRotations(ground.db).then(
-      (counts) => {
-        for (const [escalation, count] of Object.entries(counts)) open.set({ escalation }, count)
-      },
-      (error: unknown) => log.warn({ err: error }, 'rotations could not be counted'),
-    )
+    count().catch((error: unknown) => log.warn({ err: error }, 'rotations could not be counted'))
   })
   stop.add('rotations', {
     async [Symbol.asyncDispose]() {

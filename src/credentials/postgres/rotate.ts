@@ -12,22 +12,22 @@ import {
   type TargetLogin,
   type Tried,
 } from '../rotation/rotator.ts'
-import { LeaseBusy, LeaseFailure, NotWanted, TargetDown } from '../writer.ts'
-import { standingOf } from './role.ts'
+import { LeaseFailure, TargetDown } from '../writer.ts'
+import { byTheFirst, databaseOf, leaveMark } from './acting.ts'
 import { PostgresSettings } from './settings.ts'
+import { seen, turns } from './turns.ts'
 import { codeOf, enter, login } from './upstream.ts'
 
 const SECRET_BYTES = 32
 const SALT_BYTES = 16
-/** First key of the advisory lock that fences one login; any fixed number does ("reer"). */
-const FENCE = 0x72656572
-
 /** What only says that the login itself was let in: it comes after authentication. Permission to connect, no such database. */
 const BEHIND_THE_DOOR = new Set(['42501', '3D000'])
 const LOOK_MS = 20
 /** About ten seconds for backends to go; then the attempt fails and is made again. */
 const LOOKS = 500
+/** A wrong password; and a login that is not let in, whatever its password (core 21). */
 const WRONG_PASSWORD = '28P01'
+const NOT_LET_IN = '28000'
 /** What password rules answer (`passwordcheck` and its like). */
 const RULED_OUT = '22023'
 
@@ -42,59 +42,32 @@ export const postgresLoginRotator: LoginRotator = {
   change: changePassword,
   tryLogin,
   endSessions,
+  turns,
+  seen,
 }
 
-/** The first of those who may. Any of them failing for a reason of its own does not keep the next from trying; a server that is not there does. */
-async function changePassword(place: Place, change: SecretChange, signal: AbortSignal): Promise<void> {
-  let first: LeaseFailure | undefined
-  for (const actor of change.actors) {
-    try {
-      return await changeAs(actor, place, change, signal)
-    } catch (error) {
-      const isItsOwn =
-        error instanceof LeaseFailure &&
-        !(error instanceof SecretRefused || error instanceof NotWanted || error instanceof LeaseBusy) &&
-        sqlState(error.cause) !== undefined
-      if (!isItsOwn) throw error
-      first ??= error
-    }
-  }
-  throw first ?? new LeaseFailure('nobody may change the secret of this login')
-}
-
-async function changeAs(
-  actor: TargetLogin,
+function changePassword(
   place: Place,
-  { user, secret, isWanted }: SecretChange,
+  { user, secret, mark, ...act }: SecretChange,
   signal: AbortSignal,
 ): Promise<void> {
-  const settings = PostgresSettings.parse(place.settings)
-  // Of itself it may not enter where roles are made.
-  const database = actor.user === user ? databaseOf(place, settings) : settings.database
-  const site = { target: place.target, settings: place.settings, provisioner: actor }
-  await using upstream = await enter(site, settings, database, signal)
-  const [fence] = await upstream.query<{ held: boolean }>(
-    'taking the fence',
-    'select pg_try_advisory_lock($1, $2) as held',
-    [FENCE, sha256(user).readInt32BE(0)],
-  )
-  if (fence?.held !== true) throw new LeaseBusy('another attempt is under way')
-  if (!(await isWanted())) throw new NotWanted('the rotation went on elsewhere')
-  await standingOf(upstream)
-  const verifier = await scramVerifier(
-    secret,
-    sha256(secret.reveal()).subarray(0, SALT_BYTES),
-    settings.scramIterations,
-  )
-  try {
-    await upstream.query(
-      'changing the secret',
-      `alter role ${pg.escapeIdentifier(user)} password ${pg.escapeLiteral(verifier)}`,
+  return byTheFirst(place, { user, ...act }, signal, async (upstream, settings) => {
+    if (mark !== undefined) await leaveMark(upstream, user, mark)
+    const verifier = await scramVerifier(
+      secret,
+      sha256(secret.reveal()).subarray(0, SALT_BYTES),
+      settings.scramIterations,
     )
-  } catch (error) {
-    if (!(error instanceof LeaseFailure) || sqlState(error.cause) !== RULED_OUT) throw error
-    throw new SecretRefused(`${error.message}: the target's own rules refuse it`, { cause: error })
-  }
+    try {
+      await upstream.query(
+        'changing the secret',
+        `alter role ${pg.escapeIdentifier(user)} password ${pg.escapeLiteral(verifier)}`,
+      )
+    } catch (error) {
+      if (!(error instanceof LeaseFailure) || sqlState(error.cause) !== RULED_OUT) throw error
+      throw new SecretRefused(`${error.message}: the target's own rules refuse it`, { cause: error })
+    }
+  })
 }
 
 async function tryLogin(place: Place, who: TargetLogin, signal: AbortSignal): Promise<Tried> {
@@ -108,7 +81,8 @@ async function tryLogin(place: Place, who: TargetLogin, signal: AbortSignal): Pr
     const code = sqlState(error)
     if (code === undefined) throw new TargetDown(`the target cannot be reached (${codeOf(error)})`, { cause: error })
     if (BEHIND_THE_DOOR.has(code)) return { isAccepted: true }
-    if (code === WRONG_PASSWORD) return { isAccepted: false, code }
+    if (code === WRONG_PASSWORD) return { isAccepted: false, code, why: 'secret' }
+    if (code === NOT_LET_IN) return { isAccepted: false, code, why: 'login' }
     throw new LeaseFailure(`trying the login gave no clear answer (${code})`, { cause: error })
   }
 }
@@ -137,8 +111,4 @@ async function endSessions(place: Place, who: TargetLogin, olderThanMs: number, 
     await sleep(LOOK_MS, signal)
   }
   throw new LeaseFailure('what was opened with the old secret does not end')
-}
-
-function databaseOf({ databases }: Place, settings: PostgresSettings): string {
-  return databases[0] ?? settings.database
 }

@@ -1,87 +1,30 @@
 import { z } from 'zod'
-import { shown } from '../../kernel/event.ts'
 import { Id, Slug } from '../../kernel/ids.ts'
-import { Instant } from '../../kernel/instant.ts'
 import { operation, PageQuery, pageOf, type Operation } from '../../kernel/operation.ts'
 import { conflict, invalidInput, notFound, problem } from '../../kernel/problem.ts'
-import { Reason } from '../../catalog/contract.ts'
+import {
+  Campaign,
+  Certification,
+  CertifyAccount,
+  ConfigureRotation,
+  Consumer,
+  DeclareConsumer,
+  HandIn,
+  IssueLocalSecret,
+  LocalSecret,
+  Obligation,
+  ResumeMany,
+  Rotation,
+  RotationQuery,
+  RotationSchedule,
+  RotationWay,
+  ScheduleRotation,
+  StartMany,
+  StartRotation,
+  WithReason,
+} from './schemas.ts'
 
-const STATES = ['planned', 'issued', 'verified', 'adopted', 'dead', 'superseded'] as const
-
-/**
- * How far a rotation is. planned: the new secret is sealed beside the old one. issued: the target knows it. verified: it lets in. adopted: it took the
- * old one's place. dead: the old one is refused. superseded: somebody gave another login meanwhile, which works.
- */
-const RotationState = shown(z.enum(STATES))
-const Text = shown(z.string())
-
-export const Rotation = z
-  .object({
-    id: Id,
-    targetId: Id,
-    targetName: Slug,
-    ownerTeam: Text.describe('the team that owns the target'),
-    accountId: Id.nullable().describe('null: the login by which leases are made and ended'),
-    principal: Text.describe('the name of the login at the target'),
-    state: RotationState,
-    startedById: Id.nullable().describe('null: its schedule'),
-    endsSessions: shown(z.boolean()),
-    plannedAt: Instant,
-    issuedAt: Instant.nullable(),
-    verifiedAt: Instant.nullable(),
-    adoptedAt: Instant.nullable(),
-    overAt: Instant.nullable(),
-    nextTryAt: Instant.nullable(),
-    attempts: shown(z.int()),
-    lastError: Text.nullable(),
-    escalation: shown(z.enum(['none', 'owner', 'security'])).describe('who should know by now that it is not over'),
-    evidence: shown(z.unknown()).describe('what proved the old secret dead'),
-  })
-  .meta({ id: 'Rotation' })
-export type Rotation = z.output<typeof Rotation>
-
-export const RotationSchedule = z
-  .object({
-    id: Id,
-    targetId: Id,
-    accountId: Id.nullable(),
-    everyDays: shown(z.int()).nullable(),
-    dueAt: Instant.nullable(),
-  })
-  .meta({ id: 'RotationSchedule' })
-export type RotationSchedule = z.output<typeof RotationSchedule>
-
-export const Certification = z
-  .object({ id: Id, accountId: Id, certifierId: Id, certifiedAt: Instant, goodBefore: Instant })
-  .meta({ id: 'Certification' })
-export type Certification = z.output<typeof Certification>
-
-export const StartRotation = z.strictObject({
-  reason: Reason,
-  endSessions: shown(z.boolean())
-    .default(false)
-    .describe('also ends what was opened at the target with the old secret; otherwise it goes on'),
-})
-export type StartRotation = z.output<typeof StartRotation>
-
-export const ScheduleRotation = z.strictObject({
-  everyDays: shown(z.int().min(1).max(365)).nullable().describe('null: by nobody but people'),
-  reason: Reason,
-})
-export type ScheduleRotation = z.output<typeof ScheduleRotation>
-
-export const RotationQuery = PageQuery.extend({
-  state: RotationState.optional(),
-  open: shown(z.stringbool()).optional().describe('only those that are not over'),
-  target: Slug.optional(),
-})
-export type RotationQuery = z.output<typeof RotationQuery>
-
-export const CertifyAccount = z.strictObject({
-  goodBefore: Instant.describe('until when this word counts; a year at most'),
-  statement: Reason.describe('what was looked at, in a sentence'),
-})
-export type CertifyAccount = z.output<typeof CertifyAccount>
+export * from './schemas.ts'
 
 /** What there is cannot be rotated: the sentence says why. */
 export const notRotatable = problem('not-rotatable', 409, 'The login cannot be rotated', { targetId: z.uuid() })
@@ -164,11 +107,170 @@ export const readRotation = operation({
   output: Rotation,
   problems: [notFound],
 })
-export const retryRotation = operation({
-  id: 'rotation.retry',
+export const abortRotation = operation({
+  id: 'rotation.abort',
   method: 'POST',
-  path: '/v1/rotations/:rotation/retry',
-  summary: 'Tries now to go on with a rotation that is not over.',
+  path: '/v1/rotations/:rotation/abort',
+  summary: 'Keeps the old secret, as long as it lives, and ends the new one.',
+  function: 'nhi',
+  resource: 'Rotation',
+  params: one,
+  input: WithReason,
+  output: Rotation,
+  problems: [notFound, conflict],
+})
+export const handIn = operation({
+  id: 'rotation.hand-in',
+  method: 'POST',
+  path: '/v1/rotations/:rotation/secret',
+  summary: 'Hands in the secret that a person set at the target; the rotation is over once the old one is refused.',
+  function: 'nhi',
+  resource: 'Rotation',
+  params: one,
+  input: HandIn,
+  output: Rotation,
+  problems: [notFound, conflict, invalidInput],
+})
+export const configureRotation = operation({
+  id: 'rotation.configure',
+  method: 'PUT',
+  path: '/v1/accounts/:account/rotation-way',
+  summary: 'Says how the login of a static account gets another secret.',
+  function: 'nhi',
+  resource: 'Account',
+  params: ofAccount,
+  input: ConfigureRotation,
+  output: RotationWay,
+  problems: [notFound, notRotatable, rotationOpen, invalidInput],
+})
+export const reportLeak = operation({
+  id: 'credential.report-leak',
+  method: 'POST',
+  path: '/v1/accounts/:account/leaks',
+  summary:
+    'Says that the secret of a static account is known to others: it is rotated now, and what it opened is ended.',
+  function: 'nhi',
+  resource: 'Account',
+  params: ofAccount,
+  input: WithReason,
+  output: Rotation,
+  status: 201,
+  problems: [notFound, notRotatable, rotationOpen],
+})
+export const declareConsumer = operation({
+  id: 'consumer.declare',
+  method: 'POST',
+  path: '/v1/accounts/:account/consumers',
+  summary: 'Says who holds a copy of the secret of an account: the old one is kept until it was seen with the new one.',
+  function: 'nhi',
+  resource: 'Account',
+  params: ofAccount,
+  input: DeclareConsumer,
+  output: Consumer,
+  status: 201,
+  problems: [notFound, conflict, invalidInput],
+})
+export const withdrawConsumer = operation({
+  id: 'consumer.withdraw',
+  method: 'POST',
+  path: '/v1/accounts/:account/consumers/:consumer/withdraw',
+  summary: 'Says that something does not use an account any more; no rotation waits for it.',
+  function: 'nhi',
+  resource: 'Account',
+  params: z.object({ account: Id, consumer: Id }),
+  input: WithReason,
+  output: Consumer,
+  problems: [notFound, conflict],
+})
+export const listConsumers = operation({
+  id: 'consumer.list',
+  method: 'GET',
+  path: '/v1/accounts/:account/consumers',
+  summary: 'Lists who uses an account, and with which secret they were seen last.',
+  function: 'nhi',
+  resource: 'Account',
+  params: ofAccount,
+  query: PageQuery,
+  output: pageOf(Consumer),
+  problems: [notFound],
+})
+export const startMany = operation({
+  id: 'rotation.start-many',
+  method: 'POST',
+  path: '/v1/rotation-campaigns',
+  summary: 'Rotates every static login of an owner, a target, a host or a business service, what reaches most first.',
+  function: 'nhi',
+  resource: 'Installation',
+  input: StartMany,
+  output: Campaign,
+  status: 201,
+  problems: [invalidInput],
+})
+export const readMany = operation({
+  id: 'rotation.read-many',
+  method: 'GET',
+  path: '/v1/rotation-campaigns/:campaign',
+  summary: 'Reads how far a rotation of many is.',
+  function: 'nhi',
+  resource: 'Installation',
+  params: z.object({ campaign: Id }),
+  output: Campaign,
+  problems: [notFound],
+})
+export const resumeMany = operation({
+  id: 'rotation.resume-many',
+  method: 'POST',
+  path: '/v1/rotation-campaigns/:campaign/resume',
+  summary: 'Lets a rotation of many go on that stopped because too many failed.',
+  function: 'nhi',
+  resource: 'Installation',
+  params: z.object({ campaign: Id }),
+  input: ResumeMany,
+  output: Campaign,
+  problems: [notFound, conflict],
+})
+export const listObligations = operation({
+  id: 'obligation.list',
+  method: 'GET',
+  path: '/v1/obligations',
+  summary:
+    'Lists what is not yet proven dead, the oldest first: who owns it, how old it is, and when it is tried next.',
+  function: 'nhi',
+  resource: 'Installation',
+  query: PageQuery,
+  output: pageOf(Obligation),
+})
+export const issueLocalSecret = operation({
+  id: 'local-secret.issue',
+  method: 'POST',
+  path: '/v1/identities/:identity/local-secrets',
+  summary:
+    'Gives an application that cannot reload a fixed secret to the gateway, good from one address under its grants.',
+  function: 'nhi',
+  resource: 'Identity',
+  params: z.object({ identity: Slug.describe('name or id') }),
+  input: IssueLocalSecret,
+  output: LocalSecret.extend({ secret: z.string().describe('shown once') }),
+  status: 201,
+  problems: [notFound, invalidInput],
+})
+export const revokeLocalSecret = operation({
+  id: 'local-secret.revoke',
+  method: 'POST',
+  path: '/v1/identities/:identity/local-secrets/:secret/revoke',
+  summary: 'Ends a fixed secret of an application.',
+  function: 'nhi',
+  resource: 'Identity',
+  params: z.object({ identity: Slug.describe('name or id'), secret: Id }),
+  input: WithReason,
+  output: LocalSecret,
+  problems: [notFound, conflict],
+})
+export const resumeRotation = operation({
+  id: 'rotation.resume',
+  method: 'POST',
+  path: '/v1/rotations/:rotation/resume',
+  summary: 'Goes on now with a rotation that is not over.',
   function: 'nhi',
   resource: 'Rotation',
   params: one,
@@ -208,7 +310,20 @@ export const rotationOperations: readonly Operation[] = [
   scheduleProvisionerRotation,
   listRotations,
   readRotation,
-  retryRotation,
+  resumeRotation,
+  abortRotation,
+  handIn,
+  configureRotation,
+  reportLeak,
+  declareConsumer,
+  withdrawConsumer,
+  listConsumers,
+  startMany,
+  readMany,
+  resumeMany,
+  listObligations,
+  issueLocalSecret,
+  revokeLocalSecret,
   certifyAccount,
   listCertifications,
 ]

@@ -44,7 +44,7 @@ for (const arrow of ['verify', 'adopt', 'bury'] as const) {
   test(`a target that came back from a backup with the old secret is told the new one again: before ${arrow}`, async () => {
     const { clock, needs, account } = await setting()
     const id = await account.start()
-    const stopping = { verify: 'rotation.issued', adopt: 'rotation.verified', bury: 'rotation.adopted' }[arrow]
+    const stopping = { verify: 'rotation.issued', adopt: 'rotation.verified', bury: 'rotation.revoked' }[arrow]
     assert.equal(await dieAt(stopping), 'SIGKILL')
     const admin = await asSuperuser(site.cluster)
     await admin.query(`alter role ${account.name} password '${STANDING}'`)
@@ -64,12 +64,12 @@ test('attack: a target that trusts without a secret proves nothing dead', async 
   const id = await account.start()
 
   // It was told before it trusted.
-  assert.equal(await dieAt('rotation.adopted'), 'SIGKILL')
+  assert.equal(await dieAt('rotation.revoked'), 'SIGKILL')
   clock.ahead(90)
   await settle({ ...needs, rotators: [trusting] })
 
   const open = await read(id)
-  assert.deepEqual([open.state, open.evidence], ['adopted', null])
+  assert.deepEqual([open.state, open.evidence], ['revoked', null])
   assert.match(open.lastError ?? '', /the old secret still opens the target/)
   clock.ahead(600)
   await settle(needs)
@@ -118,7 +118,7 @@ for (const point of ROTATION_FAULT_POINTS) {
 
     const grant = await account.here.grant({ account: account.name, mode: 'static' })
     const lease = await leaseFor(site.home.db, needs, grant, never)
-    await firstThatOpens(lease.user, [lease.secret, ...((await lease.others?.()) ?? [])])
+    await firstThatOpens([lease, ...((await lease.others?.()) ?? [])])
     await account.here.endGrant(grant.id)
     clock.ahead(90)
     await settle(needs)
@@ -126,12 +126,12 @@ for (const point of ROTATION_FAULT_POINTS) {
   })
 }
 
-async function firstThatOpens(user: string, secrets: readonly Secret[]): Promise<void> {
-  for (const secret of secrets) {
+async function firstThatOpens(logins: readonly { user: string; secret: Secret }[]): Promise<void> {
+  for (const { user, secret } of logins) {
     try {
       return await enter(user, secret)
     } catch (error) {
-      assert.equal(sqlState(error), '28P01')
+      assert.ok(['28P01', '28000'].includes(sqlState(error) ?? ''))
     }
   }
   assert.fail('no secret that is known opens the target')

@@ -20,11 +20,11 @@ export async function keptLogin(
   lock: 'lock' | 'look' = 'look',
 ): Promise<KeptLogin | undefined> {
   if (accountId !== null) {
-    const rows = db.selectFrom('account').select(['name', 'sealedCredential']).where('id', '=', accountId)
+    const rows = db.selectFrom('account').select(['name', 'principal', 'sealedCredential']).where('id', '=', accountId)
     const row = await (lock === 'lock' ? rows.forUpdate() : rows).executeTakeFirst()
     if (!row?.sealedCredential) return undefined
     const opened = seal.open(row.sealedCredential, `account.sealed_credential:${accountId}`)
-    return { user: row.name, secret: textOf(opened), sha256: sha256(row.sealedCredential) }
+    return { user: row.principal ?? row.name, secret: textOf(opened), sha256: sha256(row.sealedCredential) }
   }
   const rows = db.selectFrom('target').select('sealedProvisioner').where('id', '=', targetId)
   const row = await (lock === 'lock' ? rows.forUpdate() : rows).executeTakeFirst()
@@ -46,7 +46,13 @@ export async function keepSecret(
     const sealedCredential = seal.seal(secret, `account.sealed_credential:${accountId}`)
     await tx
       .updateTable('account')
-      .set((row) => ({ sealedCredential, version: row('version', '+', 1), cause }))
+      .set((row) => ({
+        sealedCredential,
+        // The name of the account stays; which login it stands for may change with each rotation.
+        principal: user,
+        version: row('version', '+', 1),
+        cause,
+      }))
       .where('id', '=', accountId)
       .executeTakeFirstOrThrow()
     return
@@ -61,24 +67,39 @@ export async function keepSecret(
 }
 
 /**
- * What else the secret of a login may be at this very moment: what is kept by now, and both secrets of an open rotation. Whoever was refused with
+ * What else a login may be at this very moment: what is kept by now, and both sides of an open rotation. Whoever was refused with
  * the one it had asks here, so that a rotation in between makes nobody fail.
  */
-export async function otherSecrets(db: Db, needs: Seals, login: LoginRef, tried: Secret): Promise<Secret[]> {
+export async function otherLogins(
+  db: Db,
+  needs: Seals,
+  login: LoginRef,
+  tried: Secret,
+): Promise<{ readonly user: string; readonly secret: Secret }[]> {
   const kept = await keptLogin(db, needs, login)
-  const rotations = db.selectFrom('rotation').select(['id', 'sealedNext', 'sealedPrevious']).where('overAt', 'is', null)
+  const rotations = db
+    .selectFrom('rotation')
+    .select(['id', 'principal', 'nextPrincipal', 'sealedNext', 'sealedPrevious'])
+    .where('overAt', 'is', null)
   const row = await (
     login.accountId === null
       ? rotations.where('targetId', '=', login.targetId).where('accountId', 'is', null)
       : rotations.where('accountId', '=', login.accountId)
   ).executeTakeFirst()
-  const all = [
-    ...(kept ? [kept.secret] : []),
-    ...(row?.sealedNext ? [openNext(needs, row.id, row.sealedNext)] : []),
-    ...(row?.sealedPrevious ? [openPrevious(needs, row.id, row.sealedPrevious)] : []),
-  ]
+  const all = kept ? [{ user: kept.user, secret: kept.secret }] : []
+  if (row?.sealedNext) {
+    all.push({ user: row.nextPrincipal ?? row.principal, secret: openNext(needs, row.id, row.sealedNext) })
+  }
+  if (row?.sealedPrevious) {
+    all.push({ user: row.principal, secret: openPrevious(needs, row.id, row.sealedPrevious) })
+  }
   const seen = new Set([tried.reveal()])
-  return all.filter((secret) => !seen.has(secret.reveal()) && seen.add(secret.reveal()))
+  return all.filter(({ secret }) => !seen.has(secret.reveal()) && seen.add(secret.reveal()))
+}
+
+/** As `otherLogins`, of a login whose name does not change. */
+export async function otherSecrets(db: Db, needs: Seals, login: LoginRef, tried: Secret): Promise<Secret[]> {
+  return (await otherLogins(db, needs, login, tried)).map(({ secret }) => secret)
 }
 
 export function sealNext({ seal }: Seals, rotationId: string, secret: Secret): Buffer {

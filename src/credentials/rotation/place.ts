@@ -30,12 +30,12 @@ export async function placeOf(
 export async function actorsFor(
   db: Db,
   needs: RotationNeeds,
-  { targetId, accountId, principal, previous }: Pick<Claimed, 'targetId' | 'accountId' | 'principal' | 'previous'>,
-  next: Secret,
+  { targetId, accountId, previous }: Pick<Claimed, 'targetId' | 'accountId' | 'previous'>,
+  next: Secret | undefined,
 ): Promise<TargetLogin[]> {
   const kept = await keptLogin(db, needs, { targetId, accountId })
-  const own = { user: principal, others: async () => (previous ? [next, previous] : [next]) }
-  const itself = kept ? [{ ...own, secret: kept.secret }] : []
+  const others = async () => [next, previous].filter((each) => each !== undefined)
+  const itself = kept ? [{ user: kept.user, secret: kept.secret, others }] : []
   if (accountId === null) return itself
   return [...(await provisionerOf(db, needs, targetId)), ...itself]
 }

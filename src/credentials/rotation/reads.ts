@@ -21,13 +21,26 @@ function rotations(db: Db) {
       'target.ownerTeam',
       'rotation.accountId',
       'rotation.principal',
+      'rotation.nextPrincipal',
+      'rotation.strategy',
+      'rotation.occasion',
       'rotation.state',
+      'rotation.stateAt',
+      'rotation.waitsFor',
       'rotation.startedById',
       'rotation.endsSessions',
+      'rotation.campaignId',
       'rotation.plannedAt',
       'rotation.issuedAt',
       'rotation.verifiedAt',
+      'rotation.distributedAt',
+      'rotation.toldAt',
       'rotation.adoptedAt',
+      'rotation.disabledAt',
+      'rotation.soakBefore',
+      'rotation.revokedAt',
+      'rotation.deadlineAt',
+      'rotation.alarmedAt',
       'rotation.overAt',
       'rotation.nextTryAt',
       'rotation.attempts',
@@ -67,20 +80,38 @@ export async function countRotations(db: Db): Promise<Readonly<Record<Rotation['
   return counts
 }
 
-/** Makes an open rotation due now. The worker of any node takes it. */
-export async function retryRotation(
+/** For `/metrics`: logins that are given secret after secret which nobody takes up. */
+export async function countAlarms(db: Db): Promise<number> {
+  const { alarms } = await db
+    .selectFrom('rotation')
+    .select((each) => each.fn.countAll<number>().as('alarms'))
+    .where('overAt', 'is', null)
+    .where('alarmedAt', 'is not', null)
+    .executeTakeFirstOrThrow()
+  return alarms
+}
+
+/** Makes an open rotation due now. The worker of any node takes it. One that backs out keeps its pause: somebody may be at the target still. */
+export async function resumeRotation(
   tx: Tx,
   needs: Pick<RotationNeeds, 'clock' | 'ledger'>,
-  permit: Permit<'rotation.retry'>,
+  permit: Permit<'rotation.resume'>,
 ): Promise<Rotation> {
   const { id } = permit.resource
   const { state } = await readRotation(tx, id)
+  if (state === 'aborting')
+    throw conflict('It backs out by itself, once nobody can be at the target with it any more.', {
+      type: 'Rotation',
+      id,
+      state,
+    })
   const cause = await needs.ledger.record(tx, { ...actOf(permit), event: rotationWoken, facts: {} })
   const woken = await tx
     .updateTable('rotation')
     .set({ nextTryAt: needs.clock.now(), cause })
     .where('id', '=', id)
     .where('overAt', 'is', null)
+    .where('state', '<>', 'aborting')
     .executeTakeFirst()
   if (woken.numUpdatedRows !== 1n) {
     throw conflict('Only a rotation that is not over can be carried on.', { type: 'Rotation', id, state })

@@ -37,7 +37,11 @@ test('a login gets another secret, each arrow in the ledger, and the old one is 
     'rotation.tried',
     'rotation.issued',
     'rotation.verified',
+    'rotation.distributed',
     'rotation.adopted',
+    'rotation.disabled',
+    'rotation.soaking',
+    'rotation.revoked',
     'rotation.dead',
   ])
   const { evidence } = await read(id)
@@ -183,7 +187,7 @@ test('a session that asked for the secret before the cut is let in by what it is
   const [since] = (await lease.others?.()) ?? []
 
   assert.ok(since)
-  await enter(lease.user, since)
+  await enter(since.user, since.secret)
   await account.here.endGrant(grant.id)
 })
 

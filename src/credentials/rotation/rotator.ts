@@ -17,16 +17,50 @@ export type Place = {
   readonly databases: readonly string[]
 }
 
-/** What became of a login that was tried: let in, or refused with a code of the target's. Anything unclear throws. */
-export type Tried = { readonly isAccepted: true } | { readonly isAccepted: false; readonly code: string }
+/**
+ * What became of a login that was tried: let in, or refused with a code of the target's. `why`: its secret is not known there; or the login as
+ * such is not let in, whatever its secret, which may change again. Anything unclear throws.
+ */
+export type Tried =
+  | { readonly isAccepted: true }
+  | { readonly isAccepted: false; readonly code: string; readonly why: 'secret' | 'login' }
 
-export type SecretChange = {
+/** What is done to one login at the target. */
+export type Act = {
   readonly user: string
-  readonly secret: Secret
-  /** Those who may change it, the first choice first. */
+  /** Those who may do it, the first choice first. */
   readonly actors: readonly TargetLogin[]
   /** Asked once nobody else is changing it: what is not wanted any more is not done. */
   readonly isWanted: () => Promise<boolean>
+}
+
+/** `mark`: the rotation; it is left at the target where it can be, and a target that has a later one is not touched. */
+export type SecretChange = Act & { readonly secret: Secret; readonly mark?: string }
+
+/** Somebody who is connected at the target now. Only `user` is certain: the name and place are what they look like. */
+export type Sighting = {
+  readonly user: string
+  readonly application: string
+  /** Undefined: the target does not show it to us, which proves nothing of anybody. */
+  readonly address: string | undefined
+  /** How long it has been connected; without end where that is not shown. */
+  readonly forMs: number
+  /** It comes, as far as can be seen, from where this node comes from, so it may be a gateway's. */
+  readonly isFromHere: boolean
+}
+
+/** How two logins of a target stand in for each other. Each may run again after a crash. */
+export type TurnTaking = {
+  /** Makes the other login with the same rights and no way in yet. Throws where the first holds rights of its own, which it would lack. */
+  prepare(place: Place, act: Act & { readonly like: string }, signal: AbortSignal): Promise<void>
+  /** Lets a login in by its secret, or not any more, which can be taken back. */
+  allow(
+    place: Place,
+    act: Act & { readonly isAllowed: boolean; readonly mark: string },
+    signal: AbortSignal,
+  ): Promise<void>
+  /** Takes the secret away for good and ends what is connected. */
+  forget(place: Place, act: Act & { readonly mark: string }, signal: AbortSignal): Promise<void>
 }
 
 /** How one protocol gives a standing login another secret. Each method may run again after a crash, also beside a run of another node. */
@@ -38,9 +72,25 @@ export type LoginRotator = {
   tryLogin(place: Place, login: TargetLogin, signal: AbortSignal): Promise<Tried>
   /** Ends what this login opened longer ago than that. Returns how many were found. */
   endSessions(place: Place, login: TargetLogin, olderThanMs: number, signal: AbortSignal): Promise<number>
+  readonly turns?: TurnTaking
+  /** Who is connected by these logins now; without it nobody can be seen. */
+  seen?(
+    place: Place,
+    actors: readonly TargetLogin[],
+    users: readonly string[],
+    signal: AbortSignal,
+  ): Promise<Sighting[]>
 }
 
 /** The target takes no such secret by rules of its own, and knows the old one still. */
 export class SecretRefused extends LeaseFailure {
   override readonly name = 'SecretRefused'
+}
+
+/**
+ * The target has the mark of a later rotation: this record was restored from a backup and does not know what lives by now. Nothing is
+ * ended; a new rotation, which is later than all, sets both right.
+ */
+export class RecordBehind extends LeaseFailure {
+  override readonly name = 'RecordBehind'
 }

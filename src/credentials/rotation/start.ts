@@ -2,16 +2,15 @@ import { secondsAfter } from '../../kernel/clock.ts'
 import type { Tx } from '../../kernel/db.ts'
 import type { Permit } from '../../kernel/permit.ts'
 import { newId } from '../../kernel/random.ts'
-import { translating } from '../../kernel/violation.ts'
 import { actOf } from '../../identities/identities.ts'
-import { SYSTEM, type Fact } from '../../ledger/ledger.ts'
-import { notRotatable, rotationOpen, type Rotation, type StartRotation } from './contract.ts'
+import { SYSTEM } from '../../ledger/ledger.ts'
+import type { Rotation, StartRotation } from './contract.ts'
 import type { RotationSchedule, ScheduleRotation } from './contract.ts'
-import { rotationDue, rotationPlanned, rotationScheduled } from './events.ts'
-import { keptLogin, sealNext, type KeptLogin, type LoginRef } from './login.ts'
+import { rotationDue, rotationScheduled } from './events.ts'
+import type { LoginRef } from './login.ts'
 import type { RotationNeeds } from './needs.ts'
+import { hasOpenRotation, lockRotatable, planRotation, rotatable } from './plan.ts'
 import { readRotation } from './reads.ts'
-import type { LoginRotator } from './rotator.ts'
 
 const DAY_SECONDS = 86_400
 /** A login that is being rotated when it is due is looked at again then. */
@@ -26,9 +25,10 @@ export async function startRotation(
   input: StartRotation,
 ): Promise<Rotation> {
   const login = await lockRotatable(tx, needs, await refOf(tx, permit))
-  const id = await plan(tx, needs, login, {
+  const id = await planRotation(tx, needs, login, {
     ...actOf(permit),
     startedById: permit.subject.id,
+    occasion: 'person',
     endsSessions: input.endSessions,
     reason: input.reason,
   })
@@ -93,101 +93,16 @@ export async function startDue(tx: Tx, needs: RotationNeeds): Promise<void> {
     const next = login ? { dueAt: secondsAfter(now, seconds), cause } : { everyDays: null, dueAt: null, cause }
     await tx.updateTable('rotationSchedule').set(next).where('id', '=', row.id).execute()
     if (!isStarted) continue
-    await plan(tx, needs, login, { actor: SYSTEM, startedById: null, endsSessions: false, reason: null })
+    const by = { actor: SYSTEM, startedById: null, occasion: 'schedule', endsSessions: false, reason: null } as const
+    await planRotation(tx, needs, login, by)
   }
 }
 
-type Rotatable = LoginRef & KeptLogin & { readonly rotator: LoginRotator }
-type By = Pick<Fact, 'actor' | 'onBehalfOf' | 'action' | 'decision'> & {
-  readonly startedById: string | null
-  readonly endsSessions: boolean
-  readonly reason: string | null
-}
-
-/** Intent before act: the new secret is sealed beside the old one before anybody hears of it. */
-async function plan(tx: Tx, needs: RotationNeeds, login: Rotatable, by: By): Promise<string> {
-  const { targetId, accountId, user: principal, rotator } = login
-  const { startedById, endsSessions, reason, ...act } = by
-  const id = newId(needs.clock, needs.random)
-  const now = needs.clock.now()
-  const cause = await needs.ledger.record(tx, {
-    ...act,
-    event: rotationPlanned,
-    resource: { type: 'Rotation', id },
-    outcome: 'announced',
-    facts: { targetId, accountId, principal, endsSessions, isScheduled: startedById === null, reason },
-  })
-  const open = (error: unknown) =>
-    rotationOpen('A rotation of this login is under way; one follows another.', { targetId }, { cause: error })
-  await translating({ account_has_one_open_rotation: open, provisioner_has_one_open_rotation: open }, () =>
-    tx
-      .insertInto('rotation')
-      .values({
-        id,
-        targetId,
-        accountId,
-        principal,
-        state: 'planned',
-        startedById,
-        endsSessions,
-        wasSha256: login.sha256,
-        sealedNext: sealNext(needs, id, rotator.make(needs.random)),
-        plannedAt: now,
-        nextTryAt: now,
-        cause,
-      })
-      .execute(),
-  )
-  return id
-}
-
-async function lockRotatable(tx: Tx, needs: RotationNeeds, ref: LoginRef): Promise<Rotatable> {
-  const found = await rotatable(tx, needs, ref)
-  if ('why' in found) throw notRotatable(found.why, { targetId: ref.targetId })
-  return found
-}
-
-/** The login, locked; or why it is none that can be rotated. */
-async function rotatable(
+async function refOf(
   tx: Tx,
-  needs: RotationNeeds,
-  { targetId, accountId }: LoginRef,
-): Promise<Rotatable | { readonly why: string }> {
-  const target = await tx
-    .selectFrom('target')
-    .select(['protocol', 'state'])
-    .where('id', '=', targetId)
-    .executeTakeFirstOrThrow()
-  if (target.state !== 'active') return { why: 'The target is retired, so nothing of it gets a new secret.' }
-  if (accountId !== null) {
-    const account = await tx
-      .selectFrom('account')
-      .select(['mode', 'state'])
-      .where('id', '=', accountId)
-      .executeTakeFirstOrThrow()
-    if (account.state !== 'active') return { why: 'The account is retired, so it gets no new secret.' }
-    if (account.mode !== 'static') return { why: 'Reeve keeps no secret of this account: only static ones have any.' }
-  }
-  const kept = await keptLogin(tx, needs, { targetId, accountId }, 'lock')
-  if (!kept) return { why: 'Reeve keeps no login to rotate here.' }
-  const rotator = needs.rotators.find((each) => each.protocol === target.protocol)
-  if (!rotator) return { why: `Logins of ${target.protocol} targets are rotated by nothing in this release.` }
-  return { targetId, accountId, ...kept, rotator }
-}
-
-async function hasOpenRotation(tx: Tx, { targetId, accountId }: LoginRef): Promise<boolean> {
-  const row = await tx
-    .selectFrom('rotation')
-    .select('id')
-    .where('targetId', '=', targetId)
-    .where('accountId', accountId === null ? 'is' : '=', accountId)
-    .where('overAt', 'is', null)
-    .executeTakeFirst()
-  return row !== undefined
-}
-
-async function refOf(tx: Tx, { resource: { type, id } }: Permit): Promise<LoginRef> {
-  if (type === 'Target') return { targetId: id, accountId: null }
+  { action, resource: { id } }: { readonly action: string; readonly resource: { readonly id: string } },
+): Promise<LoginRef> {
+  if (action.endsWith('-provisioner')) return { targetId: id, accountId: null }
   const { targetId } = await tx.selectFrom('account').select('targetId').where('id', '=', id).executeTakeFirstOrThrow()
   return { targetId, accountId: id }
 }

@@ -1,15 +1,20 @@
 import { transact, type Db } from '../../kernel/db.ts'
 import { every } from '../../kernel/timer.ts'
 import { LeaseBusy, LeaseFailure, NotWanted } from '../writer.ts'
-import { claimDue, recordFailure, type Claimed } from './claim.ts'
+import { moveCampaigns } from './campaign.ts'
+import { claimDue, recordFailure, recordWaiting, Waiting, type Claimed } from './claim.ts'
 import { reachRotation } from './fault-points.ts'
+import { endAsBehind } from './fence.ts'
 import type { RotationNeeds } from './needs.ts'
+import { startAged } from './occasions.ts'
+import { RecordBehind } from './rotator.ts'
 import { startDue } from './start.ts'
 import { carryOn } from './steps.ts'
 
 /** The look for due rotations is one probe of a small index. */
 const LOOK_MS = 500
 const SCHEDULES_MS = 30_000
+const CAMPAIGNS_MS = 1_000
 const AT_ONCE = 8
 /** Shorter than a claim: nobody works on a rotation that another one may have claimed since. */
 const ATTEMPT_MS = 45_000
@@ -39,16 +44,25 @@ export function runRotations(db: Db, needs: RotationNeeds): RunningRotations {
       })
   }
   const schedules = () =>
-    void transact(db, (tx) => startDue(tx, needs)).catch((error: unknown) =>
+    void startWhatIsDue(db, needs).catch((error: unknown) =>
       needs.log.error({ err: error }, 'rotations that are due could not be started'),
     )
-  const timers = [every(LOOK_MS, look), every(SCHEDULES_MS, schedules)]
+  let moving: Promise<void> | undefined
+  const campaigns = () => {
+    moving ??= moveCampaigns(db, needs)
+      .catch((error: unknown) => needs.log.error({ err: error }, 'a rotation of many could not be moved on'))
+      .finally(() => {
+        moving = undefined
+      })
+  }
+  const timers = [every(LOOK_MS, look), every(SCHEDULES_MS, schedules), every(CAMPAIGNS_MS, campaigns)]
   return {
     wake: look,
     async [Symbol.asyncDispose]() {
       for (const timer of timers) timer[Symbol.dispose]()
       stop.abort(new Error('this node stops'))
       await looking
+      await moving
       await Promise.all(working)
     },
   }
@@ -61,12 +75,18 @@ async function takeDue(db: Db, needs: RotationNeeds, room: number, take: (claime
 
 /** One look at everything that is due now, for tools and tests: resolves when all of it was tried once. */
 export async function settleRotations(db: Db, needs: RotationNeeds, signal: AbortSignal): Promise<void> {
-  await transact(db, (tx) => startDue(tx, needs))
+  await startWhatIsDue(db, needs)
   for (;;) {
+    await moveCampaigns(db, needs)
     const claimed = await claimDue(db, needs, AT_ONCE)
     if (claimed.length === 0) return
     await Promise.all(claimed.map((each) => workOn(db, needs, each, signal)))
   }
+}
+
+async function startWhatIsDue(db: Db, needs: RotationNeeds): Promise<void> {
+  await transact(db, (tx) => startDue(tx, needs))
+  await transact(db, (tx) => startAged(tx, needs))
 }
 
 /** Never rejects: what went wrong is on the row, and the rotation stays open. */
@@ -76,7 +96,28 @@ async function workOn(db: Db, needs: RotationNeeds, claimed: Claimed, signal: Ab
     await carryOn(db, needs, claimed, AbortSignal.any([signal, AbortSignal.timeout(ATTEMPT_MS)]))
   } catch (error) {
     if (signal.aborted || error instanceof NotWanted || error instanceof LeaseBusy) return
-    await noteFailure(db, needs, claimed, error)
+    if (error instanceof Waiting) await noteWaiting(db, needs, claimed, error)
+    else if (error instanceof RecordBehind) await noteBehind(db, needs, claimed, error)
+    else await noteFailure(db, needs, claimed, error)
+  }
+}
+
+async function noteWaiting(db: Db, needs: RotationNeeds, claimed: Claimed, waiting: Waiting): Promise<void> {
+  try {
+    await recordWaiting(db, needs, claimed, waiting)
+  } catch (again) {
+    if (again instanceof NotWanted) return
+    needs.log.error({ err: again, rotationId: claimed.id }, 'what a rotation waits for could not be noted')
+  }
+}
+
+async function noteBehind(db: Db, needs: RotationNeeds, claimed: Claimed, error: RecordBehind): Promise<void> {
+  needs.log.error({ err: error, rotationId: claimed.id }, 'the record is behind the target: nothing was ended')
+  try {
+    await endAsBehind(db, needs, claimed)
+  } catch (again) {
+    if (again instanceof NotWanted) return
+    needs.log.error({ err: again, rotationId: claimed.id }, 'a fenced rotation could not be ended')
   }
 }
 

@@ -179,20 +179,22 @@ async function connectByAny(
   try {
     return await connectUpstream(options, signal)
   } catch (error) {
-    if (!isWrongPassword(error)) throw error
-    for (const password of (await others?.()) ?? []) {
+    if (!isLoginRefused(error)) throw error
+    for (const { user, secret } of (await others?.()) ?? []) {
       try {
-        return await connectUpstream({ ...options, password }, signal)
+        return await connectUpstream({ ...options, user, password: secret }, signal)
       } catch (again) {
-        if (!isWrongPassword(again)) throw again
+        if (!isLoginRefused(again)) throw again
       }
     }
     throw error
   }
 }
 
-function isWrongPassword(error: unknown): boolean {
-  return error instanceof UpstreamError && error.code === sqlState.invalidPassword
+/** By its password, or because the login as such is not let in any more. */
+function isLoginRefused(error: unknown): boolean {
+  const codes: readonly string[] = [sqlState.invalidPassword, sqlState.invalidAuthorization]
+  return error instanceof UpstreamError && error.code !== undefined && codes.includes(error.code)
 }
 
 async function connect(

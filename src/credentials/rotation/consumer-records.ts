@@ -1,0 +1,122 @@
+import { isIP } from 'node:net'
+import type { Db, Tx } from '../../kernel/db.ts'
+import { invalid } from '../../kernel/invalid.ts'
+import { idAfter, pageAfter, type Page } from '../../kernel/page.ts'
+import type { Permit } from '../../kernel/permit.ts'
+import { conflict, nameTaken, notFound } from '../../kernel/problem.ts'
+import { newId } from '../../kernel/random.ts'
+import { translating } from '../../kernel/violation.ts'
+import { actOf } from '../../identities/identities.ts'
+import type { Consumer, DeclareConsumer } from './contract.ts'
+import { consumerDeclared, consumerWithdrawn } from './events.ts'
+import type { RotationNeeds } from './needs.ts'
+
+const COLUMNS = [
+  'id',
+  'accountId',
+  'name',
+  'origin',
+  'applicationName',
+  'address',
+  'ownerTeam',
+  'seenAt',
+  'seenOn',
+  'withdrawnAt',
+] as const
+const SEEN_PREFIX = 'seen-'
+
+type Needs = Pick<RotationNeeds, 'clock' | 'random' | 'ledger' | 'hasTeam'>
+
+/** Says who holds a copy. Two that look the same at the target would speak for each other, so the second is refused. */
+export async function declareConsumer(
+  tx: Tx,
+  needs: Needs,
+  permit: Permit<'consumer.declare'>,
+  input: DeclareConsumer,
+): Promise<Consumer> {
+  const { id: accountId } = permit.resource
+  const { name, ownerTeam, applicationName = null, address = null, reason } = input
+  if (name.startsWith(SEEN_PREFIX)) throw invalid('name', 'such names are of those whom nobody declared')
+  if (address !== null && isIP(address) === 0) throw invalid('address', 'this is no address')
+  if (needs.hasTeam && !needs.hasTeam(ownerTeam)) throw invalid('ownerTeam', 'there is no such team')
+  if (applicationName === null && address === null) {
+    throw invalid('applicationName', 'say how it is known at the target: what it calls itself, or where it comes from')
+  }
+  await tx.selectFrom('account').select('id').where('id', '=', accountId).forUpdate().executeTakeFirstOrThrow()
+  const others = await tx
+    .selectFrom('credentialConsumer')
+    .select(['name', 'applicationName', 'address'])
+    .where('accountId', '=', accountId)
+    .where('origin', '=', 'declared')
+    .where('withdrawnAt', 'is', null)
+    .execute()
+  const isAlike = (mine: string | null, theirs: string | null) => mine === null || theirs === null || mine === theirs
+  const alike = others.find((one) => isAlike(applicationName, one.applicationName) && isAlike(address, one.address))
+  if (alike && alike.name !== name) {
+    throw invalid(
+      'applicationName',
+      `the target could not tell it from ${alike.name}: give both a name or an address of their own`,
+    )
+  }
+  const facts = { name, ownerTeam, reason }
+  const cause = await needs.ledger.record(tx, { ...actOf(permit), event: consumerDeclared, facts })
+  const taken = () => nameTaken('This consumer is declared already.', { type: 'Consumer', name })
+  return translating({ consumer_name_is_unique: taken }, () =>
+    tx
+      .insertInto('credentialConsumer')
+      .values({
+        id: newId(needs.clock, needs.random),
+        accountId,
+        name,
+        origin: 'declared',
+        applicationName,
+        address,
+        ownerTeam,
+        cause,
+      })
+      .returning(COLUMNS)
+      .executeTakeFirstOrThrow(),
+  )
+}
+
+/** It does not use the account any more: somebody says so, under their name. */
+export async function withdrawConsumer(
+  tx: Tx,
+  needs: Needs,
+  permit: Permit<'consumer.withdraw'>,
+  consumerId: string,
+  { reason }: { readonly reason: string },
+): Promise<Consumer> {
+  const { id: accountId } = permit.resource
+  const seen = await tx
+    .selectFrom('credentialConsumer')
+    .select(COLUMNS)
+    .where('id', '=', consumerId)
+    .where('accountId', '=', accountId)
+    .forUpdate()
+    .executeTakeFirst()
+  if (!seen) throw notFound('There is no such consumer.', { type: 'Consumer', id: consumerId })
+  if (seen.withdrawnAt) {
+    throw conflict('This consumer is withdrawn already.', { type: 'Consumer', id: consumerId, state: 'withdrawn' })
+  }
+  const facts = { name: seen.name, origin: seen.origin, reason }
+  const cause = await needs.ledger.record(tx, { ...actOf(permit), event: consumerWithdrawn, facts })
+  return tx
+    .updateTable('credentialConsumer')
+    .set({ withdrawnAt: needs.clock.now(), cause })
+    .where('id', '=', consumerId)
+    .returning(COLUMNS)
+    .executeTakeFirstOrThrow()
+}
+
+/** Oldest first: ids sort by birth. */
+export async function listConsumers(
+  db: Db,
+  accountId: string,
+  query: { readonly cursor?: string | undefined; readonly limit: number },
+): Promise<Page<Consumer>> {
+  let rows = db.selectFrom('credentialConsumer').select(COLUMNS).where('accountId', '=', accountId).orderBy('id')
+  const after = idAfter(query.cursor)
+  if (after !== undefined) rows = rows.where('id', '>', after)
+  return pageAfter(await rows.limit(query.limit + 1).execute(), query.limit, (row) => row.id)
+}

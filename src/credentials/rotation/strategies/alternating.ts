@@ -1,0 +1,49 @@
+import { LeaseFailure } from '../../writer.ts'
+import { actorsFor } from '../place.ts'
+import type { LoginRotator, TurnTaking } from '../rotator.ts'
+import { changeInPlace, makersOf, stillAt } from './acts.ts'
+import type { Strategy, Work } from './strategy.ts'
+
+/**
+ * Two logins in the same group take turns. Both work from the moment the new one is issued until the old one is disabled, so those who hold a copy
+ * change over when they like. The account keeps its name; which login it stands for is `account.principal`.
+ */
+export const alternating: Strategy = {
+  name: 'alternating',
+  impossibleAt: ({ turns, protocol }: LoginRotator) =>
+    turns ? undefined : `Logins of ${protocol} targets cannot take turns in this release.`,
+  coexisting: 2,
+  copies: 'held',
+  maker: 'reeve',
+  nextUser: ({ alternate }, accountName, principal) => (principal === alternate ? accountName : alternate),
+  async issue(work, at, secret) {
+    const { place, signal } = work
+    const act = { user: at.nextUser, actors: await makersOf(work, at, secret), isWanted: stillAt(work, at) }
+    await turnsOf(work).prepare(place, { ...act, like: at.principal }, signal)
+    await changeInPlace(work, at, secret)
+    await turnsOf(work).allow(place, { ...act, isAllowed: true, mark: at.id }, signal)
+  },
+  disable: (work, at, user) => allow(work, at, user, false),
+  enable: (work, at, user) => allow(work, at, user, true),
+  async revoke(work, at, user) {
+    const act = { user, actors: await ofOthers(work, at, user), isWanted: stillAt(work, at), mark: at.id }
+    await turnsOf(work).forget(work.place, act, work.signal)
+  },
+}
+
+type At = Parameters<Strategy['issue']>[1]
+
+async function allow(work: Work, at: At, user: string, isAllowed: boolean): Promise<void> {
+  const act = { user, actors: await ofOthers(work, at, user), isWanted: stillAt(work, at), mark: at.id, isAllowed }
+  await turnsOf(work).allow(work.place, act, work.signal)
+}
+
+async function ofOthers({ db, needs }: Work, at: At, user: string) {
+  const actors = await actorsFor(db, needs, at, at.next)
+  return actors.filter((actor) => actor.user !== user && actor.user !== at.principal && actor.user !== at.nextUser)
+}
+
+function turnsOf({ rotator }: Work): TurnTaking {
+  if (!rotator.turns) throw new LeaseFailure('logins of this target cannot take turns')
+  return rotator.turns
+}

@@ -1,0 +1,13 @@
+import type { Rotation } from '../contract.ts'
+import { alternating } from './alternating.ts'
+import { byHand } from './by-hand.ts'
+import { brokerOnly, cutOver } from './cut-over.ts'
+import { restartHook } from './restart-hook.ts'
+import type { Strategy } from './strategy.ts'
+
+/** Every way to rotate that this release has. A name without a line here is known and not offered. */
+const STRATEGIES: readonly Strategy[] = [cutOver, alternating, restartHook, brokerOnly, byHand]
+
+export function strategyOf(name: Rotation['strategy']): Strategy | undefined {
+  return STRATEGIES.find((each) => each.name === name)
+}
