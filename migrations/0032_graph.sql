@@ -44,6 +44,7 @@ create index observed_principal_everybody on observed_principal (scope_id) where
 create table owner_candidate (
   identity_id uuid not null constraint identity_fkey references identity,
   owner_id    uuid not null constraint owner_fkey references identity,
+  team        text,
   score       smallint not null,
   evidence    jsonb not null,
   constraint owner_candidate_pkey primary key (identity_id, owner_id),
@@ -51,8 +52,10 @@ create table owner_candidate (
   constraint nobody_owns_itself check (identity_id <> owner_id)
 );
 comment on table owner_candidate is 'A row is a person who may answer for an identity, by evidence and its weights. It gives nobody anything: a person has to accept.';
-create index owner_candidate_owner on owner_candidate (owner_id, score desc, identity_id);
-create index owner_candidate_identity on owner_candidate (identity_id, score desc);
+create index owner_candidate_owner on owner_candidate (owner_id, (-score), identity_id);
+create index owner_candidate_identity on owner_candidate (identity_id);
+
+create index owner_candidate_best on owner_candidate ((-score), identity_id, owner_id);
 
 create table owner_decline (
   identity_id uuid not null constraint identity_fkey references identity,

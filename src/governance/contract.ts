@@ -1,5 +1,8 @@
 import { z } from 'zod'
 import { findingOperations } from './findings/contract.ts'
+import { classOperations } from './classes/contract.ts'
+import { graphOperations } from './graph/contract.ts'
+import { ownerOperations } from './owners/contract.ts'
 import { SEVERITIES } from './findings/rule.ts'
 import { Environment, IdentityKind, Profile, Tier } from '../identities/contract.ts'
 import { shown } from '../kernel/event.ts'
@@ -113,6 +116,15 @@ export const assessIdentity = operation({
   problems: [notFound],
 })
 
-export const governanceOperations: readonly Operation[] = [assessIdentity, ...findingOperations]
+export const governanceOperations: readonly Operation[] = [
+  assessIdentity,
+  ...findingOperations,
+  ...graphOperations,
+  ...ownerOperations,
+  ...classOperations,
+]
 
 export * from './findings/contract.ts'
+export * from './graph/contract.ts'
+export * from './owners/contract.ts'
+export * from './classes/contract.ts'

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { findingEvents } from './findings/events.ts'
+import { ownerDeclined } from './owners/events.ts'
 import { event, shown, type EventKind } from '../kernel/event.ts'
 
 export const standardLoaded = event('standard.loaded', 'Another governance standard counts from here on.', {
@@ -7,4 +8,4 @@ export const standardLoaded = event('standard.loaded', 'Another governance stand
   version: shown(z.string().max(64)),
 })
 
-export const governanceEvents: readonly EventKind[] = [standardLoaded, ...findingEvents]
+export const governanceEvents: readonly EventKind[] = [standardLoaded, ...findingEvents, ownerDeclined]

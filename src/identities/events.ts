@@ -63,6 +63,15 @@ export const ownerAttested = event('identity.owner-attested', 'A person accepted
   proposedBy: NullableId,
   isBootstrap: shown(z.boolean()),
 })
+export const ownershipAccepted = event(
+  'identity.ownership-accepted',
+  'A person accepted to answer for a list of identities, on evidence.',
+  {
+    ownerId: Id,
+    identityIds: shown(z.array(z.uuid()).max(500)),
+    isBootstrap: shown(z.boolean()),
+  },
+)
 export const ownerLost = event('identity.owner-lost', 'Nobody answers for an identity any more.', {
   ownerId: NullableId,
   reason: Reason,
@@ -112,6 +121,7 @@ export const identityEvents = [
   identityResumed,
   identityRetired,
   ownerSuggested,
+  ownershipAccepted,
   ownerAttested,
   ownerLost,
   ownerUnattested,

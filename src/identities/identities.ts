@@ -26,6 +26,7 @@ export {
   registerIdentity,
   resumeIdentity,
   retireIdentity,
+export { acceptOwnership, type Accepted } from './accept-ownership.ts'
   suspendExpired,
   suspendIdentity,
   updateIdentity,

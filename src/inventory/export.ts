@@ -53,14 +53,19 @@ export async function exportInventory(db: Db, clock: Clock, kind: ObjectKind, qu
   return `${lines.join(format === 'csv' ? '\r\n' : '\n')}${format === 'csv' ? '\r\n' : '\n'}`
 }
 
-function csvHead({ isWhole, unseen, more }: Coverage): string[] {
+function csvHead(coverage: Coverage): string[] {
+  return [...csvCoverage(coverage), csvLine([...COLUMNS])]
+}
+
+/** The lines in front of any table: whoever has the file cannot miss what is not in it. */
+export function csvCoverage({ isWhole, unseen, more }: Coverage): string[] {
   const said = unseen.map(({ source, scope, status, what, why, permission }) =>
     csvLine([
       `# not seen: ${source} ${scope ?? ''} ${status}: ${what}: ${why}${permission === undefined ? '' : ` (${permission})`}`,
     ]),
   )
   const first = csvLine([isWhole ? '# every scope of every source was seen whole' : '# what follows is not everything'])
-  return [first, ...said, ...(more > 0 ? [csvLine([`# not seen: ${more} more`])] : []), csvLine([...COLUMNS])]
+  return [first, ...said, ...(more > 0 ? [csvLine([`# not seen: ${more} more`])] : [])]
 }
 
 function cellOf(item: InventoryItem, column: (typeof COLUMNS)[number]): string {

@@ -5,6 +5,7 @@
  */
 export { consumersOf, consumersOfThing } from './consumers.ts'
 export { coverageOf } from './coverage.ts'
+export { csvCoverage, csvLine } from './export.ts'
 export type { InventoryNeeds } from './needs.ts'
 export { collectSource, type Collected, type Watch } from './reconcile.ts'
 export { resolveInventory } from './resolution/resolve.ts'

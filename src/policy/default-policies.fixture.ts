@@ -175,6 +175,14 @@ the owner team backs out of one | dora | rotation.abort | rotation | | yes login
 a stranger does not back out | ann | rotation.abort | rotation | | no
 the owner team hands in what it set by hand | dora | rotation.hand-in | rotation | | yes logins-are-rotated
 security rotates many | guard | rotation.start-many | installation | | yes logins-are-rotated
+a list of owners is accepted with security | ann | owner.attest | installation | | yes owners-accept-lists-with-security
+at first the founder accepts one alone | founder | owner.attest | installation | bootstrap | yes founder-accepts-lists-alone
+no workload accepts to be an owner | pipeline | owner.attest | installation | | no
+ways to tier 0 are not for everybody | ann | path.list | installation | | no
+auditors read them | auditor | path.reach | installation | | yes evidence-is-read-by-its-keepers
+administrators say what is which identity | admin | inventory.link | annRecord | | yes administrators-register
+nobody else does | ann | inventory.link | annRecord | | no
+nor merges | dora | inventory.merge | pipelineRecord | | no
 the owner team of one does not | dora | rotation.start-many | installation | | no
 the owner team says who holds a copy | dora | consumer.declare | account | | yes logins-are-rotated
 a stranger withdraws nobody | ann | consumer.withdraw | account | | no

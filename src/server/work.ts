@@ -10,6 +10,7 @@ import type { RunningNode } from '../kernel/nodes.ts'
 import { every } from '../kernel/timer.ts'
 import { sweepLoginSessions, type LoginNeeds } from '../login/login.ts'
 import type { LiveSessions } from '../sessions/sessions.ts'
+import { followInventory } from './graph.ts'
 import { END_LEASES_JOB } from './hooks.ts'
 
 export type WorkNeeds = {
@@ -33,6 +34,7 @@ const IDENTITIES_MS = 60_000
 const REACH_MS = 5_000
 const SOURCES_MS = 30_000
 const FINDINGS_MS = 60_000
+const GRAPH_MS = 30_000
 const REVIEWS_MS = 2_000
 
 /** What makes true in the rows what time has decided, and what jobs wake. Every worker runs it; rows that one holds are left by the others. */
@@ -71,6 +73,9 @@ export async function startWork(needs: WorkNeeds): Promise<AsyncDisposable> {
       SOURCES_MS,
       log,
       async () => void (await collectDue(db, inventory, stopping.signal)),
+    ),
+    repeat('what the inventory comes to', GRAPH_MS, log, () =>
+      followInventory(db, needs.connection, inventory, stopping.signal),
     ),
     repeat('findings', FINDINGS_MS, log, () => evaluateFindingsWhenDue(db, inventory, stopping.signal)),
     repeat('identities past their expiry', IDENTITIES_MS, log, async () => void (await suspendExpired(db, identities))),

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
+import { sql } from 'kysely'
 import { claimAccount } from '../../catalog/catalog.ts'
 import { known, unknown, type Observation } from '../../connectors/connector.ts'
 import type { Identity } from '../../identities/contract.ts'
@@ -279,7 +280,7 @@ test('merged and split again, everything is as before but for the entries that s
       }),
     )
   const countsAs = async () =>
-    (await w.db.selectFrom('linkedIdentity').select('identityId').execute()).map(({ identityId }) => identityId)
+    (await sql<{ id: string }>`select identity_id as id from linked_identity`.execute(w.db)).rows.map(({ id }) => id)
 
   await merge(one, other)
   assert.deepEqual(await countsAs(), [other.id])
