@@ -136,7 +136,7 @@ test('streams push when keys turn, end when the identity is suspended, and serve
   assert.equal((await call.status).code, GRPC.permissionDenied)
   assert.equal((await callWorkload(session, 'FetchX509SVID').status).code, GRPC.permissionDenied)
 
-  await here.ada.ask(resumeIdentity, { params: { identity: workload }, input: { reason: 'it did not' } })
+  await here.ada.ask(resumeIdentity, { params: { identity: workload } })
   await eventually(async () => {
     const again = callWorkload(session, 'FetchX509SVID')
     const [svid] = await firstOf(again)

@@ -45,6 +45,7 @@ export async function startAgent(options: AgentOptions): Promise<RunningAgent> {
   const link = new Link(options, first)
   const { clock, log } = options
   const workloads = new Workloads({ clock, log, server: () => link.server, signal: stopping.signal })
+  await learn(link, workloads, options, stopping.signal)
   const listener = await listen(options, workloads)
   const ended = Promise.withResolvers<string>()
   const end = (why: string) => {
@@ -104,6 +105,22 @@ class Link implements Disposable {
 
 type Loop = { readonly end: (why: string) => void; readonly signal: AbortSignal }
 
+/** What is served here is known before anybody can ask for it, if the server can be reached. Throws when it says no. */
+async function learn(link: Link, workloads: Workloads, { log }: AgentOptions, signal: AbortSignal): Promise<void> {
+  try {
+    await look(link.server, workloads, signal)
+  } catch (error) {
+    if (isRefusal(error)) throw error
+    log.warn({ err: error }, 'the server cannot be reached yet')
+  }
+}
+
+async function look(server: Server, workloads: Workloads, signal: AbortSignal): Promise<void> {
+  const query = { version: workloads.version, wait: workloads.version === undefined ? 0 : WAIT_SECONDS }
+  const state = await server.ask(followMachine, { query }, signal)
+  if (state.version !== workloads.version) workloads.take(state)
+}
+
 /** Asks again and again what is served here; a server that says no ends it all. */
 async function following(
   link: Link,
@@ -114,9 +131,7 @@ async function following(
   while (!signal.aborted) {
     const { server } = link
     try {
-      const query = { version: workloads.version, wait: workloads.version === undefined ? 0 : WAIT_SECONDS }
-      const state = await server.ask(followMachine, { query }, signal)
-      if (state.version !== workloads.version) workloads.take(state)
+      await look(server, workloads, signal)
     } catch (error) {
       if (signal.aborted) return
       if (isRefusal(error) && server === link.server) return end('this machine is not admitted any more')
