@@ -10,6 +10,8 @@ import { sealPersonal } from './personal.ts'
 export type Ledger = {
   /** Inserts the entry that explains the change this transaction makes and returns its id, to be stored as `cause`. */
   record<Shape extends z.ZodRawShape>(tx: Tx, fact: Fact<Shape>): Promise<number>
+  /** The same for many, whose entries are written together; the ids are in the order of the facts. */
+  recordAll(tx: Tx, facts: readonly Fact[]): Promise<number[]>
   /**
    * Enters what changed nothing here (a decision, an operation, a seal) and resolves when it is durable. Rejects with `unavailable` when
    * the database cannot keep up or does not answer; the entry may be durable nevertheless. Events with personal fields cost a row and a
@@ -26,32 +28,49 @@ export type Observing = {
   readonly onRecorded?: () => void
 }
 
+/** Rows of one statement: seven parameters each, and the protocol counts them in 16 bits. */
+const MOST_AT_ONCE = 1_000
+
 export function openLedger(needs: Needs, observing?: Observing): Ledger {
-  const record: Ledger['record'] = async (tx, fact) => {
+  const recordAll = async (tx: Tx, facts: readonly Fact[]): Promise<number[]> => {
     const at = needs.clock.now()
-    const leaf = leafOf(needs.random, fact, at)
-    const row = await tx
-      .insertInto('ledgerEntry')
-      .values({
-        // The trigger replaces it by the transaction's own.
-        xid: '0',
-        at,
-        kind: fact.event.kind,
-        actorId: fact.actor.id,
-        resourceId: isUuid(fact.resource.id) ? fact.resource.id : null,
-        grantId: fact.grantId ?? null,
-        leaf: leaf.bytes,
-      })
-      .returning('id')
-      .executeTakeFirstOrThrow()
-    const subjectId = fact.subjectId ?? fact.actor.id
-    await sealPersonal(tx, needs, { entryId: row.id, subjectId, openings: leaf.openings })
-    await reachLedger('ledger.recorded')
-    observing?.onRecorded?.()
-    return row.id
+    const ids: number[] = []
+    for (let from = 0; from < facts.length; from += MOST_AT_ONCE) {
+      const part = facts
+        .slice(from, from + MOST_AT_ONCE)
+        .map((fact) => ({ fact, leaf: leafOf(needs.random, fact, at) }))
+      const rows = await tx
+        .insertInto('ledgerEntry')
+        .values(part.map(({ fact, leaf }) => rowOf(fact, at, leaf.bytes)))
+        .returning('id')
+        .execute()
+      // The sequence gives ids in the order of the rows, whatever order they come back in.
+      const made = rows.map(({ id }) => id).sort((a, b) => a - b)
+      for (const [index, { fact, leaf }] of part.entries()) {
+        const entryId = made[index]
+        if (entryId === undefined) throw new Error('an entry was not written')
+        await sealPersonal(tx, needs, {
+          entryId,
+          subjectId: fact.subjectId ?? fact.actor.id,
+          openings: leaf.openings,
+        })
+        ids.push(entryId)
+      }
+    }
+    if (facts.length > 0) {
+      await reachLedger('ledger.recorded')
+      observing?.onRecorded?.()
+    }
+    return ids
+  }
+  const record: Ledger['record'] = async (tx, fact) => {
+    const [id] = await recordAll(tx, [fact])
+    if (id === undefined) throw new Error('an entry was not written')
+    return id
   }
   return {
     record,
+    recordAll,
     observe(fact) {
       if (!observing) return Promise.reject(new Error('this ledger was opened to record causes only'))
       const { appender, db } = observing
@@ -63,6 +82,19 @@ export function openLedger(needs: Needs, observing?: Observing): Ledger {
         return Promise.reject(error)
       }
     },
+  }
+}
+
+function rowOf({ event, actor, resource, grantId }: Fact, at: Date, leaf: Buffer) {
+  return {
+    // The trigger replaces it by the transaction's own.
+    xid: '0',
+    at,
+    kind: event.kind,
+    actorId: actor.id,
+    resourceId: isUuid(resource.id) ? resource.id : null,
+    grantId: grantId ?? null,
+    leaf,
   }
 }
 

@@ -63,6 +63,23 @@ test('causes are listed by grant, resource and kind, page by page in both orders
   )
 })
 
+test('many causes that are written together are each an entry of their own, told in the order of the facts', async (t) => {
+  const { db, ...database } = await freshDatabase(t)
+  const { ledger } = await openTestLedger(t, { db, ...database })
+  const facts = Array.from({ length: 2_300 }, (_, count) => seen('cause', count))
+  const person = { ...seen('cause', 0), event: personNamed, subjectId: ADA, facts: { email: 'ada@example.org' } }
+
+  const ids = await transact(db, (tx) => ledger.recordAll(tx, [...facts, person]))
+
+  assert.equal(new Set(ids).size, 2_301)
+  for (const at of [0, 1, 999, 1_000, 2_299]) {
+    assert.deepEqual((await findEntry(db, ids[at] ?? 0)).leaf['facts'], facts[at]?.facts)
+  }
+  const sealed = await db.selectFrom('ledgerPrivate').select(['entryId', 'subjectId']).execute()
+  assert.deepEqual(sealed, [{ entryId: ids[2_300], subjectId: ADA }])
+  assert.deepEqual(await transact(db, (tx) => ledger.recordAll(tx, [])), [])
+})
+
 test('a receipt proves an entry to whoever has only the key', async (t) => {
   const database = await freshDatabase(t)
   const { ledger } = await openTestLedger(t, database)
