@@ -57,7 +57,8 @@ export type EgressOptions = {
 const TIMEOUT_MS = 5_000
 /** A set of keys or a discovery document is a few kilobytes. */
 const MAX_BYTES = 262_144
-const URL_MAX_CHARS = 2_000
+// A question of AWS carries a whole session in it.
+const URL_MAX_CHARS = 8_000
 
 /** The guarded client. Throws for an `allow` entry that cannot be read. */
 export function openEgress({ allow, ca, resolve = resolveBySystem }: EgressOptions): Egress {

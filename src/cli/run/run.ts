@@ -5,16 +5,20 @@
 import { finishGrant, requestAccess } from '../../access/contract.ts'
 import { listAccounts } from '../../catalog/contract.ts'
 import { Installation, INSTALLATION_PATH } from '../../kernel/installation.ts'
+import { issueCredential } from '../../credentials/contract.ts'
 import { clientFor } from '../calling.ts'
 import type { Client } from '../client.ts'
 import { EXIT, Failure } from '../failure.ts'
+import { callSteppedUp } from '../step-up.ts'
 import { tell, type Io } from '../io.ts'
 import { ApiProblem } from '../problems.ts'
 import { tellShortened, tellWarnings } from '../shortened.ts'
 import { findProgram, runCommand } from './command.ts'
 import { runCredentials } from './credentials.ts'
 import { runEnvironment, type Endpoint } from './environment.ts'
+import { handedEnvironment } from './handed.ts'
 import { keepAlive } from './heartbeat.ts'
+import { privateFolder } from './private-folder.ts'
 import { grantFor, grantIn } from './wait.ts'
 
 /** What is asked for. */
@@ -38,12 +42,24 @@ export type RunTerms = GrantTerms & { readonly database: string | undefined }
 export async function runUnderGrant(io: Io, terms: RunTerms, command: readonly [string, ...string[]]): Promise<number> {
   const [name, ...args] = command
   const program = findProgram(io, name)
+  if (!terms.actions.every((action) => action.startsWith('postgres.'))) return runHanded(io, terms, { program, args })
   return underGrant(io, terms, async (client, start) => {
     const endpoint = await endpointOf(io, client, terms)
     const { grantId, signal } = await start()
     await using credentials = await runCredentials(io, client, grantId)
     signal.throwIfAborted()
     return await runCommand(program, args, runEnvironment(io.env, credentials, endpoint))
+  })
+}
+
+/** On a target that its holder uses directly: the credential itself is the command's, for as long as the grant lives. */
+function runHanded(io: Io, terms: RunTerms, { program, args }: { program: string; args: readonly string[] }) {
+  return underGrant(io, terms, async (client, start) => {
+    const { grantId, signal } = await start()
+    await using folder = await privateFolder(io)
+    const handed = await client.ask(issueCredential, { params: { grant: grantId }, input: {} })
+    signal.throwIfAborted()
+    return await runCommand(program, args, await handedEnvironment(io, handed, folder.path))
   })
 }
 
@@ -79,7 +95,7 @@ async function obtain(io: Io, client: Client, terms: GrantTerms, signal: AbortSi
     isKeptAlive: true,
     ...Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined)),
   }
-  const request = await client.ask(requestAccess, { input })
+  const request = requestAccess.output.parse(await callSteppedUp(io, client, requestAccess, { input }))
   if (ttlSeconds !== undefined) tellShortened(io, request)
   tellWarnings(io, request)
   return terms.isWaiting ? grantFor(io, client, request, signal) : grantIn(request)

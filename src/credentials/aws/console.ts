@@ -30,10 +30,14 @@ export async function signInLink(
   const place = PLACES[settings.partition]
   const base = settings.endpoint === undefined ? place.signIn : new URL(settings.endpoint).origin
   const session = { sessionId: accessKeyId, sessionKey: secretAccessKey, sessionToken }
-  // In the body: what stands in an address is kept in logs along the way.
-  const body = new URLSearchParams({ Action: 'getSigninToken', Session: JSON.stringify(session) }).toString()
-  const headers = { 'content-type': 'application/x-www-form-urlencoded' }
-  const asking = { method: 'POST', url: `${base}/federation`, headers, body, ca: settings.ca } as const
+  // By GET, as AWS says it is asked.
+  const question = new URLSearchParams({ Action: 'getSigninToken', Session: JSON.stringify(session) })
+  const asking = {
+    method: 'GET',
+    url: `${base}/federation?${question.toString()}`,
+    headers: {},
+    ca: settings.ca,
+  } as const
   const answer = await askTarget(egress, asking, signal)
   if (answer.status !== 200) throw refusedBy('getSigninToken', answer)
   const token = textAt(answer.json, 'SigninToken')
