@@ -16,6 +16,7 @@ import { decisionRows } from './calls/decisions.ts'
 import { evidenceRows } from './calls/evidence.ts'
 import { findingRows } from './calls/findings.ts'
 import { identityRows } from './calls/identities.ts'
+import { graphRows } from './calls/graph.ts'
 import { inventoryRows } from './calls/inventory.ts'
 import { rotationRows } from './calls/rotations.ts'
 import { ruleRows } from './calls/rules.ts'
@@ -53,6 +54,7 @@ before(async () => {
     ...findingRows(stage),
     ...rotationRows(stage),
     ...ruleRows(stage),
+    ...graphRows(stage),
     ...tokenRows(stage),
   }
   document = Document.parse(await stage.nobody.document('/v1/openapi.json'))

@@ -2,30 +2,40 @@ import { collectSource, listInventory, registerSource } from '../../../src/inven
 import type { Row, Rows } from './call.ts'
 import type { Stage } from './stage.ts'
 
-/** The shop's cluster as a source: registered once, read once, and then asked about. */
-export function inventoryRows(stage: Stage): Rows {
-  const { cast, mallory, drone, production } = stage
-  const { ada, bob } = cast
-  const { cluster, authority, provisioner } = production
-  const input = () => ({
-    name: stage.name(),
+const read = new WeakMap<Stage, Promise<string>>()
+
+/** The shop's cluster as a source that was read; a system is read as one source only. */
+export function sourceThatWasRead(stage: Stage): Promise<string> {
+  const known =
+    read.get(stage) ??
+    stage.cast.ada.ask(registerSource, { input: shopSource(stage) }).then(async ({ name }) => {
+      await stage.cast.ada.ask(collectSource, { params: { source: name } })
+      return name
+    })
+  read.set(stage, known)
+  return known
+}
+
+/** How the shop's cluster is registered. */
+export function shopSource({ name, production: { cluster, authority, provisioner } }: Stage) {
+  return {
+    name: name(),
     connector: 'postgres',
     settings: { host: cluster.host, port: cluster.port, database: 'shop', tls: { mode: 'verify-full', ca: authority } },
     credential: provisioner,
     ownerTeam: 'shop',
     environment: 'production',
     schedule: 'never',
-  })
+  } as const
+}
+
+/** The shop's cluster as a source: registered once, read once, and then asked about. */
+export function inventoryRows(stage: Stage): Rows {
+  const { cast, mallory, drone } = stage
+  const { ada, bob } = cast
+  const input = () => shopSource(stage)
   const registered = async () => ({ params: { source: (await ada.ask(registerSource, { input: input() })).name } })
-  let read: Promise<string> | undefined
-  /** The one that is read: a system is read as one source only. */
-  const known = () => {
-    read ??= registered().then(async ({ params }) => {
-      await ada.ask(collectSource, { params })
-      return params.source
-    })
-    return read
-  }
+  const known = () => sourceThatWasRead(stage)
   const knownSource = async () => ({ params: { source: await known() } })
   const principals = async () => ({ params: { kind: 'principal' }, query: { source: await known() } })
   const one = async () => {
