@@ -22,6 +22,7 @@ export type ToySource = {
   feeds: Set<string>
   isAll: boolean
   authority: string
+  system: string
   /** Of pages that were made and may still be held: the most at once. */
   readonly reads: { scope: string; cursor: string | undefined; validator: string | undefined }[]
 }
@@ -35,6 +36,7 @@ export function toySource(): ToySource {
     feeds: new Set(),
     isAll: true,
     authority: 'toy:1',
+    system: 'Toy 1',
     reads: [],
     connector: {
       manifest: {
@@ -52,7 +54,11 @@ export function toySource(): ToySource {
       credential: undefined,
       address: () => 'toy://here',
       open: async () => ({
-        probe: async () => ({ authority: toy.authority, system: 'Toy 1', scopes: [...toy.scopes.keys()].map(visible) }),
+        probe: async () => ({
+          authority: toy.authority,
+          system: toy.system,
+          scopes: [...toy.scopes.keys()].map(visible),
+        }),
         async *scopes() {
           for (const scope of toy.scopes.keys()) yield { scope, isFeed: toy.feeds.has(scope) }
           return { isAll: toy.isAll, missing: [] }
