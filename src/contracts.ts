@@ -1,4 +1,5 @@
 /** Every operation and every kind of ledger entry there is, named one domain at a time: what is not here is not in the product. */
+import { z } from 'zod'
 import { accessOperations, Change, CHANGE_PROBLEMS } from './access/contract.ts'
 import { accessEvents } from './access/events.ts'
 import { catalogOperations } from './catalog/contract.ts'
@@ -15,7 +16,7 @@ import type { EventKind } from './kernel/event.ts'
 import type { Operation } from './kernel/operation.ts'
 import { ledgerOperations } from './ledger/contract.ts'
 import { ledgerContinued, personalRevealed } from './ledger/events.ts'
-import { loginOperations } from './login/contract.ts'
+import { loginOperations, StepUp, STEP_UP_PROBLEMS } from './login/contract.ts'
 import { loginEvents } from './login/events.ts'
 import { policyOperations } from './policy/contract.ts'
 import { policyEvents } from './policy/events.ts'
@@ -38,8 +39,11 @@ export const operations: readonly Operation[] = [
   ...loginOperations,
 ]
 
-/** What a call may answer and end in when others have to approve it. */
-export const deferral = { output: Change, problems: CHANGE_PROBLEMS }
+/** What a call may answer and end in when others have to approve it, or its person has to show that it is them. */
+export const deferral = {
+  output: z.union([Change, StepUp]),
+  problems: [...CHANGE_PROBLEMS, ...STEP_UP_PROBLEMS],
+}
 
 export const events: readonly EventKind[] = [
   ...identityEvents,

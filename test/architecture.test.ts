@@ -73,6 +73,7 @@ const WRAPPED: Readonly<Record<string, string>> = {
   commander: 'cli',
   jose: 'tokens',
   'openid-client': 'login',
+  '@simplewebauthn/server': 'login',
 }
 
 type Import = { readonly to: string; readonly names: readonly string[] }

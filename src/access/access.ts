@@ -8,15 +8,7 @@
  * A gateway: `proveGrant` → `ends.subscribe` → `useGrant` → connect → `beginUse` … `closeUse`, or `releaseUse`.
  */
 export { accessRoutes } from './routes.ts'
-export {
-  approvalsOfCalls,
-  bindLoaded,
-  changeRoutes,
-  loadCall,
-  type BoundCall,
-  type ChangeNeeds,
-  type LoadedCall,
-} from './changes/changes.ts'
+export { approvalsOfCalls, bindCalls, changeRoutes, type ChangeNeeds } from './changes/changes.ts'
 export { denialRoutes } from './denials/routes.ts'
 export { approveRequest, denyRequest, withdrawRequest } from './approve.ts'
 export { emptyCalendar, parseCalendar, type Calendar } from '../policy/policy.ts'

@@ -8,6 +8,7 @@ import { printable } from './output/printable.ts'
 import { render } from './output/render.ts'
 import type { Format } from './output/render.ts'
 import { isRecord } from './record.ts'
+import { callSteppedUp } from './step-up.ts'
 
 /** The change that a call became because others have to approve it, if it did. */
 export function changeIn(operation: Operation, answer: unknown): Change | undefined {
@@ -42,7 +43,9 @@ export async function appliedAnswer(io: Io, client: Client, change: Change): Pro
   let said = ''
   for (let pauseMs = FIRST_LOOK_MS; ; pauseMs = Math.min(SLOWEST_LOOK_MS, pauseMs * GROWTH)) {
     const { state, missing, refusal } = await client.ask(readChange, { params })
-    if (state === 'approved') return (await client.ask(applyChange, { params })).answer
+    if (state === 'approved') {
+      return applyChange.output.parse(await callSteppedUp(io, client, applyChange, { params })).answer
+    }
     if (state !== 'pending') {
       const why = refusal === null ? '' : ` ${printable(refusal)}`
       throw new Failure(state === 'denied' ? EXIT.denied : EXIT.over, `Change ${id} is ${state}.${why}`)

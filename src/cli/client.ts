@@ -17,6 +17,10 @@ export type Given = {
   readonly idempotencyKey?: string
   /** Where others have to approve the call: why, for them to read. It is put before them then, and the answer is the change. */
   readonly requestApproval?: string
+  /** Where the call owes a fresh proof of its person: they are shown it, and the answer is the step-up. */
+  readonly requestStepUp?: boolean
+  /** The step-up by which they proved themselves for exactly this call. */
+  readonly stepUp?: string
 }
 
 export type Client = Disposable & {
@@ -141,6 +145,8 @@ function sentOf(connection: Connection, operation: Operation, given: Given): Sen
           'idempotency-key': given.idempotencyKey ?? newId(systemClock, systemRandom),
         }),
       ...(body !== undefined && { 'content-type': 'application/json' }),
+      ...(given.requestStepUp && { 'reeve-request-step-up': '1' }),
+      ...(given.stepUp !== undefined && { 'reeve-step-up': given.stepUp }),
       ...(given.requestApproval !== undefined && {
         'reeve-request-approval': encodeURIComponent(given.requestApproval),
       }),

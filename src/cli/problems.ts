@@ -48,6 +48,7 @@ const OVER = /(?:-over|-expired|-void)$|^(?:enrolment-invalid|request-not-pendin
 
 function exitCodeOf(status: number, slug: string): ExitCode {
   if (OVER.test(slug) || status === 410) return EXIT.over
+  if (slug === 'insufficient-user-authentication' || slug === 'step-up-not-proven') return EXIT.pending
   if (slug === 'approval-owed' || slug === 'change-not-approved') return EXIT.pending
   if (status === 401 || status === 403) return EXIT.denied
   return status === 400 ? EXIT.usage : EXIT.server

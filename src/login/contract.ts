@@ -3,9 +3,13 @@ import { Reason } from '../identities/contract.ts'
 import { Id, Slug } from '../kernel/ids.ts'
 import { operation, PageQuery, pageOf, type Operation } from '../kernel/operation.ts'
 import { conflict, invalidInput, notFound } from '../kernel/problem.ts'
+import { passkeyOperations } from './passkeys/contract.ts'
 import { CreateLoginLink, LoginLink, LoginSession } from './schemas.ts'
+import { stepUpOperations } from './step-up/contract.ts'
 
 export * from './schemas.ts'
+export { Passkey } from './passkeys/contract.ts'
+export { readStepUp, StepUp, STEP_UP_PROBLEMS } from './step-up/contract.ts'
 
 const ofIdentity = z.object({ identity: Slug.describe('name or id') })
 
@@ -78,4 +82,6 @@ export const loginOperations: readonly Operation[] = [
   createLoginLink,
   listLoginLinks,
   retireLoginLink,
+  ...passkeyOperations,
+  ...stepUpOperations,
 ]

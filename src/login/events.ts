@@ -3,7 +3,9 @@ import { Reason } from '../identities/contract.ts'
 import { event, personal, shown } from '../kernel/event.ts'
 import { Id } from '../kernel/ids.ts'
 import { Instant } from '../kernel/instant.ts'
+import { passkeyEvents } from './passkeys/events.ts'
 import { EndReason, LoginChannel, LoginMethod } from './schemas.ts'
+import { stepUpEvents } from './step-up/events.ts'
 
 const Text = shown(z.string())
 const Ids = shown(z.array(z.uuid()))
@@ -52,6 +54,8 @@ export const deviceDecided = event('device.decided', 'A person let a program in,
 })
 
 export const loginEvents = [
+  ...passkeyEvents,
+  ...stepUpEvents,
   loginSessionOpened,
   loginSessionsEnded,
   loginRefused,

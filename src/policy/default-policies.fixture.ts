@@ -143,6 +143,14 @@ and not who suggested it | ann | identity.attest-owner | job suggested by ann | 
 a first credential | admin | token.issue | newcomer | | yes first-credential
 one's own | ann | token.issue | annRecord | | yes own-credential
 a workload does not renew itself | pipeline | token.issue | pipelineRecord | | no
+a person adds a passkey | ann | passkey.add | annRecord | | yes own-passkey-is-added
+nobody adds one to another | admin | passkey.add | annRecord | | no
+a person removes their own passkey | ann | passkey.remove | passkey of ann | | yes own-passkey-is-removed
+security removes a lost one | guard | passkey.remove | passkey of ann | | yes guardians-remove-passkeys
+nobody else does | dora | passkey.remove | passkey of ann | | no
+a step-up is its person's to read | ann | step-up.read | step-up of ann | | yes own-step-ups-are-read
+and who asked reads it | bot | step-up.read | step-up of ann | | yes own-step-ups-are-read
+nobody else, not even security | guard | step-up.read | step-up of ann | | no
 another person's takes approval | admin | token.issue | annRecord | | yes credential-of-another-person
 security does not take it alone | guard | token.issue | annRecord | | no
 the owner team renews its workload's | dora | token.issue | pipelineRecord | | yes credential-of-a-machine

@@ -209,6 +209,8 @@ const THINGS: Record<string, Entity> = {
   'team list': { type: 'TeamList', id: 'teams', attributes: { id: 'teams', tiedIds: ['ann'] } },
   calendar: { type: 'Calendar', id: 'calendar', attributes: { id: 'calendar' } },
   catalog: { type: 'Catalog', id: 'catalog', attributes: { id: 'catalog' } },
+  'passkey of ann': { type: 'Passkey', id: 'key', attributes: { id: 'key', subjectId: 'ann' } },
+  'step-up of ann': { type: 'StepUp', id: 'up', attributes: { id: 'up', personId: 'ann', askerId: 'bot' } },
   'grant of pipeline': record('Grant', { subjectId: 'migrator' }),
   'session of bot for ann': but(session, { subjectId: 'bot', onBehalfOfId: 'ann' }),
   'request by dora': but(request, { requestedBy: 'dora' }),

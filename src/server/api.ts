@@ -1,6 +1,7 @@
 import {
   accessRoutes,
   approvalsOfCalls,
+  bindCalls,
   changeRoutes,
   denialRoutes,
   noTicketVerifier,
@@ -32,6 +33,7 @@ import type { Db } from '../kernel/db.ts'
 import type { Deciders } from '../kernel/http/handle.ts'
 import type { OpenRoute, Route } from '../kernel/http/route.ts'
 import { ledgerRoutes } from '../ledger/ledger.ts'
+import { stepUpsOf } from '../login/login.ts'
 import { policyRoutes, type PolicyRouteNeeds } from '../policy/policy.ts'
 import { sessionRoutes, type LiveNeeds } from '../sessions/sessions.ts'
 import { certifier } from './certificates.ts'
@@ -116,6 +118,7 @@ export function apiOf({ config, ground, authority }: DomainParts, parts: ApiPart
     ...deciders(ground, parts),
     authenticate: parts.login.authenticate,
     approvals: approvalsOfCalls(changes),
+    stepUps: stepUpsOf({ ...parts.login.needs, bindCall: bindCalls(access) }),
     routes,
     openRoutes: [
       ...identityOpenRoutes({ ...identities, db }),

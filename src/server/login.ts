@@ -14,6 +14,11 @@ import {
   logoutDoor,
   openActivity,
   openProvider,
+  passkeyPages,
+  passkeyRoutes,
+  passkeyWay,
+  stepUpPages,
+  stepUpRoutes,
   type LoginNeeds,
   type Provider,
 } from '../login/login.ts'
@@ -40,7 +45,7 @@ export async function openLogin(
     sessionSeconds: sessionMinutes * 60,
     idleSeconds: Math.min(idleMinutes, sessionMinutes) * 60,
     providers,
-    otherWays: () => [],
+    otherWays: (returnTo) => [passkeyWay(returnTo)],
   }
   const activity = openActivity(needs)
   stop.add('logins', activity)
@@ -50,8 +55,14 @@ export async function openLogin(
   }
   return {
     needs,
-    routes: loginRoutes(needs),
-    pages: [...loginPages(needs), ...devicePages(needs), ...authorizationDoors(needs)],
+    routes: [...loginRoutes(needs), ...passkeyRoutes(needs), ...stepUpRoutes(needs)],
+    pages: [
+      ...loginPages(needs),
+      ...devicePages(needs),
+      ...authorizationDoors(needs),
+      ...passkeyPages(needs),
+      ...stepUpPages(needs),
+    ],
     forms: providers.map((provider) => logoutDoor(needs, provider)),
     authenticate: (presented) => soon(tokens.authenticate(presented), noted),
   }

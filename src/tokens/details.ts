@@ -27,6 +27,7 @@ const CALLABLE: ReadonlySet<string> = new Set([
   'grant.done',
   'ticket.issue',
   'key.issue',
+  'step-up.read',
 ])
 
 /** Reads `authorization_details` (RFC 9396 §5: what is not known is refused). Throws `OAuthError`. */

@@ -19,12 +19,15 @@ import { identityRows } from './calls/identities.ts'
 import { graphRows } from './calls/graph.ts'
 import { inventoryRows } from './calls/inventory.ts'
 import { rotationRows } from './calls/rotations.ts'
+import { passkeyRows } from './calls/passkeys.ts'
 import { ruleRows } from './calls/rules.ts'
 import { stageOn, type Stage } from './calls/stage.ts'
 import { tokenRows } from './calls/tokens.ts'
 
 /** Decided at a door that speaks OAuth, which is no operation. */
 const OF_THE_TOKEN_ENDPOINT = 'token.obtain'
+/** Decided at a page, since it takes a browser. */
+const OF_A_PAGE = 'passkey.add'
 
 let stage: Stage
 let rows: Rows
@@ -56,6 +59,7 @@ before(async () => {
     ...ruleRows(stage),
     ...graphRows(stage),
     ...tokenRows(stage),
+    ...passkeyRows(stage),
   }
   document = Document.parse(await stage.nobody.document('/v1/openapi.json'))
 })
@@ -166,7 +170,7 @@ test('each operation has an action that policies know, and each action an operat
 
   for (const { id, resource } of decided)
     assert.ok(shipped.get(id)?.resources.includes(resource), `${id} on ${resource}`)
-  const known = new Set([...decided.map(({ id }) => id), ...offered, OF_THE_TOKEN_ENDPOINT])
+  const known = new Set([...decided.map(({ id }) => id), ...offered, OF_THE_TOKEN_ENDPOINT, OF_A_PAGE])
   assert.deepEqual(
     [...shipped.keys()].filter((name) => !known.has(name)),
     [],

@@ -13,7 +13,7 @@ import type { ChangeNeeds } from './needs.ts'
 import { shownOf } from './shown.ts'
 
 /** What one call is about, loaded once: `bindLoaded` decides on it as often as is needed. */
-export type LoadedCall = {
+type LoadedCall = {
   readonly asked: AskedCall
   readonly changeId: string | null
   readonly resource: Resource
@@ -23,7 +23,7 @@ export type LoadedCall = {
 }
 
 /** One call with everything it would do. */
-export type BoundCall = {
+type BoundCall = {
   readonly level: Obligations['stepUp']
   /** Hash of the call, of what it is about, of what it would grant and of the policies that decide; the nonce is in it. */
   readonly actSha256: Buffer
@@ -35,12 +35,20 @@ export type BoundCall = {
 const LONGEST_LINE = 400
 const MOST_LINES = 60
 
-export async function loadCall(asked: AskedCall, changeId: string | null): Promise<LoadedCall> {
+/** Loads what a call is about once, and gives what decides on it and binds it, as often as is needed. */
+export function bindCalls(needs: Pick<ChangeNeeds, 'decisions'>) {
+  return async (asked: AskedCall, changeId: string | null) => {
+    const loaded = await loadCall(asked, changeId)
+    return (db: Db, nonce: Buffer): Promise<BoundCall> => bindLoaded(db, needs, loaded, nonce)
+  }
+}
+
+async function loadCall(asked: AskedCall, changeId: string | null): Promise<LoadedCall> {
   return { asked, changeId, ...(await aboutOf(asked)), inner: (await asked.route.inner?.(asked.call)) ?? null }
 }
 
 /** Decides the call and binds it by the same hash that an approval of it would bind (rule 8). Throws `notPermitted`. */
-export async function bindLoaded(
+async function bindLoaded(
   db: Db,
   needs: Pick<ChangeNeeds, 'decisions'>,
   loaded: LoadedCall,

@@ -25,6 +25,7 @@ import { recordedText } from '../output/recording.ts'
 import { render, rowsOf } from '../output/render.ts'
 import { isRecord } from '../record.ts'
 import { shapeOf, type CommandShape } from '../shape.ts'
+import { callSteppedUp } from '../step-up.ts'
 import { tellShortened, tellWarnings } from '../shortened.ts'
 
 /** What has a command by hand that does more. */
@@ -69,7 +70,7 @@ async function run(io: Io, shape: CommandShape, typed: Typed): Promise<void> {
   }
   const called = typed.options.all
     ? await everyPage(client, operation, typed)
-    : await client.call(operation, typed.given)
+    : await callSteppedUp(io, client, operation, typed.given)
   const change = changeIn(operation, called)
   if (change && !typed.options.wait) return leaveWaiting(io, format, change)
   const answer = change ? await appliedAnswer(io, client, change) : called

@@ -1,0 +1,48 @@
+import { z } from 'zod'
+import { event, personal, shown } from '../../kernel/event.ts'
+import { Id } from '../../kernel/ids.ts'
+import { Instant } from '../../kernel/instant.ts'
+import { StepUpKind, StepUpLevel } from './schemas.ts'
+
+const Text = shown(z.string())
+
+export const stepUpAsked = event('step-up.asked', 'A person is asked to show freshly that it is them.', {
+  stepUpId: Id,
+  kind: StepUpKind,
+  personId: Id,
+  operation: Text,
+  level: StepUpLevel,
+  actSha256: Text.describe('of everything that will be done'),
+  nonce: Text,
+  innerSha256: Text.nullable().describe('of a request for access: the hash that its approvers sign off'),
+  lines: personal(z.array(z.string())),
+  clientAddress: personal(z.string()),
+  expiresAt: Instant,
+})
+export const stepUpMissed = event('step-up.missed', 'A code was entered that is not the one of this step-up.', {
+  stepUpId: Id,
+  misses: shown(z.int()),
+})
+export const stepUpProven = event('step-up.proven', 'A person showed freshly that it is them, for one act.', {
+  stepUpId: Id,
+  provenBy: shown(z.enum(['passkey', 'login'])),
+  level: StepUpLevel,
+  actSha256: Text,
+  passkeyId: Id.nullable(),
+  publicKeySha256: Text.nullable().describe('of the key that signed, as it was when it was registered'),
+  authenticatorData: Text.nullable(),
+  clientDataJson: Text.nullable().describe('holds the challenge: the hash over the id, the nonce and the act'),
+  signature: Text.nullable(),
+  sessionId: Id.nullable().describe(
+    'of a login: which one; it is bound to the session and the act’s id, and signs neither',
+  ),
+})
+export const stepUpRefused = event('step-up.refused', 'A step-up will not be used.', { stepUpId: Id, why: Text })
+export const stepUpUsed = event('step-up.used', 'A fresh proof was spent on the act that it is for.', {
+  stepUpId: Id,
+  operation: Text,
+  actSha256: Text,
+  personId: Id,
+})
+
+export const stepUpEvents = [stepUpAsked, stepUpMissed, stepUpProven, stepUpRefused, stepUpUsed]
