@@ -40,6 +40,15 @@ function partsOf(io: Io, version: string): Parts {
       )
       return runScan({ ...request, sources, version }, output)
     },
+    agent: async ({ connection, ...request }, print) => {
+      const [{ runAgent }, { openClient }] = await Promise.all([import('./agent/run.ts'), import('./cli/client.ts')])
+      // One try at a time: the agent knows better when to ask again.
+      const connect: Parameters<typeof runAgent>[1] = (proof) => {
+        const client = proof && { certificate: proof.certificate, key: proof.privateKey }
+        return openClient({ ...connection, token: proof?.token, client, context: undefined }, [])
+      }
+      return runAgent(request, connect, print)
+    },
     verify: async (args, print) => (await import('../verifier/verify.ts')).main(args, print),
   }
 }

@@ -32,26 +32,32 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   scanner: ['kernel'],
   // Reads every domain; nobody imports it.
   governance: [...LOWER, 'inventory'],
+  // Carries identities in and out of the record, with what hangs on them; nobody imports it.
+  lifecycle: [...LOWER],
   gateways: [...LOWER, 'one gateway'],
   connectors: ['kernel', 'scanner', 'one connector'],
+  // What connectors of forges have in common: their APIs and pipeline files.
+  forge: ['kernel', 'connectors'],
   // What connectors saw: it knows their contract and none of them.
   inventory: ['kernel', 'ledger', 'identities', 'catalog', 'connectors'],
   // A single one knows its contract and the kernel: no domain's code, no sibling. Of credentials it reads the schema of its protocol's settings,
   // which whoever makes leases needs as well.
   'one gateway': ['kernel', 'gateways', 'credentials'],
-  'one connector': ['kernel', 'scanner', 'connectors', 'catalog', 'credentials'],
-  cli: ['kernel', 'contracts', 'governance', 'inventory', ...LOWER.slice(1)],
-  contracts: [...LOWER, 'governance', 'inventory'],
-  server: [...LOWER, 'governance', 'inventory', 'gateways', 'connectors', 'one connector', 'contracts'],
+  'one connector': ['kernel', 'scanner', 'connectors', 'forge', 'catalog', 'credentials'],
+  // Runs on machines of others: of the product it knows what it asks the server, and nothing that has a database.
+  agent: ['kernel', 'credentials'],
+  cli: ['kernel', 'contracts', 'governance', 'inventory', 'lifecycle', ...LOWER.slice(1)],
+  contracts: [...LOWER, 'governance', 'inventory', 'lifecycle'],
+  server: [...LOWER, 'governance', 'inventory', 'lifecycle', 'gateways', 'connectors', 'one connector', 'contracts'],
   // What `reeve` starts: the command line, the server and the verifier side by side.
-  program: ['kernel', 'server', 'cli', 'contracts', 'verifier', 'scanner'],
+  program: ['kernel', 'server', 'cli', 'contracts', 'verifier', 'scanner', 'agent'],
   verifier: [],
 }
 
 /** Which files of a folder another folder may import; of the kernel all. */
 function doorsOf(from: string, to: string): readonly string[] {
   if (from === 'one gateway') return to === 'gateways' ? ['gateway.ts'] : ['contract.ts']
-  if (from === 'cli') return ['contract.ts']
+  if (from === 'cli' || from === 'agent') return ['contract.ts']
   if (from === 'contracts') return ['contract.ts', 'events.ts']
   if (to === 'gateways') return ['contract.ts', 'gateway.ts', 'index.ts', 'host.ts']
   if (to === 'connectors') return ['contract.ts', 'connector.ts', 'index.ts']
@@ -71,6 +77,7 @@ const WRAPPED: Readonly<Record<string, string>> = {
   '@cedar-policy/cedar-wasm': 'policy',
   'libpg-query': 'one gateway',
   commander: 'cli',
+  koffi: 'kernel',
   jose: 'tokens',
   'openid-client': 'login',
   '@simplewebauthn/server': 'login',
@@ -87,7 +94,7 @@ function folderOf(path: string): string {
   if (second === undefined) return { 'contracts.ts': 'contracts', 'reeve.ts': 'program' }[first] ?? 'server'
   const isInner = path.split('/').length > 3
   if (first === 'gateways' && isInner) return 'one gateway'
-  if (first === 'connectors' && isInner) return 'one connector'
+  if (first === 'connectors' && isInner) return second === 'forge' ? 'forge' : 'one connector'
   return first
 }
 
@@ -118,7 +125,8 @@ function judge(path: string, from: string, { to, names }: Import): string[] {
   if (into === from && unitOf(path) === unitOf(target)) return why
   if (into === from) return [...why, 'siblings do not know each other']
   if (!(MAY_IMPORT[from] ?? []).includes(into)) return [...why, `${from} may not import ${into}`]
-  if (from === 'program' || into === 'kernel' || into === 'contracts' || into.startsWith('one ')) return why
+  if (from === 'program' || into === 'kernel' || into === 'contracts' || into === 'forge' || into.startsWith('one '))
+    return why
   const file = target.split('/').slice(2).join('/')
   if (!doorsOf(from, into).includes(file)) why.push(`across folders only ${doorsOf(from, into).join(' or ')}`)
   return why

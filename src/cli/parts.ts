@@ -1,4 +1,5 @@
 import type { Operation } from '../kernel/operation.ts'
+import type { Connection } from './connection.ts'
 
 /**
  * What stands behind the commands that are no calls of a server. Loaded only by the command that needs it: the composition root hands them in, so
@@ -19,6 +20,8 @@ export type Parts = {
   readonly policyTexts: (folder: string) => Promise<{ name: string; text: string }[]>
   /** Looks for secrets on this machine; 0 none, 1 some, 2 it could not be done. */
   readonly scan: (request: ScanRequest, output: ScanOutput) => Promise<0 | 1 | 2>
+  /** Serves the workloads of this machine until a signal, or until the server admits it no more. */
+  readonly agent: (request: AgentRequest, tell: (sentence: string) => void) => Promise<void>
   readonly verify: (args: readonly string[], print: (text: string) => void) => Promise<0 | 1 | 2>
 }
 
@@ -55,6 +58,16 @@ type PolicyToolResult = {
   readonly isGood: boolean
   readonly lines: readonly string[]
   readonly data: unknown
+}
+
+/** As which machine, towards which server, and where. */
+type AgentRequest = {
+  readonly connection: Pick<Connection, 'address' | 'authority'>
+  readonly machine: string
+  readonly joinTokenFile?: string
+  readonly hostKeyFile?: string
+  readonly socketPath: string
+  readonly stateFolder: string
 }
 
 /** How a server is configured from the command line. */

@@ -72,6 +72,7 @@ test('no secret is taken from an argument, which every process of the machine ca
   assert.deepEqual(fromFiles.map(({ id, option }) => `${id} --${option}`).toSorted(), [
     'account.register --password-file',
     'enrolment.redeem --secret-file',
+    'machine.join --token-file',
     'source.register --credential-file',
     'target.register --provisioner-file',
     'target.update --provisioner-file',

@@ -150,6 +150,7 @@ const PARTS: Parts = {
   policy: async () => ({ isGood: true, lines: [], data: null }),
   policyTexts: async () => [],
   scan: async () => 0 as const,
+  agent: async () => undefined,
   verify: async () => 2,
 }
 

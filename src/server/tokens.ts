@@ -61,6 +61,7 @@ export async function openTokens(
   }: Pick<IdentityNeeds, 'ledger' | 'random' | 'teams'> & {
     readonly decisions: DecisionPoint
     readonly record: IdentityFacts
+    readonly bundleOf: TokenNeeds['bundleOf']
   },
 ): Promise<OpenTokens> {
   const { db, clock, seal } = ground

@@ -7,6 +7,7 @@ import type { TokenNeeds } from './needs.ts'
 import { OAuthError } from './oauth-error.ts'
 import { isExpected, PRESET_FACTS } from './presets.ts'
 import { reviewToken } from './review.ts'
+import { svidDomainOf, svidKeys } from './svid.ts'
 import { rulesOf } from './trust-rules.ts'
 import { JTI_MAX_CHARS, type OnceOnly } from './used-proofs.ts'
 
@@ -39,11 +40,19 @@ export async function verifyForeign(
   const claims = isCompact(token) ? unverifiedClaims(token) : undefined
   const issuer = claims?.['iss']
   // Our own tokens are looked up, never believed by their signature alone.
-  if (!claims || typeof issuer !== 'string' || issuer.length > 500 || issuer === needs.issuer()) throw unbelieved()
+  const domain = claims && svidDomainOf(claims)
+  const named = typeof issuer === 'string' && issuer.length <= 500 ? issuer : undefined
+  if (!claims || (named === undefined && domain === undefined) || named === needs.issuer()) throw unbelieved()
   const isClient = asked.kind === 'assertion'
-  const rules = (await rulesOf(needs.db, issuer)).filter(
+  const known = [
+    ...(named === undefined ? [] : await rulesOf(needs.db, named)),
+    ...(domain === undefined || domain === named ? [] : await rulesOf(needs.db, domain)),
+  ]
+  const rules = known.filter(
     (rule) =>
       (rule.preset === 'client-key') === isClient &&
+      // Of a trust domain the subject says whose it is, of any other issuer the token itself.
+      rule.issuer === (rule.preset === 'spiffe' ? domain : named) &&
       isFor(claims, rule.audience, isClient) &&
       isExpected(claims, rule) &&
       (asked.identity === undefined || asked.identity === rule.identity || asked.identity === rule.identityId),
@@ -69,7 +78,8 @@ async function verifiedBy(
   isOneOfSeveral: boolean,
 ): Promise<Claims | undefined> {
   try {
-    return await needs.issuerKeys.verify(token, rule)
+    const source = rule.preset === 'spiffe' ? { ...rule, keys: await svidKeys(needs, rule, token) } : rule
+    return await needs.issuerKeys.verify(token, source)
   } catch (error) {
     // A client that changes keys has two rules for a while.
     if (isOneOfSeveral && error instanceof OAuthError) return undefined

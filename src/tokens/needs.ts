@@ -4,6 +4,7 @@ import type { Egress } from '../kernel/egress.ts'
 import type { Caller } from '../kernel/http/route.ts'
 import type { Log } from '../kernel/log.ts'
 import type { Seal } from '../kernel/seal.ts'
+import type { SpiffeBundle } from '../kernel/spiffe-bundle.ts'
 import type { DecisionPoint } from '../policy/policy.ts'
 import type { IssuerKeys } from './issuer-keys.ts'
 import type { KeyRing } from './key-ring.ts'
@@ -17,6 +18,8 @@ export type TokenNeeds = Pick<IdentityNeeds, 'clock' | 'random' | 'ledger' | 'te
   readonly egress: Egress
   readonly ring: KeyRing
   readonly issuerKeys: IssuerKeys
+  /** What verifies identity documents of a trust domain, as of now: our own or one that is believed. */
+  readonly bundleOf: (trustDomain: string) => Promise<SpiffeBundle | undefined>
   readonly decisions: DecisionPoint
   /** What our tokens say made them, and what tokens for us must be meant for: the one address of this installation. */
   readonly issuer: () => string

@@ -39,6 +39,7 @@ export const PRESET_FACTS: Readonly<Record<Preset, PresetFacts>> = {
   },
   circleci: { fixed: 'org/', proof: 'oidc', isOnce: false },
   'client-key': { fixed: '', proof: 'token', isOnce: true },
+  spiffe: { fixed: 'spiffe://', proof: 'spiffe', isOnce: false },
 }
 
 /** Letters and digits that say who, after what every subject of the kind begins with. */

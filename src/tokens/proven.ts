@@ -13,6 +13,7 @@ import { isCompact } from './jwt.ts'
 import type { TokenNeeds } from './needs.ts'
 import { OAuthError } from './oauth-error.ts'
 import { rulesOf } from './trust-rules.ts'
+import { ruleOfSvid } from './svid.ts'
 import type { OnceOnly } from './used-proofs.ts'
 
 /** Somebody who proved an identity to the token service, by whichever way. */
@@ -69,18 +70,24 @@ async function clientByCertificate(needs: TokenNeeds, asked: FormAsked): Promise
   const clientId = asked.fields.get('client_id')
   const { keyCertificate } = asked.presented
   if (clientId === undefined || !keyCertificate) return undefined
-  const shown = Buffer.from(spkiSha256(keyCertificate), 'hex')
+  const keySha256 = Buffer.from(spkiSha256(keyCertificate), 'hex')
   const rule = (await rulesOf(needs.db, clientId)).find(
     ({ preset, keys }) =>
       preset === 'client-key' &&
       keys?.keys.some((jwk) => {
         const key = spkiSha256OfJwk(jwk)
-        return key !== undefined && equalBytes(key, shown)
+        return key !== undefined && equalBytes(key, keySha256)
       }),
   )
-  if (!rule) return undefined
-  const proven = await byRule(needs, { rule, proof: 'mtls', jti: null, expiresAt: needs.clock.now(), once: null })
-  return { ...proven, proof: 'key', expiresAt: null }
+  const now = needs.clock.now()
+  if (rule) {
+    const proven = await byRule(needs, { rule, proof: 'mtls', jti: null, expiresAt: now, once: null })
+    return { ...proven, proof: 'key', expiresAt: null }
+  }
+  const svid = await ruleOfSvid(needs, keyCertificate, clientId)
+  if (!svid) return undefined
+  const shown = { rule: svid.rule, proof: 'spiffe', jti: null, expiresAt: svid.endsAt, once: null } as const
+  return { ...(await byRule(needs, shown)), isBound: true }
 }
 
 /** By a token of an issuer that a rule trusts. Throws `OAuthError`. */

@@ -3,7 +3,16 @@ import { shown } from '../kernel/event.ts'
 import { Id, Slug } from '../kernel/ids.ts'
 import { Instant } from '../kernel/instant.ts'
 
-const PRESETS = ['oidc', 'github-actions', 'gitlab-ci', 'kubernetes', 'buildkite', 'circleci', 'client-key'] as const
+const PRESETS = [
+  'oidc',
+  'github-actions',
+  'gitlab-ci',
+  'kubernetes',
+  'buildkite',
+  'circleci',
+  'client-key',
+  'spiffe',
+] as const
 export const Preset = shown(z.enum(PRESETS))
 export type Preset = z.output<typeof Preset>
 

@@ -15,6 +15,7 @@ import { Expected, Jwks, Review, TrustRule, type CreateTrustRule } from './contr
 import { trustRuleCreated, trustRuleRetired } from './events.ts'
 import type { TokenNeeds } from './needs.ts'
 import { PRESET_FACTS, refuseWide } from './presets.ts'
+import { svidTerms } from './svid-terms.ts'
 
 /** What a new rule says once presets and defaults have had their say. */
 type Terms = {
@@ -103,6 +104,11 @@ function termsOf(needs: TokenNeeds, input: CreateTrustRule, name: string): Terms
       throw invalid('preset', 'of a client only its keys are given')
     }
     return { issuer: name, audience, subject: { is: name } }
+  }
+  if (preset === 'spiffe') {
+    const terms = svidTerms(input)
+    refuseWide(preset, terms.subject, claims)
+    return { ...terms, audience }
   }
   const issuer = input.issuer ?? PRESET_FACTS[preset].issuer
   if (issuer === undefined) throw invalid('issuer', 'this preset has no issuer of its own')

@@ -5,7 +5,7 @@ import { transact, type Db } from '../kernel/db.ts'
 
 /** One showing of a proof: what it is, whose, its own id, and until when it would be taken. */
 export type OnceOnly = {
-  readonly kind: 'assertion' | 'dpop'
+  readonly kind: 'assertion' | 'dpop' | 'host-key'
   readonly by: string
   readonly jti: string
   readonly expiresAt: Date
