@@ -10,6 +10,8 @@ import { Secret } from '../../src/kernel/secret.ts'
 import { SYSTEM, type Ledger } from '../../src/ledger/ledger.ts'
 
 export type GrantedOptions = {
+  /** Who holds the grant; a person without it. */
+  subject?: 'workload'
   recording?: 'none' | 'meta' | 'full'
   onRecorderLoss?: 'end' | 'continue'
   actions?: string[]
@@ -130,6 +132,7 @@ async function addPeople(tx: Tx, all: All): Promise<void> {
     .insertInto('identity')
     .values({
       ...person,
+      ...(all.options.subject === 'workload' && ({ kind: 'workload', profile: 'service' } as const)),
       ...dates,
       id: all.subjectId,
       name: all.subjectName,

@@ -19,5 +19,7 @@ const opened = openDatabase(
 onReach((label) => {
   if (label === order.point) process.kill(process.pid, 'SIGKILL')
 })
-await settleRotations(opened.db, rotationNeeds(movableClock()), new AbortController().signal)
+const clock = movableClock()
+clock.ahead(order.ahead ?? 0)
+await settleRotations(opened.db, rotationNeeds(clock), new AbortController().signal)
 process.exit(3)

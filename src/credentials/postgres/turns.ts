@@ -18,8 +18,11 @@ const MOST_SEEN = 1_000
 
 /** Two roles of one group. What they may do is the group's, so either stands in for the other. */
 export const turns: TurnTaking = {
-  prepare: (place, { like, ...act }, signal) =>
-    byTheFirst(place, act, signal, (upstream) => prepare(upstream, act.user, like)),
+  prepare: (place, { like, mark, ...act }, signal) =>
+    byTheFirst(place, act, signal, async (upstream) => {
+      await mustBeLatest(upstream, act.user, mark)
+      await prepare(upstream, act.user, like)
+    }),
   allow: (place, { isAllowed, mark, ...act }, signal) =>
     byTheFirst(place, act, signal, async (upstream) => {
       await mustBeLatest(upstream, act.user, mark)

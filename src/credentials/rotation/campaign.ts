@@ -158,7 +158,13 @@ export async function resumeMany(
 /** Moves every running campaign on: starts what may be started now, or stops it. One that another worker holds is left to it. */
 export async function moveCampaigns(db: Db, needs: RotationNeeds): Promise<void> {
   const running = await db.selectFrom('rotationCampaign').select('id').where('state', '=', 'running').execute()
-  for (const { id } of running) await transact(db, (tx) => moveOn(tx, needs, id))
+  for (const { id } of running) {
+    try {
+      await transact(db, (tx) => moveOn(tx, needs, id))
+    } catch (error) {
+      needs.log.error({ err: error, campaignId: id }, 'a rotation of many could not be moved on and is tried again')
+    }
+  }
 }
 
 async function moveOn(tx: Tx, needs: RotationNeeds, id: string): Promise<void> {
@@ -225,7 +231,6 @@ type Starting = {
     readonly id: string
     readonly startedById: string
     readonly endsSessions: boolean
-    readonly reason: string
   }
   readonly task: Task
   readonly cause: number
@@ -243,7 +248,8 @@ async function startTask(tx: Tx, needs: RotationNeeds, { campaign, task, cause }
   if ('why' in login) return void (await set({ refusal: login.why }))
   if (await hasOpenRotation(tx, task)) return void (await set({ refusal: 'Another rotation of it is under way.' }))
   const by = { actor: SYSTEM, occasion: 'campaign', campaignId: campaign.id } as const
-  const { startedById, endsSessions, reason } = campaign
-  const rotationId = await planRotation(tx, needs, login, { ...by, startedById, endsSessions, reason })
+  const { startedById, endsSessions } = campaign
+  // Why is said once, of the whole order.
+  const rotationId = await planRotation(tx, needs, login, { ...by, startedById, endsSessions, reason: null })
   await set({ rotationId })
 }

@@ -52,7 +52,7 @@ export type Sighting = {
 /** How two logins of a target stand in for each other. Each may run again after a crash. */
 export type TurnTaking = {
   /** Makes the other login with the same rights and no way in yet. Throws where the first holds rights of its own, which it would lack. */
-  prepare(place: Place, act: Act & { readonly like: string }, signal: AbortSignal): Promise<void>
+  prepare(place: Place, act: Act & { readonly like: string; readonly mark: string }, signal: AbortSignal): Promise<void>
   /** Lets a login in by its secret, or not any more, which can be taken back. */
   allow(
     place: Place,

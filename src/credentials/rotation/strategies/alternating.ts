@@ -19,7 +19,7 @@ export const alternating: Strategy = {
   async issue(work, at, secret) {
     const { place, signal } = work
     const act = { user: at.nextUser, actors: await makersOf(work, at, secret), isWanted: stillAt(work, at) }
-    await turnsOf(work).prepare(place, { ...act, like: at.principal }, signal)
+    await turnsOf(work).prepare(place, { ...act, like: at.principal, mark: at.id }, signal)
     await changeInPlace(work, at, secret)
     await turnsOf(work).allow(place, { ...act, isAllowed: true, mark: at.id }, signal)
   },
