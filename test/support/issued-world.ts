@@ -39,7 +39,7 @@ export async function issuedWorld(
   cpSync(join(import.meta.dirname, '../../policies'), policies, { recursive: true })
   const rules = join(policies, 'default.cedar')
   writeFileSync(rules, readFileSync(rules, 'utf8').replaceAll(/@record\("(?:full|meta)"\)/g, '@record("none")'))
-  const egress = { allow: ['http://127.0.0.1', '127.0.0.1', '127.0.0.2'] }
+  const egress = { allow: ['http://127.0.0.1', '127.0.0.1', 'localhost'] }
   const here = await site(cleaning, { policies, egress, ...more })
   const ada = await enrolFounder(here.server)
   const bob = await enrol(here.server, ada, { kind: 'human', name: 'bob', profile: 'person' })

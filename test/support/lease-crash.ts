@@ -3,6 +3,7 @@ import { onReach } from '../../src/kernel/fault.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import { leaseFor, settleObligations } from '../../src/credentials/credentials.ts'
+import { handedLeaseWriter } from './handed-lease.ts'
 import { credentialNeeds, movableClock } from './lease-world.ts'
 
 /**
@@ -14,7 +15,9 @@ const opened = openDatabase(
   { ...order.database, password: new Secret(order.database.password) },
   { max: 4, log: silentLog },
 )
-const needs = credentialNeeds(movableClock(), order.nodeId)
+const clock = movableClock()
+const made = credentialNeeds(clock, order.nodeId)
+const needs = order.handed ? { ...made, writers: [handedLeaseWriter(order.handed, clock)] } : made
 const signal = new AbortController().signal
 
 onReach((label) => {

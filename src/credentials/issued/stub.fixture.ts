@@ -104,3 +104,50 @@ export function clusterIn(stub: Stub): StubCluster {
   }
   return cluster
 }
+
+/** The part of OpenBao that dynamic secrets need. What a token read lives while the token does. */
+export type StubVault = { readonly tokens: Map<string, string>; readonly leases: Map<string, string> }
+
+export function vaultIn(stub: Stub): StubVault {
+  const vault: StubVault = { tokens: new Map(), leases: new Map() }
+  let count = 0
+  const json = (status: number, body: unknown): StubAnswer => ({ status, body: JSON.stringify(body) })
+  const forget = (accessor: string) => {
+    vault.tokens.delete(accessor)
+    for (const [lease, owner] of vault.leases) if (owner === accessor) vault.leases.delete(lease)
+  }
+  stub.answer = ({ path, body, headers }) => {
+    const asked = body === '' ? {} : JSON.parse(body)
+    count += 1
+    const token = String(headers['x-vault-token'])
+    if (path === '/v1/database/creds/reader') {
+      const accessor = [...vault.tokens].find(([, value]) => value === token)?.[0]
+      if (accessor === undefined) return json(403, { errors: ['permission denied'] })
+      vault.leases.set(`database/creds/reader/${count}`, accessor)
+      const data = { username: `v-${count}`, password: `p-${count}` }
+      return json(200, { lease_id: `database/creds/reader/${count}`, lease_duration: 600, data })
+    }
+    if (token !== 'provisioner-token') return json(403, { errors: ['permission denied'] })
+    if (path === '/v1/auth/token/create') {
+      vault.tokens.set(`a-${count}`, `t-${count}`)
+      return json(200, { auth: { client_token: `t-${count}`, accessor: `a-${count}` } })
+    }
+    if (path === '/v1/auth/token/revoke-accessor') {
+      if (!vault.tokens.has(asked.accessor)) return json(400, { errors: ['invalid accessor'] })
+      forget(asked.accessor)
+      return { status: 204 }
+    }
+    if (path === '/v1/auth/token/lookup-accessor') {
+      return vault.tokens.has(asked.accessor) ? json(200, {}) : json(403, { errors: ['invalid accessor'] })
+    }
+    if (path === '/v1/sys/leases/revoke') {
+      vault.leases.delete(asked.lease_id)
+      return { status: 204 }
+    }
+    if (path === '/v1/sys/leases/lookup') {
+      return vault.leases.has(asked.lease_id) ? json(200, {}) : json(400, { errors: ['invalid lease'] })
+    }
+    return json(404, { errors: [] })
+  }
+  return vault
+}
