@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util'
 import { sql } from 'kysely'
 import { buildGraph } from '../src/governance/graph/build.ts'
 import { PathQuery } from '../src/governance/graph/contract.ts'
+import { GRAPH_SETTINGS } from '../src/governance/graph/look.ts'
 import { keepDistances } from '../src/governance/graph/keep.ts'
 import { listPaths, readReach } from '../src/governance/graph/paths.ts'
 import { openBulk } from '../src/kernel/bulk.ts'
@@ -60,6 +61,7 @@ async function measure(server: Connection, size: Size): Promise<void> {
   const signal = new AbortController().signal
   const before = process.memoryUsage().rss
   await using bulk = await openBulk(server)
+  await bulk.run(GRAPH_SETTINGS)
   const now = new Date()
   let started = performance.now()
   const lap = () => {
@@ -69,11 +71,14 @@ async function measure(server: Connection, size: Size): Promise<void> {
   }
   const { graph, goals } = await buildGraph(bulk, now, signal)
   const readSeconds = lap()
+  console.log(`${graph.edges} edges read in ${readSeconds} s`)
   const distances = graph.distancesTo(goals)
   const pathsSeconds = lap()
+  console.log(`${distances.reached} of ${graph.nodes.size} nodes measured in ${pathsSeconds} s`)
   const rss = process.memoryUsage().rss
   const moved = await keepDistances(bulk, graph, distances)
   const keepSeconds = lap()
+  console.log(`kept in ${keepSeconds} s`)
   const again = await buildGraph(bulk, now, signal)
   const movedAgain = await keepDistances(bulk, again.graph, again.graph.distancesTo(again.goals))
   const secondLookSeconds = lap()

@@ -28,10 +28,12 @@ export async function makeEstate(owner: Connection, size: Size, seed: string): P
     for (const { name } of indexes.rows) await client.query(`drop index ${name}`)
     for (const table of [...TABLES, 'source', 'source_scope'])
       await client.query(`alter table ${table} disable trigger user`)
+    for (const table of TABLES) await client.query(`alter table ${table} drop constraint ${table}_pkey`)
     const cause = await client.query<{ id: string }>(
       `insert into ledger_entry (xid, at, kind, leaf) values (pg_current_xact_id(), now(), 'bench.estate', '\\x00') returning id`,
     )
     for (const text of statements(size, seedOf(seed), cause.rows[0]?.id ?? '0')) await client.query(text)
+    for (const table of TABLES) await client.query(`alter table ${table} add constraint ${table}_pkey primary key (id)`)
     for (const { definition } of indexes.rows) await client.query(definition)
     for (const table of [...TABLES, 'source', 'source_scope'])
       await client.query(`alter table ${table} enable trigger user`)

@@ -1,5 +1,5 @@
 import type { BulkSession } from '../../kernel/bulk.ts'
-import { edgeRules, GOALS, LIVE } from './edges.ts'
+import { edgeRules, GOALS, LIVE, SHARED } from './edges.ts'
 import { PrivilegeGraph } from './privilege-graph.ts'
 
 /** Of a binary row of two ids, a number of two bytes and an id, each behind its length. */
@@ -19,7 +19,7 @@ export async function buildGraph(bulk: BulkSession, now: Date, signal: AbortSign
     .map(({ whole }) => whole)
     .filter((text) => text !== '')
   await bulk.copyOut(
-    `with ${LIVE} select e.src, e.dst, e.kind, e.evidence from (${edges.join('\nunion all\n')}) e where e.src <> e.dst`,
+    `with ${LIVE}, ${SHARED} select e.src, e.dst, e.kind, e.evidence from (${edges.join('\nunion all\n')}) e where e.src <> e.dst`,
     (row) => {
       if (row.length !== ROW_BYTES) throw new Error('an edge has another shape than it is read by')
       graph.add(nodes.numberOf(row, FROM_AT), nodes.numberOf(row, TO_AT), row.readUInt16BE(KIND_AT), row, EVIDENCE_AT)

@@ -60,6 +60,13 @@ export const LIVE = `live as materialized (
     from source_scope c join source s on s.id = c.source_id left join target t on t.id = s.target_id and t.state = 'active'
    where c.state = 'active' and s.state = 'active')`
 
+/** Behind it, of the whole graph: secrets that are met twice. One that is met once leads nowhere by being itself. */
+export const SHARED = `shared as materialized (
+  select f from (
+    select unnest(k.fingerprints) as f from observed_credential k where ${live('k')}
+    union all select r.fingerprint from observed_reference r where r.fingerprint is not null and ${live('r')}) met
+   group by f having count(*) > 1)`
+
 /** Everything that leads on. */
 export function edgeRules(now: Date): EdgeRule[] {
   return [...ofTheRecord(), ...ofCredentials(now), ...ofGrants(now), ...ofPlaces(now), ...ofSystems()]
@@ -101,13 +108,13 @@ function ofCredentials(now: Date): EdgeRule[] {
     },
     {
       whole: `select k.id, ${hub('secret', 'f')}, ${number('same-secret')}, k.id
-        from observed_credential k cross join unnest(k.fingerprints) f where ${live('k')}`,
+        from observed_credential k cross join unnest(k.fingerprints) f where ${live('k')} and f in (select f from shared)`,
       direct: `select k.id, o.id, ${number('same-secret')}, o.id from observed_credential k
         join observed_credential o on o.fingerprints && k.fingerprints and o.id <> k.id where ${live('k')} and ${live('o')}`,
     },
     {
       whole: `select ${hub('secret', 'f')}, k.id, ${number('same-secret')}, k.id
-        from observed_credential k cross join unnest(k.fingerprints) f where ${live('k')}`,
+        from observed_credential k cross join unnest(k.fingerprints) f where ${live('k')} and f in (select f from shared)`,
       direct: NOTHING,
     },
     {
@@ -219,19 +226,17 @@ function ofPlaces(now: Date): EdgeRule[] {
 function ofSystems(): EdgeRule[] {
   const root = `observed_resource r join live lr on lr.id = r.scope_id join live li on li.source_id = lr.source_id`
   const isRoot = `r.gone_at is null and r.type in (${list(SYSTEM_ROOTS)})`
+  // A system that is a goal has no way further to go.
+  const isNoGoal = `lr.environment <> 'production' and lr.sensitivity is distinct from 0`
+  const controlled = (table: string, alias: string, holds: string) => {
+    const query = `select r.id, ${alias}.id, ${number('controls')}, r.id from ${root} join ${table} ${alias} on ${alias}.scope_id = li.id
+       where ${isRoot} and ${alias}.gone_at is null and ${holds}`
+    return { whole: `${query} and ${isNoGoal}`, direct: query }
+  }
   return [
-    {
-      whole: `select r.id, p.id, ${number('controls')}, r.id from ${root} join observed_principal p on p.scope_id = li.id
-       where ${isRoot} and p.gone_at is null`,
-    },
-    {
-      whole: `select r.id, k.id, ${number('controls')}, r.id from ${root} join observed_credential k on k.scope_id = li.id
-       where ${isRoot} and k.gone_at is null and k.held_by in (${list(HELD_THERE)})`,
-    },
-    {
-      whole: `select r.id, o.id, ${number('controls')}, r.id from ${root} join observed_resource o on o.scope_id = li.id
-       where ${isRoot} and o.gone_at is null and o.parent_id is null and o.id <> r.id`,
-    },
+    controlled('observed_principal', 'p', 'true'),
+    controlled('observed_credential', 'k', `k.held_by in (${list(HELD_THERE)})`),
+    controlled('observed_resource', 'o', 'o.parent_id is null and o.id <> r.id'),
     {
       whole: `select o.parent_id, o.id, ${number('contains')}, o.id from observed_resource o where o.parent_id is not null and ${live('o')}`,
     },

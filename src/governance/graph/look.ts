@@ -7,8 +7,11 @@ import { keepDistances } from './keep.ts'
 const EVERY_SECONDS = 900
 /** A look of so long ago that did not end was lost with its node. */
 const LOST_SECONDS = 600
-/** Nothing of it may hold the database for longer. */
-const STATEMENT_LIMIT = '180s'
+/**
+ * Nothing of it may hold the database for longer than that. The one query has dozens of branches, which are not worth compiling, and its joins are
+ * over whole tables, so they may have memory for once.
+ */
+export const GRAPH_SETTINGS = `set statement_timeout = '180s'; set jit = off; set work_mem = '64MB'`
 
 type GraphNeeds = { readonly clock: Clock; readonly connection: Connection }
 export type Looked = {
@@ -55,7 +58,7 @@ export async function lookWhenDue(
 /** Reads the graph, measures every way to tier 0 and keeps the first step of each. A second look at the same changes no row. */
 export async function lookAtGraph({ clock, connection }: GraphNeeds, signal: AbortSignal): Promise<Looked> {
   await using bulk = await openBulk(connection)
-  await bulk.run(`set statement_timeout = '${STATEMENT_LIMIT}'`)
+  await bulk.run(GRAPH_SETTINGS)
   const { graph, goals } = await buildGraph(bulk, clock.now(), signal)
   const distances = graph.distancesTo(goals)
   signal.throwIfAborted()

@@ -138,7 +138,9 @@ test('a person accepts a list as one act, whoever approves it sees every line, a
     'two (workload, production, tier 2): a tag of it names them; a tag of it names their team',
   ])
   assert.deepEqual(
-    owned.map(({ name, ownerId, ownerState, ownerTeam }) => [name, ownerId, ownerState, ownerTeam]).toSorted(),
+    owned
+      .toSorted((a, b) => a.name.localeCompare(b.name))
+      .map(({ name, ownerId, ownerState, ownerTeam }) => [name, ownerId, ownerState, ownerTeam]),
     [
       ['one', s.alice.id, 'attested', null],
       ['two', s.alice.id, 'attested', 'payments'],
