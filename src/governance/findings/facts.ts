@@ -92,6 +92,8 @@ export type TrustFacts = Subject &
     /** Sort of connection, as the source has it: local, host, hostssl. */
     readonly connection: string | null
     readonly isWildcard: boolean
+    /** Where it stands, in the source's words: a file and what in it. */
+    readonly where: string | null
   }
 
 /** Of an identity: the rules that found something on it, or on what it holds, and are not fixed. */

@@ -73,6 +73,7 @@ const trust: TrustFacts = {
   method: 'scram-sha-256',
   connection: 'hostssl',
   isWildcard: true,
+  where: null,
 }
 const used = (more: object = {}) => ({ at: ago(2), agent: 'app 1.2', address: '10.0.0.7', byHuman: false, ...more })
 const certificate = { type: 'certificate' } as const
@@ -181,6 +182,18 @@ const ON_CREDENTIALS: Cases<CredentialFacts> = {
     clear: [{}],
     unknown: [{ hasFingerprint: false, environments: [] }, { isAllWhole: false }],
   },
+  'legacy-account-token': {
+    found: [{ type: 'service-account-token', neverExpires: true, expiresAt: null }],
+    clear: [
+      {},
+      { type: 'service-account-token', expiresAt: null },
+      { type: 'service-account-token', neverExpires: true, state: 'inactive' },
+    ],
+    unknown: [
+      { type: 'service-account-token', expiresAt: null, strength: null },
+      { type: 'service-account-token', neverExpires: true, isPresent: false },
+    ],
+  },
   'expiring-certificate': {
     found: [
       { ...certificate, expiresAt: ago(-29) },
@@ -193,7 +206,25 @@ const ON_CREDENTIALS: Cases<CredentialFacts> = {
     ],
   },
 }
+const action = { nativeKind: 'pipeline-action', where: 'acme/shop: ci.yml uses actions/checkout@v4' } as const
+const trigger = { nativeKind: 'pipeline-trigger', method: 'runs-proposed-code' } as const
 const ON_TRUST: Cases<TrustFacts> = {
+  'unpinned-action': {
+    found: [action, { ...action, where: null }],
+    clear: [{}, { ...action, isWildcard: false }],
+    unknown: [
+      { ...action, isWildcard: false, isWhole: false },
+      { ...action, isPresent: false },
+    ],
+  },
+  'proposed-code': {
+    found: [trigger, { ...trigger, method: 'runs-proposed-text' }],
+    clear: [{}, { ...trigger, method: 'runs-own-code' }],
+    unknown: [
+      { ...trigger, method: null },
+      { ...trigger, isPresent: false },
+    ],
+  },
   'weak-login-rule': {
     found: [{ method: 'trust', connection: 'host' }, { method: 'md5' }, { method: 'password', connection: 'local' }],
     clear: [{}, { nativeKind: 'something-else', method: 'trust' }],

@@ -5,15 +5,18 @@ import { acrossEnvironments } from './across-environments.ts'
 import { expiringCertificate } from './expiring-certificate.ts'
 import { guessableAdministrator } from './guessable-administrator.ts'
 import { humanUse } from './human-use.ts'
+import { legacyAccountToken } from './legacy-account-token.ts'
 import { longLived } from './long-lived.ts'
 import { orphaned } from './orphaned.ts'
 import { outOfBandAccount } from './out-of-band-account.ts'
 import { pastItsEnd } from './past-its-end.ts'
+import { proposedCode } from './proposed-code.ts'
 import { sharedCredential } from './shared-credential.ts'
 import { staleAccount } from './stale-account.ts'
 import { staleIdentity } from './stale-identity.ts'
 import { standingPrivilege } from './standing-privilege.ts'
 import { unbrokeredPrivilege } from './unbrokered-privilege.ts'
+import { unpinnedAction } from './unpinned-action.ts'
 import { unrotatedLogin } from './unrotated-login.ts'
 import { weakAuthentication } from './weak-authentication.ts'
 import { weakLoginRule } from './weak-login-rule.ts'
@@ -28,8 +31,15 @@ export const RULES: {
 } = {
   identity: [orphaned, pastItsEnd, staleIdentity],
   account: [standingPrivilege, outOfBandAccount, staleAccount, unbrokeredPrivilege, humanUse, unrotatedLogin],
-  credential: [longLived, weakAuthentication, sharedCredential, acrossEnvironments, expiringCertificate],
-  trust: [weakLoginRule],
+  credential: [
+    longLived,
+    weakAuthentication,
+    sharedCredential,
+    acrossEnvironments,
+    expiringCertificate,
+    legacyAccountToken,
+  ],
+  trust: [weakLoginRule, unpinnedAction, proposedCode],
   combined: [abandonedAdministrator, guessableAdministrator],
 }
 
