@@ -9,6 +9,12 @@ const DECIDES: Readonly<Record<string, 'iam' | 'pam' | 'nhi' | 'governance'>> = 
   enrolment: 'iam',
   team: 'iam',
   signal: 'iam',
+  'login-link': 'iam',
+  'login-session': 'iam',
+  case: 'iam',
+  'lifecycle-event': 'iam',
+  'provisioned-user': 'iam',
+  vendor: 'iam',
   // PAM: what is high-risk, who may do it now, and what happened in it.
   action: 'pam',
   target: 'pam',

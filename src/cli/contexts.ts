@@ -18,6 +18,7 @@ const Context = z.object({
   identity: z.string().max(200).optional().describe('name'),
   token: z.string().max(4096).optional(),
   tokenId: z.string().max(100).optional(),
+  loginSession: z.string().max(100).optional().describe('id of the login that the token belongs to'),
   expiresAt: z.string().max(64).optional(),
   key: z.string().max(10_000).optional().describe('PEM; the token is bound to it'),
   certificate: z.string().max(100_000).optional().describe('PEM'),

@@ -69,6 +69,8 @@ async function showDevice(
       'over',
       'No program shows this code now. Look at the code again, or let it show another one.',
     )
+  // A code that is right was not guessed.
+  tries.giveBack(session.identityId)
   return page('Is this yours?', deviceForm(needs, { device, asked, cookie }))
 }
 

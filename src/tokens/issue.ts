@@ -280,8 +280,9 @@ function claimsOf(needs: TokenNeeds, issuing: Issuing, made: Made): Readonly<Rec
 /** RFC 9068 §2.2.1: how and when the person authenticated. */
 function loginClaims(session: TokenSession | null): Readonly<Record<string, unknown>> {
   if (!session) return {}
-  const { authenticatedAt, acr, amr } = session
+  const { id, authenticatedAt, acr, amr } = session
   return {
+    sid: id,
     auth_time: Math.floor(authenticatedAt.getTime() / 1000),
     ...(acr !== null && { acr }),
     ...(amr.length > 0 && { amr }),

@@ -18,6 +18,7 @@ import { findingRows } from './calls/findings.ts'
 import { identityRows } from './calls/identities.ts'
 import { graphRows } from './calls/graph.ts'
 import { inventoryRows } from './calls/inventory.ts'
+import { loginRows } from './calls/logins.ts'
 import { rotationRows } from './calls/rotations.ts'
 import { passkeyRows } from './calls/passkeys.ts'
 import { ruleRows } from './calls/rules.ts'
@@ -59,6 +60,7 @@ before(async () => {
     ...ruleRows(stage),
     ...graphRows(stage),
     ...tokenRows(stage),
+    ...loginRows(stage),
     ...passkeyRows(stage),
   }
   document = Document.parse(await stage.nobody.document('/v1/openapi.json'))

@@ -56,6 +56,8 @@ export async function site(t: Cleaning, more: Readonly<Record<string, unknown>> 
     limits: { requestsPerSecond: 10_000, requestBurst: 10_000 },
     spiffe: { trustDomain: 'example.org' },
     authzen: { drafts: true },
+    lifecycle: { senders: ['forge'] },
+    login: { providers: [{ name: 'idp', issuer: 'https://idp.example.org', clientId: 'reeve' }] },
     ...more,
   })
   const server = await startServer(loadConfig({ env: {}, workingFolder: folder, file: config }), silentLog)

@@ -2,7 +2,7 @@ import { createLoginLink } from '../../src/login/contract.ts'
 import { activateIdentity, registerIdentity } from '../../src/identities/contract.ts'
 import type { Cleaning } from './installation.ts'
 import { startProvider, type TestProvider } from './identity-provider.ts'
-import { tokenWorld, type Answer, type Sent, type TokenWorld } from './token-world.ts'
+import { dpopProof, tokenWorld, type Answer, type Sent, type TestKey, type TokenWorld } from './token-world.ts'
 
 /** A browser, as far as the pages need one: it keeps cookies and follows what it is told, one step at a time. */
 export type Browser = {
@@ -66,7 +66,7 @@ export async function loginWorld(t: Cleaning, more: Readonly<Record<string, unkn
   }
 }
 
-function openBrowser({ send }: Pick<TokenWorld, 'send'>): Browser {
+export function openBrowser({ send }: Pick<TokenWorld, 'send'>): Browser {
   const cookies = new Map<string, string>()
   const keep = (answer: Answer): Answer => {
     const { 'set-cookie': set = [] } = answer.headers
@@ -107,6 +107,56 @@ function openBrowser({ send }: Pick<TokenWorld, 'send'>): Browser {
     },
   }
   return browser
+}
+
+type FetchOptions = { method?: string; headers?: object; body?: ConstructorParameters<typeof Response>[0] }
+
+/** How the clients of others reach the server: over its own TLS, with their own requests. */
+export function fetchTo({ send }: Pick<TokenWorld, 'send'>) {
+  return async (url: string | URL, { method = 'GET', headers = {}, body }: FetchOptions): Promise<Response> => {
+    const { pathname, search } = new URL(url)
+    const text = body === undefined || body === null ? undefined : await new Response(body).text()
+    const answer = await send(`${pathname}${search}`, {
+      method,
+      headers: Object.fromEntries(new Headers(Object.entries(headers))),
+      ...(text !== undefined && { body: text }),
+    })
+    const told = Object.entries(answer.headers).flatMap(([name, value]): [string, string][] =>
+      value === undefined ? [] : [[name, String(value)]],
+    )
+    return new Response(typeof answer.json === 'string' ? answer.json : JSON.stringify(answer.json), {
+      status: answer.status,
+      headers: told,
+    })
+  }
+}
+
+/** A program that waits to be let in, by the key it asked with. */
+export type Waiting = { readonly key: TestKey; readonly device_code: string; readonly user_code: string }
+
+export async function beginDevice(w: TokenWorld, key: TestKey, more: Readonly<Record<string, string>> = {}) {
+  const proof = await dpopProof(key, { htm: 'POST', htu: `${w.issuer}/oauth2/device_authorization` })
+  return w.send('/oauth2/device_authorization', {
+    method: 'POST',
+    body: new URLSearchParams({ client_id: 'reeve-cli', ...more }).toString(),
+    headers: { 'content-type': 'application/x-www-form-urlencoded', dpop: proof, 'user-agent': 'a laptop' },
+  })
+}
+
+/** Asks as RFC 8628 says, once; the pace is the test's. */
+export function poll(w: TokenWorld, waiting: Waiting, key = waiting.key): Promise<Answer> {
+  const form = { grant_type: DEVICE_GRANT, device_code: waiting.device_code, client_id: 'reeve-cli' }
+  return w.ask(form, { dpop: key })
+}
+
+const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code'
+
+/** Types the code, and decides. */
+export async function decide(browser: Browser, userCode: string, answer: 'yes' | 'no'): Promise<Answer> {
+  const asked = await browser.get('/device')
+  const shown = await browser.post('/device', { form: fieldIn(asked, 'form'), user_code: userCode })
+  const form = { form: fieldIn(shown, 'form'), device: fieldIn(shown, 'device'), answer }
+  return browser.post('/device/decide', form)
 }
 
 /** The value of a hidden field of a page. */

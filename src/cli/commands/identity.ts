@@ -3,14 +3,17 @@ import { hostname, userInfo } from 'node:os'
 import { type IssuedToken, redeemEnrolment, revokeToken, whoami } from '../../identities/contract.ts'
 import { newKeyPair } from '../../kernel/key-pair.ts'
 import { Secret } from '../../kernel/secret.ts'
+import { endLoginSession, listLoginSessions } from '../../login/contract.ts'
 import { clientFor, formatOf } from '../calling.ts'
-import { openClient } from '../client.ts'
+import { openClient, type Client } from '../client.ts'
 import { addressOf, connectionOf, type Connection } from '../connection.ts'
 import { changeContexts, keepContext, readContexts, type Context } from '../contexts.ts'
+import { logInByDevice } from '../device-login.ts'
 import { EXIT, Failure, usage } from '../failure.ts'
 import { tell, type Io } from '../io.ts'
 import { fetchAuthority, parseLink } from '../link.ts'
 import { withCommonOptions } from '../operation-command.ts'
+import { ApiProblem } from '../problems.ts'
 import { render } from '../output/render.ts'
 import { textOf } from '../values.ts'
 
@@ -31,17 +34,19 @@ export function addIdentityCommands(program: Command, io: Io): void {
     .action((link: string, options: EnrolOptions) => enrol(io, link, options))
   program
     .command('login')
-    .description('Keeps a token that was issued elsewhere.')
-    .requiredOption('--token-file <file>', 'the file that holds it; - for standard input')
+    .description('Logs in by a browser, which may be elsewhere: shows an address and a code, and waits.')
+    .option('--token-file <file>', 'keeps a token that was issued elsewhere instead; - for standard input')
     .option('--address <url>', 'the server, https://host:7300; REEVE_ADDR or the context in use otherwise')
     .option('--cacert <file>', 'PEM of the CA that the server’s certificate comes from')
+    .option('--ca <sha256>', 'the same by its pin, as it stands in links of this server')
     .option('--context <name>', 'the name under which this server and identity are kept')
     .action((options: LoginOptions) => login(io, options))
   program
     .command('logout')
-    .description('Revokes the token in use and forgets it.')
+    .description('Ends the login or the token in use, and forgets it.')
+    .option('--everywhere', 'ends every login of yours')
     .option('--context <name>', 'which one; the one in use otherwise')
-    .action((options: { context?: string }) => logout(io, options))
+    .action((options: LogoutOptions) => logout(io, options))
   withCommonOptions(program.command('whoami').description('Says as which identity the caller is known.')).action(
     async (options: { output?: string; context?: string }) => {
       using client = clientFor(io, options)
@@ -51,7 +56,8 @@ export function addIdentityCommands(program: Command, io: Io): void {
 }
 
 type EnrolOptions = { name?: string; displayName?: string; key?: boolean; label: string; context?: string }
-type LoginOptions = { tokenFile: string; address?: string; cacert?: string; context?: string }
+type LoginOptions = { tokenFile?: string; address?: string; cacert?: string; ca?: string; context?: string }
+type LogoutOptions = { everywhere?: boolean; context?: string }
 
 async function enrol(io: Io, text: string, options: EnrolOptions): Promise<void> {
   const link = parseLink(text === '-' ? await io.readStdin() : text)
@@ -92,6 +98,21 @@ function certificateOf(issued: IssuedToken): string | undefined {
 }
 
 async function login(io: Io, options: LoginOptions): Promise<void> {
+  if (options.tokenFile !== undefined) return keepToken(io, { ...options, tokenFile: options.tokenFile })
+  const base = options.address === undefined ? connectionOf(io, options.context) : undefined
+  const address = base?.address ?? addressOf(options.address)
+  // Before a person types a code: the proof it gives must have a place to be kept.
+  await changeContexts(io, (before) => before)
+  const authority =
+    options.cacert === undefined
+      ? options.ca === undefined
+        ? base?.authority
+        : await fetchAuthority(address, options.ca.toLowerCase())
+      : await textOf(io, options.cacert)
+  await keep(io, options.context, await logInByDevice(io, { address, authority }))
+}
+
+async function keepToken(io: Io, options: LoginOptions & { readonly tokenFile: string }): Promise<void> {
   const token = (await textOf(io, options.tokenFile)).trim()
   if (!/^[A-Za-z0-9._~+/-]{1,4096}=*$/.test(token)) throw usage('The file holds no token.')
   const base = options.address === undefined ? connectionOf(io, options.context) : undefined
@@ -134,29 +155,55 @@ async function keep(io: Io, name: string | undefined, context: Context): Promise
   tell(io, `You are ${me.name} (${me.kind}) at ${context.address}; kept as ${chosen}.`)
 }
 
-async function logout(io: Io, options: { context?: string }): Promise<void> {
+async function logout(io: Io, options: LogoutOptions): Promise<void> {
   const { contexts, current } = readContexts(io)
   const name = options.context ?? current
   const context = name === undefined ? undefined : contexts[name]
   if (name === undefined || !context)
     throw usage('There is nothing to log out of.', 'List contexts with: reeve context list')
-  let isRevoked = false
-  if (context.tokenId !== undefined) {
-    try {
-      using client = openClient(connectionOf({ ...io, env: withoutProofs(io.env) }, name))
-      await client.call(revokeToken, { params: { token: context.tokenId } })
-      isRevoked = true
-    } catch (error) {
-      if (!(error instanceof Failure)) throw error
-    }
-  }
+  const isEnded = await ended(connectionOf({ ...io, env: withoutProofs(io.env) }, name), context, options)
   await changeContexts(io, (before) => {
     const { [name]: _gone, ...others } = before.contexts
     const isInUse = before.current === undefined || before.current === name
     return { contexts: others, ...(!isInUse && { current: before.current }) }
   })
-  tell(io, isRevoked ? `The token was revoked and ${name} forgotten.` : `${name} is forgotten here.`)
-  if (!isRevoked) tell(io, `Its token could not be revoked and lives until ${context.expiresAt ?? 'it expires'}.`)
+  const what = context.loginSession === undefined ? 'token was revoked' : 'login ended'
+  tell(io, isEnded ? `The ${what} and ${name} forgotten.` : `${name} is forgotten here.`)
+  if (!isEnded) tell(io, `Its token could not be revoked and lives until ${context.expiresAt ?? 'it expires'}.`)
+}
+
+/** Ends the proof of a context at its server; false where that could not be done. */
+async function ended(connection: Connection, context: Context, { everywhere }: LogoutOptions): Promise<boolean> {
+  const { loginSession: own, tokenId } = context
+  if (own === undefined && tokenId === undefined && !everywhere) return false
+  try {
+    using client = openClient(connection)
+    if (everywhere) await endOthers(client, own)
+    if (own !== undefined) await client.call(endLoginSession, { params: { session: own }, input: {} })
+    else if (tokenId !== undefined) await client.call(revokeToken, { params: { token: tokenId } })
+    return own !== undefined || tokenId !== undefined
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error
+    return false
+  }
+}
+
+/** Every open login of the caller but the one in use, which comes last. */
+async function endOthers(client: Client, own: string | undefined): Promise<void> {
+  const me = await client.ask(whoami)
+  let cursor: string | undefined
+  do {
+    const query = { limit: 200, ...(cursor !== undefined && { cursor }) }
+    const page = await client.ask(listLoginSessions, { params: { identity: me.id }, query })
+    for (const { id, endedAt } of page.items) {
+      if (id === own || endedAt !== null) continue
+      await client.call(endLoginSession, { params: { session: id }, input: {} }).catch((error: unknown) => {
+        // It ended by itself meanwhile, which is as good.
+        if (!(error instanceof ApiProblem) || error.slug !== 'conflict') throw error
+      })
+    }
+    cursor = page.nextCursor ?? undefined
+  } while (cursor !== undefined)
 }
 
 /** What would go over the context that is meant. */
