@@ -314,27 +314,18 @@ create table backchannel_request (
   auth_req_sha256 bytea not null,
   step_up_id uuid not null,
   client_id uuid not null,
-  key_sha256 bytea,
-  details jsonb,
-  binding_message text,
+  key_sha256 bytea not null,
+  details jsonb not null,
   interval_seconds smallint not null,
   polled_at timestamp with time zone,
-  mode text not null,
-  sealed_notify bytea,
-  notify_at timestamp with time zone,
-  notify_tries smallint not null default 0,
   constraint backchannel_request_pkey PRIMARY KEY (auth_req_sha256),
   constraint client_fkey FOREIGN KEY (client_id) REFERENCES identity(id),
-  constraint step_up_fkey FOREIGN KEY (step_up_id) REFERENCES step_up(id),
-  constraint mode_is_known CHECK ((mode = ANY (ARRAY['poll'::text, 'ping'::text])))
+  constraint step_up_fkey FOREIGN KEY (step_up_id) REFERENCES step_up(id)
 );
 CREATE INDEX backchannel_request_client ON backchannel_request USING btree (client_id);
-CREATE INDEX backchannel_request_notify ON backchannel_request USING btree (notify_at) WHERE (notify_at IS NOT NULL);
 CREATE UNIQUE INDEX backchannel_request_step_up ON backchannel_request USING btree (step_up_id);
 comment on table backchannel_request is 'A row is what a client holds of a question it put to a person: the id by which it fetches the answer, and the pace of asking.';
 comment on column backchannel_request.key_sha256 is 'Of the key it came with: only the same key gets the token.';
-comment on column backchannel_request.sealed_notify is 'Of ping: the token that the client recognises us by, sealed for this row.';
-comment on column backchannel_request.notify_at is 'When the client is told next; null when there is nothing to tell.';
 
 create table certification (
   id uuid not null,
@@ -952,11 +943,20 @@ create table inventory_stage (
   object_id uuid not null,
   kind text not null,
   digest bytea not null,
-  content jsonb,
+  content json,
   constraint inventory_stage_pkey PRIMARY KEY (reading_id, object_id)
 );
-comment on table inventory_stage is 'A row is a thing that the scope now being read has told: it enters the inventory when the scope is closed.';
-comment on column inventory_stage.content is 'Its row of the inventory; null when it stands there already, just so.';
+comment on table inventory_stage is 'A row is a thing that the scope now being read told, new or otherwise than it stands: it enters the inventory when the scope is closed.';
+comment on column inventory_stage.content is 'Its row of the inventory; null when it was told otherwise before and then as it stands.';
+
+create table inventory_told (
+  reading_id uuid not null,
+  digest bytea not null,
+  ids uuid[] not null,
+  constraint inventory_told_pkey PRIMARY KEY (reading_id, digest)
+);
+comment on table inventory_told is 'A row is a part of a page of the scope now being read: things that it told just as they stand.';
+comment on column inventory_told.digest is 'Of the ids, so that a page that comes again is one row.';
 
 create table issued_credential (
   lease_id uuid not null,
@@ -1310,7 +1310,6 @@ create table login_attempt (
   issuer text not null,
   sealed_checks bytea not null,
   return_to text not null,
-  enrolment_sha256 bytea,
   created_at timestamp with time zone not null,
   expires_at timestamp with time zone not null,
   used_at timestamp with time zone,
@@ -1318,8 +1317,7 @@ create table login_attempt (
 );
 CREATE INDEX login_attempt_expires ON login_attempt USING btree (expires_at);
 comment on table login_attempt is 'A row is a browser that was sent to a provider and is waited for.';
-comment on column login_attempt.sealed_checks is 'The nonce and the verifier of PKCE, sealed for this row.';
-comment on column login_attempt.enrolment_sha256 is 'Of the one-time link by which the provider''s subject becomes a way to log in.';
+comment on column login_attempt.sealed_checks is 'The nonce, the verifier of PKCE and the one-time link that is to be spent on it, if one is; sealed for this row.';
 
 create table login_cookie (
   cookie_sha256 bytea not null,
@@ -1739,6 +1737,7 @@ CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON observed_usage FOR EACH STATEMEN
 create table owner_candidate (
   identity_id uuid not null,
   owner_id uuid not null,
+  team text,
   score smallint not null,
   evidence jsonb not null,
   constraint owner_candidate_pkey PRIMARY KEY (identity_id, owner_id),
@@ -1747,8 +1746,9 @@ create table owner_candidate (
   constraint nobody_owns_itself CHECK ((identity_id <> owner_id)),
   constraint score_is_a_percentage CHECK (((score >= 0) AND (score <= 100)))
 );
-CREATE INDEX owner_candidate_identity ON owner_candidate USING btree (identity_id, score DESC);
-CREATE INDEX owner_candidate_owner ON owner_candidate USING btree (owner_id, score DESC, identity_id);
+CREATE INDEX owner_candidate_best ON owner_candidate USING btree (((- score)), identity_id, owner_id);
+CREATE INDEX owner_candidate_identity ON owner_candidate USING btree (identity_id);
+CREATE INDEX owner_candidate_owner ON owner_candidate USING btree (owner_id, ((- score)), identity_id);
 comment on table owner_candidate is 'A row is a person who may answer for an identity, by evidence and its weights. It gives nobody anything: a person has to accept.';
 
 create table owner_decline (
@@ -2127,7 +2127,8 @@ create table rotation (
   constraint over_keeps_no_secret CHECK (((state <> ALL (ARRAY['dead'::text, 'superseded'::text, 'aborted'::text])) OR (sealed_next IS NULL))),
   constraint over_says_when CHECK (((state = ANY (ARRAY['dead'::text, 'superseded'::text, 'aborted'::text])) = (over_at IS NOT NULL))),
   constraint soaking_says_until_when CHECK (((state <> 'soaking'::text) OR (soak_before IS NOT NULL))),
-  constraint state_is_known CHECK ((state = ANY (ARRAY['planned'::text, 'issued'::text, 'verified'::text, 'distributed'::text, 'adopted'::text, 'disabled'::text, 'soaking'::text, 'revoked'::text, 'dead'::text, 'superseded'::text, 'aborting'::text, 'aborted'::text])))
+  constraint state_is_known CHECK ((state = ANY (ARRAY['planned'::text, 'issued'::text, 'verified'::text, 'distributed'::text, 'adopted'::text, 'disabled'::text, 'soaking'::text, 'revoked'::text, 'dead'::text, 'superseded'::text, 'aborting'::text, 'aborted'::text]))),
+  constraint strategy_is_known CHECK ((strategy = ANY (ARRAY['cut-over'::text, 'alternating'::text, 'dual-slot'::text, 'retain-old'::text, 'restart-hook'::text, 'broker-only'::text, 'by-hand'::text])))
 );
 CREATE UNIQUE INDEX account_has_one_open_rotation ON rotation USING btree (account_id) WHERE ((account_id IS NOT NULL) AND (over_at IS NULL));
 CREATE UNIQUE INDEX provisioner_has_one_open_rotation ON rotation USING btree (target_id) WHERE ((account_id IS NULL) AND (over_at IS NULL));
@@ -2944,6 +2945,12 @@ begin
   return new;
 end $function$;
 
+CREATE OR REPLACE FUNCTION hashed_id(words text)
+ RETURNS uuid
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN (OVERLAY(OVERLAY(md5(words) PLACING '8'::text FROM 13) PLACING '8'::text FROM 17))::uuid;
+
 CREATE OR REPLACE FUNCTION hint_credential()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -3356,7 +3363,10 @@ begin
           -- The way back, as long as the old one lives; and it turns out that it does not.
           ('planned', 'aborting'), ('issued', 'aborting'), ('verified', 'aborting'), ('distributed', 'aborting'), ('adopted', 'aborting'),
           ('aborting', 'aborted'), ('aborting', 'issued'),
-          ('planned', 'superseded'), ('issued', 'superseded'), ('verified', 'superseded')))
+          ('planned', 'superseded'), ('issued', 'superseded'), ('verified', 'superseded'),
+          -- The target knows a later one than this record does.
+          ('distributed', 'superseded'), ('adopted', 'superseded'), ('disabled', 'superseded'), ('soaking', 'superseded'),
+          ('revoked', 'superseded'), ('aborting', 'superseded')))
      or (old.sealed_next is distinct from new.sealed_next and old.state <> 'planned' and new.over_at is null)
      or (old.next_principal is distinct from new.next_principal and old.state <> 'planned') then
     raise exception 'a rotation does not go from % to %', old.state, new.state using errcode = 'RV022';

@@ -233,6 +233,14 @@ function grants(db: Db) {
       'g.riskScore',
       'g.version',
     ])
+    .select((row) =>
+      row
+        .selectFrom('lease')
+        .select(({ fn }) => fn.max('lease.residualUntil').as('residualUntil'))
+        .whereRef('lease.grantId', '=', 'g.id')
+        .where('lease.state', '<>', 'dead')
+        .as('residualUntil'),
+    )
 }
 
 export function loadGrant(db: Db, id: string): Promise<Grant | undefined> {

@@ -143,15 +143,10 @@ export type BackchannelRequestTable = {
   authReqSha256: Buffer
   stepUpId: string
   clientId: string
-  keySha256: Buffer | null
-  details: ColumnType<unknown, string | null | undefined, string>
-  bindingMessage: string | null
+  keySha256: Buffer
+  details: ColumnType<unknown, string, string>
   intervalSeconds: number
   polledAt: Date | null
-  mode: 'poll' | 'ping'
-  sealedNotify: Buffer | null
-  notifyAt: Date | null
-  notifyTries: Generated<number>
 }
 
 export type CertificationTable = {
@@ -474,6 +469,12 @@ export type InventoryStageTable = {
   content: ColumnType<unknown, string | null | undefined, string>
 }
 
+export type InventoryToldTable = {
+  readingId: string
+  digest: Buffer
+  ids: string[]
+}
+
 export type IssuedCredentialTable = {
   leaseId: string
   useId: string
@@ -660,7 +661,6 @@ export type LoginAttemptTable = {
   issuer: string
   sealedChecks: Buffer
   returnTo: string
-  enrolmentSha256: Buffer | null
   createdAt: Date
   expiresAt: Date
   usedAt: Date | null
@@ -918,6 +918,7 @@ export type ObservedUsageTable = {
 export type OwnerCandidateTable = {
   identityId: string
   ownerId: string
+  team: string | null
   score: number
   evidence: ColumnType<unknown, string, string>
 }
@@ -1102,7 +1103,7 @@ export type RotationTable = {
   escalation: Generated<'none' | 'owner' | 'security'>
   evidence: ColumnType<unknown, string | null | undefined, string>
   cause: number
-  strategy: Generated<string>
+  strategy: Generated<'cut-over' | 'alternating' | 'dual-slot' | 'retain-old' | 'restart-hook' | 'broker-only' | 'by-hand'>
   occasion: Generated<'person' | 'schedule' | 'age' | 'leak' | 'owner-left' | 'break-glass' | 'campaign'>
   nextPrincipal: string | null
   soakSeconds: Generated<number>
@@ -1471,6 +1472,7 @@ export type Database = {
   identityReach: IdentityReachTable
   inventoryMeasure: InventoryMeasureTable
   inventoryStage: InventoryStageTable
+  inventoryTold: InventoryToldTable
   issuedCredential: IssuedCredentialTable
   issuerKeys: IssuerKeysTable
   lease: LeaseTable

@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { listGrants, revokeGrant } from '../../src/access/contract.ts'
+import { listGrants, readGrant, revokeGrant } from '../../src/access/contract.ts'
 import { cleaningOfFile } from '../support/installation.ts'
 import { issuedWorld, type IssuedWorld } from '../support/issued-world.ts'
 import { PROGRAM, reeve, type Place, type Ran } from '../support/program.ts'
@@ -172,10 +172,13 @@ test('a session that nothing can end says until when it lives, and is looked at 
   await here.ada.ask(revokeGrant, { params: { grant }, input: { reason: 'it is not needed' } })
 
   const lease = await here.lease(grant, 'ending')
+  const { residualUntil } = await here.bob.ask(readGrant, { params: { grant } })
   const listed = await reeve(bob, ['lease', 'list', '--grant-id', grant, '-o', 'wide'])
   assert.equal(lease.revocability, 'expires-only')
   assert.ok(lease.residualUntil && lease.residualUntil > new Date())
+  assert.equal(residualUntil?.getTime(), lease.residualUntil.getTime())
   assert.match(listed.stdout, /expires-only/)
+  assert.match(listed.stdout, /RESIDUAL/i)
 })
 
 test('a role is assumed by a token of this installation, without a key of ours', async () => {

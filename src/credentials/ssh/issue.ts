@@ -151,10 +151,10 @@ async function enter(
   { facts, terms, authority, keySha256, use }: Entering,
 ): Promise<Entered> {
   const { grant } = facts
-  const leaseId = (await usableLease(tx, grant.id)) ?? (await openLease(tx, needs, facts, terms))
   const now = needs.clock.now()
   const wanted = secondsAfter(now, CERTIFICATE_SECONDS)
   const validBefore = wanted < grant.expiresAt ? wanted : grant.expiresAt
+  const leaseId = (await usableLease(tx, grant.id)) ?? (await openLease(tx, needs, facts, { ...terms, validBefore }))
   const { principals, sourceAddresses, command } = terms
   const cause = await needs.ledger.record(tx, {
     ...actOf(permit),
@@ -176,6 +176,7 @@ async function enter(
     .values({ leaseId, useId: use.id, authorityId: authority.id, keySha256, validBefore, issuedAt: now, cause })
     .returning('serial')
     .executeTakeFirstOrThrow()
+  await tx.updateTable('lease').set({ residualUntil: validBefore, cause }).where('id', '=', leaseId).execute()
   if (!(await beginUse(tx, needs, { useId: use.id, cause }))) {
     throw useRefused('The grant ended meanwhile.', { code: 'over' })
   }
@@ -194,7 +195,12 @@ async function usableLease(tx: Tx, grantId: string): Promise<string | undefined>
   return row?.id
 }
 
-async function openLease(tx: Tx, needs: SshNeeds, { grant, account }: GrantFacts, terms: Terms): Promise<string> {
+async function openLease(
+  tx: Tx,
+  needs: SshNeeds,
+  { grant, account }: GrantFacts,
+  terms: Terms & { readonly validBefore: Date },
+): Promise<string> {
   const [principal] = terms.principals
   const revocability = terms.readsRevocations ? 'next-login' : 'expires-only'
   const id = newId(needs.clock, needs.random)
@@ -216,7 +222,7 @@ async function openLease(tx: Tx, needs: SshNeeds, { grant, account }: GrantFacts
     },
     planned,
   })
-  await recordIssued(tx, needs, grant, { id, planned, applied: { details: {} } })
+  await recordIssued(tx, needs, grant, { id, planned, applied: { details: {}, validBefore: terms.validBefore } })
   return id
 }
 

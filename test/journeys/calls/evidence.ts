@@ -52,6 +52,11 @@ function sshRows(stage: Stage): Rows {
     return { by, given: { params: { grant: await stage.hosted() }, input: { publicKey, command: 'uptime' } } }
   }
   return {
+    'credential.issue': {
+      done: async () => ({ by: drone, given: { params: { grant: await stage.lent() }, input: {} } }),
+      refused: async () => ({ by: mallory, given: { params: { grant: await stage.lent() }, input: {} } }),
+      as: 'not-permitted',
+    },
     'ssh-certificate.issue': { done: () => signed(drone), refused: () => signed(mallory), as: 'not-permitted' },
     'ssh-authority.list': { done: () => ({ by: cast.bob }), refused: () => ({ by: drone }), as: 'not-permitted' },
     'ssh-authority.rotate': {

@@ -11,6 +11,7 @@ import {
   registerTarget,
   updateTarget,
 } from '../../../src/catalog/contract.ts'
+import { targetModeSet } from '../../../src/catalog/events.ts'
 import type { Client } from '../../../src/cli/client.ts'
 import {
   activateIdentity,
@@ -24,6 +25,7 @@ import { systemClock } from '../../../src/kernel/clock.ts'
 import { transact } from '../../../src/kernel/db.ts'
 import { newKeyPair, opensshPublicKey } from '../../../src/kernel/key-pair.ts'
 import { systemRandom } from '../../../src/kernel/random.ts'
+import { SYSTEM } from '../../../src/ledger/ledger.ts'
 import { parseApproval } from '../../../src/policy/policy.ts'
 import { listSessions } from '../../../src/sessions/contract.ts'
 import type { Installation, Site } from '../../support/installation.ts'
@@ -52,6 +54,8 @@ export type Stage = Installation & {
   change(): Promise<Change>
   /** What the drone gets at once: it runs commands on a host of the test environment. */
   hosted(): Promise<string>
+  /** A grant of the drone's at a server whose login is lent. */
+  lent(): Promise<string>
   /** A connection under a grant, open until it is ended. */
   session(): Promise<{ readonly id: string; readonly grantId: string; readonly client: pg.Client }>
   /** What waits in a session of Bob's; Carol, who owns the shop with him, may release it. */
@@ -73,6 +77,7 @@ export async function stageOn(found: Installation, young: Stage['young']): Promi
   const grantTo = async (who: Client, input: object) => (await who.ask(requestAccess, { input })).grantId ?? ''
   const granted: Stage['granted'] = (more) => grantTo(bob, { ...READ, ...more })
   let host: Promise<void> | undefined
+  let registry: Promise<void> | undefined
   const droneName = await workload()
   await bob.ask(attestOwner, { params: { identity: droneName } })
   const { secret } = await ada.ask(enrolIdentity, { params: { identity: droneName }, input: {} })
@@ -104,6 +109,10 @@ export async function stageOn(found: Installation, young: Stage['young']): Promi
     hosted: async () => {
       await (host ??= registerHost(cast))
       return grantTo(drone, HOST_COMMANDS)
+    },
+    lent: async () => {
+      await (registry ??= registerRegistry(found))
+      return grantTo(drone, { target: 'registry-1', account: 'pull', actions: ['https.read'], purpose: 'images' })
     },
     hold: async () => makeHeld(found, (await stage.session()).id),
     session: async () => {
@@ -149,6 +158,35 @@ async function registerHost({ ada, bob, carol }: Installation['cast']): Promise<
   const purpose = { name: 'builds', statement: 'Hosts are looked after.', ownerTeam: 'shop', expiresAt }
   await bob.ask(proposePurpose, { input: { ...purpose, targets: ['build-1'], actions: ['ssh.exec'] } })
   await carol.ask(approvePurpose, { params: { purpose: 'builds' } })
+}
+
+/**
+ * A registry whose login is lent. Nothing records what is done with it and the shipped policies owe a recording, so it is one that observes: what
+ * makes it so takes an approval, which test/journeys/hold.test.ts goes for.
+ */
+async function registerRegistry({ cast: { ada, bob, carol }, database }: Installation): Promise<void> {
+  const settings = { server: 'https://registry.example', probePath: '/v2/' }
+  const target = { name: 'registry-1', protocol: 'https', environment: 'test', ownerTeam: 'shop', settings } as const
+  const { id } = await ada.ask(registerTarget, { input: target })
+  const { ledger, close } = await openTestLedger({ after: () => undefined }, database)
+  await transact(database.db, async (tx) => {
+    const about = { mode: 'observe', was: 'enforce', loosens: true, reason: 'it is new' } as const
+    const cause = await ledger.record(tx, {
+      event: targetModeSet,
+      actor: SYSTEM,
+      resource: { type: 'Target', id },
+      outcome: 'done',
+      facts: about,
+    })
+    await tx.updateTable('target').set({ mode: 'observe', cause }).where('id', '=', id).execute()
+  })
+  await close()
+  const account = { name: 'pull', mode: 'static', password: 'a-login-that-is-lent' } as const
+  await ada.ask(registerAccount, { params: { target: 'registry-1' }, input: account })
+  const expiresAt = new Date(Date.now() + 86_400_000).toISOString()
+  const purpose = { name: 'images', statement: 'Images are pulled.', ownerTeam: 'shop', expiresAt }
+  await bob.ask(proposePurpose, { input: { ...purpose, targets: ['registry-1'], actions: ['https.read'] } })
+  await carol.ask(approvePurpose, { params: { purpose: 'images' } })
 }
 
 export const READ = { target: 'shop-db', account: 'app', actions: ['postgres.read'], purpose: 'shop-operations' }
