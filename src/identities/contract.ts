@@ -61,6 +61,7 @@ export const Identity = z
     ownerEvidence: Text.nullable().describe('why this owner was suggested'),
     ownerProposedBy: Id.nullable(),
     sponsorId: Id.nullable().describe('the person who answers for an agent'),
+    vendor: Slug.nullable().describe('the business partner on whose behalf it acts'),
     state: IdentityState,
     isFounder: shown(z.boolean()),
     reviewBy: Instant.nullable(),
@@ -116,6 +117,7 @@ export const RegisterIdentity = z.strictObject({
   ownerTeam: Slug.optional(),
   owner: Slug.optional().describe('the accountable person, by name or id; they still have to accept'),
   sponsor: Slug.optional().describe('of an agent: the person who answers for it, by name or id'),
+  vendor: Slug.optional().describe('the business partner on whose behalf it acts'),
   reviewBy: Instant.optional(),
   expiresAt: Instant.optional(),
 })
@@ -129,6 +131,7 @@ export const UpdateIdentity = z
     environment: Environment.optional(),
     tier: Tier.optional(),
     traits: Traits.optional(),
+    vendor: Slug.nullable().optional(),
     reviewBy: Instant.nullable().optional(),
     expiresAt: Instant.nullable().optional(),
   })
@@ -196,16 +199,13 @@ export type IdentityQuery = z.output<typeof IdentityQuery>
 
 /** One sentence for every way a link can be wrong, so that nobody learns which it was. */
 export const enrolmentInvalid = problem('enrolment-invalid', 401, 'The enrolment link is not valid', {})
-export const ownCredentialOnly = problem('own-credential-only', 403, 'A person gets a token only for themselves', {
-  identityId: z.uuid(),
-})
+const about = { identityId: z.uuid() }
+export const ownCredentialOnly = problem('own-credential-only', 403, 'A person gets a token only for themselves', about)
 export const ownAttestation = problem(
   'own-attestation',
   403,
   'An owner is attested by who is named, not by who named',
-  {
-    identityId: z.uuid(),
-  },
+  about,
 )
 export const keyNeeded = problem('key-needed', 409, 'The token has to be bound to a key', { identityId: z.uuid() })
 export const ownerless = problem('ownerless', 409, 'Nobody answers for the identity', { identityId: z.uuid() })

@@ -10,13 +10,7 @@ export { actOf, actorOf, ENTITY_TYPES, subjectRef } from './act.ts'
 export { giveAttestedToken } from './attested.ts'
 export { isAccountedFor } from './change.ts'
 export { authenticate, callerBy, tokenRowOf } from './bearer.ts'
-export {
-  ensureFounderEnrolment,
-  enrolIdentity,
-  openEnrolment,
-  redeemEnrolment,
-  spendEnrolment,
-} from './enrolment.ts'
+export { ensureFounderEnrolment, enrolIdentity, openEnrolment, redeemEnrolment, spendEnrolment } from './enrolment.ts'
 export { entitiesOfIdentity, identityResource, principalEntities, principalEntitiesBy, type Proof } from './entities.ts'
 export { identityEvents } from './events.ts'
 export { eraseIdentity } from './erase.ts'
@@ -26,13 +20,13 @@ export {
   registerIdentity,
   resumeIdentity,
   retireIdentity,
-export { acceptOwnership, type Accepted } from './accept-ownership.ts'
   suspendExpired,
   suspendIdentity,
   updateIdentity,
 } from './lifecycle.ts'
 export { retierIdentity } from './retier.ts'
 export { mayKnowTokensOf } from './tokens.ts'
+export { acceptOwnership, type Accepted } from './accept-ownership.ts'
 export { assignOwner, attestOwner, loseOwner } from './ownership.ts'
 export {
   findIdentity,
@@ -47,11 +41,14 @@ export {
 } from './record.ts'
 export { identityOpenRoutes, identityRoutes, type CertifyToken } from './routes.ts'
 export {
+  fedTeams,
+  followsIn,
   openTeams,
   readTeams,
   readTeamsText,
   recordTeams,
   teamsFrom,
+  type Follow,
   type Teams,
   type TeamsDocument,
   type TeamsMap,

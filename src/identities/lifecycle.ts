@@ -1,4 +1,3 @@
-import { sql } from 'kysely'
 import type { Clock } from '../kernel/clock.ts'
 import { transact, type Db, type Tx } from '../kernel/db.ts'
 import { invalid } from '../kernel/invalid.ts'
@@ -10,15 +9,9 @@ import { SYSTEM } from '../ledger/ledger.ts'
 import { actOf } from './act.ts'
 import { accountablePerson, changeIdentity, isAccountedFor, mustBeTeam } from './change.ts'
 import { ownerless, type Identity, type RegisterIdentity, type UpdateIdentity } from './contract.ts'
-import {
-  identityActivated,
-  identityRegistered,
-  identityResumed,
-  identityRetired,
-  identitySuspended,
-  identityUpdated,
-} from './events.ts'
+import { identityActivated, identityRegistered, identityUpdated } from './events.ts'
 import { IDENTITY_COLUMNS, lockIdentity, wrongState, type IdentityNeeds } from './record.ts'
+import { endIdentity, letActAgain, stopIdentity } from './stopping.ts'
 
 /** Which profiles a kind can have: how it must be governed follows from what it is. */
 const PROFILES_OF: Readonly<Record<Identity['kind'], readonly Identity['profile'][]>> = {
@@ -68,6 +61,7 @@ export async function registerIdentity(
         ...known,
         id,
         businessService: input.businessService ?? null,
+        vendor: input.vendor ?? null,
         ...(owner && {
           ownerId: owner.id,
           ownerState: 'suggested',
@@ -159,10 +153,8 @@ export async function resumeIdentity(
   permit: Permit<'identity.resume'>,
 ): Promise<Identity> {
   const seen = await lockIdentity(tx, permit.resource.id)
-  if (seen.state !== 'suspended') throw wrongState(seen, `The identity is ${seen.state}, not suspended.`)
-  mustBeAbleToAct(seen, needs.clock.now())
-  const act = { ...actOf(permit), event: identityResumed, facts: { from: seen.state } }
-  return changeIdentity(tx, seen, await needs.ledger.record(tx, act), { state: 'active' })
+  if (seen.state === 'suspended') mustBeAbleToAct(seen, needs.clock.now())
+  return letActAgain(tx, needs, actOf(permit), seen)
 }
 
 function mustBeAbleToAct(identity: Identity, now: Date): void {
@@ -182,17 +174,7 @@ export async function suspendIdentity(
   input: { readonly reason: string },
 ): Promise<Identity> {
   const seen = await lockIdentity(tx, permit.resource.id)
-  if (seen.state !== 'active') throw wrongState(seen, `The identity is ${seen.state}, not active.`)
-  await mustNotBeLastPerson(tx, seen)
-  const cause = await needs.ledger.record(tx, {
-    ...actOf(permit),
-    event: identitySuspended,
-    subjectId: seen.id,
-    facts: { from: seen.state, isExpired: false, reason: input.reason },
-  })
-  const changed = await changeIdentity(tx, seen, cause, { state: 'suspended' })
-  await needs.onIdentityEnded(tx, { identityId: seen.id, reason: 'identity-suspended', cause })
-  return changed
+  return stopIdentity(tx, needs, actOf(permit), { seen, reason: input.reason })
 }
 
 /** Ends an identity for good: what it owned has no owner any more, agents it sponsored stop, and the grants of all of them end. */
@@ -203,67 +185,7 @@ export async function retireIdentity(
   input: { readonly reason: string },
 ): Promise<Identity> {
   const seen = await lockIdentity(tx, permit.resource.id)
-  if (seen.state === 'retired') throw wrongState(seen, 'The identity is retired already.')
-  await mustNotBeLastPerson(tx, seen)
-  const { owned, agents } = await dependants(tx, seen.id)
-  const cause = await needs.ledger.record(tx, {
-    ...actOf(permit),
-    event: identityRetired,
-    subjectId: seen.id,
-    facts: { from: seen.state, lostOwnerOf: owned, suspendedAgents: agents, reason: input.reason },
-  })
-  const changed = await changeIdentity(tx, seen, cause, { state: 'retired' })
-  await needs.onIdentityEnded(tx, { identityId: seen.id, reason: 'identity-retired', cause })
-  const next = { version: sql<number>`version + 1`, cause }
-  if (owned.length > 0) {
-    await tx
-      .updateTable('identity')
-      .set({ ownerState: 'lost', ...next })
-      .where('id', 'in', owned)
-      .execute()
-  }
-  if (agents.length > 0) {
-    await tx
-      .updateTable('identity')
-      .set({ state: 'suspended', ...next })
-      .where('id', 'in', agents)
-      .execute()
-  }
-  for (const identityId of owned) await needs.onIdentityEnded(tx, { identityId, reason: 'owner-lost', cause })
-  for (const identityId of agents) await needs.onIdentityEnded(tx, { identityId, reason: 'identity-suspended', cause })
-  return changed
-}
-
-/** What loses its owner and which active agents lose their sponsor with a person, locked in id order. */
-async function dependants(tx: Tx, personId: string): Promise<{ owned: string[]; agents: string[] }> {
-  const rows = await tx
-    .selectFrom('identity')
-    .select(['id', 'kind', 'state', 'ownerId', 'ownerState', 'sponsorId'])
-    .where((is) => is.or([is('ownerId', '=', personId), is('sponsorId', '=', personId)]))
-    .where('state', '<>', 'retired')
-    .orderBy('id')
-    .forUpdate()
-    .execute()
-  const isOwned = (row: (typeof rows)[number]) => row.ownerId === personId && row.ownerState !== 'lost'
-  return {
-    owned: rows.filter(isOwned).map((row) => row.id),
-    agents: rows.filter((row) => row.sponsorId === personId && row.state === 'active').map((row) => row.id),
-  }
-}
-
-/** With nobody left who can act, nobody could let anybody act again. Those who stop people take turns. */
-async function mustNotBeLastPerson(tx: Tx, identity: Identity): Promise<void> {
-  if (identity.kind !== 'human' || identity.state !== 'active') return
-  await sql`select pg_advisory_xact_lock(hashtext('identities.people'))`.execute(tx)
-  const other = await tx
-    .selectFrom('identity')
-    .select('id')
-    .where('kind', '=', 'human')
-    .where('state', '=', 'active')
-    .where('id', '<>', identity.id)
-    .limit(1)
-    .executeTakeFirst()
-  if (!other) throw wrongState(identity, 'This is the last person who can act; let another one act first.')
+  return endIdentity(tx, needs, actOf(permit), { seen, reason: input.reason })
 }
 
 /** One sweep stops at most this many; the next one goes on. */
@@ -278,16 +200,8 @@ export async function suspendExpired(db: Db, needs: IdentityNeeds): Promise<numb
       const still = await expired(tx, needs.clock).where('id', '=', id).forUpdate().executeTakeFirst()
       if (!still) return 0
       const seen = await lockIdentity(tx, id)
-      const cause = await needs.ledger.record(tx, {
-        event: identitySuspended,
-        actor: SYSTEM,
-        resource: { type: 'Identity', id },
-        outcome: 'done',
-        subjectId: id,
-        facts: { from: seen.state, isExpired: true, reason: 'its end has come' },
-      })
-      await changeIdentity(tx, seen, cause, { state: 'suspended' })
-      await needs.onIdentityEnded(tx, { identityId: id, reason: 'identity-suspended', cause })
+      const act = { actor: SYSTEM, outcome: 'done' } as const
+      await stopIdentity(tx, needs, act, { seen, reason: 'its end has come', isExpired: true })
       return 1
     })
   }

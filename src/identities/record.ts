@@ -47,6 +47,7 @@ export const IDENTITY_COLUMNS = [
   'ownerEvidence',
   'ownerProposedBy',
   'sponsorId',
+  'vendor',
   'state',
   'isFounder',
   'reviewBy',

@@ -1,4 +1,4 @@
-import type { OnCallTurn, TeamsDocument } from './teams.ts'
+import type { Follow, OnCallTurn, TeamsDocument } from './teams.ts'
 
 /** What other teams would change, a sentence each: who joins, who leaves, who is on call when. */
 export function teamsDifference(before: TeamsDocument, after: TeamsDocument): string[] {
@@ -7,6 +7,9 @@ export function teamsDifference(before: TeamsDocument, after: TeamsDocument): st
     const [was, is] = [before.get(team), after.get(team)]
     if (!was && is) lines.push(`team ${team} is new${is.members.length === 0 ? ', with nobody in it' : ''}`)
     if (was && !is) lines.push(`team ${team} is gone`)
+    const [led, leads] = [followWords(was?.follows), followWords(is?.follows)]
+    if (led !== leads && led !== undefined) lines.push(`${team} follows ${led} no more`)
+    if (led !== leads && leads !== undefined) lines.push(`${team} follows ${leads}: who is in it is in the team`)
     const [old, fresh] = [new Set(was?.members), new Set(is?.members)]
     lines.push(...[...fresh.difference(old)].map((person) => `${person} joins ${team}`))
     lines.push(...[...old.difference(fresh)].map((person) => `${person} leaves ${team}`))
@@ -24,6 +27,10 @@ export function joining(before: TeamsDocument, after: TeamsDocument): string[] {
     return members.filter((member) => !old.has(member))
   })
   return [...new Set(names)].sort()
+}
+
+function followWords(follow: Follow | undefined): string | undefined {
+  return follow && `the group ${follow.group} of ${follow.provider}`
 }
 
 function turnWords({ person, days, from, to, since, until }: OnCallTurn): string {

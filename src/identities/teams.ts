@@ -38,8 +38,14 @@ const MAX_TURNS = 520
 const Turn = z
   .strictObject({ person: Slug, ...weekly, since: Instant.optional(), until: Instant.optional() })
   .refine(({ since, until }) => !since || !until || since < until, 'until is after since')
+/** Whose group: members join and leave a team with it, beside those who stand in the list. */
+const Follow = z.strictObject({
+  provider: Slug.describe('the integration that is the identity provider'),
+  group: z.uuid().describe('the id of the group here, which the provider does not choose'),
+})
 const Team = z.strictObject({
-  members: z.array(Slug).max(MAX_MEMBERS),
+  members: z.array(Slug).max(MAX_MEMBERS).default([]),
+  follows: Follow.optional(),
   on_call: z
     .array(z.union([Slug, Turn]))
     .max(MAX_TURNS)
@@ -56,8 +62,10 @@ export type TeamsMap = z.input<typeof TeamsFile>['teams']
 /** Teams as they were written, found valid. */
 export type TeamsDocument = ReadonlyMap<
   string,
-  { readonly members: readonly string[]; readonly turns: readonly OnCallTurn[] }
+  { readonly members: readonly string[]; readonly turns: readonly OnCallTurn[]; readonly follows?: Follow | undefined }
 >
+/** A group of an identity provider that a team follows. */
+export type Follow = z.output<typeof Follow>
 export type OnCallTurn = z.output<typeof Turn>
 
 /** Reads teams from a YAML file (`teams: {payments: {members: [alice]}}`) or takes them as a map. Throws `TeamsInvalid`. */
@@ -94,7 +102,7 @@ export function readTeams(text: string, name: string): TeamsDocument {
 }
 
 function documentFrom({ value, refuse }: ReadDocument<z.output<typeof TeamsFile>>): TeamsDocument {
-  const document = new Map<string, { members: string[]; turns: OnCallTurn[] }>()
+  const document = new Map<string, { members: string[]; turns: OnCallTurn[]; follows?: Follow }>()
   for (const [team, listed] of Object.entries(value.teams).sort(([a], [b]) => (a < b ? -1 : 1))) {
     const known = new Set<string>()
     for (const [at, member] of listed.members.entries()) {
@@ -105,9 +113,25 @@ function documentFrom({ value, refuse }: ReadDocument<z.output<typeof TeamsFile>
     const stranger = turns.findIndex(({ person }) => !known.has(person))
     const { person } = turns[stranger] ?? {}
     if (person !== undefined) refuse(['teams', team, 'on_call', stranger], `${person} is not a member`)
-    document.set(team, { members: [...known].sort(), turns })
+    document.set(team, { members: [...known].sort(), turns, ...(listed.follows && { follows: listed.follows }) })
   }
   return document
+}
+
+/** The groups that teams follow. */
+export function followsIn(document: TeamsDocument): Follow[] {
+  return [...document.values()].flatMap(({ follows }) => (follows ? [follows] : []))
+}
+
+/** Teams with those who are in the groups they follow, by the id of the group. Nobody is on call by that alone. */
+export function fedTeams(document: TeamsDocument, members: ReadonlyMap<string, readonly string[]>): TeamsDocument {
+  return new Map(
+    [...document].map(([team, listed]) => {
+      const joined = (listed.follows && members.get(listed.follows.group)) ?? []
+      if (joined.length === 0) return [team, listed] as const
+      return [team, { ...listed, members: [...new Set([...listed.members, ...joined])].sort() }] as const
+    }),
+  )
 }
 
 /** Teams to be asked, from what was written. */
@@ -129,7 +153,12 @@ export function teamsFrom(document: TeamsDocument): Teams {
       ...new Set((document.get(team)?.turns ?? []).filter((turn) => isTurn(turn, at)).map(({ person }) => person)),
     ],
     sha256: sha256(
-      JSON.stringify([...document].map(([team, { members, turns }]) => canonicalTeam(team, members, turns))),
+      JSON.stringify(
+        [...document].map(([team, { members, turns, follows }]) => [
+          ...canonicalTeam(team, members, turns),
+          ...(follows ? [[follows.provider, follows.group]] : []),
+        ]),
+      ),
     ).toString('hex'),
   })
 }
