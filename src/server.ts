@@ -158,6 +158,7 @@ function apiOptions(parts: ApiParts): Parameters<typeof openApi>[0] {
     },
     wellKnown: { [METADATA_PATH]: (origin) => metadataOf(origin, config.authzen), ...domains.tokens.documents },
     forms: [...domains.tokens.forms, ...domains.login.forms],
+    doors: domains.lifecycle.doors(domains.api),
     pages: domains.login.pages,
     challenge: domains.tokens.challenge,
     hold: holdOperation,

@@ -159,6 +159,22 @@ also by the owner team | dora | trust-rule.create | pipelineRecord | | yes trust
 not by a stranger | ann | trust-rule.create | pipelineRecord | | no
 and never for a person | admin | trust-rule.create | annRecord | | no
 at first the founder does it alone | founder | trust-rule.create | pipelineRecord | bootstrap | yes founder-trusts-alone
+an identity provider enters people | directory | scim-user.create | provider | | yes providers-provision
+and stops them | directory | scim-user.change | provider | | yes providers-provision
+not without an owner who accepted | directory half-owned | scim-user.create | provider | | no
+not where nobody registered it | directory | scim-user.create | unregistered provider | | no
+not while the founder is alone | directory | scim-user.create | provider | bootstrap | no
+a pipeline is no identity provider | pipeline | scim-user.create | provider | | no
+nor is the founder | founder | scim-group.change | provider | | no
+a person who was here before is linked under approval | admin | provisioned-user.link | annRecord | | yes people-are-linked-with-approval
+never a machine | admin | provisioned-user.link | pipelineRecord | | no
+and not by the provider | directory | provisioned-user.link | annRecord | | no
+a registered sender reports what ended | pipeline | lifecycle-event.report | report | | yes registered-senders-report-ends
+and in the name of nobody else | directory | lifecycle-event.report | report | | no
+security revokes a vendor | guard | vendor.revoke | installation | | yes guardians-stop
+an auditor does not | auditor | vendor.revoke | installation | | no
+the owner team carries a case of its workload on | dora | case.advance | pipelineRecord | | yes owner-team-manages-its-machines
+a stranger does not | ann | case.advance | pipelineRecord | | no
 a workload gets a token of its own | pipeline | token.obtain | pipelineRecord | | yes identity-obtains-own-tokens
 and of nobody else | pipeline | token.obtain | annRecord | | no
 an agent gets one for a person | bot > ann | token.obtain | botRecord | | yes agent-obtains-tokens-for-a-person identity-obtains-own-tokens

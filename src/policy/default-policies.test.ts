@@ -45,6 +45,7 @@ const guard = person('sue', ['security'])
 const auditor = person('otto', ['auditors'])
 const glass = person('glass', [], { profile: 'break-glass' })
 const pipeline = identity('Workload', 'migrator', 'pipeline', { environment: 'production' })
+const directory = identity('Machine', 'entra', 'integration', { proof: 'token' })
 const device = identity('Machine', 'host-1', 'device', { environment: 'production' })
 const bot = identity('Agent', 'bot', 'agent', { environment: 'production' })
 
@@ -143,6 +144,8 @@ const IDENTITIES: Record<string, Entity> = {
   auditor,
   glass,
   pipeline,
+  directory,
+  'directory half-owned': but(directory, { ownerState: 'suggested' }),
   device,
   bot,
   'ann as administrator': person('ann', ['administrators']),
@@ -226,6 +229,17 @@ const THINGS: Record<string, Entity> = {
   signal,
   'signal of pipeline': but(signal, { requestedBy: 'migrator', registered: true }),
   'signal about guard': but(signal, { subjectId: 'sue' }),
+  provider: { type: 'Provider', id: 'entra', attributes: { id: 'entra', subjectId: 'entra', registered: true } },
+  'unregistered provider': {
+    type: 'Provider',
+    id: 'entra',
+    attributes: { id: 'entra', subjectId: 'entra', registered: false },
+  },
+  report: {
+    type: 'LifecycleEvent',
+    id: 'reported',
+    attributes: { id: 'reported', type: 'job-finished', requestedBy: 'migrator', registered: true },
+  },
   newcomer: identityRecord('new', 'human', { enrolled: false }),
   'job suggested to ann': suggested,
   'job suggested by ann': but(suggested, { ownerAssignedBy: 'ann' }),

@@ -44,6 +44,7 @@ import type { DomainParts } from './parts.ts'
 import type { Rules } from './policies.ts'
 import type { OpenMachines } from './machines.ts'
 import { protocols } from './protocols.ts'
+import type { OpenLifecycle } from './lifecycle.ts'
 import type { OpenLogin } from './login.ts'
 import type { OpenRotations } from './rotations.ts'
 import type { OpenTokens } from './tokens.ts'
@@ -65,6 +66,7 @@ type ApiParts = Deciding & {
   readonly versions: readonly Route[]
   readonly tokens: OpenTokens
   readonly login: OpenLogin
+  readonly lifecycle: OpenLifecycle
   readonly machines: OpenMachines
   readonly handed: readonly HandedWriter[]
   readonly decided: PolicyRouteNeeds
@@ -111,6 +113,7 @@ export function apiOf({ config, ground, authority }: DomainParts, parts: ApiPart
     ...parts.versions,
     ...parts.tokens.routes,
     ...parts.login.routes,
+    ...parts.lifecycle.routes,
     ...policyRoutes(decided),
   ]
   for (const route of routes) byOperation.set(route.operation.id, route)

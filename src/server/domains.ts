@@ -18,6 +18,7 @@ import { openHooks } from './hooks.ts'
 import { openHanded } from './issued.ts'
 import { openInventory } from './inventory.ts'
 import { openTheLedger } from './ledger.ts'
+import { openLifecycle, type OpenLifecycle } from './lifecycle.ts'
 import { openLogin, type OpenLogin } from './login.ts'
 import { bundlesBy, openMachines } from './machines.ts'
 import { openObligations } from './obligations.ts'
@@ -47,6 +48,7 @@ export type Domains = {
   readonly api: Api
   readonly tokens: OpenTokens
   readonly login: OpenLogin
+  readonly lifecycle: OpenLifecycle
   readonly work: Omit<WorkNeeds, 'db' | 'connection' | 'log'>
 }
 
@@ -104,8 +106,9 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
     heard: () => heard() + view.heard(),
   })
   const login = await openLogin(parts, tokens)
+  const lifecycle = await openLifecycle(parts, { ...identities, ...hooks, origin: tokens.needs.issuer })
   const ended = { hooks, sessions, ends, obligations, rotations }
-  const made = { base, tokens, login, machines, handed, rules, inventory, identities, access, ...ended, decided }
+  const made = { base, tokens, login, lifecycle, machines, handed, rules, inventory, identities, access, ...ended, decided }
   const api = apiOf(parts, { ...made, ...deciding, versions: followed.routes })
   return {
     node,
@@ -123,6 +126,7 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
     api,
     tokens,
     login,
+    lifecycle,
     work: { node, login: login.needs, ends, access, identities, sessions: live, obligations, inventory },
   }
 }

@@ -6,6 +6,7 @@ import type { Log } from '../kernel/log.ts'
 import { systemRandom } from '../kernel/random.ts'
 import type { Stop } from '../kernel/stop.ts'
 import type { Ledger } from '../ledger/ledger.ts'
+import { membersOfGroups } from '../lifecycle/lifecycle.ts'
 import { calendarVersions, catalogVersions, teamVersions } from '../policy/contract.ts'
 import {
   calendarRules,
@@ -27,6 +28,7 @@ import {
 } from '../policy/policy.ts'
 import { situationIn } from './decisions.ts'
 import type { Ground } from './ground.ts'
+import { followGroups } from './groups.ts'
 import type { Rules } from './policies.ts'
 
 /** What decides, as this node follows it in the database. */
@@ -72,9 +74,10 @@ export async function followRules(parts: FollowParts, rules: Rules): Promise<Fol
   const pinned = new Set<string>([...config.pinned, ...(config.arePoliciesPinned ? ['policies'] : [])])
   const versioned = new Set(['policies', 'teams', 'calendar', 'catalog'].filter((name) => !pinned.has(name)))
   const wayBack = { clock, random, teams, versioned, engine }
+  const feed = { db, teams, groups: membersOfGroups }
   const kinds = {
     policies: policyRules({ ...wayBack, schema: rules.set.schema, open: rules.openEngine }),
-    teams: teamRules(wayBack),
+    teams: teamRules({ ...wayBack, ...feed }),
     calendar: calendarRules(calendar),
     catalog: catalogRules({ ledger, offered: rules.offered }),
   }
@@ -94,7 +97,9 @@ export async function followRules(parts: FollowParts, rules: Rules): Promise<Fol
     calendar: await follow(kinds.calendar, texts.calendar),
     catalog: await follow(kinds.catalog, NO_OVERRIDES),
   }
-  if (live.teams) followInTransactions(teams, kinds.teams, live.teams)
+  if (live.teams) followInTransactions(feed, kinds.teams, live.teams)
+  const fed = live.teams ? followGroups(feed, kinds.teams, needs) : undefined
+  if (fed) stop.add('groups that teams follow', fed)
   const fingerprint = (text: string) => seal.fingerprint(text)
   const simulating = { clock, random, engine, teams, fingerprint, situation: situationIn(calendar) }
   const offering = {
@@ -111,6 +116,7 @@ export async function followRules(parts: FollowParts, rules: Rules): Promise<Fol
     isLoaded: () => followed.every((each) => each.isLoaded()),
     heard: (hint) => {
       for (const each of followed) each.heard(hint)
+      fed?.heard(hint)
     },
     onTaken: (listener) => void listeners.push(listener),
   }

@@ -8,6 +8,7 @@ import { encodeCursor } from '../../src/kernel/http/cursor.ts'
 import { PATH_PARAMETER, type Operation } from '../../src/kernel/operation.ts'
 import { readActions } from '../../src/policy/policy-set.ts'
 import { protocols } from '../../src/server/protocols.ts'
+import { SCIM_ACTIONS } from '../../src/lifecycle/scim/door.ts'
 import { cleaningOfFile, founded, installation } from '../support/installation.ts'
 import { call, type Answer, type Rows } from './calls/call.ts'
 import { accessRows } from './calls/access.ts'
@@ -22,6 +23,7 @@ import { loginRows } from './calls/logins.ts'
 import { rotationRows } from './calls/rotations.ts'
 import { passkeyRows } from './calls/passkeys.ts'
 import { ruleRows } from './calls/rules.ts'
+import { lifecycleRows } from './calls/lifecycle.ts'
 import { stageOn, type Stage } from './calls/stage.ts'
 import { tokenRows } from './calls/tokens.ts'
 
@@ -59,6 +61,7 @@ before(async () => {
     ...rotationRows(stage),
     ...ruleRows(stage),
     ...graphRows(stage),
+    ...lifecycleRows(stage),
     ...tokenRows(stage),
     ...loginRows(stage),
     ...passkeyRows(stage),
@@ -172,7 +175,8 @@ test('each operation has an action that policies know, and each action an operat
 
   for (const { id, resource } of decided)
     assert.ok(shipped.get(id)?.resources.includes(resource), `${id} on ${resource}`)
-  const known = new Set([...decided.map(({ id }) => id), ...offered, OF_THE_TOKEN_ENDPOINT, OF_A_PAGE])
+  const ofDoors = [OF_THE_TOKEN_ENDPOINT, OF_A_PAGE, ...SCIM_ACTIONS]
+  const known = new Set([...decided.map(({ id }) => id), ...offered, ...ofDoors])
   assert.deepEqual(
     [...shipped.keys()].filter((name) => !known.has(name)),
     [],

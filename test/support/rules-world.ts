@@ -106,7 +106,7 @@ async function openRules(
     catalog: await openLiveRules(rules, kinds.catalog, filesOf(kinds.catalog, NO_OVERRIDES)),
   }
   for (const each of Object.values(live)) t.after(() => each[Symbol.asyncDispose]())
-  followInTransactions(w.teams, kinds.teams, live.teams)
+  followInTransactions({ teams: w.teams, groups: async () => new Map() }, kinds.teams, live.teams)
   const simulating = {
     ...rules,
     teams: w.teams,
@@ -149,13 +149,13 @@ export function rulesOf(w: Pick<AccessWorld, 'db' | 'clock' | 'needs' | 'engine'
   }
 }
 
-export function kindsOf(w: Pick<AccessWorld, 'clock' | 'needs' | 'engine' | 'teams' | 'calendar'>) {
+export function kindsOf(w: Pick<AccessWorld, 'db' | 'clock' | 'needs' | 'engine' | 'teams' | 'calendar'>) {
   const { clock, needs, engine, teams, calendar } = w
   const wayBack = { clock, random: needs.random, teams, engine, versioned: new Set(['policies', 'teams']) }
   const { schema } = engine.current().set
   return {
     policies: policyRules({ ...wayBack, schema, open: async (set) => openCedarEngine(set) }),
-    teams: teamRules(wayBack),
+    teams: teamRules({ ...wayBack, db: w.db, groups: async () => new Map() }),
     calendar: calendarRules(calendar),
     catalog: catalogRules({ ledger: needs.ledger, offered: ACTIONS.map((action) => ActionEntry.parse(action)) }),
   }

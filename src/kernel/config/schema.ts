@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { Secret } from '../secret.ts'
 import { SIGNING_ALGORITHMS } from '../signing-key.ts'
 import { weekly } from '../weekly.ts'
+import { Lifecycle } from './lifecycle.ts'
 import { Login } from './login.ts'
 import { Mesh } from './mesh.ts'
 import { Spiffe } from './spiffe.ts'
@@ -249,6 +250,7 @@ export const ConfigSchema = z
     authzen: Authzen.prefault({}),
     tokens: Tokens.prefault({}),
     login: Login.prefault({}),
+    lifecycle: Lifecycle.prefault({}),
     egress: Egress.prefault({}),
     mesh: Mesh.prefault({}),
     spiffe: Spiffe.prefault({}),

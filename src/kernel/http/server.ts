@@ -19,6 +19,7 @@ import { rawServer, secureContext, type RawServer, type TlsMaterial } from './li
 import { checkOrigin } from './origin.ts'
 import { addPages, type PageDoor } from './pages.ts'
 import { problemAnswer } from './problem-body.ts'
+import { addDoors, type Door } from './door.ts'
 import { addForms, type FormDoor } from './form.ts'
 import { bodyTooLarge, malformedRequest, noSuchRoute, unsupportedMediaType } from './problems.ts'
 import { quickly, type QuickNeeds } from './quick.ts'
@@ -38,6 +39,8 @@ export type ApiOptions = Deciders & {
   readonly documents: Readonly<Record<`/v1/${string}`, unknown>>
   /** Doors of protocols that send forms, with answers of their own. */
   readonly forms?: readonly FormDoor[]
+  /** Doors of protocols with paths and bodies of their own. */
+  readonly doors?: readonly Door[]
   /** Pages for people who have nothing but a browser yet. */
   readonly pages?: readonly PageDoor[]
   /** What a caller who proved nothing is told of how to (RFC 9110 §11.6.1), for the scheme and authority by which this node was reached. */
@@ -159,6 +162,7 @@ function build(options: ApiOptions, stopping: AbortSignal): { app: FastifyInstan
   addDocuments(app, options)
   addForms(app, options.forms ?? [])
   addPages(app, options.pages ?? [])
+  addDoors(app, options.doors ?? [], admission.admit)
   addOperations(app, options, admission, stopping)
   return { app, raw }
 }
@@ -179,7 +183,10 @@ function guard(app: FastifyInstance, options: ApiOptions, addresses: TokenBucket
   })
 }
 
-type Admission = { readonly tight: TokenBuckets; readonly admit: (caller: Caller, operation: Operation) => void }
+type Admission = {
+  readonly tight: TokenBuckets
+  readonly admit: (caller: Caller, operation: Pick<Operation, 'id' | 'rate'>) => void
+}
 
 /** What is asked of every caller before the body is read, whichever way the request goes. */
 function admissionOf({ clock, limits: { rate, tightRate }, hold }: ApiOptions): Admission {

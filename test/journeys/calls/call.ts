@@ -4,7 +4,13 @@ import type { Operation } from '../../../src/kernel/operation.ts'
 import { sleep } from '../../../src/kernel/timer.ts'
 
 /** One way to call an operation: by whom, and with what. */
-export type Asked = { readonly by: Client; readonly given?: Given; readonly onFirstLine?: () => Promise<void> }
+export type Asked = {
+  readonly by: Client
+  readonly given?: Given
+  readonly onFirstLine?: () => Promise<void>
+  /** The change by which others agreed to exactly this call. */
+  readonly change?: string
+}
 
 /** How an operation succeeds, and how it is refused to somebody without the right. */
 export type Row = {
@@ -33,7 +39,7 @@ function once(
   operation: Operation,
   { connection }: Client,
   given: Given,
-  onFirstLine: (() => Promise<void>) | undefined,
+  { onFirstLine, change }: Pick<Asked, 'onFirstLine' | 'change'>,
 ): Promise<Answer & { readonly retryAfter: string | undefined }> {
   const { token, client, authority, address } = connection
   const body = given.input === undefined ? undefined : JSON.stringify(given.input)
@@ -49,6 +55,7 @@ function once(
       headers: {
         ...(token && operation.caller === 'identity' && { authorization: `Bearer ${token.reveal()}` }),
         ...(body !== undefined && { 'content-type': 'application/json' }),
+        ...(change !== undefined && { 'reeve-change': change }),
       },
     })
     sent.on('error', reject)

@@ -1,0 +1,22 @@
+import type { EndNeeds } from '../access/access.ts'
+import type { IdentityNeeds } from '../identities/identities.ts'
+import type { Db, Tx } from '../kernel/db.ts'
+
+/** What commands of this folder use. */
+export type LifecycleNeeds = IdentityNeeds &
+  EndNeeds & {
+    /** How long an identity stays suspended before it is retired. */
+    readonly soakDays: number
+    /** Machines and workloads, by name, that are identity providers. */
+    readonly providers: ReadonlySet<string>
+    /** Machines and workloads, by name, that report ends. */
+    readonly senders: ReadonlySet<string>
+    /** Tells every node that somebody joined or left a group that a team may follow. */
+    readonly onGroupsChanged: (tx: Tx) => Promise<void>
+    /** Looks again at what a person does now, because they moved. */
+    readonly onMoved: (tx: Tx, personId: string) => Promise<void>
+    /** Where this installation is, as its clients call it. */
+    readonly origin: () => string
+  }
+
+export type WithDb = { readonly db: Db }
