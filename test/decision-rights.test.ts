@@ -53,6 +53,8 @@ const DECIDES: Readonly<Record<string, 'iam' | 'pam' | 'nhi' | 'governance'>> = 
 }
 
 /** Where one operation on a thing is another function's to decide, with the reason. */
+  path: 'governance',
+  owner: 'governance',
 const OTHERWISE: Readonly<Record<string, { by: 'iam' | 'pam' | 'nhi' | 'governance'; since: string }>> = {
   'identity.assess': { by: 'governance', since: 'who holds identities against the standard does not manage them' },
   'target.survey': { by: 'nhi', since: 'it reads which accounts stand there' },
@@ -63,6 +65,7 @@ const OTHERWISE: Readonly<Record<string, { by: 'iam' | 'pam' | 'nhi' | 'governan
   'policy.explain': { by: 'pam', since: 'it answers a question about access now' },
 }
 
+  'inventory.classify': { by: 'governance', since: 'the class of something decides how it is governed' },
 test('each operation has one deciding function, the same for all on a thing but where a reason is written down', () => {
   for (const { id, function: decided } of operations) {
     const [noun = ''] = id.split('.')

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander'
 import { constants } from 'node:os'
 import { addAgentCommand } from './commands/agent.ts'
 import { addConnectCommand } from './commands/connect.ts'
+import { addGraphCommands } from './commands/graph.ts'
 import { addContextCommands } from './commands/context.ts'
 import { addCredentialCommands } from './commands/credential.ts'
 import { addIdentityCommands } from './commands/identity.ts'
@@ -53,6 +54,7 @@ async function programOf(io: Io, parts: Parts, exit: (code: number) => void): Pr
   addIdentityCommands(program, io)
   addContextCommands(program, io)
   addConnectCommand(program, io)
+  addGraphCommands(program, io)
   addRunCommands(program, io, exit)
   addCredentialCommands(program, io)
   addScanCommand(program, io, parts, exit)

@@ -94,6 +94,7 @@ export const IdentityAssessment = z
         isComplete: shown(z.boolean()).describe('false: more may be there than is seen'),
         unseen: shown(z.array(Slug)).describe('targets that were not looked at lately, a few of them'),
         reached: z.array(Reached).describe('the gravest first'),
+        escalation: Text.nullable().describe('the shortest way to tier 0 by what it holds; see path read'),
       })
       .meta({ classification: 'public' }),
     findings: z

@@ -2,6 +2,8 @@ import { sql } from 'kysely'
 import { secondsAfter } from '../kernel/clock.ts'
 import type { Db } from '../kernel/db.ts'
 import type { Reached } from './contract.ts'
+import { walkToTier0 } from './graph/paths.ts'
+import { stepsOf } from './graph/things.ts'
 
 export type Reach = {
   /** The gravest first. */
@@ -13,6 +15,8 @@ export type Reach = {
   /** What it comes to; null where nothing is seen. */
   readonly tier: number | null
   readonly isInScope: boolean
+  /** The shortest way to tier 0 by what it holds, in words; null where none was seen when the graph was last looked at. */
+  readonly escalation: string | null
 }
 
 /** What was granted within so long may be granted again. */
@@ -21,6 +25,7 @@ const GRANTS_READ = 200
 /** A target that nobody looked at for so long may hold accounts nobody knows of. */
 const SURVEYED_DAYS = 7
 const NAMED = 5
+const WORDS_MAX = 500
 /** A grant carries its actions, and no more of what its account may. */
 const NO_RIGHTS = { isSuperuser: false, createsRoles: false }
 const DAY_SECONDS = 86_400
@@ -32,13 +37,30 @@ export async function reachOf(db: Db, identityId: string, now: Date): Promise<Re
     .map(judged)
     .sort((a, b) => a.tier - b.tier || Number(b.isInScope) - Number(a.isInScope) || (a.account < b.account ? -1 : 1))
   const unseen = await unseenTargets(db, now)
+  const escalation = await escalationOf(db, identityId)
   return {
     reached,
     isComplete: unseen.length === 0,
     unseen,
-    tier: reached[0]?.tier ?? null,
-    isInScope: reached.some((each) => each.isInScope),
+    tier: escalation === null ? (reached[0]?.tier ?? null) : 0,
+    isInScope: escalation !== null || reached.some((each) => each.isInScope),
+    escalation,
   }
+}
+
+/** Only by what is its own: that somebody answers for what reaches tier 0 makes them no machine of tier 0. */
+async function escalationOf(db: Db, identityId: string): Promise<string | null> {
+  const own = await db
+    .selectFrom('escalation')
+    .select(['hops', 'goalId'])
+    .where('id', '=', identityId)
+    .where('edge', 'in', ['holds', 'linked', 'same-as'])
+    .executeTakeFirst()
+  if (!own) return null
+  const steps = await stepsOf(db, (await walkToTier0(db, identityId)) ?? [])
+  const way = steps.slice(0, NAMED).map(({ words, to }) => `${words} ${to.name}`)
+  const more = steps.length > NAMED ? [`and ${steps.length - NAMED} more steps`] : []
+  return `it comes to tier 0 in ${own.hops} steps: ${[...way, ...more].join(', which ')}`.slice(0, WORDS_MAX)
 }
 
 type Found = {

@@ -68,8 +68,12 @@ export function tierAfter(before: number | null, { tier, isComplete }: Pick<Reac
 
 const LOWEST = 3
 
-function whyOf({ reached, isComplete, unseen }: Reach): string[] {
+function whyOf({ reached, isComplete, unseen, escalation }: Reach): string[] {
   const facts = reached.filter(({ isInScope }, at) => isInScope || at === 0).map(({ fact }) => fact)
   const seen = isComplete ? 'every target was looked at' : `not looked at lately: ${unseen.join(', ')}`
-  return [seen, ...(facts.length === 0 ? ['it reaches nothing that the record knows of'] : facts)]
+  return [
+    seen,
+    ...(escalation === null ? [] : [escalation]),
+    ...(facts.length === 0 ? ['it reaches nothing that the record knows of'] : facts),
+  ]
 }

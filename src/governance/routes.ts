@@ -31,14 +31,14 @@ export function governanceRoutes(needs: GovernanceNeeds): Route[] {
         const now = clock.now()
         const identity = await findIdentity(db, permit.resource.id)
         const credentials = await liveCredentials(db, identity.id, now)
-        const { isInScope, tier, isComplete, unseen, reached } = await reachOf(db, identity.id, now)
+        const { isInScope, tier, isComplete, unseen, reached, escalation } = await reachOf(db, identity.id, now)
         const findings = (await openOn(db, identity.id)).map(({ severity, ...each }) => ({
           ...each,
           severity: severityAt(severity),
         }))
         return {
           ...assessAgainst(standard, { identity, credentials, now }),
-          reach: { isInScope, tier, isComplete, unseen: [...unseen], reached: [...reached] },
+          reach: { isInScope, tier, isComplete, unseen: [...unseen], reached: [...reached], escalation },
           findings,
         }
       },

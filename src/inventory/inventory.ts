@@ -3,7 +3,6 @@
  * change; a thing is missed after one complete reading without it and gone after two, and its row stays. Coverage is data: each scope of each
  * source ends in a report, and every answer carries what it does not see.
  */
-export { consumersOf, consumersOfThing } from './consumers.ts'
 export { coverageOf } from './coverage.ts'
 export { csvCoverage, csvLine } from './export.ts'
 export type { InventoryNeeds } from './needs.ts'
@@ -15,4 +14,3 @@ export { loadSource } from './source-records.ts'
 export { sourceHttpTo } from './source-http.ts'
 export { registerSource } from './sources.ts'
 export { surveyBy } from './survey.ts'
-export { useOf } from './use.ts'

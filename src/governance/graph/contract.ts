@@ -58,7 +58,6 @@ const Way = z
     goal: Thing,
   })
   .meta({ id: 'EscalationWay', classification: 'public' })
-export type Way = z.output<typeof Way>
 
 export const PathPage = z
   .object({

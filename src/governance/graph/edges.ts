@@ -9,7 +9,7 @@ import { EDGE_KINDS, type EdgeKind } from './edge-kinds.ts'
 export type EdgeRule = { readonly whole: string; readonly direct?: string }
 
 /** Resources that are a whole system: who administers one has everything in it. */
-export const SYSTEM_ROOTS = [
+const SYSTEM_ROOTS = [
   'postgres-cluster',
   'mysql-server',
   'mariadb-server',

@@ -25,6 +25,7 @@ import {
   trust,
   type Print,
 } from './graph.fixture.ts'
+import { reachOf } from '../reach.ts'
 import { listPaths, readPath } from './paths.ts'
 
 test('roles in roles lead to tier 0, by the options of each membership, and a second look changes nothing', async (t) => {
@@ -240,6 +241,12 @@ test('identities come there by their accounts, their owners by them, and merged 
       ],
     ],
   )
+  const reach = await reachOf(w.db, job.id, w.clock.now())
+  assert.deepEqual(
+    [reach.tier, reach.isInScope, reach.escalation],
+    [0, true, 'it comes to tier 0 in 2 steps: claims the account app, which is a superuser of cluster'],
+  )
+  assert.equal((await reachOf(w.db, alice.id, w.clock.now())).escalation, null)
   const near = await readPath(w.db, w.clock, job.id, await e.idOf('app'))
   assert.deepEqual(
     near.steps.map(({ edge }) => edge),

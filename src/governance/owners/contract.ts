@@ -32,7 +32,6 @@ const Candidate = z
     evidence: Evidences,
   })
   .meta({ id: 'OwnerCandidate', classification: 'public' })
-export type Candidate = z.output<typeof Candidate>
 
 export const CandidatePage = z
   .object({ items: z.array(Candidate).max(200), nextCursor: z.string().nullable(), coverage: Coverage })

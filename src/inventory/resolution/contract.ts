@@ -64,7 +64,7 @@ const Suggestion = z
   .meta({ id: 'LinkSuggestion', classification: 'public' })
 export type Suggestion = z.output<typeof Suggestion>
 
-export const Suggestions = z
+const Suggestions = z
   .object({ observedId: Id, items: z.array(Suggestion), coverage: Coverage })
   .meta({ id: 'LinkSuggestions' })
 
