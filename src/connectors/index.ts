@@ -1,8 +1,15 @@
 import type { Connector } from './connector.ts'
+import { giteaConnector } from './gitea/connector.ts'
 import { kubernetesConnector } from './kubernetes/connector.ts'
 import { postgresConnector } from './postgres/connector.ts'
 import { sshConnector } from './ssh/connector.ts'
 import { x509Connector } from './x509/connector.ts'
 
 /** Every connector there is. A new system is a folder, a page and a line here. */
-export const connectors: readonly Connector[] = [postgresConnector, x509Connector, sshConnector, kubernetesConnector]
+export const connectors: readonly Connector[] = [
+  postgresConnector,
+  x509Connector,
+  sshConnector,
+  kubernetesConnector,
+  giteaConnector,
+]

@@ -74,6 +74,16 @@ test('attack: a name or address that gives out credentials of a cloud is no sour
     )
 })
 
+test('answers that nobody reads hold no connection', async () => {
+  const http = sourceHttpTo(address, handClock())
+  for (let turn = 0; turn < 20; turn += 1) {
+    using answer = await http.stream({ path: turn % 2 === 0 ? '/api' : '/endless' }, signal())
+    assert.equal(answer.status, 200)
+  }
+
+  assert.equal((await http({ path: '/api' }, signal())).body.toString(), 'hello')
+})
+
 test('a list is read item by item, one connection serves many requests, and a broken one says its code', async () => {
   const http = sourceHttpTo(address, handClock())
   const sockets = new Set<unknown>()

@@ -81,7 +81,9 @@ export function openOrigin(
         ),
         [Symbol.dispose]() {
           limit[Symbol.dispose]()
-          if (!response.complete) stop.abort(LATE)
+          // What came whole and was not read still holds its connection; what is still coming ends with it.
+          if (response.complete) response.resume()
+          else stop.abort(LATE)
         },
       }
     } catch (error) {
