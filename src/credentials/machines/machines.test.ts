@@ -316,7 +316,6 @@ test('a host key that its target pins no more ends at the next renewal; an evict
   await here.ada.ask(updateTarget, {
     params: { target: 'host-pin' },
     input: { settings: { ...settings, hostKeys: [other.hostKey] } },
-    requestApproval: undefined,
   })
   await assert.rejects(renewal(proof, shown('renew', await newKeyPair())), refusedAs('machine-refused'))
   await here.ada.ask(updateTarget, { params: { target: 'host-pin' }, input: { settings } })

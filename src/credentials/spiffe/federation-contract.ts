@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { shown } from '../../kernel/event.ts'
 import { Instant } from '../../kernel/instant.ts'
 import { operation, type Operation } from '../../kernel/operation.ts'
-import { conflict, nameTaken, notFound, problem } from '../../kernel/problem.ts'
+import { conflict, nameTaken, notFound } from '../../kernel/problem.ts'
 
 const DomainName = shown(
   z
@@ -38,9 +38,6 @@ export const TrustDomain = z
   .meta({ id: 'TrustDomain' })
 export type TrustDomain = z.output<typeof TrustDomain>
 
-/** The bundle was asked for and not taken; the sentence says why. */
-export const bundleRefused = problem('bundle-refused', 502, 'The bundle was not taken', {})
-
 export const createTrustDomain = operation({
   id: 'trust-domain.create',
   method: 'POST',
@@ -67,12 +64,12 @@ export const refreshTrustDomain = operation({
   id: 'trust-domain.refresh',
   method: 'POST',
   path: '/v1/trust-domains/:domain/refresh',
-  summary: 'Asks for the bundle of a trust domain now.',
+  summary: 'Asks for the bundle of a trust domain now; the answer says what came of it.',
   function: 'nhi',
   resource: 'Installation',
   params: one,
   output: TrustDomain,
-  problems: [notFound, conflict, bundleRefused],
+  problems: [notFound, conflict],
 })
 export const endTrustDomain = operation({
   id: 'trust-domain.end',

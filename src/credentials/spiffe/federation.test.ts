@@ -157,7 +157,7 @@ test('attack: a bundle that goes back, or holds an authority of another domain, 
   }
   for (const [what, bundle] of Object.entries(bad)) {
     at.say(JSON.stringify(bundle))
-    await assert.rejects(refresh(), refusedAs('bundle-refused'), what)
+    assert.ok((await refresh()).failure, what)
     const { items } = await here.ada.ask(listTrustDomains, {})
     const [kept] = items.filter(({ name }) => name === 'other.example')
     assert.equal(kept?.sequence, good.spiffe_sequence + 1, what)
@@ -179,10 +179,8 @@ test('attack: an endpoint of https_spiffe that proves another identity of the sa
     await here.ada.ask(endTrustDomain, { params: { domain: 'other.example' }, input: { reason: 'by another way' } })
     await here.ada.ask(createTrustDomain, { input: { name: 'other.example', ...input } })
 
-    await assert.rejects(
-      here.ada.ask(refreshTrustDomain, { params: { domain: 'other.example' } }),
-      refusedAs('bundle-refused'),
-    )
+    const asked = await here.ada.ask(refreshTrustDomain, { params: { domain: 'other.example' } })
+    assert.match(asked.failure ?? '', /proved another identity/)
   })
 })
 

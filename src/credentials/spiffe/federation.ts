@@ -19,7 +19,7 @@ import { translating } from '../../kernel/violation.ts'
 import { SYSTEM } from '../../ledger/ledger.ts'
 import type { SpiffeNeeds } from './authority.ts'
 import { bundleText } from './bundle.ts'
-import { bundleRefused, type createTrustDomain, type TrustDomain } from './federation-contract.ts'
+import type { createTrustDomain, TrustDomain } from './federation-contract.ts'
 import { trustDomainBundled, trustDomainCreated, trustDomainEnded } from './federation-events.ts'
 
 export type FederationNeeds = Pick<SpiffeNeeds, 'clock' | 'random' | 'ledger'> & {
@@ -158,33 +158,27 @@ export async function refreshDue(needs: FederationNeeds, signal: AbortSignal): P
       .returning('name')
       .execute()
     if (!due || signal.aborted) return
-    await refresh(needs, due.name, signal).catch(() => undefined)
+    await refresh(needs, due.name, signal)
   }
 }
 
-/** Asks for one bundle now. Throws `bundleRefused` with the reason, which is kept as well. */
+/** Asks for one bundle now. Where that brings none the answer says why, and what was good goes on. */
 export async function refresh(needs: FederationNeeds, name: string, signal: AbortSignal): Promise<TrustDomain> {
   const { db, clock } = needs
   const seen = await db.selectFrom('foreignDomain').selectAll().where('name', '=', name).executeTakeFirst()
   if (!seen) throw unknown(name)
   if (seen.endedAt !== null) throw overAlready(name)
   try {
-    const text = await fetched(needs, seen, signal)
-    const bundle = readSpiffeBundle(text, name)
+    const bundle = readSpiffeBundle(await fetched(needs, seen, signal), name)
     if (!bundle || name === needs.trustDomain) throw new EgressFailed('type', 'It is no bundle of this trust domain.')
     await transact(db, (tx) => take(tx, needs, name, bundle))
-    return await findDomain(db, name)
   } catch (error) {
-    if (!(error instanceof EgressFailed) && !bundleRefused.is(error)) throw error
-    const failure = error.message.slice(0, 500)
+    if (!(error instanceof EgressFailed)) throw error
     const at = clock.now()
-    await db
-      .updateTable('foreignDomainPoll')
-      .set({ askedAt: at, failure, nextAt: secondsAfter(at, RETRY_SECONDS) })
-      .where('name', '=', name)
-      .execute()
-    throw bundleRefused.is(error) ? error : bundleRefused(failure, {}, { cause: error })
+    const told = { askedAt: at, failure: error.message.slice(0, 500), nextAt: secondsAfter(at, RETRY_SECONDS) }
+    await db.updateTable('foreignDomainPoll').set(told).where('name', '=', name).execute()
   }
+  return findDomain(db, name)
 }
 
 type Row = {
@@ -215,7 +209,7 @@ async function take(tx: Tx, needs: FederationNeeds, name: string, bundle: Spiffe
   const { sequence } = bundle
   // Trust Domain and Bundle §4.1.2: it only grows. Somebody who shows an older one wants keys back that were taken out.
   if (seen.sequence !== null && (sequence === undefined || sequence < seen.sequence)) {
-    throw bundleRefused(`The bundle went back from ${seen.sequence} to ${sequence ?? 'no number'}.`, {})
+    throw new EgressFailed('type', `The bundle went back from ${seen.sequence} to ${sequence ?? 'no number'}.`)
   }
   const text = spiffeBundleText(bundle)
   const now = needs.clock.now()
