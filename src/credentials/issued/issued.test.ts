@@ -125,6 +125,17 @@ test('attack: a cluster that binds its tokens to nothing gets no trust, and nobo
   await issue(grant)
 })
 
+test('a cluster whose clock is wrong makes no credential that is said to outlast its grant', async () => {
+  const grant = await read({ ttlSeconds: 1800 })
+  const { expiresAt } = await here.bob.ask(readGrant, { params: { grant } })
+  cluster.aheadSeconds = 30 * 86_400
+
+  const { validBefore } = await issue(grant)
+
+  cluster.aheadSeconds = 0
+  assert.ok(validBefore <= expiresAt)
+})
+
 test('attack: names that lead elsewhere are no service accounts, and nothing is asked of the cluster', async () => {
   const grant = await here.grant('cluster-1', '../../secrets/x', ['k8s-token.read'])
   const before = stub.calls.length

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { secondsAfter, systemClock } from '../../kernel/clock.ts'
 
 export type StubCall = {
   readonly method: string
@@ -28,8 +28,8 @@ export async function openStub(cleaning: { after(work: () => unknown): void }): 
     server.closeAllConnections()
     server.close()
   })
-  const { port } = server.address() as AddressInfo
-  stub.url = `http://127.0.0.1:${port}`
+  const address = server.address()
+  stub.url = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`
   return stub
 }
 
@@ -56,6 +56,8 @@ export type StubCluster = {
   isDown: boolean
   /** Gives tokens that are bound to nothing. */
   ignoresBinding: boolean
+  /** How far its clock is ahead of ours. */
+  aheadSeconds: number
 }
 
 export function clusterIn(stub: Stub): StubCluster {
@@ -65,6 +67,7 @@ export function clusterIn(stub: Stub): StubCluster {
     beforeToken: () => undefined,
     isDown: false,
     ignoresBinding: false,
+    aheadSeconds: 0,
   }
   let count = 0
   const json = (status: number, body: unknown): StubAnswer => ({ status, body: JSON.stringify(body) })
@@ -93,7 +96,8 @@ export function clusterIn(stub: Stub): StubCluster {
       const claims = cluster.ignoresBinding ? {} : { 'kubernetes.io': { secret: { name, uid } } }
       const token = `h.${Buffer.from(JSON.stringify({ ...claims, n: count })).toString('base64url')}.s`
       cluster.tokens.set(token, uid)
-      const expirationTimestamp = new Date(Date.now() + asked.spec.expirationSeconds * 1000).toISOString()
+      const until = secondsAfter(systemClock.now(), asked.spec.expirationSeconds + cluster.aheadSeconds)
+      const expirationTimestamp = until.toISOString()
       return json(201, { status: { token, expirationTimestamp } })
     }
     if (path.endsWith('/tokenreviews')) {
