@@ -16,6 +16,8 @@ import type { EventKind } from './kernel/event.ts'
 import type { Operation } from './kernel/operation.ts'
 import { ledgerOperations } from './ledger/contract.ts'
 import { ledgerContinued, personalRevealed } from './ledger/events.ts'
+import { lifecycleOperations } from './lifecycle/contract.ts'
+import { lifecycleEvents } from './lifecycle/events.ts'
 import { loginOperations, StepUp, STEP_UP_PROBLEMS } from './login/contract.ts'
 import { loginEvents } from './login/events.ts'
 import { policyOperations } from './policy/contract.ts'
@@ -37,6 +39,7 @@ export const operations: readonly Operation[] = [
   ...governanceOperations,
   ...tokenOperations,
   ...loginOperations,
+  ...lifecycleOperations,
 ]
 
 /** What a call may answer and end in when others have to approve it, or its person has to show that it is them. */
@@ -56,6 +59,7 @@ export const events: readonly EventKind[] = [
   ...governanceEvents,
   ...tokenEvents,
   ...loginEvents,
+  ...lifecycleEvents,
   ledgerContinued,
   personalRevealed,
 ]

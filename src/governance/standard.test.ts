@@ -31,6 +31,7 @@ const service: Identity = {
   ownerEvidence: null,
   ownerProposedBy: null,
   sponsorId: null,
+  vendor: null,
   state: 'active',
   isFounder: false,
   reviewBy: new Date('2030-06-01T00:00:00Z'),

@@ -95,16 +95,8 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
   const rotations = openRotations(parts, rotation)
   countAll(metrics, { live, ends, view })
 
-  const decided = decisionNeeds({
-    config,
-    ground,
-    ledger,
-    rules,
-    calendar: access.calendar,
-    record,
-    log,
-    heard: () => heard() + view.heard(),
-  })
+  const asked = { ledger, rules, calendar: access.calendar, record, heard: () => heard() + view.heard() }
+  const decided = decisionNeeds({ config, ground, log, ...asked })
   const login = await openLogin(parts, tokens)
   const lifecycle = await openLifecycle(parts, { ...identities, ...hooks, origin: tokens.needs.issuer })
   const ended = { hooks, sessions, ends, obligations, rotations }

@@ -27,9 +27,9 @@ export type Rows = Readonly<Record<string, Row>>
 export type Answer = { readonly status: number; readonly type: string; readonly text: string }
 
 /** The call as it goes over the wire, without what the client adds. Too many at once are tried again when the server says. */
-export async function call(operation: Operation, { by, given = {}, onFirstLine }: Asked): Promise<Answer> {
+export async function call(operation: Operation, { by, given = {}, ...more }: Asked): Promise<Answer> {
   for (;;) {
-    const { retryAfter, ...answer } = await once(operation, by, given, onFirstLine)
+    const { retryAfter, ...answer } = await once(operation, by, given, more)
     if (answer.status !== 429) return answer
     await sleep(Number(retryAfter) * 1000)
   }
