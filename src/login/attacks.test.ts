@@ -3,6 +3,7 @@ import { createHmac } from 'node:crypto'
 import { after, before, test } from 'node:test'
 import { issueToken, resumeIdentity, suspendIdentity } from '../identities/contract.ts'
 import { transact } from '../kernel/db.ts'
+import { newKeyPair } from '../kernel/key-pair.ts'
 import { cleaningOfFile } from '../../test/support/installation.ts'
 import {
   beginDevice,
@@ -13,7 +14,7 @@ import {
   type Browser,
   type LoginWorld,
 } from '../../test/support/login-world.ts'
-import { newTestKey, signed, type Answer, type TestKey } from '../../test/support/token-world.ts'
+import { dpopProof, newTestKey, signed, type Answer, type TestKey } from '../../test/support/token-world.ts'
 import { endLoginSession, listLoginSessions } from './contract.ts'
 import { sweepLoginSessions } from './login.ts'
 
@@ -269,16 +270,16 @@ test('attack: whoever is suspended is out everywhere at once, and does not come 
 
   assert.match(String(page.json), /Log in to Reeve/)
   assert.deepEqual([called.status, again.status], [401, 403])
+  const entered = await db().selectFrom('ledgerEntry').select('id').where('kind', '=', 'login.refused').execute()
+  assert.equal(entered.length, 1)
   assert.equal((await w.whoami(token, key)).status, 401, 'what ended does not come back')
 })
 
 test('attack: a token that one makes for oneself under a login ends with the login', async () => {
   const { key, token } = await letIn(await w.loggedIn())
   const ath = Buffer.from(await crypto.subtle.digest('SHA-256', Buffer.from(token))).toString('base64url')
-  const { dpopProof } = await import('../../test/support/token-world.ts')
   const path = issueToken.path.replace(':identity', 'alice')
   const proof = await dpopProof(key, { htm: 'POST', htu: `${w.issuer}${path}`, ath })
-  const { newKeyPair } = await import('../kernel/key-pair.ts')
   const { publicKey } = await newKeyPair()
   const made = await w.send(path, {
     method: 'POST',

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
 import { after, before, test } from 'node:test'
 import { cleaningOfFile } from '../../test/support/installation.ts'
-import { fieldIn, loginWorld, type Browser, type LoginWorld } from '../../test/support/login-world.ts'
+import {
+  beginDevice,
+  decide,
+  fieldIn,
+  loginWorld,
+  type Browser,
+  type LoginWorld,
+} from '../../test/support/login-world.ts'
 import { newTestKey, type Answer, type TestKey } from '../../test/support/token-world.ts'
 
 let w: LoginWorld
@@ -198,4 +205,19 @@ test('a program of this machine is let in by its person, at whichever port it li
   assert.match(String(yes.headers['location']), /^http:\/\/127\.0\.0\.1:49152\/callback\?code=/)
   const code = answered(yes).get('code') ?? ''
   assert.equal((await redeem(code, await newTestKey(), asked)).status, 200)
+})
+
+test('a token of the command line for another place is as short as any, since that place may not look it up', async () => {
+  const key = await newTestKey()
+  const { json } = await beginDevice(w, key)
+  await decide(browser, json.user_code, 'yes')
+  const form = { grant_type: 'urn:ietf:params:oauth:grant-type:device_code', client_id: 'reeve-cli' }
+
+  const issued = await w.ask(
+    { ...form, device_code: json.device_code, resource: 'https://billing.example' },
+    { dpop: key },
+  )
+
+  assert.equal(issued.status, 200, JSON.stringify(issued.json))
+  assert.ok(issued.json.expires_in <= 600)
 })

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
+import { exportJWK, SignJWT } from 'jose'
 import * as openid from 'openid-client'
 import { cliFor } from '../cli/support.fixture.ts'
 import { enrolIdentity, registerIdentity, whoami } from '../identities/contract.ts'
@@ -165,7 +166,6 @@ test('openid-client is let in by the device flow', async () => {
     },
   })
   const pair = await openid.randomDPoPKeyPair('ES256', { extractable: true })
-  const { SignJWT, exportJWK } = await import('jose')
   const jwk = await exportJWK(pair.publicKey)
   const proofOf = () =>
     new SignJWT({ htm: 'POST', htu: `${w.issuer}/oauth2/device_authorization`, jti: crypto.randomUUID() })

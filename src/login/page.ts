@@ -48,7 +48,7 @@ export type SentPage = {
 }
 
 /** What a page may load: its one style and its one script by their hashes, and nothing else. */
-export function policyOf(scriptSha256?: string, formTo?: string): string {
+function policyOf(scriptSha256?: string, formTo?: string): string {
   return [
     "default-src 'none'",
     `style-src 'sha256-${STYLE_SHA256}'`,

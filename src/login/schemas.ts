@@ -6,7 +6,7 @@ import { Instant } from '../kernel/instant.ts'
 const Text = shown(z.string())
 export const LoginMethod = shown(z.enum(['oidc', 'passkey']))
 export const LoginChannel = shown(z.enum(['browser', 'cli']))
-export const END_REASONS = [
+const END_REASONS = [
   'logged-out',
   'ended',
   'replaced',

@@ -223,9 +223,11 @@ async function usable(tx: Tx, needs: TokenNeeds, id: string): Promise<Identity> 
   return identity
 }
 
-function endOf(now: Date, { ttlSeconds, notAfter, session }: Issuing, identities: readonly Identity[]): Date {
+function endOf(now: Date, { ttlSeconds, notAfter, session, audience }: Issuing, identities: readonly Identity[]): Date {
   const tier = Math.min(...identities.map((identity) => identity.tier))
-  const byTier = session?.isWhole ? ttlSeconds : (TTL_OF_TIER[tier] ?? TTL_OF_TIER[0] ?? ttlSeconds)
+  // What is for this API alone has a row that ends at once; another place may look at the signature only.
+  const isWhole = session?.isWhole === true && audience === null
+  const byTier = isWhole ? ttlSeconds : (TTL_OF_TIER[tier] ?? TTL_OF_TIER[0] ?? ttlSeconds)
   const ends = [
     secondsAfter(now, Math.min(ttlSeconds, byTier)),
     ...notAfter,

@@ -8,7 +8,9 @@ import type { SpiffeBundle } from '../kernel/spiffe-bundle.ts'
 import type { DecisionPoint } from '../policy/policy.ts'
 import type { IssuerKeys } from './issuer-keys.ts'
 import type { KeyRing } from './key-ring.ts'
-import type { PublicClient } from './public-client.ts'
+
+/** A first-party client that keeps no secret (RFC 6749 §2.1): what it gets is bound to a key that it makes. */
+export type PublicClient = { readonly id: string; readonly title: string; readonly redirectUris: readonly string[] }
 
 /** What the token service works with. */
 export type TokenNeeds = Pick<IdentityNeeds, 'clock' | 'random' | 'ledger' | 'teams'> & {

@@ -3,11 +3,8 @@ import type { Identity } from '../identities/contract.ts'
 import type { Db } from '../kernel/db.ts'
 import type { FormAsked } from '../kernel/http/form.ts'
 import { bindingOf, type Binding } from './binding.ts'
-import type { TokenNeeds } from './needs.ts'
+import type { PublicClient, TokenNeeds } from './needs.ts'
 import { OAuthError } from './oauth-error.ts'
-
-/** A first-party client that keeps no secret (RFC 6749 §2.1): what it gets is bound to a key that it makes. */
-export type PublicClient = { readonly id: string; readonly title: string; readonly redirectUris: readonly string[] }
 
 /** The command line, which has no address to be sent back to. */
 export const COMMAND_LINE: PublicClient = { id: 'reeve-cli', title: 'the reeve command line', redirectUris: [] }

@@ -22,7 +22,7 @@ export type Caller = {
 }
 
 /** A login of a person, as whoever authenticated them told it (OpenID Connect Core §2). */
-export type CallerSession = {
+type CallerSession = {
   readonly id: string
   readonly authTime: Date
   readonly acr: string | null

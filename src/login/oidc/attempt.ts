@@ -11,6 +11,8 @@ import type { Checks, Provider } from './provider.ts'
 const ATTEMPT_COOKIE = '__Host-reeve-attempt'
 const SECRET_BYTES = 32
 const TTL_SECONDS = 600
+/** Anybody may begin a login, so there is an end to how many wait. */
+const MOST_WAITING = 50_000
 const Sealed = z.object({ nonce: z.string(), verifier: z.string(), enrolment: z.string().nullable() })
 
 /** What a login is for, beside the login. */
@@ -38,7 +40,7 @@ export async function beginAttempt(
   const now = needs.clock.now()
   const { nonce, verifier } = checks
   const kept = JSON.stringify({ nonce, verifier, enrolment: enrolment?.reveal() ?? null })
-  await needs.db.deleteFrom('loginAttempt').where('expiresAt', '<', now).execute()
+  await makeRoom(needs, now)
   await needs.db
     .insertInto('loginAttempt')
     .values({
@@ -54,6 +56,17 @@ export async function beginAttempt(
     })
     .execute()
   return { to, cookie: setCookie(ATTEMPT_COOKIE, browser, TTL_SECONDS) }
+}
+
+/** Forgets what is over; throws while more browsers wait than there are people. */
+async function makeRoom({ db }: Pick<LoginNeeds, 'db'>, now: Date): Promise<void> {
+  await db.deleteFrom('loginAttempt').where('expiresAt', '<', now).execute()
+  const { count } = await db
+    .selectFrom('loginAttempt')
+    .select((is) => is.fn.countAll<number>().as('count'))
+    .executeTakeFirstOrThrow()
+  if (count >= MOST_WAITING)
+    throw new LoginRefused('slow-down', 'Too many logins are under way. Try again in a minute.')
 }
 
 /** RFC 9700 §4.4.2: each provider has an address of its own, so that the answer of one is never taken for that of another. */

@@ -1,10 +1,11 @@
 import { secondsAfter } from '../../kernel/clock.ts'
 import { transact } from '../../kernel/db.ts'
 import type { IDToken } from 'openid-client'
+import { loginRefused } from '../events.ts'
 import { linkByEnrolment, linkedIdentity } from '../links.ts'
 import type { LoginNeeds } from '../needs.ts'
 import { LoginRefused } from '../refused.ts'
-import { browserSession, giveCookie } from '../sessions/cookie.ts'
+import { browserSession, giveCookie, type BrowserSession } from '../sessions/cookie.ts'
 import { endLoginSessions } from '../sessions/end.ts'
 import { openLoginSession, type Authenticated, type ClientSeen } from '../sessions/open.ts'
 import { callbackOf, takeAttempt } from './attempt.ts'
@@ -31,6 +32,42 @@ export async function finishLogin(needs: LoginNeeds, provider: Provider, came: C
   const claims = await provider.finish(answer, attempt.checks)
   const before = await browserSession(needs, came.cookies)
   const by = { provider: provider.name, issuer: claims.iss, subject: claims.sub }
+  try {
+    return await finished(needs, provider, { came, attempt, claims, by, before })
+  } catch (error) {
+    if (error instanceof LoginRefused) await enterRefusal(needs, by, error)
+    throw error
+  }
+}
+
+type By = Omit<NonNullable<Authenticated['by']>, 'session'>
+
+/** A refusal of somebody who is known is on the record; of strangers there is no end. */
+async function enterRefusal(needs: LoginNeeds, by: By, refusal: LoginRefused): Promise<void> {
+  const identityId = await linkedIdentity(needs.db, by.issuer, by.subject)
+  if (identityId === undefined) return
+  await transact(needs.db, (tx) =>
+    needs.ledger.record(tx, {
+      event: loginRefused,
+      actor: { id: identityId, kind: 'human' },
+      action: 'login-session.open',
+      resource: { type: 'Identity', id: identityId },
+      outcome: 'refused',
+      facts: { provider: by.provider, why: refusal.message },
+    }),
+  )
+}
+
+type Finishing = {
+  readonly came: CameBack
+  readonly attempt: Awaited<ReturnType<typeof takeAttempt>>
+  readonly claims: IDToken
+  readonly by: By
+  readonly before: BrowserSession | undefined
+}
+
+function finished(needs: LoginNeeds, provider: Provider, finishing: Finishing): Promise<LoggedIn> {
+  const { came, attempt, claims, by, before } = finishing
   return transact(needs.db, async (tx) => {
     const identityId =
       attempt.enrolment === null
@@ -61,7 +98,7 @@ const MOST_AMR = 20
 function authenticatedBy(
   needs: Pick<LoginNeeds, 'clock'>,
   claims: IDToken,
-  { identityId, by }: { readonly identityId: string; readonly by: Omit<NonNullable<Authenticated['by']>, 'session'> },
+  { identityId, by }: { readonly identityId: string; readonly by: By },
 ): Authenticated {
   const now = needs.clock.now()
   const { auth_time: authTime, acr, amr, sid } = claims

@@ -69,6 +69,7 @@ export async function endLoginSessions(tx: Tx, needs: EndNeeds, which: Which, en
     .where('endedAt', 'is', null)
     .execute()
   await endTokens(tx, tokenIds, { now, cause })
+  await tx.deleteFrom('loginCookie').where('sessionId', 'in', ids).execute()
   return ids
 }
 

@@ -1,8 +1,7 @@
 import type { Identity } from '../../identities/contract.ts'
 import { loadIdentity } from '../../identities/identities.ts'
 import { secondsAfter } from '../../kernel/clock.ts'
-import type { Db, Tx } from '../../kernel/db.ts'
-import type { Caller } from '../../kernel/http/route.ts'
+import type { Tx } from '../../kernel/db.ts'
 import { newId } from '../../kernel/random.ts'
 import { loginSessionOpened } from '../events.ts'
 import type { SessionNeeds } from '../needs.ts'
@@ -110,15 +109,4 @@ function endOf({ expiresAt }: Identity, wanted: Date): Date {
 /** What a program says of itself is shown to people: on one line, and no longer than one. */
 function printable(agent: string): string {
   return agent.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 200)
-}
-
-/** The login that a caller's proof belongs to; undefined for a proof that stands on no login. Ended ones prove nothing. */
-export async function loginSessionOf(db: Db, caller: Pick<Caller, 'session'>): Promise<LoginSession | undefined> {
-  if (!caller.session) return undefined
-  return db
-    .selectFrom('loginSession')
-    .select(SESSION_COLUMNS)
-    .where('id', '=', caller.session.id)
-    .where('endedAt', 'is', null)
-    .executeTakeFirst()
 }

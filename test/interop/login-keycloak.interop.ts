@@ -1,0 +1,175 @@
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { createServer } from 'node:net'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test, type TestContext } from 'node:test'
+import { z } from 'zod'
+import { activateIdentity, registerIdentity } from '../../src/identities/contract.ts'
+import { sleep } from '../../src/kernel/timer.ts'
+import { createLoginLink, listLoginSessions } from '../../src/login/contract.ts'
+import { eventually } from '../support/eventually.ts'
+import { beginDevice, decide, openBrowser, poll, type Browser } from '../support/login-world.ts'
+import { newTestKey, tokenWorld, type Answer, type TokenWorld } from '../support/token-world.ts'
+import { keycloakHome } from './peers/keycloak.ts'
+
+const ADMIN = 'admin'
+const PASSWORD = 'only for this test'
+const CLIENT_SECRET = 'the secret of reeve at keycloak'
+const START_MS = 240_000
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
+    })
+  })
+}
+
+/** Keycloak on a port of this machine, in memory, trusting the authority of our server. */
+async function startKeycloak(t: TestContext, port: number, authority: string): Promise<string> {
+  const home = await keycloakHome()
+  const folder = mkdtempSync(join(tmpdir(), 'reeve-keycloak-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const ca = join(folder, 'ca.pem')
+  writeFileSync(ca, authority)
+  const child = spawn(
+    join(home, 'bin', 'kc.sh'),
+    ['start-dev', '--db=dev-mem', `--http-port=${port}`, '--http-host=127.0.0.1', `--truststore-paths=${ca}`],
+    {
+      env: { ...process.env, KC_BOOTSTRAP_ADMIN_USERNAME: ADMIN, KC_BOOTSTRAP_ADMIN_PASSWORD: PASSWORD },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    },
+  )
+  let said = ''
+  child.stdout.on('data', (text: Buffer) => (said += text.toString()))
+  child.stderr.on('data', (text: Buffer) => (said += text.toString()))
+  t.after(() => {
+    // The script starts Java below it: both go.
+    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL')
+  })
+  const url = `http://127.0.0.1:${port}`
+  for (const until = performance.now() + START_MS; ; await sleep(500)) {
+    assert.ok(child.exitCode === null && performance.now() < until, said)
+    const answer = await fetch(`${url}/realms/master`).catch(() => undefined)
+    if (answer?.ok) return url
+  }
+}
+
+/** A call of its administration. */
+async function administer(url: string, path: string, body?: unknown): Promise<unknown> {
+  const form = { grant_type: 'password', client_id: 'admin-cli', username: ADMIN, password: PASSWORD }
+  const token = await fetch(`${url}/realms/master/protocol/openid-connect/token`, {
+    method: 'POST',
+    body: new URLSearchParams(form),
+  })
+  const { access_token } = z.object({ access_token: z.string() }).parse(await token.json())
+  const answer = await fetch(`${url}/admin${path}`, {
+    method: body === undefined ? 'GET' : 'POST',
+    headers: { authorization: `Bearer ${access_token}`, 'content-type': 'application/json' },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  })
+  assert.ok(answer.ok, `${path}: ${answer.status} ${await answer.clone().text()}`)
+  const text = await answer.text()
+  return text === '' ? undefined : JSON.parse(text)
+}
+
+const realmOf = (w: TokenWorld) => ({
+  realm: 'company',
+  enabled: true,
+  sslRequired: 'none',
+  users: [
+    {
+      username: 'alice',
+      email: 'alice@example.org',
+      firstName: 'Alice',
+      lastName: 'Example',
+      emailVerified: true,
+      enabled: true,
+      credentials: [{ type: 'password', value: 'the password of alice', temporary: false }],
+    },
+  ],
+  clients: [
+    {
+      clientId: 'reeve',
+      secret: CLIENT_SECRET,
+      publicClient: false,
+      standardFlowEnabled: true,
+      redirectUris: [`${w.issuer}/login/callback/keycloak`],
+      attributes: {
+        'pkce.code.challenge.method': 'S256',
+        'backchannel.logout.url': `${w.issuer}/oauth2/backchannel-logout/keycloak`,
+        'backchannel.logout.session.required': 'true',
+      },
+    },
+  ],
+})
+
+/** Logs in on Keycloak's own page, as a person would, and comes back. */
+async function throughKeycloak(browser: Browser, start: Answer): Promise<Answer> {
+  const page = await fetch(String(start.headers['location']), { redirect: 'manual' })
+  const text = await page.text()
+  const action = /action="([^"]+)"/.exec(text)?.[1]?.replaceAll('&amp;', '&')
+  assert.ok(action, text.slice(0, 2_000))
+  const cookie = page.headers
+    .getSetCookie()
+    .map((each) => each.split(';')[0])
+    .join('; ')
+  const back = await fetch(action, {
+    method: 'POST',
+    redirect: 'manual',
+    headers: { cookie },
+    body: new URLSearchParams({ username: 'alice', password: 'the password of alice' }),
+  })
+  const to = new URL(back.headers.get('location') ?? assert.fail(await back.text()))
+  return browser.get(`${to.pathname}${to.search}`)
+}
+
+test('Keycloak logs a person in, who lets the command line in; a logout there ends both', async (t) => {
+  const port = await freePort()
+  const issuer = `http://127.0.0.1:${port}/realms/company`
+  const w = await tokenWorld(t, {
+    login: {
+      providers: [{ name: 'keycloak', title: 'Keycloak', issuer, clientId: 'reeve', clientSecret: CLIENT_SECRET }],
+    },
+  })
+  const down = await openBrowser(w).get('/login/start/keycloak')
+  assert.equal(down.status, 503, 'before it is up')
+  const url = await startKeycloak(t, port, w.server.authority.certificate)
+  await administer(url, '/realms', realmOf(w))
+  const users = z
+    .array(z.object({ id: z.string() }))
+    .parse(await administer(url, '/realms/company/users?username=alice'))
+  const subject = users[0]?.id ?? ''
+  const input = { kind: 'human', name: 'alice', profile: 'person', environment: 'production', tier: 1 } as const
+  await w.ada.ask(registerIdentity, { input })
+  await w.ada.ask(activateIdentity, { params: { identity: 'alice' } })
+
+  const stranger = openBrowser(w)
+  const unknown = await throughKeycloak(stranger, await stranger.get('/login/start/keycloak'))
+  assert.equal(unknown.status, 403, String(unknown.json))
+  assert.match(String(unknown.json), new RegExp(`--provider keycloak --subject ${subject}`))
+  await w.ada.ask(createLoginLink, { params: { identity: 'alice' }, input: { provider: 'keycloak', subject } })
+
+  const browser = openBrowser(w)
+  const back = await throughKeycloak(browser, await browser.get('/login/start/keycloak?to=/device'))
+  assert.deepEqual([back.status, back.headers['location']], [303, '/device'], String(back.json))
+  const key = await newTestKey()
+  const begun = await beginDevice(w, key)
+  await decide(browser, begun.json.user_code, 'yes')
+  const issued = await poll(w, { key, ...begun.json })
+  assert.equal((await w.whoami(issued.json.access_token, key)).json.name, 'alice')
+  const { items } = await w.ada.ask(listLoginSessions, { params: { identity: 'alice' } })
+  const [first] = items
+  assert.ok(first?.acr != null && first.authenticatedAt <= first.createdAt, JSON.stringify(items))
+
+  await administer(url, `/realms/company/users/${subject}/logout`, {})
+
+  await eventually(async () => ((await w.whoami(issued.json.access_token, key)).status === 401 ? true : undefined))
+  assert.match(String((await browser.get('/login')).json), /Log in to Reeve/)
+  const after = await w.ada.ask(listLoginSessions, { params: { identity: 'alice' } })
+  assert.deepEqual([...new Set(after.items.map(({ endReason }) => endReason))], ['provider-logout'])
+})
