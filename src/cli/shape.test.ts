@@ -73,6 +73,8 @@ test('no secret is taken from an argument, which every process of the machine ca
     'account.register --password-file',
     'enrolment.redeem --secret-file',
     'machine.join --token-file',
+    'rotation.configure --hook-key-file',
+    'rotation.hand-in --password-file',
     'source.register --credential-file',
     'target.register --provisioner-file',
     'target.update --provisioner-file',

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import {
+  awsKeyRotator,
   countAlarms,
   countObligations,
   countRotations,
@@ -29,10 +30,11 @@ export async function rotationNeeds(
   { teams, standard }: { readonly teams: Teams; readonly standard: Standard },
 ): Promise<RotationNeeds> {
   const { caFile, allow } = config.egress
+  const egress = openEgress({ allow, ca: caFile === undefined ? undefined : await readFile(caFile, 'utf8') })
   return {
     ...base,
-    rotators: [postgresLoginRotator],
-    egress: openEgress({ allow, ca: caFile === undefined ? undefined : await readFile(caFile, 'utf8') }),
+    rotators: [postgresLoginRotator, awsKeyRotator({ egress, clock: base.clock })],
+    egress,
     hasTeam: (name) => teams.has(name),
     mostDaysOf: mostDaysBy(standard),
   }

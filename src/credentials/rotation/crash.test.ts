@@ -111,8 +111,8 @@ async function dieAt(point: string, ahead = 0): Promise<string | null> {
   return killedBy
 }
 
-/** Points of a hook, and of backing out, which a rotation that is just cut over does not come to. */
-const ELSEWHERE = ['rotation.told', 'rotation.undone-upstream', 'rotation.aborted']
+/** Points of a hook, of backing out, and of keys that a target makes, which a rotation that is just cut over does not come to. */
+const ELSEWHERE = ['rotation.slot-made', 'rotation.told', 'rotation.undone-upstream', 'rotation.aborted']
 const ORDINARY = ROTATION_FAULT_POINTS.filter((point) => !ELSEWHERE.includes(point))
 
 for (const point of ORDINARY) {

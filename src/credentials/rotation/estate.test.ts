@@ -274,7 +274,7 @@ test('many at once: what reaches most goes first, no more at once than was said,
     .execute()
   assert.deepEqual(
     tasks.map(({ tier }) => tier),
-    tasks.map(({ tier }) => tier).toSorted(),
+    tasks.map(({ tier }) => tier).toSorted((a, b) => a - b),
   )
   for (const { name } of accounts) await assert.rejects(enter(name, new Secret(STANDING)), { code: '28P01' })
 })

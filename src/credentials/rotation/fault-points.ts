@@ -1,8 +1,9 @@
 import { reach } from '../../kernel/fault.ts'
 
-/** Every step between which a process may die while it rotates a login, in order; the last two while it backs out. */
+/** Every step between which a process may die while it rotates a login, in order; the last two while it backs out, and `slot-made` where the target makes the secret. */
 export const ROTATION_FAULT_POINTS = [
   'rotation.claimed',
+  'rotation.slot-made',
   'rotation.changed-upstream',
   'rotation.issued',
   'rotation.verified',

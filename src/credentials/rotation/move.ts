@@ -8,7 +8,7 @@ import type { Rotation } from './contract.ts'
 import type { RotationNeeds } from './needs.ts'
 
 /** What an arrow writes beside the state. */
-export type Moved = {
+type Moved = {
   issuedAt?: Date | null
   verifiedAt?: Date | null
   distributedAt?: Date

@@ -8,7 +8,7 @@ import { rotationPlanned } from './events.ts'
 import { keptLogin, sealNext, type KeptLogin, type LoginRef } from './login.ts'
 import type { RotationNeeds } from './needs.ts'
 import type { LoginRotator } from './rotator.ts'
-import { strategyOf } from './strategies/index.ts'
+import { strategyOf, strategyOfProvisioner } from './strategies/index.ts'
 import type { Strategy } from './strategies/strategy.ts'
 import { wayOf, type Way } from './way.ts'
 
@@ -109,8 +109,10 @@ export async function rotatable(
   const rotator = needs.rotators.find((each) => each.protocol === target.protocol)
   if (!rotator) return { why: `Logins of ${target.protocol} targets are rotated by nothing in this release.` }
   const way = await wayOf(tx, needs, accountId)
-  const strategy = strategyOf(way.strategy)
+  const strategy = accountId === null ? strategyOfProvisioner(rotator) : strategyOf(way.strategy)
   if (!strategy) return { why: `This release does not rotate by ${way.strategy}.` }
+  const impossible = strategy.impossibleAt?.(rotator)
+  if (impossible !== undefined) return { why: impossible }
   if (strategy.copies === 'none') {
     const holders = await declaredOf(tx, accountId)
     if (holders.length > 0) {

@@ -63,6 +63,26 @@ export type TurnTaking = {
   forget(place: Place, act: Act & { readonly mark: string }, signal: AbortSignal): Promise<void>
 }
 
+/** A key among those that a target keeps of one principal at once. */
+type Slot = { readonly user: string; readonly createdAt: Date; readonly isUsed: boolean }
+
+/** Where the target itself makes keys and knows two at once. Each may run again after a crash; what is gone already counts as done. */
+export type Slots = {
+  list(place: Place, actor: TargetLogin, signal: AbortSignal): Promise<Slot[]>
+  create(
+    place: Place,
+    actor: TargetLogin,
+    signal: AbortSignal,
+  ): Promise<{ readonly user: string; readonly secret: Secret }>
+  allow(
+    place: Place,
+    actor: TargetLogin,
+    key: { readonly user: string; readonly isAllowed: boolean },
+    signal: AbortSignal,
+  ): Promise<void>
+  remove(place: Place, actor: TargetLogin, user: string, signal: AbortSignal): Promise<void>
+}
+
 /** How one protocol gives a standing login another secret. Each method may run again after a crash, also beside a run of another node. */
 export type LoginRotator = {
   readonly protocol: string
@@ -73,6 +93,7 @@ export type LoginRotator = {
   /** Ends what this login opened longer ago than that. Returns how many were found. */
   endSessions(place: Place, login: TargetLogin, olderThanMs: number, signal: AbortSignal): Promise<number>
   readonly turns?: TurnTaking
+  readonly slots?: Slots
   /** Who is connected by these logins now; without it nobody can be seen. */
   seen?(
     place: Place,

@@ -14,14 +14,15 @@ const MOST_MADE = 3
 /** Tells the target the secret. One it refuses by its own rules is replaced by another, the old one being good all the while. */
 export async function tell(work: Work, at: Claimed, strategy: Strategy): Promise<void> {
   const { needs, db, rotator } = work
+  if (strategy.maker !== 'reeve') return strategy.issue(work, at, at.next)
   let { generation } = at
   let next = at.next ?? rotator.make(needs.random)
   for (let made = 1; ; made += 1) {
     try {
       return await strategy.issue(work, { ...at, generation }, next)
     } catch (error) {
-      // Once it took the old one's place it is not replaced any more; and what a person handed in is theirs to replace.
-      const isReplaced = error instanceof SecretRefused && at.state === 'planned' && strategy.maker === 'reeve'
+      // Once it took the old one's place it is not replaced any more.
+      const isReplaced = error instanceof SecretRefused && at.state === 'planned'
       if (!isReplaced || made === MOST_MADE) throw error
       next = rotator.make(needs.random)
       generation += 1

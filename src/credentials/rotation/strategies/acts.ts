@@ -13,7 +13,8 @@ export function stillAt({ db, needs }: Work, at: Claimed): () => Promise<boolean
 }
 
 /** The one password of a role is another from here on. */
-export async function changeInPlace(work: Work, at: Claimed, secret: Secret): Promise<void> {
+export async function changeInPlace(work: Work, at: Claimed, secret: Secret | undefined): Promise<void> {
+  if (!secret) throw new Error('there is no secret to tell')
   const { db, needs, rotator, place, signal } = work
   const actors = await actorsFor(db, needs, at, secret)
   const change = { user: at.nextUser, secret, actors, isWanted: stillAt(work, at), mark: at.id }
@@ -21,6 +22,6 @@ export async function changeInPlace(work: Work, at: Claimed, secret: Secret): Pr
 }
 
 /** Only who makes roles may touch the other one: a login has no say about its twin. */
-export async function makersOf({ db, needs }: Work, at: Claimed, secret: Secret): Promise<TargetLogin[]> {
+export async function makersOf({ db, needs }: Work, at: Claimed, secret: Secret | undefined): Promise<TargetLogin[]> {
   return (await actorsFor(db, needs, at, secret)).filter(({ user }) => user !== at.principal && user !== at.nextUser)
 }

@@ -4,6 +4,7 @@ import type { Strategy } from './strategy.ts'
 /** One secret, changed in one moment. Nobody but Reeve holds it, so nobody is cut off: what is connected stays, what comes gets the new one. */
 export const cutOver: Strategy = {
   name: 'cut-over',
+  impossibleAt: ({ slots }) => (slots ? 'Its secrets are made by the target itself.' : undefined),
   coexisting: 1,
   copies: 'none',
   maker: 'reeve',

@@ -17,6 +17,7 @@ const Answer = z.object({ acknowledged: z.string().max(128) })
  */
 export const restartHook: Strategy = {
   name: 'restart-hook',
+  impossibleAt: ({ slots }) => (slots ? 'Its secrets are made by the target itself.' : undefined),
   coexisting: 1,
   copies: 'held',
   maker: 'reeve',

@@ -29,11 +29,11 @@ export type Strategy = {
   /** Whether somebody else may hold a copy: then each must be seen with the new one before the old one ends. */
   readonly copies: 'none' | 'held'
   /** Who makes the new secret. */
-  readonly maker: 'reeve' | 'person'
+  readonly maker: 'reeve' | 'person' | 'target'
   /** The login that gets the new secret, where it is another one. */
   readonly nextUser?: (way: Way, accountName: string, principal: string) => string | null
   /** The target gets to know the secret. Throws `SecretRefused` where its rules forbid it. */
-  readonly issue: (work: Work, at: Claimed, secret: Secret) => Promise<void>
+  readonly issue: (work: Work, at: Claimed, secret: Secret | undefined) => Promise<void>
   /** Those who hold a copy are told that there is a new one. Returns what they answered. */
   readonly tell?: (work: Work, at: Claimed) => Promise<void>
   /** Ends the use of one login in a way that can be taken back; without it, issuing the new one did. */

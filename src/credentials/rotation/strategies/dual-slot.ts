@@ -1,0 +1,86 @@
+import { secondsAfter } from '../../../kernel/clock.ts'
+import { transact } from '../../../kernel/db.ts'
+import { SYSTEM } from '../../../ledger/ledger.ts'
+import { LeaseFailure, NotWanted } from '../../writer.ts'
+import { lockOpen, type Claimed } from '../claim.ts'
+import { rotationRegenerated } from '../events.ts'
+import { reachRotation } from '../fault-points.ts'
+import { keptLogin, sealNext } from '../login.ts'
+import type { Slots, TargetLogin } from '../rotator.ts'
+import type { Strategy, Work } from './strategy.ts'
+
+/** Keys of one principal that the target knows at once. */
+const SLOTS = 2
+/** Our clock and the target's may differ by this. */
+const SKEW_SECONDS = 300
+
+/**
+ * The target makes keys and knows two at once. It alone tells the new secret, and once: what a killed process did not seal is lost, and is taken away
+ * before another one is made. Only a key that was made since this rotation began and never used is taken for such a one.
+ */
+export const dualSlot: Strategy = {
+  name: 'dual-slot',
+  impossibleAt: ({ slots, protocol }) => (slots ? undefined : `${protocol} targets do not know two secrets at once.`),
+  coexisting: 2,
+  // Reeve itself is who uses the keys that it keeps so.
+  copies: 'none',
+  maker: 'target',
+  async issue(work, at) {
+    if (at.next) throw new LeaseFailure('the target does not let its new key in yet')
+    const slots = slotsOf(work)
+    const { place, signal } = work
+    const actor = await actorOf(work, at)
+    const others = (await slots.list(place, actor, signal)).filter(({ user }) => user !== at.principal)
+    const since = secondsAfter(at.plannedAt, -SKEW_SECONDS)
+    const lost = others.filter(({ createdAt, isUsed }) => !isUsed && createdAt >= since)
+    for (const { user } of lost) await slots.remove(place, actor, user, signal)
+    if (others.length - lost.length >= SLOTS - 1) {
+      throw new LeaseFailure('the target has room for two keys, and the other one is not of Reeve: remove it there')
+    }
+    const made = await slots.create(place, actor, signal)
+    await reachRotation('rotation.slot-made')
+    await keep(work, at, made)
+  },
+  disable: async (work, at, user) => allow(work, at, { user, isAllowed: false }),
+  enable: async (work, at, user) => allow(work, at, { user, isAllowed: true }),
+  async revoke(work, at, user) {
+    await slotsOf(work).remove(work.place, await actorOf(work, at), user, work.signal)
+  },
+}
+
+/** Before anything else is done with it: the target tells it once. */
+async function keep({ db, needs }: Work, at: Claimed, made: { user: string; secret: NonNullable<Claimed['next']> }) {
+  const generation = at.generation + 1
+  await transact(db, async (tx) => {
+    const { state } = await lockOpen(tx, at.id)
+    if (state !== 'planned') throw new NotWanted('the rotation went on elsewhere')
+    const cause = await needs.ledger.record(tx, {
+      event: rotationRegenerated,
+      actor: SYSTEM,
+      resource: { type: 'Rotation', id: at.id },
+      outcome: 'done',
+      facts: { generation },
+    })
+    await tx
+      .updateTable('rotation')
+      .set({ sealedNext: sealNext(needs, at.id, made.secret), nextPrincipal: made.user, generation, cause })
+      .where('id', '=', at.id)
+      .execute()
+  })
+}
+
+async function allow(work: Work, at: Claimed, key: { user: string; isAllowed: boolean }): Promise<void> {
+  await slotsOf(work).allow(work.place, await actorOf(work, at), key, work.signal)
+}
+
+/** What is kept now: the old key until the new one took its place, and the old one again while this is backed out of. */
+async function actorOf({ db, needs }: Work, at: Claimed): Promise<TargetLogin> {
+  const kept = await keptLogin(db, needs, at)
+  if (!kept) throw new LeaseFailure('the login is not kept any more')
+  return kept
+}
+
+function slotsOf({ rotator }: Work): Slots {
+  if (!rotator.slots) throw new LeaseFailure('this target does not know two secrets at once')
+  return rotator.slots
+}
