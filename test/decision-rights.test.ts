@@ -40,6 +40,9 @@ const DECIDES: Readonly<Record<string, 'iam' | 'pam' | 'nhi' | 'governance'>> = 
   svid: 'nhi',
   'jwt-svid': 'nhi',
   spiffe: 'nhi',
+  machine: 'nhi',
+  placement: 'nhi',
+  'trust-domain': 'nhi',
   'ssh-certificate': 'nhi',
   'ssh-authority': 'nhi',
   source: 'nhi',
@@ -50,11 +53,11 @@ const DECIDES: Readonly<Record<string, 'iam' | 'pam' | 'nhi' | 'governance'>> = 
   purpose: 'governance',
   ledger: 'governance',
   finding: 'governance',
+  path: 'governance',
+  owner: 'governance',
 }
 
 /** Where one operation on a thing is another function's to decide, with the reason. */
-  path: 'governance',
-  owner: 'governance',
 const OTHERWISE: Readonly<Record<string, { by: 'iam' | 'pam' | 'nhi' | 'governance'; since: string }>> = {
   'identity.assess': { by: 'governance', since: 'who holds identities against the standard does not manage them' },
   'target.survey': { by: 'nhi', since: 'it reads which accounts stand there' },
@@ -62,10 +65,10 @@ const OTHERWISE: Readonly<Record<string, { by: 'iam' | 'pam' | 'nhi' | 'governan
   'account.certify': { by: 'governance', since: 'who says that a login is right does not run it' },
   'account.list-certifications': { by: 'governance', since: 'it tells who said so' },
   'account.retire': { by: 'pam', since: 'it shuts that way again' },
+  'inventory.classify': { by: 'governance', since: 'the class of something decides how it is governed' },
   'policy.explain': { by: 'pam', since: 'it answers a question about access now' },
 }
 
-  'inventory.classify': { by: 'governance', since: 'the class of something decides how it is governed' },
 test('each operation has one deciding function, the same for all on a thing but where a reason is written down', () => {
   for (const { id, function: decided } of operations) {
     const [noun = ''] = id.split('.')

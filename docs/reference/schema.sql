@@ -2677,7 +2677,7 @@ create table step_up (
   constraint kind_is_known CHECK ((kind = ANY (ARRAY['call'::text, 'backchannel'::text]))),
   constraint level_is_known CHECK ((level = ANY (ARRAY['mfa'::text, 'phishing-resistant'::text]))),
   constraint misses_are_few CHECK (((misses >= 0) AND (misses <= 5))),
-  constraint proven_by_is_known CHECK ((proven_by = ANY (ARRAY['passkey'::text, 'login'::text]))),
+  constraint proven_by_is_known CHECK ((proven_by = 'passkey'::text)),
   constraint proven_says_how CHECK (((state = ANY (ARRAY['proven'::text, 'used'::text])) = ((proven_by IS NOT NULL) AND (proven_at IS NOT NULL)))),
   constraint state_is_known CHECK ((state = ANY (ARRAY['pending'::text, 'proven'::text, 'used'::text, 'refused'::text]))),
   constraint used_says_when CHECK (((state = 'used'::text) = (used_at IS NOT NULL)))

@@ -1359,7 +1359,7 @@ export type StepUpTable = {
   misses: Generated<number>
   clientAddress: string
   state: Generated<'pending' | 'proven' | 'used' | 'refused'>
-  provenBy: 'passkey' | 'login' | null
+  provenBy: string | null
   passkeyId: string | null
   createdAt: Date
   expiresAt: Date

@@ -20,10 +20,11 @@ import { identityRows } from './calls/identities.ts'
 import { graphRows } from './calls/graph.ts'
 import { inventoryRows } from './calls/inventory.ts'
 import { loginRows } from './calls/logins.ts'
+import { machineRows } from './calls/machines.ts'
 import { rotationRows } from './calls/rotations.ts'
 import { passkeyRows } from './calls/passkeys.ts'
-import { ruleRows } from './calls/rules.ts'
 import { lifecycleRows } from './calls/lifecycle.ts'
+import { ruleRows } from './calls/rules.ts'
 import { stageOn, type Stage } from './calls/stage.ts'
 import { tokenRows } from './calls/tokens.ts'
 
@@ -57,12 +58,13 @@ before(async () => {
     ...evidenceRows(stage),
     ...decisionRows(stage),
     ...inventoryRows(stage),
+    ...graphRows(stage),
     ...findingRows(stage),
     ...rotationRows(stage),
-    ...ruleRows(stage),
-    ...graphRows(stage),
     ...lifecycleRows(stage),
+    ...ruleRows(stage),
     ...tokenRows(stage),
+    ...machineRows(stage),
     ...loginRows(stage),
     ...passkeyRows(stage),
   }
