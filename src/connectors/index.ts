@@ -1,5 +1,6 @@
 import type { Connector } from './connector.ts'
 import { giteaConnector } from './gitea/connector.ts'
+import { githubConnector } from './github/connector.ts'
 import { kubernetesConnector } from './kubernetes/connector.ts'
 import { postgresConnector } from './postgres/connector.ts'
 import { sshConnector } from './ssh/connector.ts'
@@ -12,4 +13,5 @@ export const connectors: readonly Connector[] = [
   sshConnector,
   kubernetesConnector,
   giteaConnector,
+  githubConnector,
 ]
