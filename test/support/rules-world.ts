@@ -7,6 +7,7 @@ import { stringify } from 'yaml'
 import type { Change, ChangeDetail } from '../../src/access/contract.ts'
 import { ActionEntry } from '../../src/catalog/contract.ts'
 import type { Identity } from '../../src/identities/contract.ts'
+import { membersOfGroups } from '../../src/lifecycle/lifecycle.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import { calendarVersions, catalogVersions, teamVersions, type RuleVersion } from '../../src/policy/contract.ts'
 import {
@@ -106,7 +107,7 @@ async function openRules(
     catalog: await openLiveRules(rules, kinds.catalog, filesOf(kinds.catalog, NO_OVERRIDES)),
   }
   for (const each of Object.values(live)) t.after(() => each[Symbol.asyncDispose]())
-  followInTransactions({ teams: w.teams, groups: async () => new Map() }, kinds.teams, live.teams)
+  followInTransactions({ teams: w.teams, groups: membersOfGroups }, kinds.teams, live.teams)
   const simulating = {
     ...rules,
     teams: w.teams,
@@ -155,7 +156,7 @@ export function kindsOf(w: Pick<AccessWorld, 'db' | 'clock' | 'needs' | 'engine'
   const { schema } = engine.current().set
   return {
     policies: policyRules({ ...wayBack, schema, open: async (set) => openCedarEngine(set) }),
-    teams: teamRules({ ...wayBack, db: w.db, groups: async () => new Map() }),
+    teams: teamRules({ ...wayBack, db: w.db, groups: membersOfGroups }),
     calendar: calendarRules(calendar),
     catalog: catalogRules({ ledger: needs.ledger, offered: ACTIONS.map((action) => ActionEntry.parse(action)) }),
   }

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { actOf } from '../../identities/identities.ts'
+import { actOf, unattestOwned } from '../../identities/identities.ts'
 import type { Db, Tx } from '../../kernel/db.ts'
 import type { Permit } from '../../kernel/permit.ts'
 import { newId } from '../../kernel/random.ts'
@@ -110,8 +110,34 @@ export async function changeGroup(
       .returning(GROUP_COLUMNS)
       .executeTakeFirstOrThrow(),
   )
-  if (joined.length + left.length > 0) await needs.onGroupsChanged(tx)
+  if (joined.length + left.length > 0) {
+    await needs.onGroupsChanged(tx)
+    await moveMembers(tx, needs, permit, [...joined, ...left])
+  }
   return changed
+}
+
+/** Another group is a move: who is in it now, or no more, is decided again, and attests again what they answer for. */
+async function moveMembers(
+  tx: Tx,
+  needs: LifecycleNeeds,
+  permit: GroupPermit,
+  userIds: readonly string[],
+): Promise<void> {
+  const owners = await tx
+    .selectFrom('provisionedUser')
+    .innerJoin('identity', 'identity.ownerId', 'provisionedUser.identityId')
+    .select('provisionedUser.identityId')
+    .distinct()
+    .where('provisionedUser.id', 'in', userIds.slice(0, MOST_NAMED))
+    .where('identity.ownerState', '=', 'attested')
+    .orderBy('provisionedUser.identityId')
+    .execute()
+  const evidence = 'attested before its owner moved (groups)'
+  for (const { identityId: personId } of owners) {
+    await unattestOwned(tx, needs, actOf(permit), { personId, evidence })
+    await needs.onMoved(tx, personId)
+  }
 }
 
 export async function removeGroup(tx: Tx, needs: LifecycleNeeds, permit: GroupPermit, row: GroupRow): Promise<void> {
