@@ -62,7 +62,7 @@ export type Probe =
   | { readonly kind: 'alive'; readonly why: string; readonly until?: Date }
 
 /** What credentials of one kind are like, before any is made. */
-export type Capability = {
+type Capability = {
   /** The best it can be; `plan` says what it is at one target. */
   readonly revocability: Lease['revocability']
   /** How many of one account live beside each other; null: any number. */
@@ -74,7 +74,7 @@ export type Capability = {
 }
 
 /** What is asked for, as far as it is known before the target is. */
-export type Planning = {
+type Planning = {
   readonly leaseId: string
   readonly grantId: string
   readonly terms: LeaseTerms

@@ -1,13 +1,13 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { secondsAfter, systemClock } from '../../kernel/clock.ts'
 
-export type StubCall = {
+type StubCall = {
   readonly method: string
   readonly path: string
   readonly headers: IncomingMessage['headers']
   readonly body: string
 }
-export type StubAnswer = { readonly status: number; readonly type?: string; readonly body?: string }
+type StubAnswer = { readonly status: number; readonly type?: string; readonly body?: string }
 
 /** A stub of a target's API on loopback: what a test says is what it answers. The real ones are in test/interop/. */
 export type Stub = {
