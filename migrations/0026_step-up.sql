@@ -81,7 +81,7 @@ create table step_up (
   constraint level_is_known check (level in ('mfa', 'phishing-resistant')),
   constraint state_is_known check (state in ('pending', 'proven', 'used', 'refused')),
   constraint proven_says_how check ((state in ('proven', 'used')) = (proven_by is not null and proven_at is not null)),
-  constraint proven_by_is_known check (proven_by in ('passkey', 'login')),
+  constraint proven_by_is_known check (proven_by in ('passkey')),
   constraint a_passkey_is_named check ((proven_by = 'passkey') = (passkey_id is not null)),
   constraint used_says_when check ((state = 'used') = (used_at is not null)),
   constraint misses_are_few check (misses between 0 and 5),
@@ -119,24 +119,15 @@ create table backchannel_request (
   auth_req_sha256  bytea primary key,
   step_up_id       uuid not null constraint step_up_fkey references step_up,
   client_id        uuid not null constraint client_fkey references identity,
-  key_sha256       bytea,
-  details          jsonb,
-  binding_message  text,
+  key_sha256       bytea not null,
+  details          jsonb not null,
   interval_seconds smallint not null,
-  polled_at        timestamptz,
-  mode             text not null,
-  sealed_notify    bytea,
-  notify_at        timestamptz,
-  notify_tries     smallint not null default 0,
-  constraint mode_is_known check (mode in ('poll', 'ping'))
+  polled_at        timestamptz
 );
 comment on table backchannel_request is 'A row is what a client holds of a question it put to a person: the id by which it fetches the answer, and the pace of asking.';
 comment on column backchannel_request.key_sha256 is 'Of the key it came with: only the same key gets the token.';
-comment on column backchannel_request.sealed_notify is 'Of ping: the token that the client recognises us by, sealed for this row.';
-comment on column backchannel_request.notify_at is 'When the client is told next; null when there is nothing to tell.';
 create unique index backchannel_request_step_up on backchannel_request (step_up_id);
 create index backchannel_request_client on backchannel_request (client_id);
-create index backchannel_request_notify on backchannel_request (notify_at) where notify_at is not null;
 
 alter table access_request
   add column step_up text not null default 'none',

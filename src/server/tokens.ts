@@ -16,6 +16,7 @@ import {
   COMMAND_LINE,
   deviceDoor,
   DPOP_ALGORITHMS,
+  backchannelDoor,
   introspectionDoor,
   openIssuerKeys,
   openKeyRing,
@@ -29,6 +30,7 @@ import {
   verifyDpop,
   type TokenNeeds,
 } from '../tokens/tokens.ts'
+import { openStepUp } from '../login/login.ts'
 import type { Ground } from './ground.ts'
 
 /** The token service as the listener takes it. */
@@ -89,7 +91,13 @@ export async function openTokens(
   return {
     needs,
     routes: tokenRoutes(needs),
-    forms: [tokenDoor(needs), deviceDoor(needs), introspectionDoor(needs), revocationDoor(needs)],
+    forms: [
+      tokenDoor(needs),
+      deviceDoor(needs),
+      backchannelDoor(needs, (tx, asked) => openStepUp(tx, needs, asked)),
+      introspectionDoor(needs),
+      revocationDoor(needs),
+    ],
     documents: tokenDocuments(needs),
     challenge: (origin) =>
       `Bearer resource_metadata="${origin}${RESOURCE_PATH}", DPoP algs="${DPOP_ALGORITHMS.join(' ')}"`,

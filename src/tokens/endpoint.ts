@@ -1,6 +1,7 @@
 import type { FormAnswer, FormAsked, FormDoor } from '../kernel/http/form.ts'
 import { answering } from './answering.ts'
 import { bindingOf, type Binding } from './binding.ts'
+import { backchannelIssuing } from './ciba.ts'
 import { redeemCode } from './code.ts'
 import { delegated, type Delegated } from './delegation.ts'
 import { narrowedFurther, parseDetails } from './details.ts'
@@ -35,6 +36,10 @@ async function tokenAnswer(needs: TokenNeeds, asked: FormAsked): Promise<FormAns
     return answerOf(await issueAccess(needs, issuing), issuing, false)
   }
   const binding = await bindingOf(needs, asked, TOKEN_PATH)
+  if (grantType === GRANT_TYPES.backchannel) {
+    const issuing = await backchannelIssuing(needs, asked, binding)
+    return answerOf(await issueAccess(needs, issuing), issuing, false)
+  }
   const { issuing, isExchange } = await issuingOf(needs, asked, grantType, binding)
   return answerOf(await issueAccess(needs, issuing), issuing, isExchange)
 }
@@ -52,6 +57,7 @@ const OF_GRANT: Readonly<Record<string, readonly string[]>> = {
   ],
   [GRANT_TYPES.code]: ['code', 'redirect_uri', 'code_verifier'],
   [GRANT_TYPES.device]: ['device_code'],
+  [GRANT_TYPES.backchannel]: ['auth_req_id'],
 }
 
 function refuseForeignParameters(grantType: string, { fields }: FormAsked): void {

@@ -28,6 +28,16 @@ export const trustRuleRetired = event('trust-rule.retired', 'A rule ended, with 
   tokenIds: Ids,
   reason: Reason,
 })
+export const backchannelRedeemed = event(
+  'backchannel.redeemed',
+  'What a person agreed to on another device became a token.',
+  {
+    stepUpId: Id,
+    tokenId: Id,
+    personId: Id,
+    actSha256: Text,
+  },
+)
 export const accessTokenIssued = event('access-token.issued', 'The token service issued an access token.', {
   tokenId: Id,
   grantType: Text,
@@ -69,6 +79,7 @@ export const issuerKeysSeen = event('issuer.keys-seen', 'An issuer was seen with
 })
 
 export const tokenEvents = [
+  backchannelRedeemed,
   trustRuleCreated,
   trustRuleRetired,
   accessTokenIssued,

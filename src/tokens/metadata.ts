@@ -1,4 +1,5 @@
 import { SIGNING_ALGORITHMS } from '../kernel/signing-key.ts'
+import { BACKCHANNEL_PATH } from './ciba.ts'
 import { DEVICE_PATH } from './device.ts'
 import { DPOP_ALGORITHMS } from './dpop.ts'
 import { TOKEN_PATH } from './endpoint.ts'
@@ -33,6 +34,10 @@ export function tokenDocuments(needs: { readonly issuer: () => string; readonly 
       revocation_endpoint: `${issuer}${REVOCATION_PATH}`,
       authorization_endpoint: `${issuer}${AUTHORIZATION_PATH}`,
       device_authorization_endpoint: `${issuer}${DEVICE_PATH}`,
+      // OpenID Connect CIBA §4.
+      backchannel_authentication_endpoint: `${issuer}${BACKCHANNEL_PATH}`,
+      backchannel_token_delivery_modes_supported: ['poll'],
+      backchannel_user_code_parameter_supported: false,
       response_types_supported: ['code'],
       response_modes_supported: ['query'],
       code_challenge_methods_supported: ['S256'],

@@ -1,4 +1,4 @@
-/** RFC 6749 §5.2 with its extensions; `invalid_dpop_proof` RFC 9449 §5, `invalid_target` RFC 8707 §2, the details RFC 9396 §5, of waiting RFC 8628 §3.5. */
+/** RFC 6749 §5.2 with its extensions; `invalid_dpop_proof` RFC 9449 §5, `invalid_target` RFC 8707 §2, the details RFC 9396 §5, of waiting RFC 8628 §3.5, of asking CIBA §13. */
 type OAuthErrorCode =
   | 'invalid_request'
   | 'invalid_client'
@@ -15,6 +15,8 @@ type OAuthErrorCode =
   | 'slow_down'
   | 'access_denied'
   | 'expired_token'
+  | 'unknown_user_id'
+  | 'invalid_binding_message'
 
 /** What a client of the token service can act on. The description is ours and quotes nothing that was sent. */
 export class OAuthError extends Error {

@@ -6,6 +6,7 @@
  * unless its rule and tier allow otherwise; it may be narrowed, and be for a person through a chain of delegations; it ends with its identity,
  * its rule, the person, and the token it was exchanged for. No exchange makes a proof stronger, a life longer or a right wider.
  */
+export { backchannelDoor } from './ciba.ts'
 export { CHALLENGE, makeCode } from './code.ts'
 export { holdAct, holdOperation } from './details.ts'
 export { decideDevice, deviceByCode, deviceDoor, VERIFICATION_PATH, type WaitingDevice } from './device.ts'

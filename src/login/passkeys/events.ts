@@ -9,7 +9,7 @@ export const passkeyRegistered = event('passkey.registered', 'A person has a pas
   passkeyId: Id,
   credentialIdSha256: shown(z.string()),
   publicKeySha256: shown(z.string()),
-  aaguid: shown(z.uuid()),
+  aaguid: shown(z.guid()),
   isBackupEligible: Flag,
   isBackedUp: Flag,
   label: shown(z.string()),

@@ -9,7 +9,7 @@ export const Passkey = z
     id: Id,
     identityId: Id,
     label: shown(z.string()),
-    aaguid: shown(z.uuid()).describe('the kind of authenticator, in its own words: nothing attests it'),
+    aaguid: shown(z.guid()).describe('the kind of authenticator, in its own words: nothing attests it'),
     isBackupEligible: shown(z.boolean()).describe('whether it may be on several devices'),
     isBackedUp: shown(z.boolean()),
     createdAt: Instant,

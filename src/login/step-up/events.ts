@@ -25,17 +25,14 @@ export const stepUpMissed = event('step-up.missed', 'A code was entered that is 
 })
 export const stepUpProven = event('step-up.proven', 'A person showed freshly that it is them, for one act.', {
   stepUpId: Id,
-  provenBy: shown(z.enum(['passkey', 'login'])),
+  provenBy: shown(z.enum(['passkey'])),
   level: StepUpLevel,
   actSha256: Text,
-  passkeyId: Id.nullable(),
-  publicKeySha256: Text.nullable().describe('of the key that signed, as it was when it was registered'),
-  authenticatorData: Text.nullable(),
-  clientDataJson: Text.nullable().describe('holds the challenge: the hash over the id, the nonce and the act'),
-  signature: Text.nullable(),
-  sessionId: Id.nullable().describe(
-    'of a login: which one; it is bound to the session and the act’s id, and signs neither',
-  ),
+  passkeyId: Id,
+  publicKeySha256: Text.describe('of the key that signed, as it was when it was registered'),
+  authenticatorData: Text,
+  clientDataJson: Text.describe('holds the challenge: the hash over the id, the nonce and the act'),
+  signature: Text,
 })
 export const stepUpRefused = event('step-up.refused', 'A step-up will not be used.', { stepUpId: Id, why: Text })
 export const stepUpUsed = event('step-up.used', 'A fresh proof was spent on the act that it is for.', {

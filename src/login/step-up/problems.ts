@@ -15,7 +15,3 @@ export const stepUpNotProven = problem('step-up-not-proven', 409, 'The person ha
 export const stepUpMismatch = problem('step-up-mismatch', 409, 'The person proved themselves for something else', {
   stepUpId: z.uuid(),
 })
-export const loginTooWeak = problem('login-too-weak', 403, 'The login does not show enough', {
-  needed: z.string(),
-  acr: z.string().nullable(),
-})

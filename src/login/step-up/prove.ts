@@ -1,16 +1,13 @@
 import { secondsAfter } from '../../kernel/clock.ts'
 import { equalBytes, sha256 } from '../../kernel/crypto.ts'
 import { transact, type Tx } from '../../kernel/db.ts'
-import { ACR_VALUES, type StepUpLevel } from '../../kernel/http/step-up.ts'
 import { SYSTEM } from '../../ledger/ledger.ts'
-import { activePerson, provePasskey, usePasskey } from '../passkeys/assert.ts'
+import { provePasskey, usePasskey } from '../passkeys/assert.ts'
 import { descriptorOf, passkeysOf } from '../passkeys/register.ts'
 import type { AssertionResponse } from '../passkeys/schemas.ts'
 import { siteOf } from '../passkeys/site.ts'
-import type { LoginSession } from '../schemas.ts'
 import { stepUpMissed, stepUpProven, stepUpRefused } from './events.ts'
 import type { StepUpNeeds } from './needs.ts'
-import { loginTooWeak } from './problems.ts'
 import { challengeOf, codeOf, findStepUp, isProofLive, lockStepUp, over, stateOf, type StepUpRow } from './rows.ts'
 
 /** Which step-up, and the code by which somebody shows that they stand before whoever asks. */
@@ -69,41 +66,8 @@ export async function proveByPasskey(
       authenticatorData,
       clientDataJson: clientDataJSON,
       signature,
-      sessionId: null,
     })
   })
-}
-
-/**
- * The second way, for who has no passkey here: a login at their provider that was made for this step-up and after it was asked for. It is bound
- * to the session and to the id of the act; unlike a passkey it does not sign the act itself.
- */
-export async function proveByLogin(
-  needs: ProveNeeds,
-  entered: Entered & {
-    readonly session: Pick<LoginSession, 'id' | 'identityId' | 'acr' | 'amr' | 'authenticatedAt' | 'method'>
-  },
-): Promise<StepUpRow> {
-  const row = await openByCode(needs, entered)
-  const { session } = entered
-  if (session.identityId !== row.personId) throw over('refused')
-  const isFresh = session.method === 'oidc' && session.authenticatedAt > row.createdAt
-  if (!isFresh || !meets(row.level, session)) {
-    throw loginTooWeak(`Your provider has to say, freshly, that you logged in by ${row.level}.`, {
-      needed: row.level,
-      acr: session.acr,
-    })
-  }
-  return transact(needs.db, async (tx) => {
-    await activePerson(tx, needs, row.personId)
-    const nothing = { publicKeySha256: null, authenticatorData: null, clientDataJson: null, signature: null }
-    return markProven(tx, needs, row.id, { provenBy: 'login', passkeyId: null, ...nothing, sessionId: session.id })
-  })
-}
-
-/** RFC 8176 §2: `mfa` says two factors; that no site in between could have had them, only the class of the login does. */
-function meets(level: StepUpLevel, { acr, amr }: Pick<LoginSession, 'acr' | 'amr'>): boolean {
-  return (acr !== null && ACR_VALUES[level].includes(acr)) || (level === 'mfa' && amr.includes('mfa'))
 }
 
 /** The person says that this is not what they want. */
@@ -173,13 +137,12 @@ async function miss(tx: Tx, needs: ProveNeeds, id: string): Promise<void> {
 }
 
 type Shown = {
-  readonly provenBy: 'passkey' | 'login'
-  readonly passkeyId: string | null
-  readonly publicKeySha256: string | null
-  readonly authenticatorData: string | null
-  readonly clientDataJson: string | null
-  readonly signature: string | null
-  readonly sessionId: string | null
+  readonly provenBy: 'passkey'
+  readonly passkeyId: string
+  readonly publicKeySha256: string
+  readonly authenticatorData: string
+  readonly clientDataJson: string
+  readonly signature: string
 }
 
 async function markProven(tx: Tx, needs: ProveNeeds, id: string, shown: Shown): Promise<StepUpRow> {

@@ -34,8 +34,8 @@ export async function redeemStepUp(
   }
   const writes = asked.route.operation.answer === 'json'
   return {
-    // A passkey is as strong as anything that is asked for; a login as what was asked for.
-    shown: { id, level: row.provenBy === 'passkey' ? 'phishing-resistant' : row.level, innerSha256: row.innerSha256 },
+    // A passkey is as strong as anything that is asked for.
+    shown: { id, level: 'phishing-resistant', innerSha256: row.innerSha256 },
     spend: async (run) => {
       if (writes) return joinFirst(needs.db, spend, run)
       await transact(needs.db, spend)
@@ -45,7 +45,7 @@ export async function redeemStepUp(
 }
 
 /** Spends it: once, on whichever node. */
-export async function markUsed(
+async function markUsed(
   tx: Tx,
   needs: Pick<StepUpNeeds, 'clock' | 'ledger'>,
   row: Pick<StepUpRow, 'id' | 'askerId' | 'personId' | 'operation' | 'actSha256'>,

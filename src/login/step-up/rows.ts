@@ -76,7 +76,7 @@ export function stepUpFrom(needs: Pick<StepUpNeeds, 'clock' | 'issuer'>, row: St
     asker,
     level,
     code,
-    provenBy,
+    provenBy: provenBy === null ? null : 'passkey',
     createdAt,
     expiresAt,
     state: stateOf(row, needs.clock.now()),

@@ -20,7 +20,7 @@ export const StepUp = z
     lines: personal(z.array(z.string()).max(60)).describe('exactly what it is for, as the person reads it'),
     url: shown(z.string()).describe('where the person goes, in a browser'),
     code: z.string().nullable().describe('what the person enters there; told when it is asked for, and to its person'),
-    provenBy: shown(z.enum(['passkey', 'login'])).nullable(),
+    provenBy: shown(z.enum(['passkey'])).nullable(),
     createdAt: Instant,
     expiresAt: Instant,
   })
