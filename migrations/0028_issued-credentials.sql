@@ -1,7 +1,7 @@
 -- Credentials that the holder of a grant uses at the target itself, and how long they outlive their end.
 
-alter table lease add column residual_until timestamptz;
-comment on column lease.residual_until is 'Until when its target may take it although it was ended; null: no longer than its end takes.';
+alter table lease add column residual_before timestamptz;
+comment on column lease.residual_before is 'Until when its target may take it although it was ended; null: no longer than its end takes.';
 
 create table issued_credential (
   lease_id     uuid primary key constraint lease_fkey references lease,

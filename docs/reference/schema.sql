@@ -1017,7 +1017,7 @@ create table lease (
   escalation text not null default 'none'::text,
   evidence jsonb,
   cause bigint not null,
-  residual_until timestamp with time zone,
+  residual_before timestamp with time zone,
   constraint lease_pkey PRIMARY KEY (id),
   constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
   constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
@@ -1044,7 +1044,7 @@ comment on column lease.terms is 'What was asked of the target: group roles, dat
 comment on column lease.details is 'What the writer noted when it had made the credential, so that it finds it again; null before.';
 comment on column lease.next_try_at is 'When the next attempt to end it is due; a running attempt has moved it ahead, so a killed one is repeated.';
 comment on column lease.escalation is 'Who should know by now that it does not end.';
-comment on column lease.residual_until is 'Until when its target may take it although it was ended; null: no longer than its end takes.';
+comment on column lease.residual_before is 'Until when its target may take it although it was ended; null: no longer than its end takes.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON lease FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER lease_moves_legally BEFORE UPDATE ON lease FOR EACH ROW EXECUTE FUNCTION lease_moves_legally();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON lease FOR EACH ROW EXECUTE FUNCTION refuse_change();

@@ -236,10 +236,10 @@ function grants(db: Db) {
     .select((row) =>
       row
         .selectFrom('lease')
-        .select(({ fn }) => fn.max('lease.residualUntil').as('residualUntil'))
+        .select(({ fn }) => fn.max('lease.residualBefore').as('residualBefore'))
         .whereRef('lease.grantId', '=', 'g.id')
         .where('lease.state', '<>', 'dead')
-        .as('residualUntil'),
+        .as('residualBefore'),
     )
 }
 

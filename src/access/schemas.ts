@@ -223,7 +223,7 @@ export const Grant = z
     endedAt: Instant.nullable(),
     endReason: EndReason.nullable(),
     endComment: Reason.nullable().describe('what who ended it said about it'),
-    residualUntil: Instant.nullable().describe(
+    residualBefore: Instant.nullable().describe(
       'until when what was issued under it may be taken for good although it ended; null: no longer than that takes',
     ),
     endedById: Id.nullable(),

@@ -107,14 +107,14 @@ export async function recordIssued(
   grant: LeaseGrant,
   { id, planned, applied }: Made,
 ): Promise<number> {
-  const residualUntil = residualOf(planned, applied.validBefore ?? grant.expiresAt)
+  const residualBefore = residualOf(planned, applied.validBefore ?? grant.expiresAt)
   const cause = await needs.ledger.record(tx, {
     event: leaseIssued,
     actor: SYSTEM,
     resource: { type: 'Lease', id },
     grantId: grant.id,
     outcome: 'done',
-    facts: { principal: planned.principal, residualUntil },
+    facts: { principal: planned.principal, residualBefore },
   })
   const issued = await tx
     .updateTable('lease')
@@ -122,7 +122,7 @@ export async function recordIssued(
       state: 'issued',
       issuedAt: needs.clock.now(),
       details: JSON.stringify(applied.details),
-      residualUntil,
+      residualBefore,
       ...(applied.secret && { sealedSecret: sealSecret(needs.seal, id, applied.secret) }),
       cause,
     })

@@ -149,7 +149,7 @@ export async function recordOutlasting(
     })
     await tx
       .updateTable('lease')
-      .set({ residualUntil: until, nextTryAt: until, lastError: why, escalation: 'none', cause })
+      .set({ residualBefore: until, nextTryAt: until, lastError: why, escalation: 'none', cause })
       .where('id', '=', claimed.id)
       .where('state', '=', 'ending')
       .execute()

@@ -50,7 +50,7 @@ export const Lease = z
     principal: shown(z.string()).describe('its name at the target'),
     state: LeaseState,
     revocability: Revocability,
-    residualUntil: Instant.nullable().describe(
+    residualBefore: Instant.nullable().describe(
       'until when it may be taken for good although it was ended; null: no longer than its end takes, or, where it cannot be revoked, until it is replaced',
     ),
     announcedAt: Instant,

@@ -25,7 +25,7 @@ export const leaseAnnounced = event('lease.announced', 'A credential is about to
 export const leaseIssued = event('lease.issued', 'A credential was made at a target.', {
   principal: Text,
   /** Until when it may be taken for good although it was ended; null: no longer than its end takes. */
-  residualUntil: Instant.nullable(),
+  residualBefore: Instant.nullable(),
 })
 export const leaseKept = event('lease.kept', 'What is needed to end a credential was noted before it was made.', {})
 export const leaseOutlasts = event(

@@ -27,7 +27,7 @@ function leases(db: Db) {
       'lease.principal',
       'lease.state',
       'lease.revocability',
-      'lease.residualUntil',
+      'lease.residualBefore',
       'lease.announcedAt',
       'lease.issuedAt',
       'lease.endingAt',

@@ -514,7 +514,7 @@ export type LeaseTable = {
   escalation: Generated<'none' | 'owner' | 'security'>
   evidence: ColumnType<unknown, string | null | undefined, string>
   cause: number
-  residualUntil: Date | null
+  residualBefore: Date | null
 }
 
 export type LedgerCheckpointTable = {

@@ -18,7 +18,7 @@ export const HandedCredential = z
     account: shown(z.string()),
     revocability: Revocability,
     validBefore: Instant.describe('ask again then'),
-    residualUntil: Instant.nullable().describe('until when it may be taken for good although the grant ended'),
+    residualBefore: Instant.nullable().describe('until when it may be taken for good although the grant ended'),
     about: shown(z.record(z.string(), z.string())).describe('where it is good: address, region, namespace'),
     values: z.record(z.string(), z.string()).describe('the credential itself'),
     signIn: z.string().optional().describe('a link into the target’s console, good for minutes'),

@@ -104,7 +104,7 @@ type Standing = {
   readonly details: unknown
   readonly sealedSecret: Buffer | null
   readonly revocability: HandedCredential['revocability']
-  readonly residualUntil: Date | null
+  readonly residualBefore: Date | null
   readonly validBefore: Date | null
 }
 
@@ -118,7 +118,7 @@ function standing(db: Db, grantId: string): Promise<Standing | undefined> {
       'lease.details',
       'lease.sealedSecret',
       'lease.revocability',
-      'lease.residualUntil',
+      'lease.residualBefore',
       'issuedCredential.validBefore',
     ])
     .where('lease.grantId', '=', grantId)
@@ -190,7 +190,7 @@ async function make(
       secret,
       details: applied?.details,
       revocability: planned.revocability,
-      residualUntil: made?.residualUntil ?? null,
+      residualBefore: made?.residualBefore ?? null,
       validBefore: earlier(applied?.validBefore, grant.expiresAt),
     })
   } catch (error) {
@@ -287,7 +287,7 @@ function handedOf({ grant, writer }: Issuing, handing: Handing): HandedCredentia
     account: grant.account,
     revocability: handing.revocability,
     validBefore: handing.validBefore,
-    residualUntil: handing.residualUntil,
+    residualBefore: handing.residualBefore,
     about: aboutOf(handing.details),
     values: valuesOf(handing.secret),
   }

@@ -66,11 +66,11 @@ test('the holder of a grant gets a token of the service account, no longer than 
   assert.equal(uses, 1)
   const { items } = await here.bob.ask(listLeases, { query: { grantId: grant } })
   assert.deepEqual(
-    items.map(({ kind, state, revocability, residualUntil, principal }) => [
+    items.map(({ kind, state, revocability, residualBefore, principal }) => [
       kind,
       state,
       revocability,
-      residualUntil,
+      residualBefore,
       principal,
     ]),
     [['kubernetes-token', 'issued', 'immediate', null, 'system:serviceaccount:shop:viewer']],

@@ -46,7 +46,12 @@ test('a certificate names the account at this host alone, is good from where the
   assert.equal(uses, 1)
   const { items } = await here.bob.ask(listLeases, { query: { grantId: grant } })
   assert.deepEqual(
-    items.map(({ kind, state, revocability, residualUntil }) => [kind, state, revocability, residualUntil?.getTime()]),
+    items.map(({ kind, state, revocability, residualBefore }) => [
+      kind,
+      state,
+      revocability,
+      residualBefore?.getTime(),
+    ]),
     [['ssh-certificate', 'issued', 'next-login', signed.validBefore.getTime()]],
   )
 })

@@ -176,7 +176,7 @@ async function enter(
     .values({ leaseId, useId: use.id, authorityId: authority.id, keySha256, validBefore, issuedAt: now, cause })
     .returning('serial')
     .executeTakeFirstOrThrow()
-  await tx.updateTable('lease').set({ residualUntil: validBefore, cause }).where('id', '=', leaseId).execute()
+  await tx.updateTable('lease').set({ residualBefore: validBefore, cause }).where('id', '=', leaseId).execute()
   if (!(await beginUse(tx, needs, { useId: use.id, cause }))) {
     throw useRefused('The grant ended meanwhile.', { code: 'over' })
   }
