@@ -175,6 +175,7 @@ export function identityNamed(name: string): Record<string, unknown> {
     ownerEvidence: null,
     ownerProposedBy: null,
     sponsorId: null,
+    vendor: null,
     state: 'active',
     isFounder: true,
     reviewBy: null,

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
-import { writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { exportJWK, SignJWT } from 'jose'
 import * as openid from 'openid-client'
 import { cliFor } from '../cli/support.fixture.ts'
 import { enrolIdentity, registerIdentity, whoami } from '../identities/contract.ts'
+import { spkiSha256 } from '../kernel/key-pair.ts'
 import { cleaningOfFile } from '../../test/support/installation.ts'
 import {
   beginDevice,
@@ -183,7 +182,7 @@ test('openid-client is let in by the device flow', async () => {
 
 test('reeve login shows an address and a code, and reeve logout ends what came of it', async (t) => {
   const cli = await cliFor(t)
-  writeFileSync(join(cli.folder, 'ca.pem'), w.server.authority.certificate)
+  const pin = spkiSha256(w.server.authority.certificate)
   const browser = await w.loggedIn()
   const code = Promise.withResolvers<string>()
   cli.onStderr = (text) => {
@@ -191,7 +190,7 @@ test('reeve login shows an address and a code, and reeve logout ends what came o
     if (found !== undefined) code.resolve(found)
   }
 
-  const login = cli.run('login', '--address', w.issuer, '--cacert', join(cli.folder, 'ca.pem'))
+  const login = cli.run('login', '--address', w.issuer, '--ca', pin)
   await decide(browser, await code.promise, 'yes')
   const { code: exitCode, stderr } = await login
   assert.equal(exitCode, 0, stderr)
