@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { z } from 'zod'
 import { withKey } from '../../../demo/database-client.ts'
 import { enrol, redeem, TEAMS } from '../../../demo/people.ts'
 import { Change, requestAccess, type AccessRequest, type Hold } from '../../../src/access/contract.ts'
@@ -11,7 +12,6 @@ import {
   registerTarget,
   updateTarget,
 } from '../../../src/catalog/contract.ts'
-import { targetModeSet } from '../../../src/catalog/events.ts'
 import type { Client } from '../../../src/cli/client.ts'
 import {
   activateIdentity,
@@ -23,6 +23,7 @@ import {
 import { openTeams } from '../../../src/identities/identities.ts'
 import { systemClock } from '../../../src/kernel/clock.ts'
 import { transact } from '../../../src/kernel/db.ts'
+import { event, shown } from '../../../src/kernel/event.ts'
 import { newKeyPair, opensshPublicKey } from '../../../src/kernel/key-pair.ts'
 import { systemRandom } from '../../../src/kernel/random.ts'
 import { SYSTEM } from '../../../src/ledger/ledger.ts'
@@ -146,6 +147,8 @@ async function makeHeld({ database }: Installation, useId: string): Promise<Hold
   return mustLoadHold(database.db, made.id)
 }
 
+const staged = event('test.staged', 'A test made what it is about.', { what: shown(z.string()) })
+
 const HOST_COMMANDS = { target: 'build-1', account: 'deploy', actions: ['ssh.exec'], purpose: 'builds' }
 
 /** A host that lets in by certificate, and what it is looked after for. */
@@ -170,13 +173,12 @@ async function registerRegistry({ cast: { ada, bob, carol }, database }: Install
   const { id } = await ada.ask(registerTarget, { input: target })
   const { ledger, close } = await openTestLedger({ after: () => undefined }, database)
   await transact(database.db, async (tx) => {
-    const about = { mode: 'observe', was: 'enforce', loosens: true, reason: 'it is new' } as const
     const cause = await ledger.record(tx, {
-      event: targetModeSet,
+      event: staged,
       actor: SYSTEM,
       resource: { type: 'Target', id },
       outcome: 'done',
-      facts: about,
+      facts: { what: 'a target that observes' },
     })
     await tx.updateTable('target').set({ mode: 'observe', cause }).where('id', '=', id).execute()
   })
