@@ -26,9 +26,9 @@ export async function startMany(
   permit: Permit<'rotation.start-many'>,
   input: StartMany,
 ): Promise<Campaign> {
-  const { ownerTeam, target, host, business, endSessions, perTarget, mostFailures, reason } = input
-  if (ownerTeam === undefined && target === undefined && host === undefined && business === undefined) {
-    throw invalid('target', 'say of which owner, target, host or business service')
+  const { ownerTeam, target, host, business, vendor, endSessions, perTarget, mostFailures, reason } = input
+  if ([ownerTeam, target, host, business, vendor].every((each) => each === undefined)) {
+    throw invalid('target', 'say of which owner, target, host, business service or vendor')
   }
   let rows = tx
     .selectFrom('account')
@@ -48,6 +48,10 @@ export async function startMany(
   if (ownerTeam !== undefined) rows = rows.where('target.ownerTeam', '=', ownerTeam)
   if (target !== undefined) rows = rows.where('target.name', '=', target)
   if (business !== undefined) rows = rows.where('target.businessService', '=', business)
+  if (vendor !== undefined) {
+    const theirs = tx.selectFrom('identity').select('identity.id').where('identity.vendor', '=', vendor)
+    rows = rows.where('account.identityId', 'in', theirs)
+  }
   if (host !== undefined) rows = rows.where(sql<boolean>`target.settings ->> 'host' = ${host}`)
   const logins = await rows.limit(MOST_LOGINS + 1).execute()
   if (logins.length === 0) throw invalid('target', 'Reeve keeps no login there')

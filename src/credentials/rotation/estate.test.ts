@@ -201,7 +201,7 @@ async function estate(many: number) {
     { type: 'Person', id: first.here.personId },
     { type: 'Installation', id: 'installation' },
   )
-  const order = (more: { perTarget?: number; mostFailures?: number }) =>
+  const order = (more: { perTarget?: number; mostFailures?: number; target?: undefined; vendor?: string }) =>
     transact(site.home.db, (tx) =>
       startMany(tx, needs, permit, {
         target,
@@ -254,6 +254,14 @@ test('many at once: what reaches most goes first, no more at once than was said,
 
   const { id, logins } = await order({})
   assert.equal(logins, 7)
+  // Of a vendor: what their identities claim, and nothing else.
+  await make(needs, first.accountId, async (tx, cause) => {
+    const { personId } = first.here
+    await tx.updateTable('identity').set({ vendor: first.name, cause }).where('id', '=', personId).execute()
+    await tx.updateTable('account').set({ identityId: personId, cause }).where('id', '=', first.accountId).execute()
+  })
+  const ofVendor = await order({ target: undefined, vendor: first.name })
+  assert.equal(ofVendor.logins, 1)
   for (let at = 0; at < 30 && (await readMany(site.home.db, id)).state === 'running'; at += 1) {
     await settle(needs)
     clock.ahead(2)
@@ -382,7 +390,13 @@ test('attack: a name for a target of which Reeve keeps nothing, or no name at al
     { type: 'Installation', id: 'installation' },
   )
   const base = { endSessions: false, perTarget: 1, mostFailures: 0, reason: 'x' }
-  for (const filter of [{}, { target: 'nowhere' }, { ownerTeam: 'nobody' }, { host: '203.0.113.9' }]) {
+  for (const filter of [
+    {},
+    { target: 'nowhere' },
+    { ownerTeam: 'nobody' },
+    { host: '203.0.113.9' },
+    { vendor: 'nobody' },
+  ]) {
     await assert.rejects(
       transact(site.home.db, (tx) => startMany(tx, needs, permit, { ...base, ...filter })),
       { slug: 'invalid-input' },
