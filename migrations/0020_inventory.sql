@@ -130,12 +130,20 @@ create unlogged table inventory_stage (
   object_id  uuid not null,
   kind       text not null,
   digest     bytea not null,
-  content    jsonb,
+  content    json,
   constraint inventory_stage_pkey primary key (reading_id, object_id)
 );
-comment on table inventory_stage is 'A row is a thing that the scope now being read has told: it enters the inventory when the scope is closed.';
-comment on column inventory_stage.content is 'Its row of the inventory; null when it stands there already, just so.';
+comment on table inventory_stage is 'A row is a thing that the scope now being read told, new or otherwise than it stands: it enters the inventory when the scope is closed.';
+comment on column inventory_stage.content is 'Its row of the inventory; null when it was told otherwise before and then as it stands.';
 alter table inventory_stage set (autovacuum_vacuum_scale_factor = 0.5);
+create unlogged table inventory_told (
+  reading_id uuid not null,
+  digest     bytea not null,
+  ids        uuid[] not null,
+  constraint inventory_told_pkey primary key (reading_id, digest)
+);
+comment on table inventory_told is 'A row is a part of a page of the scope now being read: things that it told just as they stand.';
+comment on column inventory_told.digest is 'Of the ids, so that a page that comes again is one row.';
 
 -- The rule of hold_cause() for tables that are written by the hundred thousand: checked once per statement over all its rows. That the entry is
 -- one of this very transaction includes that it exists, and entries are never removed, so a foreign key would only ask again, row by row.

@@ -15,7 +15,7 @@ grant update on
   source, source_scope, source_reading, reading_progress, inventory_stage, observed_principal, observed_credential, observed_resource,
   observed_grant, observed_trust, observed_reference, observed_usage, usage_window
 to :server;
-grant delete on reading_progress, inventory_stage to :server;
+grant delete on reading_progress, inventory_stage, inventory_told to :server;
 revoke insert on ledger_pending from :server;
 revoke insert on schema_migration, schema_migration_lock, schema_checksum from :server;
 grant execute on function ledger_extend(bigint), ledger_requeue() to :server;

@@ -4,7 +4,7 @@ import { tame } from '../connectors/connector.ts'
 import { transact, type Db, type Tx } from '../kernel/db.ts'
 import { MISSING_TOLD, scopeRead } from './events.ts'
 import { linkAccounts } from './link.ts'
-import { clearStage, foresee, markAbsent, mergeStage } from './merge.ts'
+import { clearStage, foresee, markAbsent, mergeStage, type Foreseen } from './merge.ts'
 import type { InventoryNeeds } from './needs.ts'
 import { hashedId } from './object-id.ts'
 import type { Reading } from './reading.ts'
@@ -46,8 +46,9 @@ export async function closeScope(
     const scopeId = scopeIdOf(reading.sourceId, ref.scope)
     const { status } = outcome
     const isWhole = status === 'complete' && ref.isFeed !== true
-    const told = boundMissing(outcome.missing)
-    const expected = await foresee(tx, { readingId: reading.id, scopeId }, isWhole)
+    const unseen = boundMissing(outcome.missing)
+    const foreseen = await foresee(tx, { readingId: reading.id, scopeId }, isWhole)
+    const { told: items } = foreseen
     const cause = await needs.ledger.record(tx, {
       ...reading.act,
       event: scopeRead,
@@ -57,16 +58,16 @@ export async function closeScope(
         readingId: reading.id,
         scope: tame(ref.scope, WORDS_MAX),
         status,
-        items: outcome.items,
-        ...expected,
-        missing: told.slice(0, MISSING_TOLD).map(({ what, why }) => `${what}: ${why}`),
+        items,
+        ...counted(foreseen),
+        missing: unseen.slice(0, MISSING_TOLD).map(({ what, why }) => `${what}: ${why}`),
       },
     })
     const merging = { readingId: reading.id, scopeId, now, cause }
     await putScope(tx, reading.sourceId, ref, { scopeId, cause })
-    const merged = await mergeStage(tx, merging)
-    const absent = isWhole ? await markAbsent(tx, merging) : { missed: 0, gone: 0 }
-    const missing = merged.contested === 0 ? told : [...told, contested(merged.contested)]
+    const merged = await mergeStage(tx, merging, foreseen)
+    const absent = isWhole ? await markAbsent(tx, merging, foreseen) : { missed: 0, gone: 0 }
+    const missing = merged.contested === 0 ? unseen : [...unseen, contested(merged.contested)]
     if (targetId !== null && isWhole) await linkAccounts(tx, needs, { targetId, scopeId, cause, act: reading.act })
     const { validator, cursor } = outcome
     const isSeen = status === 'complete' || status === 'unchanged'
@@ -81,23 +82,16 @@ export async function closeScope(
         cursor: ref.isFeed === true ? (cursor ?? is.ref('cursor')) : null,
         readAt: now,
         ...(isSeen && { seenAt: now }),
-        ...(status === 'complete' && { items: outcome.items }),
+        ...(status === 'complete' && { items }),
         cause,
       }))
       .where('id', '=', scopeId)
       .execute()
-    const counts = { items: outcome.items, added: merged.added, changed: merged.changed, ...absent }
+    const counts = { items, added: merged.added, changed: merged.changed, ...absent }
+    const report = { readingId: reading.id, scopeId, status, ...counts, missing: JSON.stringify(missing) }
     await tx
       .insertInto('scopeReport')
-      .values({
-        readingId: reading.id,
-        scopeId,
-        status,
-        ...counts,
-        missing: JSON.stringify(missing),
-        readAt: now,
-        cause,
-      })
+      .values({ ...report, readAt: now, cause })
       .execute()
     await beginAnew(tx, reading, now)
     return { scope: ref.scope, status, ...counts, missing }
@@ -157,6 +151,10 @@ function boundMissing(missing: readonly Missing[]): Missing[] {
   }))
   const more = missing.length - kept.length
   return more === 0 ? kept : [...kept, { what: `${more} more`, why: 'the list is longer than what is kept of it' }]
+}
+
+function counted({ changed, missed, gone }: Foreseen) {
+  return { changed, missed, gone }
 }
 
 function contested(count: number): Missing {

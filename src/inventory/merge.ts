@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { Tx } from '../kernel/db.ts'
+import type { Db, Tx } from '../kernel/db.ts'
 import { OBJECT_KINDS, OBJECT_TABLES, type ObjectKind } from './rows.ts'
 
 export type Merging = {
@@ -11,9 +11,8 @@ export type Merging = {
 export type Merged = { readonly added: number; readonly changed: number; readonly contested: number }
 
 /** Takes what a reading told into the inventory: new things, and what is told differently. The rest is not touched. */
-export async function mergeStage(tx: Tx, merging: Merging): Promise<Merged> {
+export async function mergeStage(tx: Tx, merging: Merging, { kinds }: Pick<Foreseen, 'kinds'>): Promise<Merged> {
   const sum = { added: 0, changed: 0, contested: 0 }
-  const kinds = await stagedKinds(tx, merging.readingId)
   for (const kind of OBJECT_KINDS) {
     const staged = kinds.get(kind) ?? 0
     if (staged === 0) continue
@@ -49,7 +48,7 @@ async function mergeObjects(tx: Tx, { readingId, scopeId, now, cause }: Merging,
     with written as (
       insert into ${sql.table(table)} as o (id, scope_id, ${named}, digest, first_seen_at, changed_at, cause)
       select s.object_id, ${scopeId}, ${told}, s.digest, ${now}, ${now}, ${cause}
-        from inventory_stage s cross join lateral jsonb_populate_record(null::${sql.table(table)}, s.content) r
+        from inventory_stage s cross join lateral json_populate_record(null::${sql.table(table)}, s.content) r
        where s.reading_id = ${readingId} and s.kind = ${kind} and s.content is not null
       on conflict (id) do update
          set scope_id = excluded.scope_id, ${taken}, digest = excluded.digest, changed_at = excluded.changed_at,
@@ -68,7 +67,7 @@ async function mergeUsage(tx: Tx, { readingId, scopeId, cause }: Merging): Promi
                                      count, instances, cause)
     select r.id, ${scopeId}, min(r.subject_id::text)::uuid, min(r.semantics), min(r.privilege), min(r.on_id::text)::uuid, min(r.actor_id::text)::uuid,
            min(r.address), min(r.agent), min(r.day_at), min(r.first_at), max(r.last_at), sum(r.count), sum(r.instances), ${cause}
-      from inventory_stage s cross join lateral jsonb_populate_record(null::observed_usage, s.content) r
+      from inventory_stage s cross join lateral json_populate_record(null::observed_usage, s.content) r
      where s.reading_id = ${readingId} and s.kind = 'usage'
      group by r.id
     on conflict (id) do update
@@ -81,7 +80,7 @@ async function mergeWindows(tx: Tx, { readingId, scopeId, cause }: Merging): Pro
   await sql`
     insert into usage_window as o (id, scope_id, subject_id, semantics, sees, seen, cause)
     select r.id, ${scopeId}, min(r.subject_id::text)::uuid, min(r.semantics), min(r.sees), range_agg(r.seen), ${cause}
-      from inventory_stage s cross join lateral jsonb_populate_record(null::usage_window, s.content) r
+      from inventory_stage s cross join lateral json_populate_record(null::usage_window, s.content) r
      where s.reading_id = ${readingId} and s.kind = 'usage-window'
      group by r.id
     on conflict (id) do update set seen = o.seen + excluded.seen, cause = excluded.cause
@@ -89,40 +88,76 @@ async function mergeWindows(tx: Tx, { readingId, scopeId, cause }: Merging): Pro
 }
 
 export type Absent = { readonly missed: number; readonly gone: number }
-
-/** What closing the scope is about to change; its entry says so before the rows point to it. */
-export async function foresee(tx: Tx, { readingId, scopeId }: Omit<Merging, 'cause' | 'now'>, isWhole: boolean) {
-  const kinds = await stagedKinds(tx, readingId)
-  const changed = OBJECT_KINDS.reduce((sum, kind) => sum + (kinds.get(kind) ?? 0), 0)
-  const absent = { missed: 0, gone: 0 }
-  if (!isWhole) return { changed, ...absent }
-  for (const kind of OBJECT_KINDS) {
-    const { rows } = await sql<Absent>`
-      select (count(*) filter (where o.missed_at is null))::int as missed, (count(*) filter (where o.missed_at is not null))::int as gone
-        from ${sql.table(OBJECT_TABLES[kind].table)} o where ${untoldIn(readingId, scopeId)}`.execute(tx)
-    absent.missed += rows[0]?.missed ?? 0
-    absent.gone += rows[0]?.gone ?? 0
-  }
-  return { changed, ...absent }
+/** What closing a scope is about to change. */
+export type Foreseen = Absent & {
+  readonly changed: number
+  /** Of each kind, how many rows have content to take over. */
+  readonly kinds: ReadonlyMap<string, number>
+  /** Kinds of which something was not told. */
+  readonly absent: readonly ObjectKind[]
+  /** How many things the reading told in all. */
+  readonly told: number
 }
 
-function untoldIn(readingId: string, scopeId: string) {
-  return sql`o.scope_id = ${scopeId} and o.gone_at is null and not exists (
-    select from inventory_stage s where s.reading_id = ${readingId} and s.object_id = o.id)`
+/** The scope's entry says what changes before the rows point to it. */
+export async function foresee(
+  tx: Tx,
+  { readingId, scopeId }: Omit<Merging, 'cause' | 'now'>,
+  isWhole: boolean,
+): Promise<Foreseen> {
+  const kinds = await stagedKinds(tx, readingId)
+  const changed = OBJECT_KINDS.reduce((sum, kind) => sum + (kinds.get(kind) ?? 0), 0)
+  const found = { changed, kinds, told: await countTold(tx, readingId), missed: 0, gone: 0 }
+  if (!isWhole) return { ...found, absent: [] }
+  const absent: ObjectKind[] = []
+  for (const kind of OBJECT_KINDS) {
+    const { rows } = await sql<Absent>`
+      ${toldBy(readingId)}
+      select (count(*) filter (where o.missed_at is null))::int as missed, (count(*) filter (where o.missed_at is not null))::int as gone
+        from ${sql.table(OBJECT_TABLES[kind].table)} o where ${untoldIn(scopeId)}`.execute(tx)
+    const { missed, gone } = rows[0] ?? { missed: 0, gone: 0 }
+    if (missed + gone > 0) absent.push(kind)
+    found.missed += missed
+    found.gone += gone
+  }
+  return { ...found, absent }
+}
+
+/** How many things the reading told, each once however often it was told. */
+export async function countTold(db: Db, readingId: string): Promise<number> {
+  const { rows } = await sql<{ told: number }>`
+    ${toldBy(readingId)} select count(distinct id)::int as told from told`.execute(db)
+  return rows[0]?.told ?? 0
+}
+
+function toldBy(readingId: string) {
+  return sql`
+    with told (id) as materialized (
+      select object_id from inventory_stage where reading_id = ${readingId}
+      union all
+      select unnest(ids) from inventory_told where reading_id = ${readingId})`
+}
+
+function untoldIn(scopeId: string) {
+  return sql`o.scope_id = ${scopeId} and o.gone_at is null and not exists (select from told t where t.id = o.id)`
 }
 
 /** After a reading that saw everything: what it did not tell is missed, and gone when it was missed before. */
-export async function markAbsent(tx: Tx, { readingId, scopeId, now, cause }: Merging): Promise<Absent> {
+export async function markAbsent(
+  tx: Tx,
+  { readingId, scopeId, now, cause }: Merging,
+  { absent }: Pick<Foreseen, 'absent'>,
+): Promise<Absent> {
   const sum = { missed: 0, gone: 0 }
-  for (const kind of OBJECT_KINDS) {
+  for (const kind of absent) {
     const { table } = OBJECT_TABLES[kind]
     const { rows } = await sql<{ missed: number; gone: number }>`
-      with marked as (
+      ${toldBy(readingId)}, marked as (
         update ${sql.table(table)} o
            set missed_at = coalesce(o.missed_at, ${now}), gone_at = case when o.missed_at is not null then ${now}::timestamptz end,
                last_seen_at = coalesce(o.last_seen_at, (select l.seen_at from source_scope l where l.id = ${scopeId}), o.changed_at),
                cause = ${cause}
-         where ${untoldIn(readingId, scopeId)}
+         where ${untoldIn(scopeId)}
         returning (gone_at is not null) as is_gone)
       select (count(*) filter (where not is_gone))::int as missed, (count(*) filter (where is_gone))::int as gone from marked`.execute(
       tx,
@@ -148,6 +183,7 @@ export async function markGone(tx: Tx, scopeId: string, now: Date, cause: number
 }
 
 /** Forgets what a reading told; it is in the inventory, or void. */
-export async function clearStage(tx: Tx, readingId: string): Promise<void> {
+export async function clearStage(tx: Db, readingId: string): Promise<void> {
   await tx.deleteFrom('inventoryStage').where('readingId', '=', readingId).execute()
+  await tx.deleteFrom('inventoryTold').where('readingId', '=', readingId).execute()
 }

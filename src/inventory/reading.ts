@@ -48,8 +48,10 @@ export async function beginReading(db: Db, needs: InventoryNeeds, sourceId: stri
       .where('sourceId', '=', sourceId)
       .where('endedAt', 'is', null)
       .execute()
-    await sql`delete from inventory_stage s where not exists (
-      select from reading_progress p where p.reading_id = s.reading_id)`.execute(tx)
+    for (const table of ['inventory_stage', 'inventory_told']) {
+      await sql`delete from ${sql.table(table)} s where not exists (
+        select from reading_progress p where p.reading_id = s.reading_id)`.execute(tx)
+    }
     await tx.insertInto('sourceReading').values({ id, sourceId, beganAt: now, cause }).execute()
     return { id, sourceId, holderId, act }
   })

@@ -154,6 +154,47 @@ test('a source whose pages go round in circles ends partial', async (t) => {
   assert.match(scopes[0]?.missing[0]?.why ?? '', /again and again/)
 })
 
+test('attack: a source that tells the same things in ever other pages ends partial, and nothing of it counts twice', async (t) => {
+  const i = await inventoryWorld(t)
+  const toy = toySource()
+  toy.scopes.set('people', people(20))
+  const source = await i.source(toy.connector, {})
+  await i.collect(source)
+  let told = 0
+  toy.scopes.set(
+    'people',
+    (function* () {
+      for (told = 1; ; told += 1) {
+        // Each page is another choice of eight.
+        const chosen = [0, 1, 2, 3, 4, 5, 6, 7].filter((at) => (((told % 255) + 1) >> at) & 1)
+        yield chosen.map((at) => toyPrincipal(`p${at}`))
+      }
+    })(),
+  )
+
+  const { scopes } = await i.collect(source)
+
+  assert.deepEqual([scopes[0]?.status, scopes[0]?.items], ['partial', 8])
+  assert.match(scopes[0]?.missing[0]?.why ?? '', /again and again/)
+  assert.ok(told <= 512, `${told} pages were read`)
+})
+
+test('a thing that is told anew and then as it stands is left as it stands', async (t) => {
+  const i = await inventoryWorld(t)
+  const toy = toySource()
+  const [first] = toyPages(1, 1, (at) => toyPrincipal(`p${at}`))
+  assert.ok(first)
+  toy.scopes.set('people', [first])
+  const source = await i.source(toy.connector, {})
+  await i.collect(source)
+  const before = await i.snapshot()
+  toy.scopes.set('people', [[toyPrincipal('p0', { name: 'otherwise' })], first])
+
+  const { scopes } = await i.collect(source)
+
+  assert.deepEqual([scopes[0]?.items, scopes[0]?.changed, await i.snapshot()], [1, 0, before])
+})
+
 test('a reading whose reader died goes on behind its last page, and its scopes are not read twice', async (t) => {
   const i = await inventoryWorld(t)
   const toy = toySource()

@@ -12,6 +12,7 @@ import { closeScope, scopeIdOf, type Closed } from './close-scope.ts'
 import { sourceRecognised } from './events.ts'
 import type { InventoryNeeds } from './needs.ts'
 import { measureWhenDue } from './measure.ts'
+import { clearStage } from './merge.ts'
 import { openSource } from './open-source.ts'
 import {
   beat,
@@ -187,7 +188,7 @@ async function inOrder({ db, reading, closed }: Work, refs: readonly ScopeRef[])
   const half = left.find(({ scope }) => scope === progress?.scope)
   if (half) return [half, ...left.filter((ref) => ref !== half)]
   // What was read of a scope that is not named any more belongs to nothing.
-  await db.deleteFrom('inventoryStage').where('readingId', '=', reading.id).execute()
+  await clearStage(db, reading.id)
   return left
 }
 

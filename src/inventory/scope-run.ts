@@ -10,6 +10,8 @@ import {
 import type { Db } from '../kernel/db.ts'
 import { after } from '../kernel/timer.ts'
 import type { InventoryNeeds } from './needs.ts'
+import { Circles } from './circles.ts'
+import { countTold } from './merge.ts'
 import { progressOf, type Reading } from './reading.ts'
 import { stagePage, TakenOver, type Staging } from './stage.ts'
 
@@ -21,8 +23,6 @@ const FIRST_WAIT_MS = 1_000
 const LONGEST_WAIT_MS = 60_000
 /** How long a source may ask for patience in one scope, in all. */
 const PATIENCE_MS = 15 * 60_000
-/** So many pages in a row that told nothing new are a source that goes round in circles. */
-const PAGES_OF_NOTHING = 20
 /** More pages than any scope has: five thousand million observations. */
 const PAGES_MAX = 1_000_000
 
@@ -30,7 +30,6 @@ export type Known = { readonly id: string; readonly cursor: string | null; reado
 /** How reading one scope went; what was read is staged. */
 export type ScopeOutcome = Pick<ScopeReport, 'status' | 'validator'> & {
   readonly missing: readonly Missing[]
-  readonly items: number
   readonly cursor: string | undefined
 }
 export type OnPage = (progress: { readonly scope: string; readonly pages: number; readonly items: number }) => void
@@ -57,7 +56,7 @@ export async function readScope(run: Run, ref: ScopeRef, known: Known, signal: A
   let patienceMs = PATIENCE_MS
   let cursorBefore: string | undefined
   for (;;) {
-    const { pages, items, cursor } = await placeOf(run, ref)
+    const { pages, cursor } = await placeOf(run, ref)
     // A source that gets further is not failing; one that does not, or cannot be gone on with, has so many tries.
     if (cursor !== cursorBefore) tries = 0
     cursorBefore = cursor
@@ -70,8 +69,7 @@ export async function readScope(run: Run, ref: ScopeRef, known: Known, signal: A
     } catch (error) {
       signal.throwIfAborted()
       if (error instanceof TakenOver) throw error
-      const failed = { items, cursor }
-      if (error instanceof Denied) return withPlace(run, ref, { ...failed, status: 'denied', missing: [error.missing] })
+      if (error instanceof Denied) return withPlace(run, ref, { status: 'denied', missing: [error.missing] })
       const waitMs = error instanceof SlowDown ? (error.retryAfterMs ?? backoff(tries)) : backoff(tries)
       if (error instanceof SlowDown) patienceMs -= waitMs
       else tries += 1
@@ -83,7 +81,6 @@ export async function readScope(run: Run, ref: ScopeRef, known: Known, signal: A
       }
       run.needs.log.warn({ err: error, scope: ref.scope }, 'a scope could not be read to its end')
       return withPlace(run, ref, {
-        ...failed,
         status: 'partial',
         missing: [{ what: 'the rest of it', why: sentenceOf(error) }],
       })
@@ -91,9 +88,9 @@ export async function readScope(run: Run, ref: ScopeRef, known: Known, signal: A
   }
 }
 
-async function withPlace(run: Run, ref: ScopeRef, outcome: ScopeOutcome): Promise<ScopeOutcome> {
-  const { items, cursor } = await placeOf(run, ref)
-  return { ...outcome, items, cursor }
+async function withPlace(run: Run, ref: ScopeRef, outcome: Omit<ScopeOutcome, 'cursor'>): Promise<ScopeOutcome> {
+  const { cursor } = await placeOf(run, ref)
+  return { ...outcome, cursor }
 }
 
 function backoff(tries: number): number {
@@ -104,8 +101,8 @@ function backoff(tries: number): number {
 async function placeOf(run: Run, ref: ScopeRef) {
   const progress = await progressOf(run.db, run.reading)
   if (!progress) throw new TakenOver('another node went on with this reading')
-  if (progress.scope !== ref.scope) return { pages: 0, items: 0, cursor: undefined }
-  return { pages: progress.pages, items: progress.items, cursor: progress.cursor ?? undefined }
+  if (progress.scope !== ref.scope) return { pages: 0, cursor: undefined }
+  return { pages: progress.pages, cursor: progress.cursor ?? undefined }
 }
 
 type From = { readonly cursor?: string | undefined; readonly validator?: string | undefined; readonly pages: number }
@@ -123,9 +120,8 @@ async function readOn(
     { cursor: from.cursor, validator: from.validator },
     AbortSignal.any([signal, over.signal]),
   )
-  const seen = new CursorsSeen()
+  const circles = new Circles(() => countTold(db, reading.id))
   let { pages } = from
-  let empty = 0
   try {
     for (;;) {
       const next = await inTime(reads.next(), signal)
@@ -143,8 +139,7 @@ async function readOn(
       const staged = await stagePage(db, staging, next.value, pages)
       doubts.refused += staged.refused
       doubts.fromFuture += staged.fromFuture
-      empty = staged.fresh > 0 ? 0 : empty + 1
-      if (empty >= PAGES_OF_NOTHING || seen.isAgain(next.value.cursor)) {
+      if (await circles.hasClosed({ pages, cursor: next.value.cursor, fresh: staged.fresh })) {
         throw new Unreadable('the source gives the same pages again and again')
       }
       run.onPage({ scope: ref.scope, pages, items: staged.told })
@@ -171,29 +166,10 @@ async function inTime<T>(page: Promise<T>, signal: AbortSignal): Promise<T> {
   }
 }
 
-/** Brent's way to notice a circle with one remembered place: it is moved on at every power of two. */
-class CursorsSeen {
-  #remembered: string | undefined
-  #steps = 0
-  #until = 1
-
-  isAgain(cursor: string | undefined): boolean {
-    if (cursor === undefined) return false
-    if (cursor === this.#remembered) return true
-    this.#steps += 1
-    if (this.#steps === this.#until) {
-      this.#remembered = cursor
-      this.#until *= 2
-      this.#steps = 0
-    }
-    return false
-  }
-}
-
 function outcomeOf(
   report: ScopeReport,
   doubts: Doubts,
-  place: { readonly items: number; readonly cursor: string | undefined },
+  { cursor }: { readonly cursor: string | undefined },
 ): ScopeOutcome {
   const missing = [...report.missing]
   if (doubts.refused > 0) {
@@ -214,7 +190,7 @@ function outcomeOf(
     status,
     validator: status === 'complete' || status === 'unchanged' ? report.validator : undefined,
     missing,
-    ...place,
+    cursor,
   }
 }
 

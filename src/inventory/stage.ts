@@ -35,7 +35,7 @@ export class TakenOver extends Error {
 
 type Digested = { readonly id: string; readonly digest: string; readonly told: Observation & { kind: ObjectKind } }
 type Place = { readonly name: string; readonly hasCursor: boolean }
-type Row = { readonly id: string; readonly kind: string; readonly digest: string; readonly content: unknown }
+type Row = { readonly id: string; readonly kind: string; readonly digest: string; readonly content: object }
 
 /** Keeps one page beside the inventory, with how far the reading is, in one transaction: a reading that dies goes on behind it. */
 export async function stagePage(db: Db, staging: Staging, page: Page, pageNumber: number): Promise<Staged> {
@@ -88,9 +88,10 @@ async function stageSlice(tx: Tx, staging: Staging, told: readonly Observation[]
     else refused += 1
   }
   const rows: Row[] = []
+  const unchanged: string[] = []
   const changed = await changedOf(tx, staging.scopeId, objects)
   for (const { id, digest, told: object } of objects) {
-    if (!changed.has(id)) rows.push({ id, kind: object.kind, digest, content: null })
+    if (!changed.has(id)) unchanged.push(id)
     else {
       const kept = keptOf(object)
       if (kept && isKeptObject(kept))
@@ -99,7 +100,8 @@ async function stageSlice(tx: Tx, staging: Staging, told: readonly Observation[]
     }
   }
   rows.push(...addedUp(staging, uses, windows, place.name))
-  return { fresh: await insertRows(tx, staging.readingId, rows), refused, fromFuture }
+  const fresh = (await insertRows(tx, staging.readingId, rows)) + (await insertTold(tx, staging.readingId, unchanged))
+  return { fresh, refused, fromFuture }
 }
 
 function addedUp(staging: Staging, uses: readonly KeptUsage[], windows: readonly KeptWindow[], place: string): Row[] {
@@ -165,6 +167,23 @@ async function changedOf(tx: Tx, scopeId: string, objects: readonly Digested[]):
   return changed
 }
 
+/** Most of what most readings tell: kept by the page, since row by row it would cost more than all the rest. How many it told for the first time. */
+async function insertTold(tx: Tx, readingId: string, ids: readonly string[]): Promise<number> {
+  if (ids.length === 0) return 0
+  const once = [...new Set(ids)]
+  const digest = sha256(once.join()).subarray(0, DIGEST_BYTES)
+  const { numInsertedOrUpdatedRows } = await tx
+    .insertInto('inventoryTold')
+    .values({ readingId, digest, ids: once })
+    .onConflict((conflict) => conflict.columns(['readingId', 'digest']).doNothing())
+    .executeTakeFirst()
+  // What was told otherwise before, on an earlier page.
+  await sql`
+    update inventory_stage s set content = null from unnest(${once}::uuid[]) t (id)
+     where s.reading_id = ${readingId} and s.object_id = t.id and s.content is not null`.execute(tx)
+  return numInsertedOrUpdatedRows === 1n ? once.length : 0
+}
+
 /** How many of them the reading had not told before. What it tells twice, it tells as the last time. */
 async function insertRows(tx: Tx, readingId: string, rows: readonly Row[]): Promise<number> {
   // One statement writes a row once, so of two that are the same thing the later one is written.
@@ -173,10 +192,10 @@ async function insertRows(tx: Tx, readingId: string, rows: readonly Row[]): Prom
   const { rows: counted } = await sql<{ fresh: number }>`
     with written as (
       insert into inventory_stage (reading_id, object_id, kind, digest, content)
-      select ${readingId}, t.id, t.kind, decode(t.digest, 'hex'), t.content::jsonb
+      select ${readingId}, t.id, t.kind, decode(t.digest, 'hex'), t.content::json
         from unnest(${once.map(({ id }) => id)}::uuid[], ${once.map(({ kind }) => kind)}::text[],
                     ${once.map(({ digest }) => digest)}::text[],
-                    ${once.map(({ content }) => (content === null ? null : JSON.stringify(content)))}::text[]) t (id, kind, digest, content)
+                    ${once.map(({ content }) => JSON.stringify(content))}::text[]) t (id, kind, digest, content)
       on conflict (reading_id, object_id) do update set digest = excluded.digest, content = excluded.content
       returning (xmax = 0) as is_fresh)
     select (count(*) filter (where is_fresh))::int as fresh from written`.execute(tx)

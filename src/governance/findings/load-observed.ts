@@ -18,16 +18,19 @@ export async function loadCredentialFacts(db: Db, { after, limit, now }: Batch):
     select o.id, o.name, a.identity_id as "identityId", ${READ}, o.type, o.state, o.created_at as "createdAt", o.rotated_at as "rotatedAt",
            o.expires_at as "expiresAt", o.never_expires as "neverExpires", o.strength, o.strength_why as "strengthWhy",
            coalesce(cardinality(o.fingerprints), 0) > 0 as "hasFingerprint",
-           array(select distinct p2.name from observed_credential k join observed_principal p2 on p2.id = k.principal_id
-                  where k.fingerprints && o.fingerprints and k.gone_at is null order by 1 limit ${NAMED}) as holders,
-           array(select distinct s2.environment from observed_credential k join source_scope c2 on c2.id = k.scope_id
-                   join source s2 on s2.id = c2.source_id
-                  where k.fingerprints && o.fingerprints and k.gone_at is null order by 1) as environments
+           coalesce(same.holders[1:${sql.lit(NAMED)}], '{}') as holders, coalesce(same.environments, '{}') as environments
       from observed_credential o
       join source_scope c on c.id = o.scope_id
       join source s on s.id = c.source_id
       left join observed_principal p on p.id = o.principal_id
       left join account a on a.id = p.account_id
+      left join lateral (
+        select array_agg(distinct p2.name order by p2.name) filter (where p2.name is not null) as holders, array_agg(distinct s2.environment order by s2.environment) as environments
+          from observed_credential k
+          left join observed_principal p2 on p2.id = k.principal_id
+          join source_scope c2 on c2.id = k.scope_id
+          join source s2 on s2.id = c2.source_id
+         where k.fingerprints && o.fingerprints and k.gone_at is null) same on cardinality(o.fingerprints) > 0
      where o.id > ${after} and ${COMES_NEXT}
      order by o.id limit ${limit}`.execute(db)
   return rows.map((row) => ({ ...row, now, isAllWhole }))

@@ -1,0 +1,50 @@
+/** So many pages in a row that told nothing new are a source that goes round in circles. */
+const PAGES_OF_NOTHING = 20
+/** At each power of two from here on it is counted whether anything new was told since the last one. */
+const COUNTED_FROM = 64
+
+type Page = { readonly pages: number; readonly cursor: string | undefined; readonly fresh: number }
+
+/**
+ * Notices a source that never ends: cursors that come again, pages that come again, and the same things in ever other pages, which only
+ * counting shows. In bounded memory, whatever the source sends.
+ */
+export class Circles {
+  readonly #countTold: () => Promise<number>
+  #remembered: string | undefined
+  #steps = 0
+  #until = 1
+  #empty = 0
+  #toldBefore = -1
+
+  /** `countTold`: how many things were told so far, each once. */
+  constructor(countTold: () => Promise<number>) {
+    this.#countTold = countTold
+  }
+
+  async hasClosed({ pages, cursor, fresh }: Page): Promise<boolean> {
+    this.#empty = fresh > 0 ? 0 : this.#empty + 1
+    return this.#empty >= PAGES_OF_NOTHING || this.#isAgain(cursor) || (await this.#tellsNothingNew(pages))
+  }
+
+  /** Brent's way to notice a circle with one remembered place: it is moved on at every power of two. */
+  #isAgain(cursor: string | undefined): boolean {
+    if (cursor === undefined) return false
+    if (cursor === this.#remembered) return true
+    this.#steps += 1
+    if (this.#steps === this.#until) {
+      this.#remembered = cursor
+      this.#until *= 2
+      this.#steps = 0
+    }
+    return false
+  }
+
+  async #tellsNothingNew(pages: number): Promise<boolean> {
+    if (pages < COUNTED_FROM || (pages & (pages - 1)) !== 0) return false
+    const told = await this.#countTold()
+    const isNothing = told === this.#toldBefore
+    this.#toldBefore = told
+    return isNothing
+  }
+}
