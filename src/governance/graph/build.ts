@@ -1,5 +1,6 @@
 import type { BulkSession } from '../../kernel/bulk.ts'
-import { edgeRules, GOALS, LIVE, SHARED } from './edges.ts'
+import { LIVE } from './edge-sql.ts'
+import { edgeRules, GOALS, SHARED } from './edges.ts'
 import { PrivilegeGraph } from './privilege-graph.ts'
 
 /** Of a binary row of two ids, a number of two bytes and an id, each behind its length. */

@@ -25,6 +25,8 @@ export const EDGES = {
   'can-create-pods': { words: 'may run what it likes among', evidence: 'grant' },
   'can-write-pipeline': { words: 'may change what runs in', evidence: 'grant' },
   everybody: { words: 'is, as everybody there, in', evidence: 'principal' },
+  'holds-secret': { words: 'has', evidence: 'credential' },
+  'runs-as': { words: 'may run as', evidence: 'principal' },
   contains: { words: 'holds inside it', evidence: 'resource' },
   controls: { words: 'controls', evidence: 'resource' },
 } as const

@@ -1,31 +1,7 @@
-import { EDGE_KINDS, type EdgeKind } from './edge-kinds.ts'
+import type { EdgeKind } from './edge-kinds.ts'
+import { at, hub, isRoot, list, live, NOTHING, number, standing, type EdgeRule } from './edge-sql.ts'
+import { ofKubernetes } from './edges-kubernetes.ts'
 
-/**
- * How edges are read from what sources told and from the record. A rule is a query of `src, dst, kind, evidence`; all of it is text of ours, and the
- * one value is an instant. What was missed once may still stand there and counts; what is gone, expired, or of a retired source does not.
- *
- * `whole` reads them all and leads through a hub where many meet many (one secret in many places); `direct` reads those of a few nodes by indexes.
- */
-export type EdgeRule = { readonly whole: string; readonly direct?: string }
-
-/** Resources that are a whole system: who administers one has everything in it. */
-const SYSTEM_ROOTS = [
-  'postgres-cluster',
-  'mysql-server',
-  'mariadb-server',
-  'linux-host',
-  'kubernetes-cluster',
-  'ldap-directory',
-  'ad-domain',
-  'directory',
-  'vault',
-  'openbao',
-  'forge',
-  'realm',
-  'oidc-realm',
-  'aws-account',
-  'cloud-account',
-]
 /** Whoever writes one decides what runs in it, with the credentials that it is given. */
 const RUNS_WHAT_IS_WRITTEN = [
   'repository',
@@ -49,17 +25,6 @@ const HELD_THERE = ['file', 'vault', 'ci', 'source']
 
 const RUNS = '(pods|deployments|daemonsets|statefulsets|replicasets|jobs|cronjobs|podtemplates)'
 
-const list = (words: readonly string[]) => words.map((word) => `'${word}'`).join(', ')
-const number = (kind: EdgeKind) => `${EDGE_KINDS.indexOf(kind)}::int2`
-const live = (alias: string) => `${alias}.gone_at is null and ${alias}.scope_id in (select id from live)`
-const hub = (prefix: string, of: string) => `hashed_id('${prefix}:' || ${of})`
-
-/** In front of every query over the rules: the parts of active sources. */
-export const LIVE = `live as materialized (
-  select c.id, c.source_id, s.environment, coalesce(s.system, '') as system, t.sensitivity
-    from source_scope c join source s on s.id = c.source_id left join target t on t.id = s.target_id and t.state = 'active'
-   where c.state = 'active' and s.state = 'active')`
-
 /** Behind it, of the whole graph: secrets that are met twice. One that is met once leads nowhere by being itself. */
 export const SHARED = `shared as materialized (
   select f from (
@@ -67,9 +32,20 @@ export const SHARED = `shared as materialized (
     union all select r.fingerprint from observed_reference r where r.fingerprint is not null and ${live('r')}) met
    group by f having count(*) > 1)`
 
-/** Everything that leads on. */
+/**
+ * How edges are read from what sources told and from the record. A rule is a query of `src, dst, kind, evidence`; all of it is text of ours, and the
+ * one value is an instant. What was missed once may still stand there and counts; what is gone, expired, or of a retired source does not.
+ */
 export function edgeRules(now: Date): EdgeRule[] {
-  return [...ofTheRecord(), ...ofCredentials(now), ...ofGrants(now), ...ofPlaces(now), ...ofSystems()]
+  return [
+    ...ofTheRecord(),
+    ...ofCredentials(now),
+    ...ofGrants(now),
+    ...ofPlaces(now),
+    ...ofKubernetes(now),
+    ...ofForges(),
+    ...ofSystems(),
+  ]
 }
 
 function ofTheRecord(): EdgeRule[] {
@@ -135,21 +111,19 @@ function ofCredentials(now: Date): EdgeRule[] {
   ]
 }
 
-const standing = (now: Date) => `${live('g')} and (g.expires_at is null or g.expires_at > ${at(now)})`
-
 /** Rights on principals, on resources and on secrets. */
 function ofGrants(now: Date): EdgeRule[] {
   return [
     {
       whole: `select g.principal_id, g.on_id, case
-          when g.privilege ~* '^member' and g.facts @> '{"inherit": false, "set": false}' then ${number('administers-group')}
-          when g.privilege ~* '^member' then ${number('member-of')}
+          when g.privilege ~* '^(member|child)' and g.facts @> '{"inherit": false, "set": false}' then ${number('administers-group')}
+          when g.privilege ~* '^(member|child)' then ${number('member-of')}
           when g.level = 'impersonate' then ${number('can-assume')}
           when g.privilege ~* 'password|credential' then ${number('can-set-password')}
           else ${number('owns')} end, g.id
         from observed_grant g join observed_principal r on r.id = g.on_id
        where ${standing(now)} and ${live('r')}
-         and case when g.privilege ~* '^member' then not g.facts @> '{"inherit": false, "set": false, "admin": false}'
+         and case when g.privilege ~* '^(member|child)' then not g.facts @> '{"inherit": false, "set": false, "admin": false}'
                   else g.level in ('write', 'admin', 'grant', 'impersonate') end`,
     },
     {
@@ -163,7 +137,7 @@ function ofGrants(now: Date): EdgeRule[] {
           when g.level = 'read' then ${number('can-read-secret')}
           else ${number('administers')} end, g.id
         from observed_grant g join observed_resource r on r.id = g.on_id join live l on l.id = g.scope_id
-       where ${standing(now)} and ${live('r')} and (
+       where ${standing(now)} and ${live('r')} and r.type <> 'kubernetes-resource' and (
              g.level in ('admin', 'impersonate') and not (g.privilege ~ '^sudo ' and g.level <> 'admin')
              -- Up to 15 it can make itself a member of every role that is not a superuser, those that run programs included.
           or g.privilege = 'CREATEROLE' and l.system ~ 'PostgreSQL (9|1[0-5])([^0-9]|$)'
@@ -225,12 +199,12 @@ function ofPlaces(now: Date): EdgeRule[] {
 /** What a system has inside it, and what holds for everybody there. */
 function ofSystems(): EdgeRule[] {
   const root = `observed_resource r join live lr on lr.id = r.scope_id join live li on li.source_id = lr.source_id`
-  const isRoot = `r.gone_at is null and r.type in (${list(SYSTEM_ROOTS)})`
+  const isWhole = `r.gone_at is null and ${isRoot('r')}`
   // A system that is a goal has no way further to go.
   const isNoGoal = `lr.environment <> 'production' and lr.sensitivity is distinct from 0`
   const controlled = (table: string, alias: string, holds: string) => {
     const query = `select r.id, ${alias}.id, ${number('controls')}, r.id from ${root} join ${table} ${alias} on ${alias}.scope_id = li.id
-       where ${isRoot} and ${alias}.gone_at is null and ${holds}`
+       where ${isWhole} and ${alias}.gone_at is null and ${holds}`
     return { whole: `${query} and ${isNoGoal}`, direct: query }
   }
   return [
@@ -257,13 +231,17 @@ function ofSystems(): EdgeRule[] {
 /** Where what is at stake stands: what is of tier 0 itself, whole systems of production, and accounts that a person put at tier 0. */
 export const GOALS = `
   select o.id from observed_resource o join live l on l.id = o.scope_id
-   where o.gone_at is null and (o.sensitivity = 0 or o.type in (${list(SYSTEM_ROOTS)}) and (l.environment = 'production' or l.sensitivity = 0))
+   where o.gone_at is null and (o.sensitivity = 0 and o.type <> 'kubernetes-resource' or ${isRoot('o')} and (l.environment = 'production' or l.sensitivity = 0))
   union
   select p.id from account a join observed_principal p on p.account_id = a.id
    where a.state = 'active' and a.tier = 0 and not a.attributes @> '{"isSuperuser": true}' and ${live('p')}`
 
-const NOTHING = ''
-
-function at(now: Date): string {
-  return `'${now.toISOString()}'::timestamptz`
+/** What stands in a repository runs as its pipelines. */
+function ofForges(): EdgeRule[] {
+  return [
+    {
+      whole: `select g.on_id, g.principal_id, ${number('can-write-pipeline')}, g.id
+        from observed_grant g where g.native_kind = 'pipeline-token' and ${live('g')}`,
+    },
+  ]
 }

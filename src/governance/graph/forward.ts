@@ -1,7 +1,8 @@
 import { sql } from 'kysely'
 import type { Db } from '../../kernel/db.ts'
 import { EDGE_KINDS, type EdgeKind } from './edge-kinds.ts'
-import { edgeRules, LIVE } from './edges.ts'
+import { LIVE } from './edge-sql.ts'
+import { edgeRules } from './edges.ts'
 
 /** Things that are looked at on the way from one; more is said to be cut off. */
 const THINGS_MAX = 5_000

@@ -21,8 +21,6 @@ import {
   people,
   reference,
   resource,
-  toy,
-  trust,
   type Print,
 } from './graph.fixture.ts'
 import { reachOf } from '../reach.ts'
@@ -134,37 +132,6 @@ test('one secret in two systems joins them: what keeps it elsewhere comes to pro
   assert.deepEqual(await e.way('tester'), ['can-write-pipeline', 'keeps', 'same-secret', 'proves', 'superuser'])
   assert.ok((await e.reach('vault-copy')).includes('cluster'))
   assert.ok((await e.reach('build')).includes('boss'))
-})
-
-test('whoever may run pods or read the secrets of a namespace has its accounts, and trusts are followed', async (t) => {
-  const e = await estate(t)
-  const inside = { facts: { namespace: 'pay' } }
-  await e.tell([
-    resource('api', 'kubernetes-cluster'),
-    resource('pay', 'namespace', { parent: toy('api') }),
-    resource('shop', 'namespace', { parent: toy('api') }),
-    toyPrincipal('operator', { name: 'operator', ...inside }),
-    ...people('deployer', 'snoop', 'visitor', 'lister', 'federated', 'binder'),
-    credential('operator-token', 'operator', { type: 'service-account-token', ...inside }),
-    grant('deployer', 'pay', 'create pods', 'write'),
-    grant('snoop', 'pay', 'get secrets', 'read'),
-    grant('visitor', 'shop', 'create pods', 'write'),
-    grant('lister', 'pay', 'list pods', 'read'),
-    grant('binder', 'api', 'bind clusterroles', 'write'),
-    trust('federated', 'operator'),
-    trust({ issuer: 'https://ci.example' }, 'operator'),
-    grant('operator', 'api', '* *', 'admin'),
-  ])
-
-  assert.deepEqual(await e.way('deployer'), ['can-create-pods', 'contains', 'administers'])
-  assert.deepEqual(await e.way('snoop'), ['can-read-secret', 'contains', 'proves', 'administers'])
-  assert.deepEqual(await e.way('federated'), ['trusted', 'administers'])
-  assert.deepEqual(await e.way('binder'), ['administers'])
-  for (const name of ['visitor', 'lister']) assert.equal(await e.way(name), undefined, name)
-  assert.ok((await e.reach('deployer')).includes('operator'))
-  assert.ok((await e.reach('snoop')).includes('operator-token'))
-  const outside = await listPaths(e.w.db, e.w.clock, PathQuery.parse({ node: 'other', limit: 200 }))
-  assert.ok(outside.items.some(({ edge }) => edge === 'trusts-issuer'))
 })
 
 test('what holds for everybody there holds for each of them, and not elsewhere', async (t) => {

@@ -30,6 +30,7 @@ const HUBS: Partial<Record<EdgeKind, string>> = {
   keeps: 'one secret, wherever it is kept',
   'can-read-secret': 'every secret of the place',
   'can-create-pods': 'whatever runs in the place',
+  'member-of': 'a role, where it is bound',
 }
 
 /** Steps in words, each with what it stands on. */
