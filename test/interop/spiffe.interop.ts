@@ -2,7 +2,16 @@ import assert from 'node:assert/strict'
 import { execFile, execFileSync, spawn, type ChildProcess } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -38,7 +47,9 @@ after(() => cleaning.now())
 
 let count = 0
 /** An agent, and one workload whose processes run `program`, as whatever user. */
-async function placed(program: string, name = `api-${(count += 1)}`) {
+async function placed(link: string, name = `api-${(count += 1)}`) {
+  // The kernel tells of files, not of links to them.
+  const program = realpathSync(link)
   const machine = `host-of-${name}`
   await here.identity('machine', machine)
   await here.identity('workload', name)
@@ -119,7 +130,7 @@ test('go-spiffe reads the bundle endpoint for federation', async (t) => {
 
 test('py-spiffe takes certificate, token and bundles, and hears of the next certificate', async (t) => {
   const python = await pythonWith('spiffe-0.3.2', ['spiffe==0.3.2'])
-  const { socketPath, id } = await placed(execFileSync('readlink', ['-f', python], { encoding: 'utf8' }).trim())
+  const { socketPath, id } = await placed(python)
   const child = spawn(python, [join(import.meta.dirname, 'py-spiffe', 'client.py'), socketPath], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
