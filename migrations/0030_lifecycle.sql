@@ -28,6 +28,7 @@ comment on column provisioned_user.user_name is 'As it was sent, folded to lower
 create unique index provisioned_user_name_is_unique on provisioned_user (provider_id, user_name) where deleted_at is null;
 create unique index provisioned_user_external_id_is_unique on provisioned_user (provider_id, external_id) where deleted_at is null and external_id is not null;
 create unique index provisioned_user_is_one_person on provisioned_user (provider_id, identity_id) where deleted_at is null;
+create index provisioned_user_provider on provisioned_user (provider_id, id);
 create index provisioned_user_identity on provisioned_user (identity_id);
 create index provisioned_user_cause on provisioned_user (cause);
 select hold_cause('provisioned_user');
@@ -102,7 +103,7 @@ create table lifecycle_case (
   opened_at    timestamptz not null,
   suspended_at timestamptz,
   checked_at   timestamptz,
-  soak_until   timestamptz,
+  soak_ends_at   timestamptz,
   retired_at   timestamptz,
   over_at      timestamptz,
   dependencies jsonb,
@@ -115,7 +116,7 @@ create table lifecycle_case (
   constraint soak_is_bounded check (soak_days between 0 and 365),
   constraint over_says_when check ((state in ('closed', 'reopened')) = (over_at is not null)),
   constraint open_is_looked_at check ((state in ('closed', 'reopened')) = (next_look_at is null)),
-  constraint soaking_says_until_when check (state <> 'soaking' or soak_until is not null),
+  constraint soaking_says_until_when check (state <> 'soaking' or soak_ends_at is not null),
   constraint closed_has_evidence check (state <> 'closed' or evidence is not null)
 );
 comment on table lifecycle_case is 'A row is the way of one identity out of the record: suspended, what hangs on it looked at, soaked, retired, and closed when all it held is proven dead.';
@@ -147,7 +148,7 @@ create table lifecycle_item (
   kind       text not null,
   ref_id     uuid not null,
   label      text not null,
-  since      timestamptz not null,
+  opened_at  timestamptz not null,
   closed_at  timestamptz,
   evidence   text,
   cause      bigint not null constraint cause_fkey references ledger_entry,
@@ -156,6 +157,6 @@ create table lifecycle_item (
   constraint closed_has_evidence check ((closed_at is null) = (evidence is null))
 );
 comment on table lifecycle_item is 'A row is something that has to be dealt with elsewhere before a case closes: a login whose secret a leaver may know, or a right that a connector saw.';
-comment on column lifecycle_item.since is 'Only what happened to it after this counts.';
+comment on column lifecycle_item.opened_at is 'Only what happened to it after this counts.';
 create index lifecycle_item_cause on lifecycle_item (cause);
 select hold_cause('lifecycle_item');

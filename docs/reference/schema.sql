@@ -1192,7 +1192,7 @@ create table lifecycle_case (
   opened_at timestamp with time zone not null,
   suspended_at timestamp with time zone,
   checked_at timestamp with time zone,
-  soak_until timestamp with time zone,
+  soak_ends_at timestamp with time zone,
   retired_at timestamp with time zone,
   over_at timestamp with time zone,
   dependencies jsonb,
@@ -1209,7 +1209,7 @@ create table lifecycle_case (
   constraint over_says_when CHECK (((state = ANY (ARRAY['closed'::text, 'reopened'::text])) = (over_at IS NOT NULL))),
   constraint reason_is_known CHECK ((reason = ANY (ARRAY['leaver'::text, 'owner-lost'::text, 'expired'::text, 'vendor'::text, 'event'::text, 'person'::text]))),
   constraint soak_is_bounded CHECK (((soak_days >= 0) AND (soak_days <= 365))),
-  constraint soaking_says_until_when CHECK (((state <> 'soaking'::text) OR (soak_until IS NOT NULL))),
+  constraint soaking_says_until_when CHECK (((state <> 'soaking'::text) OR (soak_ends_at IS NOT NULL))),
   constraint state_is_known CHECK ((state = ANY (ARRAY['opened'::text, 'suspended'::text, 'checked'::text, 'soaking'::text, 'retired'::text, 'closed'::text, 'reopened'::text])))
 );
 CREATE UNIQUE INDEX identity_has_one_open_case ON lifecycle_case USING btree (identity_id) WHERE (over_at IS NULL);
@@ -1254,7 +1254,7 @@ create table lifecycle_item (
   kind text not null,
   ref_id uuid not null,
   label text not null,
-  since timestamp with time zone not null,
+  opened_at timestamp with time zone not null,
   closed_at timestamp with time zone,
   evidence text,
   cause bigint not null,
@@ -1267,7 +1267,7 @@ create table lifecycle_item (
 );
 CREATE INDEX lifecycle_item_cause ON lifecycle_item USING btree (cause);
 comment on table lifecycle_item is 'A row is something that has to be dealt with elsewhere before a case closes: a login whose secret a leaver may know, or a right that a connector saw.';
-comment on column lifecycle_item.since is 'Only what happened to it after this counts.';
+comment on column lifecycle_item.opened_at is 'Only what happened to it after this counts.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON lifecycle_item FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON lifecycle_item FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON lifecycle_item FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -1941,6 +1941,7 @@ CREATE UNIQUE INDEX provisioned_user_external_id_is_unique ON provisioned_user U
 CREATE INDEX provisioned_user_identity ON provisioned_user USING btree (identity_id);
 CREATE UNIQUE INDEX provisioned_user_is_one_person ON provisioned_user USING btree (provider_id, identity_id) WHERE (deleted_at IS NULL);
 CREATE UNIQUE INDEX provisioned_user_name_is_unique ON provisioned_user USING btree (provider_id, user_name) WHERE (deleted_at IS NULL);
+CREATE INDEX provisioned_user_provider ON provisioned_user USING btree (provider_id, id);
 comment on table provisioned_user is 'A row is one user of one identity provider (RFC 7643 §4.1) and the person of the record it stands for. What was deleted keeps no personal data.';
 comment on column provisioned_user.user_name is 'As it was sent, folded to lower case: unique for its provider (RFC 7643 §4.1.1).';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON provisioned_user FOR EACH ROW EXECUTE FUNCTION require_cause();

@@ -604,7 +604,7 @@ export type LifecycleCaseTable = {
   openedAt: Date
   suspendedAt: Date | null
   checkedAt: Date | null
-  soakUntil: Date | null
+  soakEndsAt: Date | null
   retiredAt: Date | null
   overAt: Date | null
   dependencies: ColumnType<unknown, string | null | undefined, string>
@@ -632,7 +632,7 @@ export type LifecycleItemTable = {
   kind: 'login' | 'object'
   refId: string
   label: string
-  since: Date
+  openedAt: Date
   closedAt: Date | null
   evidence: string | null
   cause: number

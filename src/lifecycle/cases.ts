@@ -23,7 +23,7 @@ export const CASE_COLUMNS = [
   'lifecycleCase.openedAt',
   'lifecycleCase.suspendedAt',
   'lifecycleCase.checkedAt',
-  'lifecycleCase.soakUntil',
+  'lifecycleCase.soakEndsAt',
   'lifecycleCase.retiredAt',
   'lifecycleCase.overAt',
   'lifecycleCase.nextLookAt',
@@ -99,7 +99,7 @@ export function noSuchCase(id: string) {
   return notFound('There is no such case.', { type: 'Case', id })
 }
 
-export function caseOver({ id, state }: { readonly id: string; readonly state: string }, detail: string) {
+function caseOver({ id, state }: { readonly id: string; readonly state: string }, detail: string) {
   return conflict(detail, { type: 'Case', id, state })
 }
 
@@ -143,7 +143,7 @@ type CaseChange = {
   readonly heldBecause?: string | null
   readonly suspendedAt?: Date
   readonly checkedAt?: Date
-  readonly soakUntil?: Date
+  readonly soakEndsAt?: Date
   readonly retiredAt?: Date
   readonly overAt?: Date
   readonly nextLookAt?: Date | null

@@ -5,7 +5,7 @@ import { Instant } from '../kernel/instant.ts'
 import { operation, PageQuery, pageOf, type Operation } from '../kernel/operation.ts'
 import { conflict, invalidInput, notFound } from '../kernel/problem.ts'
 
-export const EVENT_TYPES = [
+const EVENT_TYPES = [
   'repository-archived',
   'pipeline-deleted',
   'deployment-gone',
@@ -61,7 +61,7 @@ export const LifecycleCase = z
     openedAt: Instant,
     suspendedAt: Instant.nullable(),
     checkedAt: Instant.nullable(),
-    soakUntil: Instant.nullable(),
+    soakEndsAt: Instant.nullable(),
     retiredAt: Instant.nullable(),
     overAt: Instant.nullable(),
     nextLookAt: Instant.nullable(),

@@ -72,7 +72,7 @@ async function addItems(
   found: readonly Found[],
 ): Promise<void> {
   if (found.length === 0) return
-  const rows = found.map((each) => ({ id: newId(needs.clock, needs.random), caseId, ...each, since, cause }))
+  const rows = found.map((each) => ({ id: newId(needs.clock, needs.random), caseId, ...each, openedAt: since, cause }))
   await tx
     .insertInto('lifecycleItem')
     .values(rows)
@@ -91,7 +91,7 @@ async function settledItems(db: Db, caseId: string): Promise<OpenItem[]> {
       join account a on a.id = i.ref_id
      where i.case_id = ${caseId} and i.kind = 'login' and i.closed_at is null
        and (a.state = 'retired' or exists (
-         select from rotation r where r.account_id = a.id and r.state = 'dead' and r.planned_at >= i.since))
+         select from rotation r where r.account_id = a.id and r.state = 'dead' and r.planned_at >= i.opened_at))
      union all
     select i.id, 'a complete reading found it gone'
       from lifecycle_item i

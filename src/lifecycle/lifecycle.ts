@@ -7,7 +7,7 @@
  */
 export { membersOfGroups } from './feed.ts'
 export type { LifecycleNeeds } from './needs.ts'
-export { eventResource, lifecycleRoutes } from './routes.ts'
+export { lifecycleRoutes } from './routes.ts'
 export { openCursors } from './scim/cursor.ts'
 export { scimDoor } from './scim/door.ts'
 export { advanceCases } from './steps.ts'

@@ -115,14 +115,14 @@ async function check(tx: Tx, needs: LifecycleNeeds, row: CaseRow): Promise<boole
 }
 
 async function soak(tx: Tx, needs: LifecycleNeeds, row: CaseRow): Promise<boolean> {
-  const soakUntil = secondsAfter(needs.clock.now(), row.soakDays * DAY_SECONDS)
-  await moveCase(tx, needs, ACT, { row, to: 'soaking', change: { soakUntil, nextLookAt: soakUntil } })
+  const soakEndsAt = secondsAfter(needs.clock.now(), row.soakDays * DAY_SECONDS)
+  await moveCase(tx, needs, ACT, { row, to: 'soaking', change: { soakEndsAt, nextLookAt: soakEndsAt } })
   return true
 }
 
 async function retire(tx: Tx, needs: LifecycleNeeds, row: CaseRow): Promise<boolean> {
   const now = needs.clock.now()
-  if (row.soakUntil === null || row.soakUntil > now) return false
+  if (row.soakEndsAt === null || row.soakEndsAt > now) return false
   if (row.identity.state !== 'retired') {
     await endIdentity(tx, needs, ACT, { seen: row.identity, reason: row.detail })
   }

@@ -43,7 +43,7 @@ export type ScimNeeds = LifecycleNeeds & {
   readonly deciders: () => Deciders
 }
 
-export const SCIM_PATH = '/scim/v2'
+const SCIM_PATH = '/scim/v2'
 const MEDIA_TYPE = 'application/scim+json; charset=utf-8'
 const BODY_BYTES = 4_000_000
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
@@ -117,10 +117,7 @@ async function permitted(needs: ScimNeeds, { asked, caller, type }: Call, verb: 
 }
 
 /** The provider as policies know it. */
-export function providerResource(
-  { providers }: Pick<LifecycleNeeds, 'providers'>,
-  { id, name, kind }: Caller,
-): Resource {
+function providerResource({ providers }: Pick<LifecycleNeeds, 'providers'>, { id, name, kind }: Caller): Resource {
   const registered = (kind === 'machine' || kind === 'workload') && providers.has(name)
   return { type: 'Provider', id, attributes: { id, subjectId: id, registered } }
 }

@@ -158,7 +158,7 @@ export async function removeGroup(tx: Tx, needs: LifecycleNeeds, permit: GroupPe
   await needs.onGroupsChanged(tx)
 }
 
-export async function memberIds(db: Db, groupId: string): Promise<string[]> {
+async function memberIds(db: Db, groupId: string): Promise<string[]> {
   const rows = await db
     .selectFrom('provisionedMember')
     .innerJoin('provisionedUser', 'provisionedUser.id', 'provisionedMember.userId')

@@ -26,7 +26,7 @@ type TeamRules = Made & {
 }
 
 /** Who is in groups of identity providers, by the id of the group. */
-export type GroupFeed = (db: Db, follows: readonly Follow[]) => Promise<ReadonlyMap<string, readonly string[]>>
+type GroupFeed = (db: Db, follows: readonly Follow[]) => Promise<ReadonlyMap<string, readonly string[]>>
 
 type Needs = Omit<WayBackNeeds, 'teams'> & {
   readonly db: Db
