@@ -79,11 +79,10 @@ export type Given = {
 export type SourceHttp = {
   (asked: HttpAsked, signal: AbortSignal): Promise<HttpAnswer>
   /** The same with the body as it comes, for lists that are not held whole (`jsonItems`). */
-  readonly stream: (asked: HttpAsked, signal: AbortSignal) => Promise<HttpStream>
+  readonly stream: (asked: HttpAsked, signal: AbortSignal) => Promise<OriginStream>
 }
 export type HttpAsked = OriginAsk
 export type HttpAnswer = OriginAnswer
-export type HttpStream = OriginStream
 
 /** A source that is being read; disposing it closes its connections. */
 export type OpenSource = AsyncDisposable & {

@@ -1,6 +1,7 @@
 import type { Connector } from './connector.ts'
 import { giteaConnector } from './gitea/connector.ts'
 import { githubConnector } from './github/connector.ts'
+import { gitlabConnector } from './gitlab/connector.ts'
 import { kubernetesConnector } from './kubernetes/connector.ts'
 import { postgresConnector } from './postgres/connector.ts'
 import { sshConnector } from './ssh/connector.ts'
@@ -14,4 +15,5 @@ export const connectors: readonly Connector[] = [
   kubernetesConnector,
   giteaConnector,
   githubConnector,
+  gitlabConnector,
 ]

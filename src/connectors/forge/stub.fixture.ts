@@ -15,7 +15,7 @@ export type ForgeStub = {
 }
 
 /** A list that stands in an answer under a key. */
-export type Under = { readonly under: string; readonly list: readonly unknown[] }
+type Under = { readonly under: string; readonly list: readonly unknown[] }
 
 export async function forgeStub(t: Pick<TestContext, 'after'>, authorization: string): Promise<ForgeStub> {
   const server = createServer((request, response) => {

@@ -4,7 +4,7 @@
  */
 import { parseDocument } from 'yaml'
 
-export type Step = { readonly uses: string; readonly isPinned: boolean; readonly how: 'commit' | 'digest' | 'name' }
+type Step = { readonly uses: string; readonly isPinned: boolean; readonly how: 'commit' | 'digest' | 'name' }
 export type Workflow = {
   readonly triggers: readonly string[]
   readonly actions: readonly Step[]

@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { TestContext } from 'node:test'
 
-export type Thing = {
+type Thing = {
   metadata: { name: string; namespace?: string; uid?: string; [field: string]: unknown }
   [field: string]: unknown
 }

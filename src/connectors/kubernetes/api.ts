@@ -47,7 +47,7 @@ export type Batch = {
   readonly cursor?: string
 }
 
-export function pathOf({ group, version, resource }: Kind, namespace?: string): string {
+function pathOf({ group, version, resource }: Kind, namespace?: string): string {
   const root = group === '' ? `/api/${version}` : `/apis/${group}/${version}`
   return namespace === undefined
     ? `${root}/${resource}`

@@ -42,7 +42,7 @@ export function readNamespaces(cluster: Cluster, since: Since, signal: AbortSign
   return tellEvery(cluster, { kinds: [NAMESPACES], form: 'metadata', shape, tell }, since, signal)
 }
 
-export const ALL_ACCOUNTS: NativeId = group('system:serviceaccounts')
+const ALL_ACCOUNTS: NativeId = group('system:serviceaccounts')
 const accountsOf = (namespace: string): NativeId => group(`system:serviceaccounts:${namespace}`)
 
 /** Service accounts, what they mount, and the secrets they are given to pull images with. */
