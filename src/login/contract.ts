@@ -8,7 +8,6 @@ import { CreateLoginLink, LoginLink, LoginSession } from './schemas.ts'
 import { stepUpOperations } from './step-up/contract.ts'
 
 export * from './schemas.ts'
-export { Passkey } from './passkeys/contract.ts'
 export { readStepUp, StepUp, STEP_UP_PROBLEMS } from './step-up/contract.ts'
 
 const ofIdentity = z.object({ identity: Slug.describe('name or id') })

@@ -1,4 +1,4 @@
-import { ACR_VALUES, STEP_UP_SECONDS } from '../kernel/http/step-up.ts'
+import { ACR_VALUES, STEP_UP_SECONDS } from '../kernel/step-up.ts'
 import { insufficientUserAuthentication, type Problem } from '../kernel/problem.ts'
 import type { Obligations } from './obligations.ts'
 

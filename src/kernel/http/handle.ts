@@ -18,7 +18,8 @@ import {
 } from './approval.ts'
 import { bodyBytes, presentedBy, readInput, wireOf, type Presented } from './request.ts'
 import type { Call, Caller, OpenRoute, Resource, Route } from './route.ts'
-import { REQUEST_STEP_UP, STEP_UP, stepUpOf, type StepUpLevel, type StepUps } from './step-up.ts'
+import type { StepUpLevel } from '../step-up.ts'
+import { REQUEST_STEP_UP, STEP_UP, stepUpOf, type StepUps } from './step-up.ts'
 import { encoded, sendBytes, sendKept, sendLines } from './send.ts'
 
 /** What the composition root gives the router: who somebody is, and whether they may. */

@@ -3,7 +3,7 @@ import type { PolicyValue } from '../entity.ts'
 import type { Operation } from '../operation.ts'
 import type { EntityRef, Permit } from '../permit.ts'
 import type { Soon } from '../soon.ts'
-import type { StepUpLevel, StepUpShown } from './step-up.ts'
+import type { StepUpLevel, StepUpShown } from '../step-up.ts'
 
 /** An identity that proved itself to the API. `kind` is the shared record's. */
 export type Caller = {

@@ -1,23 +1,13 @@
 import type { z } from 'zod'
 import type { FastifyRequest } from 'fastify'
 import { invalidInput } from '../problem.ts'
+import type { StepUpShown } from '../step-up.ts'
 import type { AskedCall } from './approval.ts'
 
 /** Asks the person behind a call for a fresh proof, for exactly this call, instead of being refused. Its value is `1`. */
 export const REQUEST_STEP_UP = 'reeve-request-step-up'
 /** Names the proof that was given: the same call, once more. */
 export const STEP_UP = 'reeve-step-up'
-
-/** How strongly a person proved themselves for one act. */
-export type StepUpLevel = 'mfa' | 'phishing-resistant'
-
-/** A proof that its person gave for one act, as commands see it. */
-export type StepUpShown = {
-  readonly id: string
-  readonly level: StepUpLevel
-  /** What the route bound beyond the call (`Route.inner`), where it did. */
-  readonly innerSha256: Buffer | null
-}
 
 /** A fresh proof that is good for one call, once. */
 export type StepUpRedeemed = {
@@ -61,12 +51,3 @@ export function stepUpOf({ headers }: Pick<FastifyRequest, 'headers'>): StepUpSa
 function refused(detail: string) {
   return invalidInput(detail, { issues: [] })
 }
-
-/** OpenID's MODRNA and EAP names of what meets a level, the weakest that does first (RFC 9470 §3, OpenID EAP ACR Values 1.0). */
-export const ACR_VALUES: Readonly<Record<StepUpLevel, readonly string[]>> = {
-  mfa: ['http://schemas.openid.net/pape/policies/2007/06/multi-factor', 'phr', 'phrh'],
-  'phishing-resistant': ['phr', 'phrh'],
-}
-
-/** How old a proof may be when it is used: as long as a person reads and answers, and a program repeats its call. */
-export const STEP_UP_SECONDS = 300

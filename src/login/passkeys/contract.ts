@@ -5,8 +5,6 @@ import { conflict, notFound } from '../../kernel/problem.ts'
 import { lastPasskey } from './refused.ts'
 import { Passkey } from './schemas.ts'
 
-export { Passkey } from './schemas.ts'
-
 export const listPasskeys = operation({
   id: 'passkey.list',
   method: 'GET',

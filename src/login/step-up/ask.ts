@@ -1,7 +1,7 @@
 import { secondsAfter } from '../../kernel/clock.ts'
 import { transact, type Tx } from '../../kernel/db.ts'
 import type { AskedCall } from '../../kernel/http/approval.ts'
-import { STEP_UP_SECONDS, type StepUpLevel } from '../../kernel/http/step-up.ts'
+import { STEP_UP_SECONDS, type StepUpLevel } from '../../kernel/step-up.ts'
 import type { Random } from '../../kernel/random.ts'
 import { newId } from '../../kernel/random.ts'
 import { Secret } from '../../kernel/secret.ts'
@@ -45,7 +45,7 @@ export async function askStepUp(needs: StepUpNeeds, asked: AskedCall, changeId: 
 }
 
 /** Whose fresh proof counts for what an identity does. Throws `noPersonToAsk`. */
-export function personBehind(asker: Pick<Identity, 'id' | 'kind' | 'name' | 'sponsorId'>): string {
+function personBehind(asker: Pick<Identity, 'id' | 'kind' | 'name' | 'sponsorId'>): string {
   if (asker.kind === 'human') return asker.id
   if (asker.kind === 'agent' && asker.sponsorId !== null) return asker.sponsorId
   throw noPersonToAsk('A machine or a workload has no person who could step up: this gate stays shut for it.', {

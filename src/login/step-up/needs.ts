@@ -1,11 +1,11 @@
 import type { Db } from '../../kernel/db.ts'
 import type { AskedCall } from '../../kernel/http/approval.ts'
-import type { StepUpLevel } from '../../kernel/http/step-up.ts'
+import type { StepUpLevel } from '../../kernel/step-up.ts'
 import type { Seal } from '../../kernel/seal.ts'
 import type { PasskeyNeeds } from '../passkeys/needs.ts'
 
 /** One call with everything it would do, as its person is shown it. */
-export type BoundAct = {
+type BoundAct = {
   readonly level: StepUpLevel | 'none'
   readonly actSha256: Buffer
   readonly innerSha256: Buffer | null
@@ -13,10 +13,7 @@ export type BoundAct = {
 }
 
 /** Loads what a call is about, and gives what decides on it and binds it, as often as is needed. */
-export type BindCall = (
-  asked: AskedCall,
-  changeId: string | null,
-) => Promise<(db: Db, nonce: Buffer) => Promise<BoundAct>>
+type BindCall = (asked: AskedCall, changeId: string | null) => Promise<(db: Db, nonce: Buffer) => Promise<BoundAct>>
 
 /** What step-ups work with. */
 export type StepUpNeeds = PasskeyNeeds & { readonly seal: Seal; readonly bindCall: BindCall }
