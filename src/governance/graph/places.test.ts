@@ -2,6 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { toyPrincipal } from '../../../test/support/toy-source.ts'
 import { known } from '../../connectors/connector.ts'
+import { TOKEN } from '../../connectors/kubernetes/api-server.fixture.ts'
+import { kubernetesConnector } from '../../connectors/kubernetes/connector.ts'
+import { stubbed } from '../../connectors/kubernetes/shop.fixture.ts'
 import { PathQuery } from './contract.ts'
 import { CLUSTER, credential, estate, grant, member, people, reference, resource, toy, trust } from './graph.fixture.ts'
 import { listPaths } from './paths.ts'
@@ -98,4 +101,15 @@ test('who writes a repository has what its pipelines have', async (t) => {
   const rest = ['can-write-pipeline', 'can-write-pipeline', 'keeps', 'proves', 'superuser'] as const
   assert.deepEqual(await e.way('writer'), ['member-of', 'member-of', ...rest])
   assert.equal(await e.way('viewer'), undefined)
+})
+
+test('what the connector for Kubernetes reads of a stub API leads to tier 0 by its bindings', async (t) => {
+  const stub = await stubbed(t)
+  const e = await estate(t)
+  await e.i.collect(await e.i.source(kubernetesConnector, { url: stub.url }, { credential: { token: TOKEN } }))
+  await e.look()
+
+  const { items } = await listPaths(e.w.db, e.w.clock, PathQuery.parse({ limit: 200 }))
+  const near = items.filter(({ hops, goal }) => hops === 2 && goal.name === '*/*').map(({ from }) => from.name)
+  assert.ok(near.includes('shop/cart') && near.includes('ann'), near.join())
 })
