@@ -11,6 +11,8 @@ const DECIDES: Readonly<Record<string, 'iam' | 'pam' | 'nhi' | 'governance'>> = 
   signal: 'iam',
   'login-link': 'iam',
   'login-session': 'iam',
+  passkey: 'iam',
+  'step-up': 'iam',
   case: 'iam',
   'lifecycle-event': 'iam',
   'provisioned-user': 'iam',
