@@ -130,7 +130,7 @@ create unlogged table inventory_stage (
   object_id  uuid not null,
   kind       text not null,
   digest     bytea not null,
-  content    json,
+  content    jsonb,
   constraint inventory_stage_pkey primary key (reading_id, object_id)
 );
 comment on table inventory_stage is 'A row is a thing that the scope now being read told, new or otherwise than it stands: it enters the inventory when the scope is closed.';

@@ -20,7 +20,6 @@ const TYPES: Record<string, string> = {
   'double precision': 'number',
   'timestamp with time zone': 'Date',
   bytea: 'Buffer',
-  json: 'unknown',
   jsonb: 'unknown',
   xid8: 'string',
   tsvector: 'string',
@@ -55,7 +54,7 @@ function typeOf(column: Column): string {
     throw new Error(`${column.table}.${column.column} has type ${column.type}, which the generator does not know`)
   const whole = column.nullable ? `${base} | null` : base
   if (column.fixed) return `GeneratedAlways<${whole}>`
-  if (column.type === 'jsonb' || column.type === 'json')
+  if (column.type === 'jsonb')
     return `ColumnType<unknown, string${column.nullable || column.optional ? ' | null | undefined' : ''}, string>`
   return column.optional ? `Generated<${whole}>` : whole
 }

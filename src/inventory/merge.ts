@@ -48,7 +48,7 @@ async function mergeObjects(tx: Tx, { readingId, scopeId, now, cause }: Merging,
     with written as (
       insert into ${sql.table(table)} as o (id, scope_id, ${named}, digest, first_seen_at, changed_at, cause)
       select s.object_id, ${scopeId}, ${told}, s.digest, ${now}, ${now}, ${cause}
-        from inventory_stage s cross join lateral json_populate_record(null::${sql.table(table)}, s.content) r
+        from inventory_stage s cross join lateral jsonb_populate_record(null::${sql.table(table)}, s.content) r
        where s.reading_id = ${readingId} and s.kind = ${kind} and s.content is not null
       on conflict (id) do update
          set scope_id = excluded.scope_id, ${taken}, digest = excluded.digest, changed_at = excluded.changed_at,
@@ -67,7 +67,7 @@ async function mergeUsage(tx: Tx, { readingId, scopeId, cause }: Merging): Promi
                                      count, instances, cause)
     select r.id, ${scopeId}, min(r.subject_id::text)::uuid, min(r.semantics), min(r.privilege), min(r.on_id::text)::uuid, min(r.actor_id::text)::uuid,
            min(r.address), min(r.agent), min(r.day_at), min(r.first_at), max(r.last_at), sum(r.count), sum(r.instances), ${cause}
-      from inventory_stage s cross join lateral json_populate_record(null::observed_usage, s.content) r
+      from inventory_stage s cross join lateral jsonb_populate_record(null::observed_usage, s.content) r
      where s.reading_id = ${readingId} and s.kind = 'usage'
      group by r.id
     on conflict (id) do update
@@ -80,7 +80,7 @@ async function mergeWindows(tx: Tx, { readingId, scopeId, cause }: Merging): Pro
   await sql`
     insert into usage_window as o (id, scope_id, subject_id, semantics, sees, seen, cause)
     select r.id, ${scopeId}, min(r.subject_id::text)::uuid, min(r.semantics), min(r.sees), range_agg(r.seen), ${cause}
-      from inventory_stage s cross join lateral json_populate_record(null::usage_window, s.content) r
+      from inventory_stage s cross join lateral jsonb_populate_record(null::usage_window, s.content) r
      where s.reading_id = ${readingId} and s.kind = 'usage-window'
      group by r.id
     on conflict (id) do update set seen = o.seen + excluded.seen, cause = excluded.cause

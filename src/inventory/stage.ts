@@ -192,7 +192,7 @@ async function insertRows(tx: Tx, readingId: string, rows: readonly Row[]): Prom
   const { rows: counted } = await sql<{ fresh: number }>`
     with written as (
       insert into inventory_stage (reading_id, object_id, kind, digest, content)
-      select ${readingId}, t.id, t.kind, decode(t.digest, 'hex'), t.content::json
+      select ${readingId}, t.id, t.kind, decode(t.digest, 'hex'), t.content::jsonb
         from unnest(${once.map(({ id }) => id)}::uuid[], ${once.map(({ kind }) => kind)}::text[],
                     ${once.map(({ digest }) => digest)}::text[],
                     ${once.map(({ content }) => JSON.stringify(content))}::text[]) t (id, kind, digest, content)
