@@ -50,7 +50,7 @@ export function workloadApi(needs: Needs): ReadonlyMap<string, GrpcMethod> {
 }
 
 /** Who calls, as the kernel knows them. Throws where the call is not made as the specification wants it. */
-export function callerOf({ metadata, peer }: GrpcCall): Caller {
+function callerOf({ metadata, peer }: GrpcCall): Caller {
   if (metadata[HEADER] !== 'true')
     throw new GrpcError(GRPC.invalidArgument, `security header missing from request: ${HEADER}`)
   return peerOf(peer)
@@ -64,7 +64,7 @@ export function peerOf(peer: unknown): Caller {
 type Shown = { readonly message: Buffer; readonly again: Date }
 
 /** The whole state, and again whenever it is another: each message replaces the one before (Workload API §5.2.1). */
-export async function* pushed(
+async function* pushed(
   needs: Needs,
   call: Pick<GrpcCall, 'signal'>,
   look: () => Promise<Shown>,

@@ -35,7 +35,7 @@ export function attestationText(
   return ['reeve machine', purpose, identity, publicKey.replaceAll(/\s+/g, ''), bootId, at.toISOString()].join('\n')
 }
 
-export const MachineInvitation = z
+const MachineInvitation = z
   .object({
     id: Id,
     identityId: Id,
