@@ -26,40 +26,8 @@ export async function startMany(
   permit: Permit<'rotation.start-many'>,
   input: StartMany,
 ): Promise<Campaign> {
-  const { ownerTeam, target, host, business, vendor, endSessions, perTarget, mostFailures, reason } = input
-  if ([ownerTeam, target, host, business, vendor].every((each) => each === undefined)) {
-    throw invalid('target', 'say of which owner, target, host, business service or vendor')
-  }
-  let rows = tx
-    .selectFrom('account')
-    .innerJoin('target', 'target.id', 'account.targetId')
-    .select(['account.id', 'account.targetId', 'account.tier', 'account.name'])
-    .select((row) =>
-      row
-        .selectFrom('credentialConsumer')
-        .select((each) => each.fn.countAll<number>().as('count'))
-        .whereRef('credentialConsumer.accountId', '=', 'account.id')
-        .where('credentialConsumer.withdrawnAt', 'is', null)
-        .as('consumers'),
-    )
-    .where('account.mode', '=', 'static')
-    .where('account.state', '=', 'active')
-    .where('target.state', '=', 'active')
-  if (ownerTeam !== undefined) rows = rows.where('target.ownerTeam', '=', ownerTeam)
-  if (target !== undefined) rows = rows.where('target.name', '=', target)
-  if (business !== undefined) rows = rows.where('target.businessService', '=', business)
-  if (vendor !== undefined) {
-    const theirs = tx.selectFrom('identity').select('identity.id').where('identity.vendor', '=', vendor)
-    rows = rows.where('account.identityId', 'in', theirs)
-  }
-  if (host !== undefined) rows = rows.where(sql<boolean>`target.settings ->> 'host' = ${host}`)
-  const logins = await rows.limit(MOST_LOGINS + 1).execute()
-  if (logins.length === 0) throw invalid('target', 'Reeve keeps no login there')
-  if (logins.length > MOST_LOGINS)
-    throw invalid('target', `these are more than ${MOST_LOGINS} logins: order them in parts`)
-  const ordered = logins.toSorted(
-    (a, b) => a.tier - b.tier || (b.consumers ?? 0) - (a.consumers ?? 0) || (a.id < b.id ? -1 : 1),
-  )
+  const { endSessions, perTarget, mostFailures, reason } = input
+  const ordered = await chosen(tx, input)
   const facts = { logins: ordered.length, perTarget, mostFailures, reason }
   const id = newId(needs.clock, needs.random)
   const resource = { type: 'Installation', id: permit.resource.id }
@@ -92,6 +60,42 @@ export async function startMany(
       .execute()
   }
   return readMany(tx, id)
+}
+
+/** What was asked for, in the order in which it is rotated. */
+async function chosen(tx: Tx, input: StartMany) {
+  const { ownerTeam, target, host, business, vendor } = input
+  if ([ownerTeam, target, host, business, vendor].every((each) => each === undefined)) {
+    throw invalid('target', 'say of which owner, target, host, business service or vendor')
+  }
+  let rows = tx
+    .selectFrom('account')
+    .innerJoin('target', 'target.id', 'account.targetId')
+    .select(['account.id', 'account.targetId', 'account.tier', 'account.name'])
+    .select((row) =>
+      row
+        .selectFrom('credentialConsumer')
+        .select((each) => each.fn.countAll<number>().as('count'))
+        .whereRef('credentialConsumer.accountId', '=', 'account.id')
+        .where('credentialConsumer.withdrawnAt', 'is', null)
+        .as('consumers'),
+    )
+    .where('account.mode', '=', 'static')
+    .where('account.state', '=', 'active')
+    .where('target.state', '=', 'active')
+  if (ownerTeam !== undefined) rows = rows.where('target.ownerTeam', '=', ownerTeam)
+  if (target !== undefined) rows = rows.where('target.name', '=', target)
+  if (business !== undefined) rows = rows.where('target.businessService', '=', business)
+  if (vendor !== undefined) {
+    const theirs = tx.selectFrom('identity').select('identity.id').where('identity.vendor', '=', vendor)
+    rows = rows.where('account.identityId', 'in', theirs)
+  }
+  if (host !== undefined) rows = rows.where(sql<boolean>`target.settings ->> 'host' = ${host}`)
+  const logins = await rows.limit(MOST_LOGINS + 1).execute()
+  if (logins.length === 0) throw invalid('target', 'Reeve keeps no login there')
+  if (logins.length > MOST_LOGINS)
+    throw invalid('target', `these are more than ${MOST_LOGINS} logins: order them in parts`)
+  return logins.toSorted((a, b) => a.tier - b.tier || (b.consumers ?? 0) - (a.consumers ?? 0) || (a.id < b.id ? -1 : 1))
 }
 
 /** How far it is. */

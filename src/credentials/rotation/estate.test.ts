@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import pg from 'pg'
 import { asSuperuser, connectAs, movableClock } from '../../../test/support/lease-world.ts'
 import { kept, rotationNeeds, STANDING, type Kept } from '../../../test/support/rotation-world.ts'
 import { permitFor } from '../../../test/support/permit.ts'
-import { clientConfig, openDatabase, transact, type Db } from '../../kernel/db.ts'
+import { openDatabase, transact, type Db } from '../../kernel/db.ts'
 import { silentLog } from '../../kernel/log.ts'
 import { newId } from '../../kernel/random.ts'
 import { Secret } from '../../kernel/secret.ts'
@@ -15,7 +14,7 @@ import { rotationDue } from './events.ts'
 import { keptLogin } from './login.ts'
 import { reportLeak, rotateAfterBreakGlass, rotateAfterLeaver } from './occasions.ts'
 import { rotationSite } from './rotation.fixture.ts'
-import { turning } from './turns.fixture.ts'
+import { copyOfRecord, turning } from './turns.fixture.ts'
 import { settleRotations } from './worker.ts'
 
 const site = rotationSite()
@@ -329,7 +328,7 @@ test('attack: a copy of the record from before is put back: what lives now is no
   await settle(needs)
   assert.equal((await read(old)).state, 'soaking')
   // The copy is made here, in the middle of a rotation that is about to end the first login for good.
-  const copy = await copyOfRecord()
+  const copy = await copyOfRecord(site.home)
   clock.ahead(700)
   await settle(needs)
   assert.equal((await read(old)).state, 'dead')
@@ -362,25 +361,6 @@ test('attack: a copy of the record from before is put back: what lives now is no
     await opened[Symbol.asyncDispose]()
   }
 })
-
-/** The database of the record as it is now, under another name: what a restore from a backup brings back. */
-async function copyOfRecord() {
-  const { server, owner } = site.home
-  const name = `${server.database}_copy`
-  const admin = new pg.Client({ ...clientConfig(owner), database: 'postgres' })
-  await admin.connect()
-  try {
-    // A template has no sessions; those of the pool come back by themselves.
-    await admin.query(
-      `select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and pid <> pg_backend_pid()`,
-      [server.database],
-    )
-    await admin.query(`create database "${name}" template "${server.database}"`)
-  } finally {
-    await admin.end()
-  }
-  return { ...server, database: name }
-}
 
 test('attack: a name for a target of which Reeve keeps nothing, or no name at all, starts nothing', async () => {
   const { needs, account } = await setting()

@@ -1,10 +1,12 @@
 import { createServer } from 'node:http'
 import type { TestContext } from 'node:test'
+import pg from 'pg'
+import type { TestDatabase } from '../../../test/support/database.ts'
 import { movableClock } from '../../../test/support/lease-world.ts'
 import { kept, rotationNeeds, type Kept } from '../../../test/support/rotation-world.ts'
 import { permitFor } from '../../../test/support/permit.ts'
 import { hmacSha256 } from '../../kernel/crypto.ts'
-import { transact } from '../../kernel/db.ts'
+import { clientConfig, transact } from '../../kernel/db.ts'
 import { abortRotation } from './abort.ts'
 import { declareConsumer } from './consumer-records.ts'
 import type { RotationSite } from './rotation.fixture.ts'
@@ -69,4 +71,22 @@ export async function hookServer(t: Pick<TestContext, 'after'>) {
   if (at === null || typeof at === 'string') throw new Error('the hook listens at no port')
   hook.url = `http://127.0.0.1:${at.port}/rotated`
   return hook
+}
+
+/** The database of the record as it is now, under another name: what a restore from a backup brings back. */
+export async function copyOfRecord({ server, owner }: TestDatabase) {
+  const name = `${server.database}_copy`
+  const admin = new pg.Client({ ...clientConfig(owner), database: 'postgres' })
+  await admin.connect()
+  try {
+    // A template has no sessions; those of the pool come back by themselves.
+    await admin.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and pid <> pg_backend_pid()`,
+      [server.database],
+    )
+    await admin.query(`create database "${name}" template "${server.database}"`)
+  } finally {
+    await admin.end()
+  }
+  return { ...server, database: name }
 }
