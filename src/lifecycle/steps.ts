@@ -7,7 +7,6 @@ import { Problem } from '../kernel/problem.ts'
 import { SYSTEM } from '../ledger/ledger.ts'
 import { changeCase, holdCaseRow, lockCase, moveCase, reopen, type CaseRow } from './cases.ts'
 import { caseClosed } from './events.ts'
-import { reachLifecycle } from './fault-points.ts'
 import { collectObjects, settleItems } from './items.ts'
 import type { LifecycleNeeds } from './needs.ts'
 import { dependenciesOf, obligationsOf } from './obligations.ts'
@@ -25,14 +24,12 @@ const ACT: IdentityAct = { actor: SYSTEM, outcome: 'done' }
 export async function advanceCases(db: Db, needs: LifecycleNeeds & { readonly log: Log }): Promise<number> {
   let moved = 0
   for (const id of await dueCases(db, needs)) {
-    await reachLifecycle('lifecycle.stepping')
     try {
       if (await transact(db, (tx) => step(tx, needs, id))) moved += 1
     } catch (error) {
       // One that cannot go on keeps no other from it.
       needs.log.warn({ err: error, case: id }, 'a case could not be carried on and is tried again')
     }
-    await reachLifecycle('lifecycle.stepped')
   }
   return moved
 }
