@@ -61,7 +61,10 @@ export function conditionsOf(policy: CompiledPolicy, terms: Setting['terms']): C
   return policy.conditions
 }
 
-function compileConditions({ json: policy, text, slots = noSlots }: ParsedPolicy, terms: Setting['terms']) {
+function compileConditions(
+  { json: policy, text, slots = noSlots }: ParsedPolicy,
+  terms: Setting['terms'],
+): Conditions | null {
   try {
     const { json, longs } = exactLongs(own(asObject(policy), 'conditions'), text)
     const clauses = asArray(json).map((clause) => compileClause(clause, { slots, terms, longs }))
