@@ -44,7 +44,7 @@ export type Stage = Installation & {
   readonly droneName: string
   /** Somebody whose identity is suspended. */
   readonly gone: Client
-  name(): string
+  readonly name: () => string
   person(isActive?: boolean): Promise<string>
   workload(): Promise<string>
   /** What Bob gets at once: he reads production for a purpose. */
