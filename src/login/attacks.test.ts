@@ -229,6 +229,19 @@ test('attack: a form without the word of its page does nothing, and a cookie is 
   assert.match(String((await stolen.get('/login')).json), /Log in to Reeve/)
 })
 
+test('a form is good as long as its login, also when the cookie was replaced after it was shown', async () => {
+  const browser = await w.loggedIn()
+  const before = browser.cookies.get(LOGIN_COOKIE)
+  const page = await browser.get('/login')
+  await db().updateTable('loginCookie').set({ createdAt: LATE }).where('replacedAt', 'is', null).execute()
+  await browser.get('/login')
+  assert.notEqual(browser.cookies.get(LOGIN_COOKIE), before)
+
+  const out = await browser.post('/login/out', { form: fieldIn(page, 'form') })
+
+  assert.match(String(out.json), /You are logged out/)
+})
+
 test('attack: a value of the cookie that was replaced and comes back later ends the login for both', async () => {
   const browser = await w.loggedIn()
   const thief = w.browser()

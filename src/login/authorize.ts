@@ -72,7 +72,7 @@ async function confirmed(needs: LoginNeeds, asked: PageAsked, browser: BrowserSe
   const read = readAsking(needs, asked.fields)
   if ('refusal' in read) return read.refusal
   const { asking } = read
-  mustBeOurForm(isFormToken(browser.cookie, purposeOf(asking), asked.fields.get('form')))
+  mustBeOurForm(isFormToken(browser, purposeOf(asking), asked.fields.get('form')))
   if (asked.fields.get('answer') !== 'yes') return errorTo(needs, asking, 'access_denied', 'The person said no.')
   return codeTo(needs, asking, browser)
 }
@@ -124,7 +124,7 @@ function isOwnMachine(redirectUri: string): boolean {
   return !redirectUri.startsWith('https:')
 }
 
-function confirmPage({ client, redirectUri, fields }: Asking, { cookie }: BrowserSession): PageAnswer {
+function confirmPage({ client, redirectUri, fields }: Asking, browser: BrowserSession): PageAnswer {
   const asking = { client, redirectUri, fields }
   const hidden = NAMES.flatMap((name) => {
     const value = fields.get(name)
@@ -135,7 +135,7 @@ function confirmPage({ client, redirectUri, fields }: Asking, { cookie }: Browse
     `Let ${client.title} in?`,
     html`<p>A program on this machine (${redirectUri}) wants to act as you. Go on only if you started it just now.</p>
       <form method="post" action="${AUTHORIZATION_PATH}">
-        ${hidden}<input type="hidden" name="form" value="${formToken(cookie, purposeOf(asking))}" />
+        ${hidden}<input type="hidden" name="form" value="${formToken(browser, purposeOf(asking))}" />
         <button name="answer" value="no">No</button><button name="answer" value="yes">Let it in</button>
       </form>`,
     { formTo: protocol === 'http:' ? `http://${host}` : protocol },

@@ -33,12 +33,12 @@ const BEWARE = html`<p class="warn">
   sends you a code to type in here: whoever does wants to act as you.
 </p>`
 
-function askForCode({ cookie }: BrowserSession): PageAnswer {
+function askForCode(browser: BrowserSession): PageAnswer {
   return page(
     'Let a program in',
     html`${BEWARE}
       <form method="post" action="${VERIFICATION_PATH}">
-        <input type="hidden" name="form" value="${formToken(cookie, 'device')}" />
+        <input type="hidden" name="form" value="${formToken(browser, 'device')}" />
         <label
           >Code that it shows
           <input
@@ -58,9 +58,10 @@ async function showDevice(
   needs: LoginNeeds,
   tries: TokenBuckets,
   asked: PageAsked,
-  { session, cookie }: BrowserSession,
+  browser: BrowserSession,
 ): Promise<PageAnswer> {
-  mustBeOurForm(isFormToken(cookie, 'device', asked.fields.get('form')))
+  const { session } = browser
+  mustBeOurForm(isFormToken(browser, 'device', asked.fields.get('form')))
   const waitSeconds = tries.take(session.identityId)
   if (waitSeconds > 0) throw new LoginRefused('slow-down', `Too many codes. Try again in ${waitSeconds} seconds.`)
   const device = await deviceByCode(needs.db, needs, asked.fields.get('user_code') ?? '')
@@ -71,12 +72,12 @@ async function showDevice(
     )
   // A code that is right was not guessed.
   tries.giveBack(session.identityId)
-  return page('Is this yours?', deviceForm(needs, { device, asked, cookie }))
+  return page('Is this yours?', deviceForm(needs, { device, asked, browser }))
 }
 
-type Shown = { readonly device: WaitingDevice; readonly asked: PageAsked; readonly cookie: string }
+type Shown = { readonly device: WaitingDevice; readonly asked: PageAsked; readonly browser: BrowserSession }
 
-function deviceForm(needs: LoginNeeds, { device, asked, cookie }: Shown) {
+function deviceForm(needs: LoginNeeds, { device, asked, browser }: Shown) {
   const title = needs.publicClients.find(({ id }) => id === device.clientId)?.title ?? device.clientId
   const isElsewhere = device.clientAddress !== asked.client.address
   const elsewhere = html`<p class="warn">
@@ -93,15 +94,15 @@ function deviceForm(needs: LoginNeeds, { device, asked, cookie }: Shown) {
     ${isElsewhere ? elsewhere : undefined}${BEWARE}
     <form method="post" action="${DECIDE_PATH}">
       <input type="hidden" name="device" value="${device.id}" />
-      <input type="hidden" name="form" value="${formToken(cookie, `device ${device.id}`)}" />
+      <input type="hidden" name="form" value="${formToken(browser, `device ${device.id}`)}" />
       ${button('no', 'No, that is not mine')}${button('yes', 'Let it in')}
     </form>`
 }
 
 async function decide(needs: LoginNeeds, asked: PageAsked, browser: BrowserSession): Promise<PageAnswer> {
-  const { session, cookie } = browser
+  const { session } = browser
   const device = asked.fields.get('device') ?? ''
-  mustBeOurForm(isFormToken(cookie, `device ${device}`, asked.fields.get('form')))
+  mustBeOurForm(isFormToken(browser, `device ${device}`, asked.fields.get('form')))
   const isApproved = asked.fields.get('answer') === 'yes'
   await transact(needs.db, async (tx) => {
     const row = await tx

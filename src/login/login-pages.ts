@@ -52,19 +52,20 @@ function waysIn(needs: LoginNeeds, to: string): Html {
   return html`${ways}${first}`
 }
 
-async function loggedIn(needs: LoginNeeds, { session, cookie }: BrowserSession): Promise<Html> {
+async function loggedIn(needs: LoginNeeds, browser: BrowserSession): Promise<Html> {
+  const { session } = browser
   const person = await loadIdentity(needs.db, session.identityId)
   const by = session.provider === null ? 'a passkey' : session.provider
   return html`<p>You are <strong>${person?.name ?? ''}</strong>, since ${session.createdAt.toISOString()}, by ${by}.</p>
     <form method="post" action="/login/out">
-      <input type="hidden" name="form" value="${formToken(cookie, 'out')}" /> <button>Log out</button>
+      <input type="hidden" name="form" value="${formToken(browser, 'out')}" /> <button>Log out</button>
     </form>
     <p>A program that shows you a code is let in <a href="/device">here</a>.</p>`
 }
 
 async function logout(needs: LoginNeeds, asked: PageAsked, browser: BrowserSession): Promise<PageAnswer> {
-  const { session, cookie } = browser
-  mustBeOurForm(isFormToken(cookie, 'out', asked.fields.get('form')))
+  const { session } = browser
+  mustBeOurForm(isFormToken(browser, 'out', asked.fields.get('form')))
   const actor = { id: session.identityId, kind: 'human' } as const
   await transact(needs.db, (tx) => endLoginSessions(tx, needs, { ids: [session.id] }, { why: 'logged-out', actor }))
   return {

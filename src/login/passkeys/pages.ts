@@ -110,7 +110,8 @@ async function enrolled(needs: LoginNeeds, { fields }: PageAsked): Promise<PageA
   )
 }
 
-async function addPage(needs: LoginNeeds, { session, cookie }: BrowserSession): Promise<PageAnswer> {
+async function addPage(needs: LoginNeeds, browser: BrowserSession): Promise<PageAnswer> {
+  const { session } = browser
   const person = await loadIdentity(needs.db, session.identityId)
   const held = await passkeysOf(needs.db, session.identityId)
   if (!person || held.length === 0) {
@@ -127,7 +128,7 @@ async function addPage(needs: LoginNeeds, { session, cookie }: BrowserSession): 
       data-options="${JSON.stringify(options)}"
       data-agreeing="${JSON.stringify(agreeing)}"
     >
-      <input type="hidden" name="form" value="${formToken(cookie, 'passkey.add')}" />
+      <input type="hidden" name="form" value="${formToken(browser, 'passkey.add')}" />
       <input type="hidden" name="ceremony" value="${ceremony}" />
       <input type="hidden" name="response" /> <input type="hidden" name="agreement" />
       <label>What to call it <input name="label" value="another passkey" required maxlength="100" /></label>
@@ -136,12 +137,9 @@ async function addPage(needs: LoginNeeds, { session, cookie }: BrowserSession): 
   return page('Add a passkey', form, { script })
 }
 
-async function added(
-  needs: LoginNeeds,
-  { fields }: PageAsked,
-  { session, cookie }: BrowserSession,
-): Promise<PageAnswer> {
-  if (!isFormToken(cookie, 'passkey.add', fields.get('form'))) {
+async function added(needs: LoginNeeds, { fields }: PageAsked, browser: BrowserSession): Promise<PageAnswer> {
+  const { session } = browser
+  if (!isFormToken(browser, 'passkey.add', fields.get('form'))) {
     throw new LoginRefused('forged', 'This form was not given to this login. Go back, and load the page again.')
   }
   await refusing(() =>

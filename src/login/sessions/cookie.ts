@@ -1,5 +1,4 @@
-import { sha256 } from '../../kernel/crypto.ts'
-import { hmacSha256, equalBytes } from '../../kernel/crypto.ts'
+import { equalBytes, hmacSha256, sha256 } from '../../kernel/crypto.ts'
 import { transact, type Db, type Tx } from '../../kernel/db.ts'
 import type { LoginNeeds, SessionNeeds } from '../needs.ts'
 import type { LoginSession } from '../schemas.ts'
@@ -16,8 +15,8 @@ const GRACE_MS = 60_000
 /** A browser that is logged in. */
 export type BrowserSession = {
   readonly session: LoginSession
-  /** The value it showed, or the one it was just given. */
-  readonly cookie: string
+  /** What its forms are made from, the same as long as the login lasts. */
+  readonly formKey: string
   /** `Set-Cookie`, where it was given another value. */
   readonly setCookie: string | undefined
 }
@@ -60,7 +59,7 @@ export function forgetCookie(): string {
  * two hands: the login ends, for both.
  */
 export async function browserSession(
-  needs: Pick<LoginNeeds, 'db' | 'clock' | 'random' | 'ledger' | 'sessionSeconds'>,
+  needs: Pick<LoginNeeds, 'db' | 'clock' | 'random' | 'ledger' | 'seal' | 'sessionSeconds'>,
   cookies: string | undefined,
 ): Promise<BrowserSession | undefined> {
   const cookie = cookieIn(cookies, COOKIE)
@@ -78,8 +77,9 @@ export async function browserSession(
     }
     await tx.updateTable('loginActivity').set({ seenAt: now }).where('sessionId', '=', found.id).execute()
     const { seenAt: _seen, idleSeconds: _idle, identityState: _state, ...session } = rest
+    const formKey = needs.seal.fingerprint(`forms of the login ${found.id}`)
     if (replacedAt !== null || now.getTime() - cookieCreatedAt.getTime() <= ROTATE_MS) {
-      return { session, cookie, setCookie: undefined }
+      return { session, formKey, setCookie: undefined }
     }
     const replaced = await tx
       .updateTable('loginCookie')
@@ -87,8 +87,9 @@ export async function browserSession(
       .where('cookieSha256', '=', sha256(cookie))
       .where('replacedAt', 'is', null)
       .executeTakeFirst()
-    if (replaced.numUpdatedRows !== 1n) return { session, cookie, setCookie: undefined }
-    return { session, ...(await giveCookie(tx, needs, found.id)) }
+    if (replaced.numUpdatedRows !== 1n) return { session, formKey, setCookie: undefined }
+    const given = await giveCookie(tx, needs, found.id)
+    return { session, formKey, setCookie: given.setCookie }
   })
 }
 
@@ -110,11 +111,15 @@ function sessionBehind(db: Db, cookie: string) {
     .executeTakeFirst()
 }
 
-/** What a form of this browser carries, made from the cookie that no other page can read, for one purpose. */
-export function formToken(cookie: string, purpose: string): string {
-  return hmacSha256(Buffer.from(cookie, 'utf8'), `form ${purpose}`).toString('base64url')
+/** What a form of this login carries, for one purpose: nobody else can make it, and another site's page can't read it. */
+export function formToken({ formKey }: Pick<BrowserSession, 'formKey'>, purpose: string): string {
+  return hmacSha256(Buffer.from(formKey, 'utf8'), `form ${purpose}`).toString('base64url')
 }
 
-export function isFormToken(cookie: string, purpose: string, token: string | undefined): boolean {
-  return token !== undefined && equalBytes(Buffer.from(formToken(cookie, purpose)), Buffer.from(token))
+export function isFormToken(
+  browser: Pick<BrowserSession, 'formKey'>,
+  purpose: string,
+  token: string | undefined,
+): boolean {
+  return token !== undefined && equalBytes(Buffer.from(formToken(browser, purpose)), Buffer.from(token))
 }
