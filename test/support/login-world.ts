@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import { createLoginLink } from '../../src/login/contract.ts'
 import { activateIdentity, registerIdentity } from '../../src/identities/contract.ts'
 import type { Cleaning } from './installation.ts'
@@ -164,4 +165,20 @@ export function fieldIn(page: Answer, name: string): string {
   const found = new RegExp(`name="${name}" value="([^"]*)"`).exec(String(page.json))?.[1]
   if (found === undefined) throw new Error(`the page has no field ${name}: ${String(page.json)}`)
   return found.replaceAll('&amp;', '&')
+}
+
+export const LOGIN_COOKIE = '__Host-reeve-login'
+
+/** Comes back from the provider as it is bent now, and must not be logged in by it. */
+export async function refusedLogin(w: LoginWorld, bend: Partial<LoginWorld['provider']>): Promise<Answer> {
+  const before = { ...w.provider }
+  Object.assign(w.provider, bend)
+  try {
+    const browser = w.browser()
+    const answer = await browser.viaProvider(await browser.get('/login/start/main'))
+    assert.equal(browser.cookies.has(LOGIN_COOKIE), false, `it was logged in: ${JSON.stringify(bend)}`)
+    return answer
+  } finally {
+    Object.assign(w.provider, before)
+  }
 }
