@@ -18,6 +18,7 @@ import { newSigningKey, openSigningKey } from '../src/kernel/signing-key.ts'
 import { startServer, type RunningServer } from '../src/server.ts'
 import { createTrustRule } from '../src/tokens/contract.ts'
 import { openMint } from '../src/tokens/jwt.ts'
+import { countedStatements, countStatements } from './support/statements.ts'
 
 const AT_ONCE = 32
 const ROUNDS = 5
@@ -109,7 +110,14 @@ type Issued = {
   readonly p50: number
   readonly p99: number
   readonly sample: string
+  /** Round trips to the database for one token, and what they are. */
+  readonly statements: number
+  readonly each: readonly string[]
 }
+
+/** So many are issued, one after another, while statements are counted. */
+const COUNTED = 50
+const STATEMENT_CHARS = 110
 
 /** A pod's token, shown again and again, becomes as many access tokens, bound to the certificate of the handshake. */
 async function measureIssue(server: RunningServer, count: number): Promise<Issued> {
@@ -161,6 +169,10 @@ async function measureIssue(server: RunningServer, count: number): Promise<Issue
   })
   const seconds = (performance.now() - from) / 1000
   const { user, system } = process.cpuUsage(cpuBefore)
+  countStatements()
+  for (let at = 0; at < COUNTED; at += 1) await ask()
+  const counted = countedStatements().map(({ text, times }) => ({ text, times: Math.round(times / COUNTED) }))
+  const each = counted.filter(({ times }) => times > 0)
   agent.destroy()
   const sorted = times.toSorted((a, b) => a - b)
   return {
@@ -169,6 +181,8 @@ async function measureIssue(server: RunningServer, count: number): Promise<Issue
     p50: sorted[Math.floor(count * 0.5)] ?? 0,
     p99: sorted[Math.floor(count * 0.99)] ?? 0,
     sample,
+    statements: each.reduce((sum, { times }) => sum + times, 0),
+    each: each.map(({ text, times }) => `${times} x ${text.replaceAll(/\s+/g, ' ').slice(0, STATEMENT_CHARS)}`),
   }
 }
 
@@ -246,7 +260,7 @@ function median(values: readonly number[]): number {
 type Found = { readonly load: number; readonly minting: Minting; readonly issued: Issued; readonly verified: Verified }
 
 function report({ load, minting, issued, verified }: Found): void {
-  const { sample: _sample, ...told } = issued
+  const { sample: _sample, each, ...told } = issued
   const whole = (value: number) => Math.round(value).toLocaleString('en')
   const toBare = minting.ours / minting.bare
   const toJose = minting.ours / minting.jose
@@ -256,6 +270,8 @@ function report({ load, minting, issued, verified }: Found): void {
     `issued over HTTPS        ${whole(told.perSecond)}/s, ${whole(told.perCpuSecond)} per CPU second (clients included)`,
   )
   console.log(`                         p50 ${told.p50.toFixed(1)} ms, p99 ${told.p99.toFixed(1)} ms`)
+  console.log(`                         ${told.statements} statements to the database for each:`)
+  for (const statement of each) console.log(`                           ${statement}`)
   console.log(`ES256 signature, bare    ${whole(minting.bare)}/s`)
   console.log(`ES256 token, ours        ${whole(minting.ours)}/s, ${toBare.toFixed(2)} of bare (goal 0.8)`)
   console.log(`ES256 token, jose        ${whole(minting.jose)}/s, ours is ${toJose.toFixed(1)} times that (goal 2)`)

@@ -5,7 +5,6 @@
 import { sql } from 'kysely'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import pg from 'pg'
 import { enrol, enrolFounder, redeem } from '../../demo/people.ts'
 import { approvePurpose, proposePurpose, registerAccount, registerTarget } from '../../src/catalog/contract.ts'
 import type { Client } from '../../src/cli/client.ts'
@@ -13,6 +12,7 @@ import { attestOwner, enrolIdentity, registerIdentity } from '../../src/identiti
 import { loadConfig } from '../../src/kernel/config.ts'
 import { openLog } from '../../src/kernel/log.ts'
 import { startServer, type RunningServer } from '../../src/server.ts'
+import { countedStatements, countStatements } from '../support/statements.ts'
 import type { Ask, SiteReady, Statement } from './messages.ts'
 
 /** Asked about in turn, so that nothing lives off the last question. */
@@ -125,9 +125,6 @@ function requestOf(token: string, question: unknown): string {
   return `${head.join('\r\n')}\r\n\r\n${body}`
 }
 
-const sent = new Map<string, number>()
-let isCounting = false
-
 async function answer({ ground }: RunningServer, ask: Ask): Promise<number | readonly Statement[]> {
   if (ask === 'cpu') {
     const { user, system } = process.cpuUsage()
@@ -138,23 +135,6 @@ async function answer({ ground }: RunningServer, ask: Ask): Promise<number | rea
       select coalesce(sum(size), 0)::int as total from ledger_segment`.execute(ground.db)
     return rows[0]?.total ?? 0
   }
-  if (ask === 'count') {
-    sent.clear()
-    countStatements()
-  }
-  return [...sent].map(([text, times]) => ({ text, times }))
-}
-
-/** From here on; only after everything was measured. */
-function countStatements(): void {
-  if (isCounting) return
-  isCounting = true
-  const query = Object(pg.Client.prototype)['query']
-  function counting(this: pg.Client, ...given: unknown[]): unknown {
-    const [first] = given
-    const text = typeof first === 'string' ? first : String(Object(first).text)
-    sent.set(text, (sent.get(text) ?? 0) + 1)
-    return Reflect.apply(query, this, given)
-  }
-  Object.defineProperty(pg.Client.prototype, 'query', { value: counting })
+  if (ask === 'count') countStatements()
+  return countedStatements()
 }

@@ -1,3 +1,4 @@
+import { sql, type RawBuilder } from 'kysely'
 import type { Db } from '../kernel/db.ts'
 import { linkTo, type Entity } from '../kernel/entity.ts'
 import type { Resource } from '../kernel/http/route.ts'
@@ -71,6 +72,11 @@ function makeEntities(teams: Teams, identity: Standing, proof: Proof): readonly 
 
 /** What policies know of an identity that something is done to. */
 export async function identityResource(db: Db, identity: Identity): Promise<Resource> {
+  return identityResourceOf(identity, await everEnrolled(db, identity.id))
+}
+
+/** As `identityResource`, where it is known whether the identity ever had a way to prove itself. */
+export function identityResourceOf(identity: Identity, enrolled: boolean): Resource {
   const { id, name, kind, profile, tier, state, environment, ownerState, ownerTeam, ownerId } = identity
   return {
     type: 'Identity',
@@ -84,7 +90,7 @@ export async function identityResource(db: Db, identity: Identity): Promise<Reso
       state,
       environment,
       ownerState,
-      enrolled: await everEnrolled(db, id),
+      enrolled,
       ...(ownerTeam !== null && { ownerTeam: linkTo('Team', ownerTeam) }),
       ...(ownerState === 'attested' && ownerId !== null && { ownerId }),
       ...(ownerState === 'suggested' && ownerId !== null && { suggestedOwnerId: ownerId }),
@@ -94,10 +100,15 @@ export async function identityResource(db: Db, identity: Identity): Promise<Reso
 }
 
 async function everEnrolled(db: Db, identityId: string): Promise<boolean> {
-  const held = await Promise.all(
-    (['apiToken', 'passkey', 'loginLink'] as const).map((table) =>
-      db.selectFrom(table).select('id').where('identityId', '=', identityId).limit(1).executeTakeFirst(),
-    ),
-  )
-  return held.some((each) => each !== undefined)
+  const { rows } = await sql<{
+    enrolled: boolean
+  }>`select ${enrolledSql(sql`${identityId}::uuid`)} as enrolled`.execute(db)
+  return rows[0]?.enrolled === true
+}
+
+/** Whether it ever had a way to prove itself. */
+export function enrolledSql(id: RawBuilder<unknown>): RawBuilder<boolean> {
+  return sql<boolean>`(exists (select from api_token t where t.identity_id = ${id})
+    or exists (select from passkey p where p.identity_id = ${id})
+    or exists (select from login_link l where l.identity_id = ${id}))`
 }

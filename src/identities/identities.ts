@@ -11,10 +11,18 @@ export { giveAttestedToken } from './attested.ts'
 export { isAccountedFor } from './change.ts'
 export { authenticate, callerBy, tokenRowOf } from './bearer.ts'
 export { ensureFounderEnrolment, enrolIdentity, openEnrolment, redeemEnrolment, spendEnrolment } from './enrolment.ts'
-export { entitiesOfIdentity, identityResource, principalEntities, principalEntitiesBy, type Proof } from './entities.ts'
+export {
+  entitiesOfIdentity,
+  identityResource,
+  identityResourceOf,
+  principalEntities,
+  principalEntitiesBy,
+  type Proof,
+} from './entities.ts'
 export { identityEvents } from './events.ts'
 export { eraseIdentity } from './erase.ts'
 export { identityFactsIn, identityFactsOf, type IdentityFacts } from './facts.ts'
+export { holdingIdentities } from './held.ts'
 export {
   activateIdentity,
   registerIdentity,

@@ -26,6 +26,8 @@ type Asked<A extends string> = {
   readonly resource: Resource
   readonly context?: Readonly<Record<string, PolicyValue>>
   readonly floor?: Obligations
+  /** What was read of the record for this very question, in the transaction that acts on the answer. What is not in it is looked up. */
+  readonly held?: Pick<RecordFacts, 'identity' | 'isBootstrap'>
 }
 
 /** Several actions of one subject on one resource. */
@@ -108,9 +110,9 @@ type Slice = { readonly entities: readonly Entity[]; readonly bootstrap: boolean
 function sliceOf(
   db: Db,
   { teams, record }: Pick<DecisionNeeds, 'teams' | 'record'>,
-  asked: Pick<Asked<string>, 'subject' | 'onBehalfOf' | 'resource'>,
+  asked: Pick<Asked<string>, 'subject' | 'onBehalfOf' | 'resource' | 'held'>,
 ): Soon<Slice> {
-  const facts = recordFactsFor(db, record)
+  const facts = asked.held ?? recordFactsFor(db, record)
   const entities = ({ id, proof }: (typeof asked)['subject']) => principalEntitiesBy(facts, teams, id, proof)
   const { subject, onBehalfOf = [], resource } = asked
   const others = () =>

@@ -15,6 +15,7 @@ import type { Issuing } from './issue.ts'
 import type { TokenNeeds } from './needs.ts'
 import { OAuthError } from './oauth-error.ts'
 import { clientOf, type Proven } from './proven.ts'
+import type { Holder } from './trust-rules.ts'
 import { takeProof } from './used-proofs.ts'
 
 export const BACKCHANNEL_PATH = '/oauth2/backchannel_authentication'
@@ -128,7 +129,7 @@ async function begin(
 }
 
 /** Whom an agent may ask: its sponsor, and nobody else. Whoever else there is, it does not learn here. */
-async function sponsorOf(needs: TokenNeeds, agent: Identity, hint: string | undefined): Promise<Identity> {
+async function sponsorOf(needs: TokenNeeds, agent: Holder, hint: string | undefined): Promise<Identity> {
   if (agent.kind !== 'agent' || agent.sponsorId === null) {
     throw new OAuthError('unauthorized_client', 'An agent asks the person who sponsors it; nothing else asks anybody.')
   }
@@ -148,7 +149,7 @@ function expiryIn(text: string | undefined): number {
   return Math.min(Math.max(seconds, SHORTEST_SECONDS), LONGEST_SECONDS)
 }
 
-function linesOf(agent: Identity, person: Identity, details: Narrowed, message: string | null): string[] {
+function linesOf(agent: Holder, person: Identity, details: Narrowed, message: string | null): string[] {
   const scope = details.map(({ actions, accounts, targets, purpose }) => {
     const part = (what: string, of: readonly string[] | undefined) => `${what} ${of ? of.join(', ') : 'any'}`
     return [
@@ -242,7 +243,7 @@ async function polled(needs: TokenNeeds, authReqSha256: Buffer, { client, bindin
 async function claim(
   tx: Tx,
   needs: TokenNeeds,
-  agent: Identity,
+  agent: Holder,
   { stepUpId, personId, actSha256, tokenId }: Found & { readonly tokenId: string },
 ): Promise<void> {
   const now = needs.clock.now()

@@ -1,6 +1,5 @@
 import type { Proof } from '../identities/identities.ts'
 import { secondsAfter } from '../kernel/clock.ts'
-import type { TrustRule } from './contract.ts'
 import type { Claims } from './issuer-keys.ts'
 import { headerOf, isCompact, unverifiedClaims } from './jwt.ts'
 import type { TokenNeeds } from './needs.ts'
@@ -8,12 +7,12 @@ import { OAuthError } from './oauth-error.ts'
 import { isExpected, PRESET_FACTS } from './presets.ts'
 import { reviewToken } from './review.ts'
 import { svidDomainOf, svidKeys } from './svid.ts'
-import { rulesOf } from './trust-rules.ts'
+import { rulesOf, type KnownRule } from './trust-rules.ts'
 import { JTI_MAX_CHARS, type OnceOnly } from './used-proofs.ts'
 
 /** What a token that somebody else made has proven. */
 export type ForeignProven = {
-  readonly rule: TrustRule
+  readonly rule: KnownRule
   readonly proof: Proof
   readonly jti: string | null
   readonly expiresAt: Date
@@ -74,7 +73,7 @@ function unbelieved(): OAuthError {
 async function verifiedBy(
   needs: TokenNeeds,
   token: string,
-  rule: TrustRule,
+  rule: KnownRule,
   isOneOfSeveral: boolean,
 ): Promise<Claims | undefined> {
   try {
@@ -87,7 +86,7 @@ async function verifiedBy(
   }
 }
 
-async function provenBy(needs: TokenNeeds, token: string, rule: TrustRule, claims: Claims): Promise<ForeignProven> {
+async function provenBy(needs: TokenNeeds, token: string, rule: KnownRule, claims: Claims): Promise<ForeignProven> {
   const isClient = rule.preset === 'client-key'
   const { proof, isOnce } = PRESET_FACTS[rule.preset]
   const now = needs.clock.now()

@@ -1,6 +1,5 @@
-import { sql } from 'kysely'
 import { AccessDetails, type Identity } from '../identities/contract.ts'
-import { actOf, ENTITY_TYPES, identityResource, loadIdentity, type Proof } from '../identities/identities.ts'
+import { actOf, ENTITY_TYPES, identityResourceOf, type Proof } from '../identities/identities.ts'
 import { secondsAfter } from '../kernel/clock.ts'
 import { sha256 } from '../kernel/crypto.ts'
 import { transact, type Tx } from '../kernel/db.ts'
@@ -11,14 +10,16 @@ import { confirmationOf, type Binding } from './binding.ts'
 import type { Narrowed } from './details.ts'
 import { accessTokenIssued, accessTokenRefused } from './events.ts'
 import type { TokenNeeds } from './needs.ts'
+import { holdStill, type Held, type HeldIdentity } from './hold-still.ts'
 import { OAuthError } from './oauth-error.ts'
 import type { TokenSession } from './public-client.ts'
+import type { Holder } from './trust-rules.ts'
 import { takeProof, type OnceOnly } from './used-proofs.ts'
 
 /** One access token, as it was asked for by somebody who has proven who they are. */
 export type Issuing = {
   readonly grantType: string
-  readonly identity: Identity
+  readonly identity: Holder
   readonly onBehalfOfId: string | null
   readonly actorIds: readonly string[]
   readonly parentId: string | null
@@ -87,10 +88,10 @@ async function enterRefusal(tx: Tx, needs: TokenNeeds, issuing: Issuing, refusal
 }
 
 async function issue(tx: Tx, needs: TokenNeeds, issuing: Issuing): Promise<AccessToken> {
-  await holdStill(tx, issuing)
+  const held = await holdStill(tx, issuing)
   const { binding, proof } = issuing
-  const identity = await usable(tx, needs, issuing.identity.id)
-  const person = issuing.onBehalfOfId === null ? null : await usable(tx, needs, issuing.onBehalfOfId)
+  const identity = usable(needs, held, issuing.identity.id)
+  const person = issuing.onBehalfOfId === null ? null : usable(needs, held, issuing.onBehalfOfId)
   if ((issuing.isBound || identity.tier <= 1) && !binding) {
     throw new OAuthError(
       'invalid_request',
@@ -101,7 +102,8 @@ async function issue(tx: Tx, needs: TokenNeeds, issuing: Issuing): Promise<Acces
     subject: { type: ENTITY_TYPES[identity.kind], id: identity.id, proof },
     ...(person && { onBehalfOf: [{ type: ENTITY_TYPES[person.kind], id: person.id, proof: 'token' as const }] }),
     action: 'token.obtain',
-    resource: await identityResource(tx, identity),
+    resource: identityResourceOf(identity, identity.enrolled),
+    held,
   })
   for (const each of issuing.once) {
     if (!(await takeProof(tx, each))) throw new OAuthError('invalid_grant', 'What was shown was shown before.')
@@ -187,34 +189,9 @@ async function store(
     .execute()
 }
 
-/** Whoever suspends one of them, retires the rule or revokes the token waits, and then finds what was issued. Always in this order. */
-async function holdStill(tx: Tx, issuing: Issuing): Promise<void> {
-  const { identity, onBehalfOfId, actorIds, ruleIds, parentId } = issuing
-  const ids = [identity.id, ...(onBehalfOfId === null ? [] : [onBehalfOfId]), ...actorIds]
-  await sql`select from identity where id = any(${ids}::uuid[]) order by id for share`.execute(tx)
-  if (ruleIds.length > 0) {
-    const { rows } = await sql`
-      select id from trust_rule where id = any(${[...ruleIds]}::uuid[]) and state = 'active' order by id for share`.execute(
-      tx,
-    )
-    if (rows.length < new Set(ruleIds).size)
-      throw new OAuthError('invalid_grant', 'The rule that this stands on ended.')
-  }
-  if (parentId !== null) {
-    const { rows } = await sql`
-      select id from api_token where id = ${parentId} and revoked_at is null for share`.execute(tx)
-    if (rows.length === 0) throw new OAuthError('invalid_grant', 'The token that was shown ended.')
-  }
-  if (issuing.session) {
-    const { rows } = await sql`
-      select id from login_session where id = ${issuing.session.id} and ended_at is null for share`.execute(tx)
-    if (rows.length === 0) throw new OAuthError('invalid_grant', 'The login ended.')
-  }
-}
-
 /** An identity that may have tokens now: active, not past its end, with somebody who answers for it. */
-async function usable(tx: Tx, needs: TokenNeeds, id: string): Promise<Identity> {
-  const identity = await loadIdentity(tx, id)
+function usable(needs: TokenNeeds, held: Held, id: string): HeldIdentity {
+  const identity = held.identity(id)
   const isOver = identity?.expiresAt != null && identity.expiresAt <= needs.clock.now()
   const isOwned = identity?.kind === 'human' || (identity?.ownerState !== 'none' && identity?.ownerState !== 'lost')
   if (!identity || identity.state !== 'active' || isOver || !isOwned) {

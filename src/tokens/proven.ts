@@ -1,4 +1,3 @@
-import type { Identity } from '../identities/contract.ts'
 import { loadIdentity, type Proof } from '../identities/identities.ts'
 import type { FormAsked } from '../kernel/http/form.ts'
 import { equalBytes } from '../kernel/crypto.ts'
@@ -12,13 +11,13 @@ import { CLIENT_ASSERTION } from './grants.ts'
 import { isCompact } from './jwt.ts'
 import type { TokenNeeds } from './needs.ts'
 import { OAuthError } from './oauth-error.ts'
-import { rulesOf } from './trust-rules.ts'
+import { rulesOf, type Holder } from './trust-rules.ts'
 import { ruleOfSvid } from './svid.ts'
 import type { OnceOnly } from './used-proofs.ts'
 
 /** Somebody who proved an identity to the token service, by whichever way. */
 export type Proven = {
-  readonly identity: Identity
+  readonly identity: Holder
   /** `key`: it has a key of its own, and what that proves is how the new token is bound. */
   readonly proof: Proof | 'key'
   readonly ruleId: string | null
@@ -59,7 +58,7 @@ export async function clientOf(needs: TokenNeeds, asked: FormAsked): Promise<Pro
   }
   try {
     const foreign = await verifyForeign(needs, assertion, { kind: 'assertion', identity: fields.get('client_id') })
-    return { ...(await byRule(needs, foreign)), proof: 'key', expiresAt: null }
+    return { ...byRule(foreign), proof: 'key', expiresAt: null }
   } catch (error) {
     if (!(error instanceof OAuthError) || error.code !== 'invalid_grant') throw error
     throw new OAuthError('invalid_client', 'The assertion does not prove a client.', { cause: error })
@@ -81,25 +80,23 @@ async function clientByCertificate(needs: TokenNeeds, asked: FormAsked): Promise
   )
   const now = needs.clock.now()
   if (rule) {
-    const proven = await byRule(needs, { rule, proof: 'mtls', jti: null, expiresAt: now, once: null })
+    const proven = byRule({ rule, proof: 'mtls', jti: null, expiresAt: now, once: null })
     return { ...proven, proof: 'key', expiresAt: null }
   }
   const svid = await ruleOfSvid(needs, keyCertificate, clientId)
   if (!svid) return undefined
   const shown = { rule: svid.rule, proof: 'spiffe', jti: null, expiresAt: svid.endsAt, once: null } as const
-  return { ...(await byRule(needs, shown)), isBound: true }
+  return { ...byRule(shown), isBound: true }
 }
 
 /** By a token of an issuer that a rule trusts. Throws `OAuthError`. */
 export async function provenByForeign(needs: TokenNeeds, token: string, identity?: string): Promise<Proven> {
-  return byRule(needs, await verifyForeign(needs, token, { kind: 'token', identity }))
+  return byRule(await verifyForeign(needs, token, { kind: 'token', identity }))
 }
 
-async function byRule(needs: TokenNeeds, { rule, proof, jti, expiresAt, once }: ForeignProven): Promise<Proven> {
-  const identity = await loadIdentity(needs.db, rule.identityId)
-  if (!identity) throw new Error(`the identity of the rule ${rule.id} has no record`)
+function byRule({ rule, proof, jti, expiresAt, once }: ForeignProven): Proven {
   return {
-    identity,
+    identity: rule.holder,
     proof,
     ruleId: rule.id,
     isBound: rule.isBound,

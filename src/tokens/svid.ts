@@ -7,7 +7,7 @@ import type { Claims } from './issuer-keys.ts'
 import type { TokenNeeds } from './needs.ts'
 import { OAuthError } from './oauth-error.ts'
 import { domainIdOf } from './svid-terms.ts'
-import { rulesOf } from './trust-rules.ts'
+import { rulesOf, type KnownRule } from './trust-rules.ts'
 
 /** Whose token it may be: of the trust domain that its subject is in, for JWT-SVIDs need no `iss` (JWT-SVID §3). */
 export function svidDomainOf(claims: Claims): string | undefined {
@@ -30,7 +30,7 @@ export async function ruleOfSvid(
   needs: TokenNeeds,
   certificate: Uint8Array,
   identity: string,
-): Promise<{ readonly rule: TrustRule; readonly endsAt: Date } | undefined> {
+): Promise<{ readonly rule: KnownRule; readonly endsAt: Date } | undefined> {
   const id = svidIdOf(certificate)
   const domain = id === undefined ? undefined : readSpiffeId(id)?.trustDomain
   if (id === undefined || domain === undefined) return undefined

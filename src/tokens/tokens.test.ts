@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { createLocalJWKSet, decodeJwt, jwtVerify } from 'jose'
+import { sql } from 'kysely'
+import { eventually } from '../../test/support/eventually.ts'
 import { cleaningOfFile } from '../../test/support/installation.ts'
 import {
   dpopProof,
@@ -343,6 +345,34 @@ test('a token ends with its rule, its identity and the token it was exchanged fo
   assert.equal((await w.whoami(last, key)).status, 401, 'with its rule')
   const after = await w.ask({ grant_type: GRANT_TYPES.client, ...(await ended.proof()) }, { dpop: key })
   assert.equal(after.json.error, 'invalid_client')
+})
+
+test('attack: what ends while a token waits to be issued is found, though the statement that looks began before', async () => {
+  const hasty = await client('hasty')
+  const ask = async () => w.ask({ grant_type: GRANT_TYPES.client, ...(await hasty.proof()) }, { dpop: key })
+  const parent = String((await ask()).json.access_token)
+  const { db } = w.server.ground
+  const waiting = (count: number) => async () => {
+    const { rows } = await sql<{ count: number }>`
+      select count(*)::int as count from pg_stat_activity
+       where wait_event_type = 'Lock' and query like '%materialized%'`.execute(db)
+    return rows[0]?.count === count ? rows : undefined
+  }
+
+  const [exchanged, issued] = await db
+    .transaction()
+    .execute(async (tx) => {
+      await sql`select from identity where id = ${hasty.id} for no key update`.execute(tx)
+      const both = [w.ask(exchange(parent), { dpop: key }), ask()]
+      await eventually(waiting(2))
+      const form = new URLSearchParams({ token: parent, ...(await hasty.proof()) }).toString()
+      assert.equal((await w.send('/oauth2/revoke', { method: 'POST', headers: FORM, body: form })).status, 200)
+      await w.ada.ask(retireTrustRule, { params: { rule: 'hasty' }, input: { reason: 'the client is gone' } })
+      return both
+    })
+    .then((both) => Promise.all(both))
+
+  assert.deepEqual([exchanged?.json.error, issued?.json.error], ['invalid_grant', 'invalid_grant'])
 })
 
 test('what a token is good for is told to its identity and to enforcement points, and to nobody else', async () => {

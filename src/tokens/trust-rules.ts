@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import type { Identity } from '../identities/contract.ts'
 import { actOf, endTokens, findIdentity } from '../identities/identities.ts'
 import { sha256 } from '../kernel/crypto.ts'
 import { canonicalJson } from '../kernel/canonical-json.ts'
@@ -230,15 +231,25 @@ export async function listTrustRules(
 /** More rules than this for one issuer are not told apart one by one at each call. */
 const MOST_RULES = 1_000
 
+/** Who a proof is about, as its checks see it before the token is decided on; that is done by the row, which is held then. */
+export type Holder = Pick<Identity, 'id' | 'kind' | 'name' | 'state' | 'sponsorId'>
+
+/** A rule and whose it is. */
+export type KnownRule = TrustRule & { readonly holder: Holder }
+
 /** The active rules of an issuer. */
-export async function rulesOf(db: Db, issuer: string): Promise<TrustRule[]> {
+export async function rulesOf(db: Db, issuer: string): Promise<KnownRule[]> {
   const rows = await rules(db)
+    .select(['identity.kind as holderKind', 'identity.state as holderState', 'identity.sponsorId'])
     .where('trustRule.issuer', '=', issuer)
     .where('trustRule.state', '=', 'active')
     .orderBy('trustRule.id')
     .limit(MOST_RULES)
     .execute()
-  return rows.map(asRule)
+  return rows.map(({ holderKind: kind, holderState: state, sponsorId, ...row }) => ({
+    ...asRule(row),
+    holder: { id: row.identityId, kind, name: row.identity, state, sponsorId },
+  }))
 }
 
 /** The token that may ask a cluster for reviews under a rule. */
