@@ -16,6 +16,9 @@ import type { CredentialType, NativeId, Observation, ObservationKind } from './o
 export * from './observation.ts'
 export { tame } from './text.ts'
 export * from './certificate.ts'
+export * from './told.ts'
+export * from './log-lines.ts'
+export * from './unreadable.ts'
 
 /** One kind of source: a folder and a line in `index.ts`. */
 export type Connector = {
@@ -170,11 +173,6 @@ export class SlowDown extends Error {
     super('the source asks for fewer requests', options)
     this.retryAfterMs = retryAfterMs
   }
-}
-
-/** Reading failed in a way that may be said aloud: one sentence of ours, nothing of the source's words. */
-export class Unreadable extends Error {
-  override readonly name = 'Unreadable'
 }
 
 const WRITE_OPS = ['issue', 'disable', 'enable', 'revoke', 'grant', 'ungrant', 'end-sessions'] as const

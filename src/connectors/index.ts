@@ -3,6 +3,7 @@ import { giteaConnector } from './gitea/connector.ts'
 import { githubConnector } from './github/connector.ts'
 import { gitlabConnector } from './gitlab/connector.ts'
 import { kubernetesConnector } from './kubernetes/connector.ts'
+import { openbaoConnector } from './openbao/connector.ts'
 import { postgresConnector } from './postgres/connector.ts'
 import { sshConnector } from './ssh/connector.ts'
 import { x509Connector } from './x509/connector.ts'
@@ -16,4 +17,5 @@ export const connectors: readonly Connector[] = [
   giteaConnector,
   githubConnector,
   gitlabConnector,
+  openbaoConnector,
 ]

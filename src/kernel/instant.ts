@@ -12,3 +12,9 @@ export const Instant = z
 export function isInstant(value: unknown): value is Date {
   return value instanceof Date
 }
+
+/** The instant that many milliseconds after 1970; undefined for what no `Date` can hold. */
+export function instantAt(milliseconds: number): Date | undefined {
+  const at = new Date(milliseconds)
+  return Number.isNaN(at.getTime()) ? undefined : at
+}

@@ -1,5 +1,15 @@
 /** How forges are told, so that the same thing is the same whichever forge has it. */
-import { known, unknown, type Known, type NativeId, type Observation } from '../connector.ts'
+import {
+  type credential,
+  grant,
+  known,
+  principal,
+  unknown,
+  type Known,
+  type NativeId,
+  type Observation,
+} from '../connector.ts'
+export { credential, grant, principal, resource } from '../connector.ts'
 import { Instant } from '../../kernel/instant.ts'
 import type { Workflow } from './workflow.ts'
 
@@ -24,66 +34,14 @@ export function whenOf(text: string | null | undefined): Known<Date> {
   return at ? known(at) : unknown('unsupported')
 }
 
-type Credential = Extract<Observation, { kind: 'credential' }>
-
-/** A credential of which a forge says little: what is not given is unknown. */
-export function credential(told: Pick<Credential, 'id' | 'type' | 'name'> & Partial<Credential>): Credential {
-  return {
-    kind: 'credential',
-    principal: unknown('unsupported'),
-    state: known('active'),
-    createdAt: unknown('unsupported'),
-    rotatedAt: unknown('unsupported'),
-    expiresAt: unknown('unsupported'),
-    fingerprints: unknown('unsupported'),
-    scopes: unknown('unsupported'),
-    bindings: unknown('unsupported'),
-    strength: unknown('unsupported'),
-    heldBy: unknown('unsupported'),
-    ...told,
-  }
-}
-
-type Grant = Extract<Observation, { kind: 'grant' }>
-
-export function grant(told: Pick<Grant, 'id' | 'principal' | 'on' | 'privilege' | 'level'> & Partial<Grant>): Grant {
-  return {
-    kind: 'grant',
-    grantable: known(told.level === 'admin'),
-    grantedBy: unknown('unsupported'),
-    expiresAt: known('never'),
-    ...told,
-  }
-}
-
-export function levelOf(permission: string): Grant['level'] {
+export function levelOf(permission: string): ReturnType<typeof grant>['level'] {
   if (/owner|admin|maintain/i.test(permission)) return 'admin'
   if (/write|push|develop/i.test(permission)) return 'write'
   return /none/i.test(permission) ? 'use' : 'read'
 }
 
-type Principal = Extract<Observation, { kind: 'principal' }>
-
-export function principal(told: Pick<Principal, 'id' | 'type' | 'name'> & Partial<Principal>): Principal {
-  return {
-    kind: 'principal',
-    state: unknown('unsupported'),
-    createdAt: unknown('unsupported'),
-    createdBy: unknown('unsupported'),
-    interactive: unknown('unsupported'),
-    environment: unknown('unsupported'),
-    ...told,
-  }
-}
-
-type Resource = Extract<Observation, { kind: 'resource' }>
-
-export function resource(told: Pick<Resource, 'id' | 'type' | 'name'> & Partial<Resource>): Resource {
-  return { kind: 'resource', environment: unknown('unsupported'), sensitivity: unknown('unsupported'), ...told }
-}
-
 /** `SHA256:…`, with or without its words; undefined for other forms. */
-export function sshFingerprint(text: string | undefined): Credential['fingerprints'] {
+export function sshFingerprint(text: string | undefined): ReturnType<typeof credential>['fingerprints'] {
   const found = /SHA256:[A-Za-z0-9+/]{43}/.exec(text ?? '')?.[0]
   return found === undefined ? unknown('unsupported') : known([{ alg: 'ssh-sha256', value: found }])
 }

@@ -1,13 +1,16 @@
-import { constants } from 'node:fs'
-import { open, type FileHandle } from 'node:fs/promises'
-import { Unreadable, type Missing, type Observation, type Page, type ScopeReport, type Since } from '../connector.ts'
+import {
+  LogLines,
+  openLog,
+  type Missing,
+  type Observation,
+  type Page,
+  type ScopeReport,
+  type Since,
+} from '../connector.ts'
 import { readAuditEvents, useOf, type AuditEvent } from './audit-events.ts'
 import type { Cluster } from './cluster.ts'
 import { instantOf, serviceAccount, SERVICE_ACCOUNTS } from './things.ts'
 
-const CHUNK_BYTES = 1024 * 1024
-/** An event holds no more (the API server cuts bodies at 1.5 MB by default); a batch of the webhook may hold many. */
-const LINE_BYTES = 16 * 1024 * 1024
 const PAGE_USES = 2_000
 
 export const AUDIT_MISSING: Missing = {
@@ -42,7 +45,7 @@ export async function* readAudit(
   const { ino, size } = await file.stat()
   const before = placeOf(since.cursor)
   const goesOn = before?.file === String(ino) && before.offset <= size
-  const lines = new Lines(goesOn ? before.offset : 0)
+  const lines = new LogLines(goesOn ? before.offset : 0)
   let until = goesOn ? before.until : ''
   let unread = 0
   let events: AuditEvent[] = []
@@ -79,57 +82,4 @@ function windowOf(events: readonly AuditEvent[], until: string, seesAll: boolean
   const [from, to] = [instantOf(until === '' ? first : until), instantOf(latestOf(events))]
   if (!from || !to || to < from) return []
   return [{ kind: 'usage-window', semantics: 'api-call', sees: seesAll ? 'every-use' : 'samples', from, to }]
-}
-
-async function openLog(path: string): Promise<FileHandle> {
-  try {
-    // A link could point anywhere by the time it is read; a device or a pipe would never end.
-    const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-    if ((await file.stat()).isFile()) return file
-    await file.close()
-  } catch (error) {
-    throw new Unreadable('the audit log cannot be read', { cause: error })
-  }
-  throw new Unreadable('the audit log is not a file')
-}
-
-/** Whole lines from a place on; `taken` is where the last of them ended. What has no end yet is read next time. */
-class Lines {
-  taken: number
-  tooLong = 0
-
-  constructor(from: number) {
-    this.taken = from
-  }
-
-  async *of(file: FileHandle, signal: AbortSignal): AsyncGenerator<string, void> {
-    let held: Buffer[] = []
-    let size = 0
-    let isSkipped = false
-    for (let at = this.taken; ;) {
-      signal.throwIfAborted()
-      const buffer = Buffer.alloc(CHUNK_BYTES)
-      const { bytesRead } = await file.read(buffer, 0, CHUNK_BYTES, at)
-      if (bytesRead === 0) return
-      at += bytesRead
-      let from = 0
-      for (let end = buffer.indexOf(0x0a); end >= 0 && end < bytesRead; end = buffer.indexOf(0x0a, from)) {
-        const line = Buffer.concat([...held, buffer.subarray(from, end)])
-        this.taken += line.length + 1 + (isSkipped ? size : 0)
-        held = []
-        size = 0
-        from = end + 1
-        if (isSkipped) isSkipped = false
-        else if (line.length > 0) yield line.toString('utf8')
-      }
-      const rest = buffer.subarray(from, bytesRead)
-      size += rest.length
-      if (isSkipped) continue
-      held.push(rest)
-      if (size <= LINE_BYTES) continue
-      this.tooLong += 1
-      isSkipped = true
-      held = []
-    }
-  }
 }

@@ -1,0 +1,133 @@
+/** The API of OpenBao and Vault as a reader asks it: things, lists of names, and what stands behind an accessor. */
+import { z } from 'zod'
+import { Instant } from '../../kernel/instant.ts'
+import type { Secret } from '../../kernel/secret.ts'
+import { Denied, known, unknown, Unreadable, type Known, type Missing, type SourceHttp } from '../connector.ts'
+import type { OpenBaoSourceSettings } from './settings.ts'
+
+export type Bao = {
+  readonly http: SourceHttp
+  readonly token: Secret
+  readonly settings: OpenBaoSourceSettings
+}
+
+/** A list comes in one answer: names of some hundred thousand things. */
+const LIST_BYTES = 32 * 1024 * 1024
+const ANSWER_BYTES = 4 * 1024 * 1024
+/** More names than any list of one server has. */
+const KEYS_MAX = 500_000
+
+const Keys = z.object({ data: z.object({ keys: z.array(z.string()).nullish() }).nullish() })
+const Data = z.object({ data: z.record(z.string(), z.unknown()).nullish() })
+
+/** What is there, or undefined where there is nothing. */
+export async function read<T>(
+  bao: Bao,
+  path: string,
+  shape: z.ZodType<T>,
+  signal: AbortSignal,
+): Promise<T | undefined> {
+  const told = await ask(bao, { path, capability: 'read' }, signal)
+  return told === undefined ? undefined : parsed(shape, parsed(Data, told).data ?? {})
+}
+
+/** Names under a path, in order, each once. Folders end in `/`. */
+export async function list(bao: Bao, path: string, signal: AbortSignal, capability = 'list'): Promise<string[]> {
+  const told = await ask(bao, { path, query: 'list=true', capability, maxBytes: LIST_BYTES }, signal)
+  const keys = told === undefined ? [] : (parsed(Keys, told).data?.keys ?? [])
+  if (keys.length > KEYS_MAX) throw new Unreadable('the server lists more names than any server has')
+  return [...new Set(keys)].sort()
+}
+
+/** What an accessor or a lease stands for. These are questions that the API takes by POST; nothing is changed by them. */
+export async function lookUp<T>(
+  bao: Bao,
+  { path, body, shape }: { readonly path: string; readonly body: object; readonly shape: z.ZodType<T> },
+  signal: AbortSignal,
+): Promise<T | undefined> {
+  const told = await ask(bao, { path, body, capability: 'update' }, signal)
+  return told === undefined ? undefined : parsed(shape, parsed(Data, told).data ?? {})
+}
+
+type Ask = {
+  readonly path: string
+  readonly query?: string
+  readonly body?: object
+  readonly capability: string
+  readonly maxBytes?: number
+}
+
+async function ask(bao: Bao, { path, query, body, capability, maxBytes }: Ask, signal: AbortSignal): Promise<unknown> {
+  const { status, body: told } = await bao.http(
+    {
+      path: `/v1/${pathOf(path)}${query === undefined ? '' : `?${query}`}`,
+      headers: headersOf(bao),
+      maxBytes: maxBytes ?? ANSWER_BYTES,
+      ...(body && { method: 'POST', body: JSON.stringify(body) }),
+      ...caOf(bao),
+    },
+    signal,
+  )
+  if (status === 403) throw new Denied(missingOf(path, capability))
+  // An accessor or lease that ended since it was listed is a 400 or a 404; a path that nothing serves is a 404.
+  if (status === 404 || status === 204 || (status === 400 && body !== undefined)) return undefined
+  if (status !== 200) throw new Error(`the server answered ${status}`)
+  return jsonOf(told)
+}
+
+export function missingOf(path: string, capability: string): Missing {
+  return {
+    what: path,
+    why: 'the token may not read it',
+    permission: `path "${path}" { capabilities = ["${capability.replace(', ', '", "')}"] }`,
+  }
+}
+
+export function headersOf({ token, settings }: Bao) {
+  return {
+    'x-vault-token': token,
+    'x-vault-request': 'true',
+    ...(settings.namespace !== undefined && { 'x-vault-namespace': settings.namespace }),
+  }
+}
+
+export function caOf({ settings }: Bao) {
+  return settings.authorities === undefined ? {} : { ca: settings.authorities }
+}
+
+/** Names are the source's: one of `..` would be another path. */
+function pathOf(path: string): string {
+  const segments = path.split('/')
+  if (segments.some((segment) => segment === '.' || segment === '..')) throw new NoPath()
+  return segments.map(encodeURIComponent).join('/')
+}
+
+/** A name under which nothing can be asked for. */
+export class NoPath extends Error {
+  override readonly name = 'NoPath'
+}
+
+export function jsonOf(body: Buffer): unknown {
+  try {
+    return JSON.parse(body.toString('utf8'))
+  } catch (error) {
+    throw new Unreadable('the answer is not JSON', { cause: error })
+  }
+}
+
+export function parsed<T>(shape: z.ZodType<T>, told: unknown): T {
+  const { data } = shape.safeParse(told)
+  if (data === undefined) throw new Unreadable('the server answered in another way than its API has it')
+  return data
+}
+
+/** Written in Go: year 1 is never. */
+export function instantOf(text: string | null | undefined): Date | undefined {
+  const at = typeof text === 'string' ? Instant.safeDecode(text).data : undefined
+  return at && at.getTime() > 0 ? at : undefined
+}
+
+export function whenOf(text: string | null | undefined): Known<Date> {
+  const at = instantOf(text)
+  return at ? known(at) : unknown('unsupported')
+}

@@ -1,0 +1,55 @@
+import { z } from 'zod'
+import { known, resource, type NativeId, type Page, type ScopeReport } from '../connector.ts'
+import { read, type Bao } from './api.ts'
+
+const Mount = z.object({
+  accessor: z.string().min(1),
+  uuid: z.string().optional(),
+  type: z.string(),
+  description: z.string().nullish(),
+  local: z.boolean().optional(),
+  options: z.record(z.string(), z.string()).nullish(),
+  config: z
+    .object({
+      default_lease_ttl: z.number().optional(),
+      max_lease_ttl: z.number().optional(),
+      token_type: z.string().optional(),
+    })
+    .nullish(),
+  running_plugin_version: z.string().nullish(),
+})
+export type Mount = z.output<typeof Mount> & { readonly path: string }
+
+export const mountOf = (accessor: string): NativeId => ({ kind: 'mount', id: accessor })
+
+/** Mounts by path, ending in `/`; an accessor outlives every other name of a mount. */
+export async function mountsAt(bao: Bao, at: 'sys/mounts' | 'sys/auth', signal: AbortSignal): Promise<Mount[]> {
+  const told = (await read(bao, at, z.record(z.string(), Mount), signal)) ?? {}
+  return Object.entries(told).map(([path, mount]) => ({ ...mount, path }))
+}
+
+/** Secret engines and auth methods. */
+export async function* readMounts(bao: Bao, signal: AbortSignal): AsyncGenerator<Page, ScopeReport> {
+  const engines = await mountsAt(bao, 'sys/mounts', signal)
+  const methods = (await mountsAt(bao, 'sys/auth', signal)).map((mount) => ({ ...mount, path: `auth/${mount.path}` }))
+  const observations = [...engines, ...methods].map((mount) => {
+    const isMethod = mount.path.startsWith('auth/')
+    return resource({
+      id: mountOf(mount.accessor),
+      type: isMethod ? 'auth-method' : 'secret-engine',
+      name: mount.path,
+      // Who writes to these decides who is who, and what everybody may.
+      ...((isMethod || mount.type === 'system' || mount.type === 'identity') && { sensitivity: known(0) }),
+      facts: {
+        engine: mount.type,
+        description: mount.description ?? null,
+        version: mount.options?.['version'] ?? null,
+        maxLeaseSeconds: mount.config?.max_lease_ttl ?? null,
+        tokenType: mount.config?.token_type ?? null,
+        isLocal: mount.local ?? null,
+      },
+    })
+  })
+  yield { observations }
+  return { status: 'complete', missing: [] }
+}

@@ -1,0 +1,227 @@
+import { z } from 'zod'
+import {
+  credential,
+  known,
+  principal,
+  unknown,
+  type NativeId,
+  type Observation,
+  type Page,
+  type ScopeReport,
+  type Since,
+} from '../connector.ts'
+import { instantOf, list, lookUp, read, whenOf, type Bao } from './api.ts'
+import { mountOf, mountsAt, type Mount } from './mounts.ts'
+import { holdsPolicy } from './policies.ts'
+import { Holes, orMissing, tellEach, type Item } from './walk.ts'
+
+/** Under which names auth methods list whom they let in. */
+const LISTS: Readonly<Record<string, readonly string[]>> = {
+  approle: ['role'],
+  kubernetes: ['role'],
+  jwt: ['role'],
+  oidc: ['role'],
+  cert: ['certs'],
+  userpass: ['users'],
+  ldap: ['users', 'groups'],
+  radius: ['users'],
+  token: ['roles'],
+  aws: ['role'],
+  azure: ['role'],
+  gcp: ['role'],
+}
+
+const Texts = z.union([
+  z.array(z.string()),
+  z.string().transform((text) => text.split(',').filter((each) => each !== '')),
+])
+const Role = z.looseObject({
+  token_policies: Texts.nullish(),
+  policies: Texts.nullish(),
+  allowed_policies: Texts.nullish(),
+  token_ttl: z.number().nullish(),
+  token_max_ttl: z.number().nullish(),
+  token_period: z.number().nullish(),
+  token_type: z.string().nullish(),
+  token_bound_cidrs: z.array(z.string()).nullish(),
+  secret_id_bound_cidrs: z.array(z.string()).nullish(),
+  bind_secret_id: z.boolean().nullish(),
+  secret_id_ttl: z.number().nullish(),
+  secret_id_num_uses: z.number().nullish(),
+  orphan: z.boolean().nullish(),
+  bound_audiences: z.array(z.string()).nullish(),
+  bound_subject: z.string().nullish(),
+  bound_claims: z.record(z.string(), z.unknown()).nullish(),
+  bound_service_account_names: z.array(z.string()).nullish(),
+  bound_service_account_namespaces: z.array(z.string()).nullish(),
+  bound_iam_principal_arn: z.array(z.string()).nullish(),
+  allowed_common_names: z.array(z.string()).nullish(),
+})
+type Role = z.output<typeof Role>
+
+type Place = { readonly mount: Mount; readonly folder: string; readonly name: string }
+export const roleOf = ({ mount, folder, name }: Place): NativeId => ({
+  kind: 'auth-role',
+  id: `${mount.accessor}/${folder}/${name}`,
+})
+
+/** Every role of every auth method that lists them. */
+async function placesOf(bao: Bao, types: readonly string[], holes: Holes, signal: AbortSignal): Promise<Place[]> {
+  const places: Place[] = []
+  for (const mount of await mountsAt(bao, 'sys/auth', signal)) {
+    const folders = types.includes(mount.type) ? (LISTS[mount.type] ?? []) : []
+    for (const folder of folders) {
+      const names = await orMissing(bao, () => list(bao, `auth/${mount.path}${folder}`, signal), holes, signal)
+      for (const name of names) places.push({ mount, folder, name })
+    }
+  }
+  return places
+}
+
+/** Whom auth methods let in, on what terms, and with which policies. */
+export async function* readRoles(bao: Bao, since: Since, signal: AbortSignal): AsyncGenerator<Page, ScopeReport> {
+  const holes = new Holes()
+  const places = await placesOf(bao, Object.keys(LISTS), holes, signal)
+  const items = places.map((place): Item => ({
+    key: roleOf(place).id,
+    tell: async () => {
+      const { mount, folder, name } = place
+      const role = await read(bao, `auth/${mount.path}${folder}/${name}`, Role, signal)
+      return role ? tellRole(place, role) : []
+    },
+  }))
+  return yield* tellEach(bao, { items, holes }, since, signal)
+}
+
+function tellRole(place: Place, role: Role): Observation[] {
+  const { mount, folder, name } = place
+  const id = roleOf(place)
+  const isPerson = folder === 'users'
+  const cidrs = [...(role.token_bound_cidrs ?? []), ...(role.secret_id_bound_cidrs ?? [])]
+  const policies = role.token_policies ?? role.policies ?? role.allowed_policies ?? []
+  return [
+    principal({
+      id,
+      type: isPerson ? 'account' : folder === 'groups' ? 'group' : 'role',
+      name: `auth/${mount.path}${folder}/${name}`,
+      state: known('active'),
+      interactive: known(isPerson || mount.type === 'oidc'),
+      facts: {
+        method: mount.type,
+        mount: mountOf(mount.accessor).id,
+        ttlSeconds: role.token_ttl ?? null,
+        maxTtlSeconds: role.token_max_ttl ?? null,
+        periodSeconds: role.token_period ?? null,
+        tokenType: role.token_type ?? null,
+        needsSecretId: role.bind_secret_id ?? null,
+        secretIdTtlSeconds: role.secret_id_ttl ?? null,
+        secretIdUses: role.secret_id_num_uses ?? null,
+        addresses: cidrs,
+        makesOrphans: role.orphan ?? null,
+      },
+    }),
+    ...[...new Set(policies)].map((policy) => holdsPolicy(id, policy)),
+    ...loginOf(place, role, cidrs),
+    ...trustOf(place, role),
+  ]
+}
+
+/** What a role is entered with by itself: a password, or nothing at all. Secret ids have a scope of their own. */
+function loginOf(place: Place, role: Role, cidrs: readonly string[]): Observation[] {
+  const { mount, folder, name } = place
+  const isOpen = mount.type === 'approle' && role.bind_secret_id === false
+  if (!isOpen && !(mount.type === 'userpass' && folder === 'users')) return []
+  return [
+    credential({
+      id: { kind: isOpen ? 'role-id' : 'password', id: roleOf(place).id },
+      principal: known(roleOf(place)),
+      type: isOpen ? 'none' : 'password',
+      name: `auth/${mount.path}${folder}/${name}`,
+      expiresAt: known('never'),
+      bindings: known(cidrs.length > 0 ? ['ip'] : []),
+      ...(isOpen && { strength: known('weak'), strengthWhy: ['whoever knows the id of the role is let in'] }),
+    }),
+  ]
+}
+
+/** Foreign issuers a role believes: tokens of OIDC, service accounts, principals of a cloud, certificates. */
+function trustOf(place: Place, role: Role): Observation[] {
+  const { mount } = place
+  const claims: Record<string, string[]> = {}
+  const add = (key: string, values: readonly string[] | null | undefined) => {
+    if (values && values.length > 0) claims[key.slice(0, 128)] = [...values]
+  }
+  add('aud', role.bound_audiences)
+  add('sub', role.bound_subject ? [role.bound_subject] : [])
+  add('service-account', role.bound_service_account_names)
+  add('namespace', role.bound_service_account_namespaces)
+  add('arn', role.bound_iam_principal_arn)
+  add('common-name', role.allowed_common_names)
+  for (const [claim, value] of Object.entries(role.bound_claims ?? {}))
+    add(claim, Array.isArray(value) ? value.map(String) : [String(value)])
+  if (!['jwt', 'oidc', 'kubernetes', 'aws', 'azure', 'gcp', 'cert'].includes(mount.type)) return []
+  const subjects = Object.entries(claims).filter(([claim]) => claim !== 'aud')
+  return [
+    {
+      kind: 'trust',
+      id: { kind: 'role-trust', id: roleOf(place).id },
+      from: { issuer: `auth/${mount.path}`, claims },
+      to: roleOf(place),
+      wildcard: subjects.length === 0 || subjects.some(([, values]) => values.some((value) => value.includes('*'))),
+      facts: { method: mount.type },
+    },
+  ]
+}
+
+const SecretId = z.object({
+  creation_time: z.string().nullish(),
+  expiration_time: z.string().nullish(),
+  last_updated_time: z.string().nullish(),
+  cidr_list: z.array(z.string()).nullish(),
+  token_bound_cidrs: z.array(z.string()).nullish(),
+  secret_id_num_uses: z.number().nullish(),
+  metadata: z.record(z.string(), z.string()).nullish(),
+})
+
+/** Secret ids of AppRoles by their accessors; what they are is never given by any path that is asked. */
+export async function* readSecretIds(bao: Bao, since: Since, signal: AbortSignal): AsyncGenerator<Page, ScopeReport> {
+  const holes = new Holes()
+  const items = (await placesOf(bao, ['approle'], holes, signal)).map((place): Item => ({
+    key: roleOf(place).id,
+    tell: async () => {
+      const path = `auth/${place.mount.path}${place.folder}/${place.name}`
+      const told: Observation[] = []
+      for (const accessor of await list(bao, `${path}/secret-id`, signal)) {
+        const asked = {
+          path: `${path}/secret-id-accessor/lookup`,
+          body: { secret_id_accessor: accessor },
+          shape: SecretId,
+        }
+        const found = await lookUp(bao, asked, signal)
+        if (found) told.push(tellSecretId(place, accessor, found))
+      }
+      return told
+    },
+  }))
+  return yield* tellEach(bao, { items, holes }, since, signal)
+}
+
+function tellSecretId(place: Place, accessor: string, found: z.output<typeof SecretId>): Observation {
+  const cidrs = [...(found.cidr_list ?? []), ...(found.token_bound_cidrs ?? [])]
+  const end = instantOf(found.expiration_time)
+  return credential({
+    id: { kind: 'secret-id', id: accessor },
+    principal: known(roleOf(place)),
+    type: 'client-secret',
+    name: `auth/${place.mount.path}${place.folder}/${place.name}: secret id`,
+    createdAt: whenOf(found.creation_time),
+    expiresAt: found.expiration_time === undefined ? unknown('unsupported') : known(end ?? 'never'),
+    bindings: known(cidrs.length > 0 ? ['ip'] : []),
+    heldBy: known('unknown-holder'),
+    facts: {
+      usesAllowed: found.secret_id_num_uses ?? null,
+      addresses: cidrs,
+      metadata: Object.keys(found.metadata ?? {}),
+    },
+  })
+}

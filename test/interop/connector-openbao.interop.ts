@@ -1,0 +1,230 @@
+import assert from 'node:assert/strict'
+import { before, test, type TestContext } from 'node:test'
+import { CONFORMANCE, type Bed } from '../../src/connectors/conformance.fixture.ts'
+import { openbaoConnector } from '../../src/connectors/openbao/connector.ts'
+import { inventoryWorld } from '../support/inventory-world.ts'
+import { openbaoServer, ROOT, type OpenBaoServer } from '../support/openbao-server.ts'
+import { openbaoProgram } from './peers/openbao.ts'
+
+const SECRET = 'correct-horse-battery-staple-4715'
+const rule = (path: string, ...capabilities: string[]) =>
+  `path "${path}" { capabilities = ${JSON.stringify(capabilities)} }\n`
+/** What the page says that a reader needs. */
+const READER = [
+  rule('sys/mounts', 'read'),
+  rule('sys/auth', 'read'),
+  rule('sys/policies/acl', 'list'),
+  rule('sys/policies/acl/*', 'read'),
+  rule('auth/+/role/', 'list'),
+  rule('auth/+/role/+', 'read'),
+  rule('auth/+/roles/', 'list'),
+  rule('auth/+/roles/+', 'read'),
+  rule('auth/+/users/', 'list'),
+  rule('auth/+/users/+', 'read'),
+  rule('auth/+/role/+/secret-id/', 'list'),
+  rule('auth/+/role/+/secret-id-accessor/lookup', 'update'),
+  rule('auth/token/accessors', 'list', 'sudo'),
+  rule('auth/token/lookup-accessor', 'update'),
+  rule('sys/leases/lookup', 'list', 'sudo', 'update'),
+  rule('sys/leases/lookup/*', 'list', 'sudo'),
+  rule('secret/metadata', 'list'),
+  rule('secret/metadata/*', 'list', 'read'),
+  rule('old', 'list'),
+  rule('old/*', 'list'),
+].join('')
+const IDENTITY = [
+  rule('identity/entity/id', 'list'),
+  rule('identity/entity/id/*', 'read'),
+  rule('identity/group/id', 'list'),
+  rule('identity/group/id/*', 'read'),
+].join('')
+const WHOLE = ['mounts', 'policies', 'identity', 'auth-roles', 'secret-ids', 'tokens', 'leases', 'secrets', 'audit']
+let program: string
+
+before(async () => {
+  program = await openbaoProgram()
+})
+
+type World = Bed & {
+  readonly bao: OpenBaoServer
+  readonly entity: string
+  readonly accessor: string
+  readonly token: string
+}
+
+async function bed(t: Pick<TestContext, 'after'>): Promise<World> {
+  const bao = await openbaoServer(t, program)
+  const { api } = bao
+  const dataOf = async (answer: Promise<Record<string, unknown>>) => Object((await answer)['data'])
+  await api('POST', 'sys/auth/approle', { type: 'approle' })
+  await api('POST', 'sys/auth/people', { type: 'userpass' })
+  await api('POST', 'sys/auth/ci', { type: 'jwt' })
+  await api('POST', 'sys/mounts/old', { type: 'kv', options: { version: '1' } })
+  await api('POST', 'old/login', { password: SECRET })
+  await api('POST', 'secret/data/shop/database', { data: { password: SECRET } })
+  await api('POST', 'secret/metadata/shop/database', { custom_metadata: { owner: 'team-payments' } })
+  await api('PUT', 'sys/policies/acl/shop', {
+    policy: rule('secret/data/shop/*', 'read') + rule('secret/data/shop/hr', 'deny'),
+  })
+  await api('PUT', 'sys/policies/acl/keys', { policy: rule('sys/policies/acl/*', 'create', 'update') })
+  await api('POST', 'auth/approle/role/shop', { token_policies: 'shop', token_ttl: '1h', secret_id_ttl: '24h' })
+  await api('POST', 'auth/approle/role/open', {
+    token_policies: 'keys',
+    bind_secret_id: false,
+    token_bound_cidrs: ['10.0.0.0/8'],
+  })
+  await api('POST', 'auth/people/users/ann', { password: SECRET, token_policies: 'keys' })
+  await api('POST', 'auth/ci/config', { jwt_validation_pubkeys: [await publicKey()] })
+  await api('POST', 'auth/ci/role/deploy', {
+    role_type: 'jwt',
+    user_claim: 'sub',
+    bound_audiences: ['bao'],
+    bound_claims: { sub: 'repo:acme/*' },
+    bound_claims_type: 'glob',
+    token_policies: 'shop',
+  })
+  const { role_id } = await dataOf(api('GET', 'auth/approle/role/shop/role-id'))
+  const { secret_id } = await dataOf(api('POST', 'auth/approle/role/shop/secret-id', {}))
+  const login = Object((await api('POST', 'auth/approle/login', { role_id, secret_id }))['auth'])
+  await api('GET', 'secret/data/shop/database', undefined, login.client_token)
+  await api('POST', 'identity/group', { name: 'shops', policies: ['shop'], member_entity_ids: [login.entity_id] })
+  await api('PUT', 'sys/policies/acl/reeve', { policy: READER + IDENTITY })
+  const reader = Object((await api('POST', 'auth/token/create', { policies: ['reeve'], ttl: '6h' }))['auth'])
+  return {
+    bao,
+    entity: login.entity_id,
+    accessor: login.accessor,
+    token: reader.client_token,
+    connector: openbaoConnector,
+    settings: { url: bao.url, auditLog: bao.auditLog, auditSeesAll: true },
+    credential: { token: reader.client_token },
+    whole: WHOLE,
+    secrets: [SECRET, ROOT, reader.client_token, login.client_token, secret_id, role_id],
+    async lose() {
+      await api('DELETE', 'auth/people/users/ann')
+      return 'auth-roles'
+    },
+    async deny() {
+      await api('PUT', 'sys/policies/acl/reeve', { policy: READER })
+      return ['identity']
+    },
+    async plant() {
+      const names = ['=cmd|calc', '\u001b[31mred', '\u202egnp', '../../sys/seal', 'x'.repeat(2_000)]
+      for (const name of names)
+        await api('POST', 'identity/entity', { name: `hostile ${name}`, metadata: { note: name.slice(0, 100) } })
+      return { table: 'observed_principal', count: names.length, like: 'hostile %' }
+    },
+  }
+}
+
+async function publicKey(): Promise<string> {
+  const { generateKeyPairSync } = await import('node:crypto')
+  return generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ type: 'spki', format: 'pem' }).toString()
+}
+
+for (const [story, run] of Object.entries(CONFORMANCE)) {
+  test(`conformance over OpenBao: ${story}`, async (t) => run(t, await bed(t)))
+}
+
+test('an OpenBao is told: who may have which secret, by which login, and who had it', async (t) => {
+  const { connector, settings, credential, entity, accessor } = await bed(t)
+  const i = await inventoryWorld(t)
+  await i.collect(await i.source(connector, settings, credential && { credential }))
+  const rows = await i.snapshot()
+  const has = (table: string, ...parts: string[]) =>
+    assert.ok(
+      rows.some((row) => row.startsWith(`${table} `) && parts.every((part) => row.includes(part))),
+      `${table} ${parts.join(' ')}\n${rows.filter((row) => row.startsWith(table)).join('\n')}`,
+    )
+
+  has('observed_resource', 'auth/approle/', 'auth-method')
+  has('observed_resource', 'secret/', 'secret-engine')
+  has('observed_principal', 'shop', 'secret/data/shop/hr')
+  has('observed_grant', 'secret/data/shop/*', 'read')
+  has('observed_grant', 'create, update', 'sys/policies/acl/*', 'grant')
+  has('observed_principal', entity, 'account')
+  has('observed_trust', 'auth/approle/', '(role id)')
+  has('observed_grant', 'MEMBER', entity)
+  has('observed_credential', 'auth/approle/role/open', 'weak', 'none')
+  has('observed_credential', 'auth/approle/role/shop: secret id', 'client-secret')
+  has('observed_credential', 'auth/people/users/ann', 'password')
+  has('observed_trust', 'auth/ci/', 'repo:acme/*')
+  has('observed_credential', accessor, 'approle')
+  has('observed_credential', 'it is a root token')
+  has('observed_credential', 'secret/shop/database', 'team-payments', 'vault')
+  has('observed_credential', 'old/login')
+  has('observed_reference', entity, 'vault-read', 'shop/database')
+  has('observed_usage', 'read secret/data/shop/database')
+  has('usage_window', 'every-use')
+})
+
+test('by its own log the server was only asked for lists and things, never for a value, and nothing was changed', async (t) => {
+  const { bao, connector, settings, credential } = await bed(t)
+  const { readFileSync } = await import('node:fs')
+  const i = await inventoryWorld(t)
+  const id = await i.source(connector, settings, credential && { credential })
+  const from = readFileSync(bao.auditLog, 'utf8').length
+  await i.collect(id)
+  const asked = readFileSync(bao.auditLog, 'utf8')
+    .slice(from)
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+    .filter(({ type }) => type === 'response')
+
+  assert.ok(asked.length > 20)
+  for (const { request, error } of asked) {
+    assert.equal(error, undefined, `${request.operation} ${request.path}: ${error}`)
+    assert.doesNotMatch(request.path, /^secret\/data|^old\/login|role-id$/)
+    if (request.operation === 'update')
+      assert.match(request.path, /capabilities-self$|lookup-accessor$|secret-id-accessor\/lookup$|leases\/lookup$/)
+    else assert.match(request.operation, /^(read|list)$/)
+  }
+})
+
+test('a token that may nothing says for each part which rule of a policy is missing', async (t) => {
+  const { bao, connector, settings } = await bed(t)
+  const i = await inventoryWorld(t)
+  const { client_token: token } = Object(
+    (await bao.api('POST', 'auth/token/create', { policies: ['default'] }))['auth'],
+  )
+  const { scopes } = await i.collect(await i.source(connector, settings, { credential: { token } }))
+
+  for (const { scope, status, missing } of scopes.filter((each) => each.scope !== 'audit')) {
+    assert.equal(status, 'denied', scope)
+    assert.match(missing[0]?.permission ?? '', /^path ".+" \{ capabilities = \[.+\] \}$/)
+  }
+})
+
+test('a token that is revoked in mid-reading denies the rest, and nothing is lost', async (t) => {
+  const { bao, connector, settings, credential, token } = await bed(t)
+  const i = await inventoryWorld(t)
+  for (let n = 0; n < 450; n += 1) await bao.api('POST', 'identity/entity', { name: `worker-${n}` })
+  const id = await i.source(connector, settings, credential && { credential })
+  await i.collect(id)
+  const before = await i.count('observed_principal', 'missed_at is null')
+  i.swap({
+    ...connector,
+    async open(given, until) {
+      const source = await connector.open(given, until)
+      return {
+        ...source,
+        async *read(scope, since, signal) {
+          const reading = source.read(scope, since, signal)
+          for (;;) {
+            const next = await reading.next()
+            if (next.done) return next.value
+            yield next.value
+            if (scope === 'identity') await bao.api('POST', 'auth/token/revoke', { token })
+          }
+        },
+      }
+    },
+  })
+  const { scopes } = await i.collect(id)
+
+  const identity = scopes.find(({ scope }) => scope === 'identity')
+  assert.equal(identity?.status, 'denied')
+  assert.match(identity?.missing[0]?.permission ?? '', /a token that lives/)
+  assert.equal(await i.count('observed_principal', 'missed_at is null'), before)
+})
