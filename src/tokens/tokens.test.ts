@@ -351,28 +351,23 @@ test('attack: what ends while a token waits to be issued is found, though the st
   const hasty = await client('hasty')
   const ask = async () => w.ask({ grant_type: GRANT_TYPES.client, ...(await hasty.proof()) }, { dpop: key })
   const parent = String((await ask()).json.access_token)
-  const { db } = w.server.ground
-  const waiting = (count: number) => async () => {
-    const { rows } = await sql<{ count: number }>`
-      select count(*)::int as count from pg_stat_activity
-       where wait_event_type = 'Lock' and query like '%materialized%'`.execute(db)
-    return rows[0]?.count === count ? rows : undefined
+  const both = async () => {
+    const { rows } = await sql<{ count: number }>`select count(*)::int as count from pg_stat_activity
+       where wait_event_type = 'Lock' and query like '%materialized%'`.execute(w.server.ground.db)
+    return rows[0]?.count === 2 || undefined
   }
+  const asked = await w.server.ground.db.transaction().execute(async (tx) => {
+    await sql`select from identity where id = ${hasty.id} for no key update`.execute(tx)
+    const answers = [w.ask(exchange(parent), { dpop: key }), ask()]
+    await eventually(both)
+    const body = new URLSearchParams({ token: parent, ...(await hasty.proof()) }).toString()
+    assert.equal((await w.send('/oauth2/revoke', { method: 'POST', headers: FORM, body })).status, 200)
+    await w.ada.ask(retireTrustRule, { params: { rule: 'hasty' }, input: { reason: 'the client is gone' } })
+    return { answers }
+  })
 
-  const [exchanged, issued] = await db
-    .transaction()
-    .execute(async (tx) => {
-      await sql`select from identity where id = ${hasty.id} for no key update`.execute(tx)
-      const both = [w.ask(exchange(parent), { dpop: key }), ask()]
-      await eventually(waiting(2))
-      const form = new URLSearchParams({ token: parent, ...(await hasty.proof()) }).toString()
-      assert.equal((await w.send('/oauth2/revoke', { method: 'POST', headers: FORM, body: form })).status, 200)
-      await w.ada.ask(retireTrustRule, { params: { rule: 'hasty' }, input: { reason: 'the client is gone' } })
-      return both
-    })
-    .then((both) => Promise.all(both))
-
-  assert.deepEqual([exchanged?.json.error, issued?.json.error], ['invalid_grant', 'invalid_grant'])
+  const errors = (await Promise.all(asked.answers)).map(({ json }) => json.error)
+  assert.deepEqual(errors, ['invalid_grant', 'invalid_grant'])
 })
 
 test('what a token is good for is told to its identity and to enforcement points, and to nobody else', async () => {
