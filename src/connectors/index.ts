@@ -5,6 +5,7 @@ import { gitlabConnector } from './gitlab/connector.ts'
 import { kubernetesConnector } from './kubernetes/connector.ts'
 import { openbaoConnector } from './openbao/connector.ts'
 import { postgresConnector } from './postgres/connector.ts'
+import { sourceConnector } from './source/connector.ts'
 import { sshConnector } from './ssh/connector.ts'
 import { x509Connector } from './x509/connector.ts'
 
@@ -17,5 +18,6 @@ export const connectors: readonly Connector[] = [
   giteaConnector,
   githubConnector,
   gitlabConnector,
+  sourceConnector,
   openbaoConnector,
 ]

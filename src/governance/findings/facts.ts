@@ -83,6 +83,17 @@ export type CredentialFacts = Subject &
     readonly environments: readonly string[]
     /** Whether every source was last seen whole. */
     readonly isAllWhole: boolean
+    /** Who has it in keeping, as the source says: `vault`, `ci`, `source` for code. */
+    readonly heldBy: string | null
+    /** Of what stands in code: whether the newest state has it, and how sure it is to be a secret. */
+    readonly isInNewest: boolean | null
+    readonly confidence: string | null
+    /** Where the same secret stands in code, images and logs, a few of them. */
+    readonly inCode: readonly string[]
+    /** Credentials of accounts, and of vaults, that are the same secret and stand now, a few of them. */
+    readonly liveAs: readonly string[]
+    /** How much of the sources of code was seen. */
+    readonly codeRead: 'whole' | 'partly' | 'none'
   }
 
 export type TrustFacts = Subject &

@@ -14,18 +14,23 @@ const READ = sql`s.name as source, s.environment, c.state = 'active' and c.statu
 /** Credentials that sources showed, with who else shows the same secret. What was only missed still counts among those. */
 export async function loadCredentialFacts(db: Db, { after, limit, now }: Batch): Promise<CredentialFacts[]> {
   const isAllWhole = await isEverySourceWhole(db)
-  const { rows } = await sql<Omit<CredentialFacts, 'now' | 'isAllWhole'>>`
+  const codeRead = await codeReadOf(db)
+  const { rows } = await sql<Omit<CredentialFacts, 'now' | 'isAllWhole' | 'codeRead'>>`
     select o.id, o.name, a.identity_id as "identityId", ${READ}, o.type, o.state, o.created_at as "createdAt", o.rotated_at as "rotatedAt",
            o.expires_at as "expiresAt", o.never_expires as "neverExpires", o.strength, o.strength_why as "strengthWhy",
            coalesce(cardinality(o.fingerprints), 0) > 0 as "hasFingerprint",
-           coalesce(same.holders[1:${sql.lit(NAMED)}], '{}') as holders, coalesce(same.environments, '{}') as environments
+           coalesce(same.holders[1:${sql.lit(NAMED)}], '{}') as holders, coalesce(same.environments, '{}') as environments,
+           o.held_by as "heldBy", (o.facts -> 'isInNewest') = 'true'::jsonb as "isInNewest", o.facts ->> 'confidence' as confidence,
+           coalesce(same.in_code[1:${sql.lit(NAMED)}], '{}') as "inCode", coalesce(same.live_as[1:${sql.lit(NAMED)}], '{}') as "liveAs"
       from observed_credential o
       join source_scope c on c.id = o.scope_id
       join source s on s.id = c.source_id
       left join observed_principal p on p.id = o.principal_id
       left join account a on a.id = p.account_id
       left join lateral (
-        select array_agg(distinct p2.name order by p2.name) filter (where p2.name is not null) as holders, array_agg(distinct s2.environment order by s2.environment) as environments
+        select array_agg(distinct p2.name order by p2.name) filter (where p2.name is not null) as holders, array_agg(distinct s2.environment order by s2.environment) as environments,
+               array_agg(distinct k.name || ' of ' || s2.name) filter (where k.held_by = 'source' and k.missed_at is null and k.state is distinct from 'expired') as in_code,
+               array_agg(distinct k.name || ' of ' || s2.name) filter (where k.held_by is distinct from 'source' and k.missed_at is null and coalesce(k.state, 'active') = 'active') as live_as
           from observed_credential k
           left join observed_principal p2 on p2.id = k.principal_id
           join source_scope c2 on c2.id = k.scope_id
@@ -33,7 +38,7 @@ export async function loadCredentialFacts(db: Db, { after, limit, now }: Batch):
          where k.fingerprints && o.fingerprints and k.gone_at is null) same on cardinality(o.fingerprints) > 0
      where o.id > ${after} and ${COMES_NEXT}
      order by o.id limit ${limit}`.execute(db)
-  return rows.map((row) => ({ ...row, now, isAllWhole }))
+  return rows.map((row) => ({ ...row, now, isAllWhole, codeRead }))
 }
 
 /** Rules of trust that sources showed. */
@@ -56,4 +61,15 @@ async function isEverySourceWhole(db: Db): Promise<boolean> {
        and (c.id is null or s.problem is not null or c.status is null or c.status not in ('complete', 'unchanged') or c.missing <> '[]')
      limit 1`.execute(db)
   return rows.length === 0
+}
+
+/** Code is what the connector of that name reads: trees, histories, images and logs. */
+async function codeReadOf(db: Db): Promise<CredentialFacts['codeRead']> {
+  const { rows } = await sql<{ isWhole: boolean | null }>`
+    select bool_and(coalesce(s.problem is null and c.status in ('complete', 'unchanged') and c.missing = '[]', false)) as "isWhole"
+      from source s left join source_scope c on c.source_id = s.id and c.state = 'active'
+     where s.state = 'active' and s.connector = 'source'`.execute(db)
+  const [all] = rows
+  if (!all || all.isWhole === null) return 'none'
+  return all.isWhole ? 'whole' : 'partly'
 }

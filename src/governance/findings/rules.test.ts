@@ -61,7 +61,14 @@ const credential: CredentialFacts = {
   holders: ['app'],
   environments: ['production'],
   isAllWhole: true,
+  heldBy: null,
+  isInNewest: null,
+  confidence: null,
+  inCode: [],
+  liveAs: [],
+  codeRead: 'whole',
 }
+const coded = { heldBy: 'source', isInNewest: true, confidence: 'high', state: null } as const
 const trust: TrustFacts = {
   ...subject,
   source: 'db',
@@ -192,6 +199,46 @@ const ON_CREDENTIALS: Cases<CredentialFacts> = {
     unknown: [
       { type: 'service-account-token', expiresAt: null, strength: null },
       { type: 'service-account-token', neverExpires: true, isPresent: false },
+    ],
+  },
+  'hard-coded': {
+    found: [
+      coded,
+      { ...coded, isInNewest: false },
+      { ...coded, isInNewest: null, isWhole: false },
+      { ...coded, confidence: 'low' },
+    ],
+    clear: [{}, { heldBy: 'vault' }, { ...coded, state: 'expired' }],
+    unknown: [
+      { ...coded, isPresent: false },
+      { ...coded, state: 'expired', isWhole: false },
+    ],
+  },
+  'hard-coded-and-live': {
+    found: [{ inCode: ['a token in app.env of shop'] }, { inCode: ['a token in app.env of shop'], codeRead: 'partly' }],
+    clear: [
+      {},
+      { ...coded, inCode: ['itself'] },
+      { heldBy: 'vault', inCode: ['a token'] },
+      { state: 'revoked', inCode: ['a token in app.env of shop'] },
+    ],
+    unknown: [
+      { hasFingerprint: false },
+      { codeRead: 'none' },
+      { codeRead: 'partly' },
+      { inCode: ['a token'], isPresent: false },
+    ],
+  },
+  'vaulted-and-in-code': {
+    found: [
+      { heldBy: 'vault', inCode: ['a token in app.env of shop'] },
+      { heldBy: 'ci', state: null, inCode: ['a token in app.env of shop'] },
+    ],
+    clear: [{}, { heldBy: 'vault' }, { inCode: ['a token in app.env of shop'] }],
+    unknown: [
+      { heldBy: 'vault', hasFingerprint: false },
+      { heldBy: 'vault', codeRead: 'none' },
+      { heldBy: 'ci', codeRead: 'partly' },
     ],
   },
   'expiring-certificate': {

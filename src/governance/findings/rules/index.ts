@@ -4,6 +4,8 @@ import { abandonedAdministrator } from './abandoned-administrator.ts'
 import { acrossEnvironments } from './across-environments.ts'
 import { expiringCertificate } from './expiring-certificate.ts'
 import { guessableAdministrator } from './guessable-administrator.ts'
+import { hardCodedAndLive } from './hard-coded-and-live.ts'
+import { hardCoded } from './hard-coded.ts'
 import { humanUse } from './human-use.ts'
 import { legacyAccountToken } from './legacy-account-token.ts'
 import { longLived } from './long-lived.ts'
@@ -18,6 +20,7 @@ import { standingPrivilege } from './standing-privilege.ts'
 import { unbrokeredPrivilege } from './unbrokered-privilege.ts'
 import { unpinnedAction } from './unpinned-action.ts'
 import { unrotatedLogin } from './unrotated-login.ts'
+import { vaultedAndInCode } from './vaulted-and-in-code.ts'
 import { weakAuthentication } from './weak-authentication.ts'
 import { weakLoginRule } from './weak-login-rule.ts'
 
@@ -38,6 +41,9 @@ export const RULES: {
     acrossEnvironments,
     expiringCertificate,
     legacyAccountToken,
+    hardCoded,
+    hardCodedAndLive,
+    vaultedAndInCode,
   ],
   trust: [weakLoginRule, unpinnedAction, proposedCode],
   combined: [abandonedAdministrator, guessableAdministrator],
