@@ -135,3 +135,9 @@ export function isClientCertificateOf(authority: string, certificate: X509Certif
 export function certificateDer(pem: string): Buffer {
   return new X509Certificate(pem).raw
 }
+
+/** What MySQL and MariaDB keep of a password for `mysql_native_password`: `*` and the SHA-1 of its SHA-1 in hex. */
+export function nativePasswordHash(password: string): string {
+  const once = Buffer.from(hash('sha1', password, 'binary'), 'latin1')
+  return `*${hash('sha1', once, 'hex').toUpperCase()}`
+}

@@ -13,19 +13,29 @@ import {
   KUBERNETES_TOKEN,
   kubernetesTokenActions,
   kubernetesTokenWriter,
+  MYSQL,
+  mysqlActions,
+  mysqlWriter,
   OPENBAO,
   openbaoActions,
   openbaoWriter,
   type HandedWriter,
   type MintWebIdentity,
 } from '../credentials/credentials.ts'
-import { AwsSettings, HttpsSettings, KubernetesTokenSettings, OpenbaoSettings } from '../credentials/contract.ts'
+import {
+  AwsSettings,
+  HttpsSettings,
+  KubernetesTokenSettings,
+  MysqlSettings,
+  OpenbaoSettings,
+} from '../credentials/contract.ts'
 
 /** Targets whose credentials are handed to the holder of a grant: the target checks them itself, and nothing of ours stands in between. */
 export const HANDED = [
   { protocol: KUBERNETES_TOKEN, actions: kubernetesTokenActions, settings: KubernetesTokenSettings },
   { protocol: AWS, actions: awsActions, settings: AwsSettings },
   { protocol: OPENBAO, actions: openbaoActions, settings: OpenbaoSettings },
+  { protocol: MYSQL, actions: mysqlActions, settings: MysqlSettings },
   { protocol: HTTPS, actions: httpsActions, settings: HttpsSettings },
 ] as const
 
@@ -58,6 +68,7 @@ export async function openHanded({ config, clock, signs }: HandedParts): Promise
     kubernetesTokenWriter({ egress, clock }),
     awsWriter({ egress, clock, webIdentity }),
     openbaoWriter({ egress, clock }),
+    mysqlWriter,
     httpsWriter({ egress }),
   ]
 }

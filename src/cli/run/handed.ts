@@ -7,7 +7,7 @@ import type { Io } from '../io.ts'
 
 /** Of the caller's environment, what would lead a command to other accounts than that of the grant, and our own proof. */
 const WITHHELD =
-  /^(REEVE_(TOKEN|TOKEN_FILE|CLIENT_CERT|CLIENT_KEY)|AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|SECURITY_TOKEN|PROFILE|DEFAULT_PROFILE|ROLE_ARN|WEB_IDENTITY_TOKEN_FILE|CONTAINER_CREDENTIALS_.*)|KUBECONFIG|(VAULT|BAO)_TOKEN)$/
+  /^(REEVE_(TOKEN|TOKEN_FILE|CLIENT_CERT|CLIENT_KEY)|AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|SECURITY_TOKEN|PROFILE|DEFAULT_PROFILE|ROLE_ARN|WEB_IDENTITY_TOKEN_FILE|CONTAINER_CREDENTIALS_.*)|KUBECONFIG|MYSQL_(HOME|PWD|HOST|TCP_PORT|UNIX_PORT)|MARIADB_HOME|(VAULT|BAO)_TOKEN)$/
 
 /** The environment of a command that uses a target directly: the caller's, with the credential as the target's own tools read it. */
 export async function handedEnvironment(
@@ -33,14 +33,37 @@ async function variablesOf(handed: HandedCredential, folder: string): Promise<Re
       }
     case 'kubernetes-token':
       return { KUBECONFIG: await kubeconfigIn(folder, handed) }
+    case 'mysql-user':
+      return { ...secretsOf(handed), MYSQL_HOME: await optionFileIn(folder, handed) }
     case 'openbao-secret':
     case 'https-login':
-      return Object.fromEntries(
-        Object.entries(handed.values).map(([name, value]) => [`REEVE_SECRET_${upper(name)}`, value]),
-      )
+      return secretsOf(handed)
     default:
       throw new Failure(EXIT.usage, `This release does not know how a command takes a ${handed.kind}.`)
   }
+}
+
+function secretsOf({ values }: HandedCredential): Record<string, string> {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [`REEVE_SECRET_${upper(name)}`, value]))
+}
+
+/** The option file that clients of MySQL and MariaDB read by `MYSQL_HOME`: what `~/.my.cnf` says comes behind it and wins. */
+async function optionFileIn(folder: string, handed: HandedCredential): Promise<string> {
+  const { host, port, tls, certificateAuthority } = handed.about
+  const authority = join(folder, 'authority.pem')
+  if (certificateAuthority !== undefined) await writeFile(authority, certificateAuthority, { mode: 0o600, flag: 'wx' })
+  const lines = [
+    '[client]',
+    `user=${valueOf(handed, 'username')}`,
+    `password=${valueOf(handed, 'password')}`,
+    `host=${host}`,
+    `port=${port}`,
+    'protocol=tcp',
+    ...(certificateAuthority === undefined ? [] : [`ssl-ca=${authority}`]),
+    ...(tls === 'none' ? [] : ['loose-ssl-verify-server-cert', 'loose-ssl-mode=VERIFY_IDENTITY']),
+  ]
+  await writeFile(join(folder, 'my.cnf'), `${lines.join('\n')}\n`, { mode: 0o600, flag: 'wx' })
+  return folder
 }
 
 /** `accessKeyId` is `ACCESS_KEY_ID`. */

@@ -13,7 +13,7 @@ export const HandedCredential = z
   .object({
     leaseId: Id,
     grantId: Id,
-    kind: shown(z.string()).describe('kubernetes-token, aws-session, openbao-secret or https-login'),
+    kind: shown(z.string()).describe('kubernetes-token, aws-session, openbao-secret, mysql-user or https-login'),
     target: Slug,
     account: shown(z.string()),
     revocability: Revocability,
