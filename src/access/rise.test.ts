@@ -1,8 +1,18 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { test, type TestContext } from 'node:test'
+import { test } from 'node:test'
 import type { Granted } from '../../test/support/granted.ts'
-import { asking, changing, close, ending, idle, inSession, NEVER, reasonOfEnd } from '../../test/support/in-session.ts'
+import {
+  asking,
+  changing,
+  close,
+  ending,
+  givenCalm,
+  idle,
+  inSession,
+  NEVER,
+  reasonOfEnd,
+} from '../../test/support/in-session.ts'
 import { rawClient } from '../../test/support/ledger.ts'
 import { permitFor } from '../../test/support/permit.ts'
 import { until } from '../../test/support/gateway.ts'
@@ -10,7 +20,6 @@ import type { PlaneWorld } from '../../test/support/plane-world.ts'
 import type { Admission } from '../gateways/gateway.ts'
 import { transact } from '../kernel/db.ts'
 import { silentLog } from '../kernel/log.ts'
-import { FACTOR_NAMES, SHIPPED_RISK_MODEL } from '../policy/risk/model.ts'
 import { openSecondLook } from './second-look.ts'
 import type { ReceiveSignal } from './signals/contract.ts'
 import { receiveSignal } from './signals/receive.ts'
@@ -43,23 +52,10 @@ async function report(w: PlaneWorld, { subjectId }: Granted, more: Partial<Recei
   return transact(w.db, (tx) => receiveSignal(tx, w.needs.access, permit, { caller, input }))
 }
 
-/** The risk a grant was given at, as making it keeps it: what was calm then is told from it. */
-async function givenCalm(t: TestContext, w: PlaneWorld, { grantId }: Granted): Promise<void> {
-  const model = SHIPPED_RISK_MODEL
-  const factors = FACTOR_NAMES.map((name) => ({ name, weight: model.weights[name], value: 0 }))
-  const risk = { score: 20, low: 20, high: 20, model: { version: model.version, sha256: model.sha256 }, factors }
-  const client = await rawClient(t, w.database.owner)
-  await client.query('set session_replication_role = replica')
-  await client.query('update access_grant set risk_score = 20, risk = $2 where id = $1', [
-    grantId,
-    JSON.stringify(risk),
-  ])
-}
-
 test('a session whose risk rises over what the policies allow ends, its client is told what rose, and later ones are fine', async (t) => {
   const w = await inSession(t, BOUND)
   const [granted, other] = [await changing(w), await changing(w)]
-  await givenCalm(t, w, granted)
+  await givenCalm(t, w, granted, 20)
   const [first, second] = [await idle(w, granted), await idle(w, other)]
   const { signal } = await report(w, granted, { severity: 'low' })
   await report(w, other, { severity: 'low' })
@@ -135,7 +131,7 @@ test('risk that rises with no record changing is seen by the round, which goes o
   const all = [await changing(w), await changing(w), await changing(w)]
   const sessions: Admission[] = []
   for (const granted of all) {
-    await givenCalm(t, w, granted)
+    await givenCalm(t, w, granted, 20)
     sessions.push(await idle(w, granted))
   }
   // A signal nobody hinted at: as if its hint had been lost.

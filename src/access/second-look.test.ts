@@ -2,7 +2,17 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { addNode, type Granted } from '../../test/support/granted.ts'
 import { until } from '../../test/support/gateway.ts'
-import { asking, changing, close, ending, idle, inSession, NEVER, reasonOfEnd } from '../../test/support/in-session.ts'
+import {
+  asking,
+  changing,
+  close,
+  ending,
+  givenCalm,
+  idle,
+  inSession,
+  NEVER,
+  reasonOfEnd,
+} from '../../test/support/in-session.ts'
 import { rawClient } from '../../test/support/ledger.ts'
 import { permitFor } from '../../test/support/permit.ts'
 import type { PlaneWorld } from '../../test/support/plane-world.ts'
@@ -122,6 +132,28 @@ test('a grant that nobody uses is left to the decision of its next use', async (
   assert.equal(await reasonOfEnd(w, unused), null)
   await assert.rejects(w.plane.admit(asking(unused), NEVER), { name: 'Refused', code: 'not-now' })
   await close(session)
+})
+
+test('on a node that works a grant that nobody uses ends when the record would not give it any more, and for nothing that passes', async (t) => {
+  const bound = `@id("not-over-1") @why("nothing goes on over a risk of 1")
+    forbid (principal, action in Reeve::Action::"privileged", resource)
+    when { context has risk && context.risk.score > 1 };`
+  const w = await inSession(t, bound)
+  const [first, risky, last] = [await changing(w), await changing(w), await changing(w)]
+  // Given when it was calm: by now the risk of each is over the bound.
+  for (const granted of [first, risky, last]) await givenCalm(t, w, granted)
+  const { db, access, nodeId } = w.needs
+  const needs = { db, access, nodeId, clock: access.clock, log: silentLog }
+  const look = openSecondLook({ ...needs, looksAtUnused: true })
+  t.after(() => look[Symbol.asyncDispose]())
+  await assert.rejects(w.plane.admit(asking(risky), NEVER), { name: 'Refused', code: 'not-now' })
+
+  await change(w, first, { environment: 'production' })
+  await change(w, last, { environment: 'production' })
+  look.heard()
+
+  await until(async () => (await reasonOfEnd(w, last)) === 'policy-changed', 'the last of them is not looked at')
+  assert.deepEqual([await reasonOfEnd(w, first), await reasonOfEnd(w, risky)], ['policy-changed', null])
 })
 
 test('a use that was decided on what its target was before is decided again', async (t) => {

@@ -1,7 +1,7 @@
 /**
  * The second look at grants in use (core 5): what policies see of a target, an account, a purpose or an identity changed, or the policies did,
- * so each node decides the grants of its own sessions again, idle ones too, and ends those that are permitted no more. A grant that nobody uses
- * is left alone: its next use is a decision of its own.
+ * so each node decides the grants of its own sessions again, idle ones too, and ends those that are permitted no more. Nodes that work do the
+ * same for grants that nobody uses (unused.ts).
  *
  * The risk moves without any record changing: signals fade, hours pass, another session shows another habit. So all grants in use are also
  * looked at once in every `riskSeconds`, a few each second. One that is permitted no more for its risk alone ends with what rose; one that
@@ -14,16 +14,15 @@ import type { Clock } from '../kernel/clock.ts'
 import { transact, type Db, type Tx } from '../kernel/db.ts'
 import type { Log } from '../kernel/log.ts'
 import { every, nextTurn, sleep } from '../kernel/timer.ts'
-import { loadAccountById, loadTarget } from '../catalog/catalog.ts'
-import { knownIdentity } from './chain.ts'
 import { printHold } from '../policy/policy.ts'
 import { decideUse, type UseTerms } from './decide-use.ts'
 import { endGrant } from './end.ts'
 import { CONTROL_LOST_MS } from './ends.ts'
+import { factsNow } from './facts-now.ts'
 import type { AccessNeeds } from './needs.ts'
-import type { GrantFacts } from './proof.ts'
 import { loadGrant } from './read.ts'
 import { riseOf } from './rise.ts'
+import { unusedGrants, whyNoMore } from './unused.ts'
 
 export type SecondLook = AsyncDisposable & {
   /** A hint of the ends' channel, `target:<id>` for example. Without one: hints may have been missed, so all of this node's are looked at. */
@@ -49,6 +48,8 @@ type Needs = {
   readonly log: Log
   /** How often each grant in use is decided again without a hint. */
   readonly riskSeconds?: number
+  /** Whether this node also looks at grants that nobody uses. */
+  readonly looksAtUnused?: boolean
 }
 
 /** `all`: whatever this node has in use. `round`: the next few of that, to see what their risk is. */
@@ -77,6 +78,8 @@ export function openSecondLook(needs: Needs): SecondLook {
 class Looking implements SecondLook {
   readonly #needs: Needs
   readonly #waiting = new Map<string, Look>()
+  /** Grants that nobody uses: looked at one by one, while nothing else waits. */
+  readonly #later = new Set<string>()
   readonly #stop = new AbortController()
   readonly #timers: readonly Disposable[]
   readonly #round: Round
@@ -166,7 +169,7 @@ class Looking implements SecondLook {
 
   /** The next few of the round. One that finds the last step still under way leaves it to the next. */
   #step(): void {
-    if (this.#running || this.#stop.signal.aborted) return
+    if ((this.#running && this.#later.size === 0) || this.#stop.signal.aborted) return
     this.#look({ kind: 'round', id: '', sinceMs: this.#needs.clock.monotonicMs() })
   }
 
@@ -185,26 +188,50 @@ class Looking implements SecondLook {
 
   async #run(): Promise<void> {
     await nextTurn()
-    while (this.#waiting.size > 0 && !this.#stop.signal.aborted) {
+    while (!this.#stop.signal.aborted) {
       const looks = [...this.#waiting.values()]
       this.#waiting.clear()
       for (const look of looks) await this.#lookAt(look)
+      const [unused] = this.#later
       if (this.#waiting.size > 0) await sleep(AGAIN_MS, this.#stop.signal).catch(() => undefined)
+      else if (unused === undefined) return
+      else await this.#lookAtUnused(unused)
     }
   }
 
   async #lookAt(look: Look): Promise<void> {
     try {
+      const { sinceMs } = look
       if (look.kind === 'grant') await this.#decide(look)
       else {
         const found = look.kind === 'round' ? await this.#round.next() : await grantsInUse(this.#needs, look)
-        for (const id of found) {
-          await this.#lookAt({ kind: 'grant', id, sinceMs: look.sinceMs })
-        }
+        for (const id of found) await this.#lookAt({ kind: 'grant', id, sinceMs })
+        for (const id of await this.#unused(look)) this.#later.add(id)
       }
     } catch (error) {
       this.#needs.log.warn({ err: error, ...look }, 'grants in use could not be decided again; trying again')
       this.#look(look)
+    }
+  }
+
+  async #unused({ kind, id }: Look): Promise<string[]> {
+    if (this.#needs.looksAtUnused !== true || kind === 'round' || kind === 'grant') return []
+    return unusedGrants(this.#needs.db, { kind, id })
+  }
+
+  /** Nobody gets anything by it meanwhile, since its use would be decided: so there is no hurry, and no end for want of an answer. */
+  async #lookAtUnused(grantId: string): Promise<void> {
+    const { db, access, log } = this.#needs
+    this.#later.delete(grantId)
+    try {
+      await transact(db, async (tx) => {
+        const reasons = await whyNoMore(tx, access, grantId)
+        if (reasons.length > 0) await endGrant(tx, access, { grantId, reason: 'policy-changed', reasons })
+      })
+    } catch (error) {
+      log.warn({ err: error, grant: grantId }, 'a grant that nobody uses could not be decided again; trying again')
+      this.#later.add(grantId)
+      await sleep(AGAIN_MS, this.#stop.signal).catch(() => undefined)
     }
   }
 
@@ -306,15 +333,4 @@ async function whatIsAgainst(tx: Tx, needs: AccessNeeds, grantId: string): Promi
     terms = terms && decided.terms ? { ...terms, holds: [...terms.holds, ...decided.terms.holds] } : decided.terms
   }
   return { reasons: [], terms }
-}
-
-/** What a grant stands on, as it is now. */
-export async function factsNow(
-  tx: Tx,
-  { grant, proofId, proofKind }: Pick<GrantFacts, 'grant' | 'proofId' | 'proofKind'>,
-): Promise<GrantFacts> {
-  const target = await loadTarget(tx, grant.targetId)
-  const account = await loadAccountById(tx, grant.accountId)
-  if (!target || !account) throw new Error(`the grant ${grant.id} is for nothing that has a record`)
-  return { grant, proofId, proofKind, target, account, subject: await knownIdentity(tx, grant.subjectId) }
 }

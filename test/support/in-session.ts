@@ -1,7 +1,9 @@
 import type { TestContext } from 'node:test'
 import type { Admission, Asked, Ending } from '../../src/gateways/gateway.ts'
 import { Secret } from '../../src/kernel/secret.ts'
+import { FACTOR_NAMES, SHIPPED_RISK_MODEL } from '../../src/policy/risk/model.ts'
 import type { Granted, GrantedOptions } from './granted.ts'
+import { rawClient } from './ledger.ts'
 import { planeWorld, type PlaneWorld } from './plane-world.ts'
 import { toyGateway } from './toy-gateway.ts'
 
@@ -49,4 +51,18 @@ export async function reasonOfEnd(w: PlaneWorld, { grantId }: Granted): Promise<
 
 export async function close(...admissions: Admission[]): Promise<void> {
   for (const admission of admissions) await admission[Symbol.asyncDispose]()
+}
+
+/** The risk a grant was given at, as making it keeps it: what was calm then is told from it. */
+export async function givenCalm(t: TestContext, w: PlaneWorld, { grantId }: Granted, score = 0): Promise<void> {
+  const model = SHIPPED_RISK_MODEL
+  const factors = FACTOR_NAMES.map((name) => ({ name, weight: model.weights[name], value: 0 }))
+  const risk = { score, low: score, high: score, model: { version: model.version, sha256: model.sha256 }, factors }
+  const client = await rawClient(t, w.database.owner)
+  await client.query('set session_replication_role = replica')
+  await client.query('update access_grant set risk_score = $3, risk = $2 where id = $1', [
+    grantId,
+    JSON.stringify(risk),
+    score,
+  ])
 }
