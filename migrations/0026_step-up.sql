@@ -81,7 +81,8 @@ create table step_up (
   constraint level_is_known check (level in ('mfa', 'phishing-resistant')),
   constraint state_is_known check (state in ('pending', 'proven', 'used', 'refused')),
   constraint proven_says_how check ((state in ('proven', 'used')) = (proven_by is not null and proven_at is not null)),
-  constraint proven_by_is_known check (proven_by in ('passkey')),
+  constraint proven_by_is_known check (proven_by in ('passkey', 'login')),
+  constraint login_is_the_weaker_proof check (proven_by <> 'login' or level = 'mfa'),
   constraint a_passkey_is_named check ((proven_by = 'passkey') = (passkey_id is not null)),
   constraint used_says_when check ((state = 'used') = (used_at is not null)),
   constraint misses_are_few check (misses between 0 and 5),
@@ -114,6 +115,12 @@ begin
   return new;
 end $$;
 create trigger step_up_moves_forward before update on step_up for each row execute function step_up_moves_forward();
+
+comment on column step_up.proven_by is 'login: somebody logged in again at a provider, which signs who and when, and not what for.';
+
+alter table login_attempt add column step_up_id uuid constraint step_up_fkey references step_up;
+comment on column login_attempt.step_up_id is 'The one act that this login is a fresh proof for; such an attempt logs nobody in.';
+create index login_attempt_step_up on login_attempt (step_up_id);
 
 create table backchannel_request (
   auth_req_sha256  bytea primary key,

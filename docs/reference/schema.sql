@@ -943,7 +943,7 @@ create table inventory_stage (
   object_id uuid not null,
   kind text not null,
   digest bytea not null,
-  content json,
+  content jsonb,
   constraint inventory_stage_pkey PRIMARY KEY (reading_id, object_id)
 );
 comment on table inventory_stage is 'A row is a thing that the scope now being read told, new or otherwise than it stands: it enters the inventory when the scope is closed.';
@@ -1313,11 +1313,15 @@ create table login_attempt (
   created_at timestamp with time zone not null,
   expires_at timestamp with time zone not null,
   used_at timestamp with time zone,
-  constraint login_attempt_pkey PRIMARY KEY (state_sha256)
+  step_up_id uuid,
+  constraint login_attempt_pkey PRIMARY KEY (state_sha256),
+  constraint step_up_fkey FOREIGN KEY (step_up_id) REFERENCES step_up(id)
 );
 CREATE INDEX login_attempt_expires ON login_attempt USING btree (expires_at);
+CREATE INDEX login_attempt_step_up ON login_attempt USING btree (step_up_id);
 comment on table login_attempt is 'A row is a browser that was sent to a provider and is waited for.';
 comment on column login_attempt.sealed_checks is 'The nonce, the verifier of PKCE and the one-time link that is to be spent on it, if one is; sealed for this row.';
+comment on column login_attempt.step_up_id is 'The one act that this login is a fresh proof for; such an attempt logs nobody in.';
 
 create table login_cookie (
   cookie_sha256 bytea not null,
@@ -2677,8 +2681,9 @@ create table step_up (
   constraint is_short CHECK (((expires_at > created_at) AND (expires_at <= (created_at + '01:00:00'::interval)))),
   constraint kind_is_known CHECK ((kind = ANY (ARRAY['call'::text, 'backchannel'::text]))),
   constraint level_is_known CHECK ((level = ANY (ARRAY['mfa'::text, 'phishing-resistant'::text]))),
+  constraint login_is_the_weaker_proof CHECK (((proven_by <> 'login'::text) OR (level = 'mfa'::text))),
   constraint misses_are_few CHECK (((misses >= 0) AND (misses <= 5))),
-  constraint proven_by_is_known CHECK ((proven_by = 'passkey'::text)),
+  constraint proven_by_is_known CHECK ((proven_by = ANY (ARRAY['passkey'::text, 'login'::text]))),
   constraint proven_says_how CHECK (((state = ANY (ARRAY['proven'::text, 'used'::text])) = ((proven_by IS NOT NULL) AND (proven_at IS NOT NULL)))),
   constraint state_is_known CHECK ((state = ANY (ARRAY['pending'::text, 'proven'::text, 'used'::text, 'refused'::text]))),
   constraint used_says_when CHECK (((state = 'used'::text) = (used_at IS NOT NULL)))
@@ -2694,6 +2699,7 @@ comment on column step_up.proof_id is 'The token it was asked with: with another
 comment on column step_up.act_sha256 is 'Of everything that will be done; the challenge that the passkey signs is a hash over this, the nonce and the id.';
 comment on column step_up.inner_sha256 is 'Of a request for access: the hash that its approvers sign off.';
 comment on column step_up.sealed_code is 'What whoever asks shows to the person, and the person enters in the browser.';
+comment on column step_up.proven_by is 'login: somebody logged in again at a provider, which signs who and when, and not what for.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON step_up FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON step_up FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER step_up_moves_forward BEFORE UPDATE ON step_up FOR EACH ROW EXECUTE FUNCTION step_up_moves_forward();

@@ -664,6 +664,7 @@ export type LoginAttemptTable = {
   createdAt: Date
   expiresAt: Date
   usedAt: Date | null
+  stepUpId: string | null
 }
 
 export type LoginCookieTable = {
@@ -1359,7 +1360,7 @@ export type StepUpTable = {
   misses: Generated<number>
   clientAddress: string
   state: Generated<'pending' | 'proven' | 'used' | 'refused'>
-  provenBy: string | null
+  provenBy: 'passkey' | 'login' | null
   passkeyId: string | null
   createdAt: Date
   expiresAt: Date

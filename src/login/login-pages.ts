@@ -8,6 +8,7 @@ import { beginAttempt } from './oidc/attempt.ts'
 import { finishLogin } from './oidc/callback.ts'
 import type { Provider } from './oidc/provider.ts'
 import { html, page, type Html } from './page.ts'
+import { refusing } from './passkeys/pages.ts'
 import { LoginRefused } from './refused.ts'
 import { browserSession, forgetCookie, formToken, isFormToken, type BrowserSession } from './sessions/cookie.ts'
 import { endLoginSessions } from './sessions/end.ts'
@@ -82,13 +83,13 @@ export function mustBeOurForm(isOurs: boolean): void {
 
 async function start(needs: LoginNeeds, provider: Provider, asked: PageAsked): Promise<PageAnswer> {
   const returnTo = returnPath(needs, asked.fields.get('to'))
-  const begun = await beginAttempt(needs, provider, asked.cookies, { returnTo, enrolment: null })
+  const begun = await beginAttempt(needs, provider, asked.cookies, { returnTo, enrolment: null, stepUpId: null })
   return goTo(begun.to.href, [begun.cookie])
 }
 
 async function callback(needs: LoginNeeds, provider: Provider, asked: PageAsked): Promise<PageAnswer> {
-  const { returnTo, setCookie } = await finishLogin(needs, provider, asked)
-  return goTo(returnTo, [setCookie])
+  const { returnTo, setCookie } = await refusing(() => finishLogin(needs, provider, asked))
+  return goTo(returnTo, setCookie === null ? [] : [setCookie])
 }
 
 function enrolPage(needs: LoginNeeds): PageAnswer {
@@ -115,7 +116,7 @@ async function enrol(needs: LoginNeeds, asked: PageAsked): Promise<PageAnswer> {
   const secret = SECRET.exec((asked.fields.get('link') ?? '').trim())?.[1]
   if (!provider || secret === undefined) throw new LoginRefused('over', 'This is no one-time link.')
   const enrolment = new Secret(secret)
-  const begun = await beginAttempt(needs, provider, asked.cookies, { returnTo: '/login', enrolment })
+  const begun = await beginAttempt(needs, provider, asked.cookies, { returnTo: '/login', enrolment, stepUpId: null })
   // A link and not a redirect: forms of this page lead to this host only.
   const next = html`<p>The link is checked when you are back.</p>
     <p><a class="act" href="${begun.to.href}">Continue at ${provider.title}</a></p>`

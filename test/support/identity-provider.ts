@@ -29,6 +29,8 @@ export type TestProvider = {
   saysIss: boolean
   /** An ID token for the nonce, instead of the one it would make. */
   idToken: ((nonce: string) => Promise<string>) | undefined
+  /** What its authorization endpoint was sent, the latest last. */
+  readonly authorized: URLSearchParams[]
   /** What its token endpoint was sent. */
   readonly redeemed: URLSearchParams[]
   logoutToken(claims?: Claims, header?: Readonly<Record<string, string>>, key?: TestKey): Promise<string>
@@ -55,6 +57,7 @@ export async function startProvider(t: Cleaning): Promise<TestProvider> {
       case '/keys':
         return json({ keys: provider.keys })
       case '/authorize':
+        provider.authorized.push(url.searchParams)
         response.writeHead(302, { location: sentBack(provider, codes, url.searchParams) })
         return response.end()
       case '/token':
@@ -88,6 +91,7 @@ export async function startProvider(t: Cleaning): Promise<TestProvider> {
     answer: {},
     saysIss: true,
     idToken: undefined,
+    authorized: [],
     redeemed: [],
     logoutToken: (claims = {}, header = {}, by = key) =>
       signed(

@@ -25,7 +25,11 @@ export type LoginWorld = TokenWorld & {
 }
 
 /** A whole server with two providers, of which the second is somebody else's. */
-export async function loginWorld(t: Cleaning, more: Readonly<Record<string, unknown>> = {}): Promise<LoginWorld> {
+export async function loginWorld(
+  t: Cleaning,
+  more: Readonly<Record<string, unknown>> = {},
+  ofMain: Readonly<Record<string, unknown>> = {},
+): Promise<LoginWorld> {
   const [provider, other] = await Promise.all([startProvider(t), startProvider(t)])
   const configured = (name: string, { url, clientId, clientSecret }: TestProvider) => ({
     name,
@@ -37,7 +41,7 @@ export async function loginWorld(t: Cleaning, more: Readonly<Record<string, unkn
   const { login, ...rest } = more
   const world = await tokenWorld(t, {
     login: {
-      providers: [configured('main', provider), configured('other', other)],
+      providers: [{ ...configured('main', provider), ...ofMain }, configured('other', other)],
       clients: [
         { id: 'console', title: 'the console', redirectUris: ['https://console.example/callback'] },
         { id: 'native', title: 'a program', redirectUris: ['http://127.0.0.1/callback'] },

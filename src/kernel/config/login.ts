@@ -27,6 +27,13 @@ const Provider = z
       .optional(),
     scopes: z.array(z.string().min(1).max(200)).min(1).max(20).default(['openid']),
     acrValues: z.array(z.string().min(1).max(200)).max(20).default([]).describe('What is asked of the login there.'),
+    stepUpAcrValues: z
+      .array(z.string().min(1).max(200))
+      .max(20)
+      .default([])
+      .describe(
+        'Which acr of it says that more than one factor was shown: a new login with one of them is a step-up of mfa.',
+      ),
     algorithm: z
       .enum(['ES256', 'ES384', 'EdDSA', 'PS256', 'RS256'])
       .default('RS256')

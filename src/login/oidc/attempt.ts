@@ -21,6 +21,8 @@ export type AttemptFor = {
   readonly returnTo: string
   /** The secret of a one-time link that this login is to be linked by. */
   readonly enrolment: Secret | null
+  /** The one act that it is a fresh proof for: then nobody is logged in by it. */
+  readonly stepUpId: string | null
 }
 
 /** Sends a browser to a provider, and remembers by which one and what it has to come back with. */
@@ -28,14 +30,14 @@ export async function beginAttempt(
   needs: LoginNeeds,
   provider: Provider,
   cookies: string | undefined,
-  { returnTo, enrolment }: AttemptFor,
+  { returnTo, enrolment, stepUpId }: AttemptFor,
 ): Promise<{ readonly to: URL; readonly cookie: string }> {
   const random = () => needs.random.bytes(SECRET_BYTES).toString('base64url')
   const checks: Checks = { state: random(), nonce: random(), verifier: random() }
   // Kept while there is one, so that two windows can log in side by side.
   const shown = cookieIn(cookies, ATTEMPT_COOKIE)
   const browser = shown !== undefined && /^[\w-]{43}$/.test(shown) ? shown : random()
-  const to = await provider.begin(checks, callbackOf(needs, provider))
+  const to = await provider.begin(checks, callbackOf(needs, provider), stepUpId !== null)
   const stateSha256 = sha256(checks.state)
   const now = needs.clock.now()
   const { nonce, verifier } = checks
@@ -50,6 +52,7 @@ export async function beginAttempt(
       issuer: provider.issuer,
       sealedChecks: needs.seal.seal(new Secret(kept), placeOf(stateSha256)),
       returnTo,
+      stepUpId,
       createdAt: now,
       expiresAt: secondsAfter(now, TTL_SECONDS),
       usedAt: null,
@@ -87,7 +90,7 @@ export async function takeAttempt(
   provider: Provider,
   cookies: string | undefined,
   state: string | undefined,
-): Promise<AttemptFor & { readonly checks: Checks }> {
+): Promise<TakenAttempt> {
   const browser = cookieIn(cookies, ATTEMPT_COOKIE)
   if (state === undefined || browser === undefined) throw unknownAttempt()
   const stateSha256 = sha256(state)
@@ -112,10 +115,15 @@ export async function takeAttempt(
   const { nonce, verifier, enrolment } = Sealed.parse(JSON.parse(opened))
   return {
     returnTo: row.returnTo,
+    stepUpId: row.stepUpId,
+    createdAt: row.createdAt,
     enrolment: enrolment === null ? null : new Secret(enrolment),
     checks: { state, nonce, verifier },
   }
 }
+
+/** An attempt that was answered, and when it began. */
+export type TakenAttempt = AttemptFor & { readonly checks: Checks; readonly createdAt: Date }
 
 function unknownAttempt(): LoginRefused {
   return new LoginRefused(

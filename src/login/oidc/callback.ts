@@ -8,6 +8,7 @@ import { LoginRefused } from '../refused.ts'
 import { browserSession, giveCookie, type BrowserSession } from '../sessions/cookie.ts'
 import { endLoginSessions } from '../sessions/end.ts'
 import { openLoginSession, type Authenticated, type ClientSeen } from '../sessions/open.ts'
+import { proveByLogin } from '../step-up/by-login.ts'
 import { callbackOf, takeAttempt } from './attempt.ts'
 import type { Provider } from './provider.ts'
 
@@ -20,7 +21,7 @@ export type CameBack = {
   readonly query: string
 }
 
-export type LoggedIn = { readonly returnTo: string; readonly setCookie: string }
+export type LoggedIn = { readonly returnTo: string; readonly setCookie: string | null }
 
 /** Finishes a login at a provider: the answer is proven to be the one to this attempt, and its subject to be somebody's. Throws `LoginRefused`. */
 export async function finishLogin(needs: LoginNeeds, provider: Provider, came: CameBack): Promise<LoggedIn> {
@@ -30,9 +31,14 @@ export async function finishLogin(needs: LoginNeeds, provider: Provider, came: C
   }
   const answer = new URL(`${callbackOf(needs, provider)}?${came.query}`)
   const claims = await provider.finish(answer, attempt.checks)
-  const before = await browserSession(needs, came.cookies)
+  const before = attempt.stepUpId === null ? await browserSession(needs, came.cookies) : undefined
   const by = { provider: provider.name, issuer: claims.iss, subject: claims.sub }
   try {
+    if (attempt.stepUpId !== null) {
+      const { returnTo, stepUpId, createdAt } = attempt
+      await proveByLogin(needs, provider, { stepUpId, begunAt: createdAt, claims })
+      return { returnTo, setCookie: null }
+    }
     return await finished(needs, provider, { came, attempt, claims, by, before })
   } catch (error) {
     if (error instanceof LoginRefused) await enterRefusal(needs, by, error)

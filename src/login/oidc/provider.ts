@@ -29,6 +29,8 @@ export type ProviderTerms = {
   readonly clientSecret: Secret | undefined
   readonly scopes: readonly string[]
   readonly acrValues: readonly string[]
+  /** Those that say of a login that more than one factor was shown. */
+  readonly stepUpAcrValues: readonly string[]
   readonly algorithm: string
 }
 
@@ -37,8 +39,8 @@ export type Checks = { readonly state: string; readonly nonce: string; readonly 
 
 /** An OpenID provider, asked by its own metadata. */
 export type Provider = ProviderTerms & {
-  /** Where a browser is sent to log in. Throws `LoginRefused`. */
-  begin(checks: Checks, redirectUri: string): Promise<URL>
+  /** Where a browser is sent to log in; `isFresh`: whoever is logged in there proves themselves again, by more than one factor. Throws `LoginRefused`. */
+  begin(checks: Checks, redirectUri: string, isFresh: boolean): Promise<URL>
   /** What its ID token says, when everything about the answer holds. Throws `LoginRefused`. */
   finish(answer: URL, checks: Checks): Promise<IDToken>
 }
@@ -77,7 +79,7 @@ export function openProvider(
   }
   return {
     ...terms,
-    begin: ({ state, nonce, verifier }, redirectUri) =>
+    begin: ({ state, nonce, verifier }, redirectUri, isFresh) =>
       asking(async (config) =>
         buildAuthorizationUrl(config, {
           redirect_uri: redirectUri,
@@ -86,7 +88,7 @@ export function openProvider(
           nonce,
           code_challenge: await calculatePKCECodeChallenge(verifier),
           code_challenge_method: 'S256',
-          ...(terms.acrValues.length > 0 && { acr_values: terms.acrValues.join(' ') }),
+          ...strengthOf(terms, isFresh),
         }),
       ),
     finish: (answer, { state, nonce, verifier }) =>
@@ -97,6 +99,15 @@ export function openProvider(
         if (!claims) throw new LoginRefused('forged', 'The provider sent no ID token.')
         return claims
       }),
+  }
+}
+
+/** RFC 9470 §4: how strong, and that it is now. `prompt` says the same to providers that take no notice of `max_age=0`. */
+function strengthOf(terms: ProviderTerms, isFresh: boolean): Record<string, string> {
+  const values = isFresh ? terms.stepUpAcrValues : terms.acrValues
+  return {
+    ...(values.length > 0 && { acr_values: values.join(' ') }),
+    ...(isFresh && { prompt: 'login', max_age: '0' }),
   }
 }
 

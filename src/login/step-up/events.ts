@@ -34,6 +34,19 @@ export const stepUpProven = event('step-up.proven', 'A person showed freshly tha
   clientDataJson: Text.describe('holds the challenge: the hash over the id, the nonce and the act'),
   signature: Text,
 })
+export const stepUpProvenByLogin = event(
+  'step-up.proven-by-login',
+  'A person logged in again at a provider, for one act. The provider signed who it was and when, and not what for.',
+  {
+    stepUpId: Id,
+    level: StepUpLevel,
+    actSha256: Text,
+    provider: Text,
+    issuer: Text,
+    acr: Text,
+    authenticatedAt: Instant.describe('when the provider says that the person proved themselves there'),
+  },
+)
 export const stepUpRefused = event('step-up.refused', 'A step-up will not be used.', { stepUpId: Id, why: Text })
 export const stepUpUsed = event('step-up.used', 'A fresh proof was spent on the act that it is for.', {
   stepUpId: Id,
@@ -42,4 +55,4 @@ export const stepUpUsed = event('step-up.used', 'A fresh proof was spent on the 
   personId: Id,
 })
 
-export const stepUpEvents = [stepUpAsked, stepUpMissed, stepUpProven, stepUpRefused, stepUpUsed]
+export const stepUpEvents = [stepUpAsked, stepUpMissed, stepUpProven, stepUpProvenByLogin, stepUpRefused, stepUpUsed]

@@ -1,7 +1,8 @@
+import type { z } from 'zod'
 import { secondsAfter } from '../../kernel/clock.ts'
 import { equalBytes, sha256 } from '../../kernel/crypto.ts'
 import { transact, type Tx } from '../../kernel/db.ts'
-import { SYSTEM } from '../../ledger/ledger.ts'
+import { SYSTEM, type Fact } from '../../ledger/ledger.ts'
 import { provePasskey, usePasskey } from '../passkeys/assert.ts'
 import { descriptorOf, passkeysOf } from '../passkeys/register.ts'
 import type { AssertionResponse } from '../passkeys/schemas.ts'
@@ -20,7 +21,7 @@ export type ShownAct = {
   readonly hasPasskey: boolean
 }
 
-type ProveNeeds = Omit<StepUpNeeds, 'bindCall'>
+export type ProveNeeds = Omit<StepUpNeeds, 'bindCall'>
 
 const MOST_MISSES = 5
 /** What was proven is used by a program that waits for it. */
@@ -59,14 +60,21 @@ export async function proveByPasskey(
       .select('publicKey')
       .where('id', '=', proven.passkeyId)
       .executeTakeFirstOrThrow()
-    return markProven(tx, needs, row.id, {
-      provenBy: 'passkey',
-      passkeyId: proven.passkeyId,
-      publicKeySha256: sha256(publicKey).toString('hex'),
-      authenticatorData,
-      clientDataJson: clientDataJSON,
-      signature,
-    })
+    const { passkeyId } = proven
+    return markProven(tx, needs, row.id, { provenBy: 'passkey', passkeyId }, ({ level, actSha256 }) => ({
+      event: stepUpProven,
+      facts: {
+        stepUpId: row.id,
+        provenBy: 'passkey' as const,
+        level,
+        actSha256: actSha256.toString('hex'),
+        passkeyId,
+        publicKeySha256: sha256(publicKey).toString('hex'),
+        authenticatorData,
+        clientDataJson: clientDataJSON,
+        signature,
+      },
+    }))
   })
 }
 
@@ -103,7 +111,7 @@ export async function endStepUp(
 }
 
 /** An open one by its code. Everything that is wrong looks the same, but for a code that is. */
-async function openByCode(needs: ProveNeeds, { id, code }: Entered): Promise<StepUpRow> {
+export async function openByCode(needs: ProveNeeds, { id, code }: Entered): Promise<StepUpRow> {
   const row = await findStepUp(needs.db, id)
   const now = needs.clock.now()
   if (!row || stateOf(row, now) !== 'pending') throw over(row ? stateOf(row, now) : 'expired')
@@ -136,26 +144,27 @@ async function miss(tx: Tx, needs: ProveNeeds, id: string): Promise<void> {
   await tx.updateTable('stepUp').set({ misses, state, cause }).where('id', '=', id).execute()
 }
 
-type Shown = {
-  readonly provenBy: 'passkey'
-  readonly passkeyId: string
-  readonly publicKeySha256: string
-  readonly authenticatorData: string
-  readonly clientDataJson: string
-  readonly signature: string
-}
+type Shown =
+  | { readonly provenBy: 'passkey'; readonly passkeyId: string }
+  | { readonly provenBy: 'login'; readonly passkeyId: null }
 
-async function markProven(tx: Tx, needs: ProveNeeds, id: string, shown: Shown): Promise<StepUpRow> {
+/** From pending to proven, once, on whichever node, while what it was asked with still holds. */
+export async function markProven<Shape extends z.ZodRawShape>(
+  tx: Tx,
+  needs: Pick<ProveNeeds, 'clock' | 'ledger'>,
+  id: string,
+  shown: Shown,
+  told: (row: StepUpRow) => Pick<Fact<Shape>, 'event' | 'facts'>,
+): Promise<StepUpRow> {
   const row = await lockStepUp(tx, id)
   const now = needs.clock.now()
   if (stateOf(row, now) !== 'pending' || !(await isProofLive(tx, row.proofId, now))) throw over(stateOf(row, now))
   const cause = await needs.ledger.record(tx, {
-    event: stepUpProven,
+    ...told(row),
     actor: { id: row.personId, kind: 'human' },
     action: row.operation,
     resource: { type: 'StepUp', id },
     outcome: 'done',
-    facts: { ...shown, stepUpId: id, level: row.level, actSha256: row.actSha256.toString('hex') },
   })
   const least = secondsAfter(now, USE_SECONDS)
   const { numUpdatedRows } = await tx

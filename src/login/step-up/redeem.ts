@@ -34,8 +34,8 @@ export async function redeemStepUp(
   }
   const writes = asked.route.operation.answer === 'json'
   return {
-    // A passkey is as strong as anything that is asked for.
-    shown: { id, level: 'phishing-resistant', innerSha256: row.innerSha256 },
+    // A passkey is as strong as anything that is asked for, another login only as strong as its provider said.
+    shown: { id, level: row.provenBy === 'passkey' ? 'phishing-resistant' : 'mfa', innerSha256: row.innerSha256 },
     spend: async (run) => {
       if (writes) return joinFirst(needs.db, spend, run)
       await transact(needs.db, spend)

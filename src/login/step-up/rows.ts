@@ -3,7 +3,7 @@ import { sha256 } from '../../kernel/crypto.ts'
 import type { Db, Tx } from '../../kernel/db.ts'
 import type { Seal } from '../../kernel/seal.ts'
 import { stepUpOver } from './problems.ts'
-import type { StepUp } from './schemas.ts'
+import { StepUpProof, type StepUp } from './schemas.ts'
 import type { StepUpNeeds } from './needs.ts'
 
 /** A row as everything here reads it. */
@@ -76,7 +76,7 @@ export function stepUpFrom(needs: Pick<StepUpNeeds, 'clock' | 'issuer'>, row: St
     asker,
     level,
     code,
-    provenBy: provenBy === null ? null : 'passkey',
+    provenBy: provenBy === null ? null : StepUpProof.parse(provenBy),
     createdAt,
     expiresAt,
     state: stateOf(row, needs.clock.now()),

@@ -10,7 +10,9 @@ import { authenticate, enrolIdentity, issueToken, revokeToken, subjectRef } from
 import type { PolicyValue } from '../../kernel/entity.ts'
 import type { Secret } from '../../kernel/secret.ts'
 import { beginEnrolment, finishEnrolment } from '../passkeys/register.ts'
-import { proveByPasskey, refuseAct, showAct } from './prove.ts'
+import { transact } from '../../kernel/db.ts'
+import { stepUpProvenByLogin } from './events.ts'
+import { markProven, proveByPasskey, refuseAct, showAct } from './prove.ts'
 import { stepUpRoutes, stepUpsOf } from './routes.ts'
 
 const ORIGIN = 'https://reeve.example'
@@ -352,4 +354,32 @@ test('for an agent its sponsor steps up; for a workload nobody does, and the gat
   const alone = request((await w.token(job)).text)
   const answers = [await w.send(alone), await w.send({ ...alone, headers: WANTED })]
   assert.deepEqual(answers.map(w.slug), ['insufficient-user-authentication', 'no-person-to-ask'])
+})
+
+test('attack: a proof by another login opens what asks for mfa, and not what has come to ask for more', async (t) => {
+  const w = await stepUpWorld(t)
+  const { text: by } = await w.token(w.carol)
+  const suspend = (who: string): Call => ({ by, path: `/v1/identities/${who}/suspend`, input: { reason: 'they left' } })
+  const facts = { provider: 'main', issuer: 'https://idp.example', acr: 'two', authenticatedAt: w.clock.now() }
+  const prove = (id: string) =>
+    transact(w.db, (tx) =>
+      markProven(tx, w.needs, id, { provenBy: 'login', passkeyId: null }, ({ level, actSha256 }) => ({
+        event: stepUpProvenByLogin,
+        facts: { ...facts, stepUpId: id, level, actSha256: actSha256.toString('hex') },
+      })),
+    )
+  const [enough, tooLittle] = [await w.asked(suspend('dave')), await w.asked(suspend('bob'))]
+  await prove(enough.id)
+  await prove(tooLittle.id)
+
+  const done = await w.repeat(suspend('dave'), enough)
+  await w.setPolicies((shipped) =>
+    shipped.replace('@id("guardians-stop")', '@id("guardians-stop") @step_up("phishing-resistant")'),
+  )
+  const refused = await w.repeat(suspend('bob'), tooLittle)
+
+  assert.deepEqual([done.status, done.json().state], [200, 'suspended'], done.text)
+  assert.ok(refused.status >= 400)
+  const bob = await w.db.selectFrom('identity').select('state').where('name', '=', 'bob').executeTakeFirstOrThrow()
+  assert.equal(bob.state, 'active')
 })
