@@ -123,7 +123,7 @@ export async function takeAttempt(
 }
 
 /** An attempt that was answered, and when it began. */
-export type TakenAttempt = AttemptFor & { readonly checks: Checks; readonly createdAt: Date }
+type TakenAttempt = AttemptFor & { readonly checks: Checks; readonly createdAt: Date }
 
 function unknownAttempt(): LoginRefused {
   return new LoginRefused(

@@ -21,7 +21,7 @@ export type ShownAct = {
   readonly hasPasskey: boolean
 }
 
-export type ProveNeeds = Omit<StepUpNeeds, 'bindCall'>
+type ProveNeeds = Omit<StepUpNeeds, 'bindCall'>
 
 const MOST_MISSES = 5
 /** What was proven is used by a program that waits for it. */
