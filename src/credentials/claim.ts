@@ -5,7 +5,7 @@ import { Secret } from '../kernel/secret.ts'
 import { SYSTEM } from '../ledger/ledger.ts'
 import { leaseEndFailed, leaseEndTried, leaseOutlasts } from './events.ts'
 import type { CredentialNeeds } from './needs.ts'
-import { CLAIM_MS, escalationAt, pauseMs } from './pace.ts'
+import { CLAIM_MS, downPauseMs, escalationAt, pauseMs } from './pace.ts'
 import { openSecret } from './site.ts'
 import { StoredTerms } from './terms.ts'
 import { Details, type WrittenLease } from './writer.ts'
@@ -28,7 +28,7 @@ export type Claimed = {
 /** Rows that one failure of a target moves at once; the rest stays due and is moved by the next. */
 const MOVED_ROWS = 20_000
 /** Moving rows takes time itself; they are not due again before it is done. */
-const MOVED_ROW_MS = 2
+const MOVED_ROW_MS = 1
 
 /** Targets with leases to end now. */
 export async function dueTargets(db: Db, now: Date): Promise<string[]> {
@@ -202,7 +202,7 @@ export async function recordTargetDown(
       leases: due.length,
     })
     const ids = due.map((row) => row.id)
-    const longEnoughMs = Math.max(pauseMs(needs.random, attempts), due.length * MOVED_ROW_MS)
+    const longEnoughMs = Math.max(downPauseMs(needs.random, attempts), due.length * MOVED_ROW_MS)
     const nextTryAt = secondsAfter(now, longEnoughMs / 1000)
     await tx
       .updateTable('lease')

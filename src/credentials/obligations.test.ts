@@ -107,9 +107,9 @@ test('the worker ends leases by itself and stops when it is told to', async () =
   const dead = Promise.withResolvers<void>()
   const ledger: typeof needs.ledger = {
     ...needs.ledger,
-    record: async (tx, fact) => {
-      if (fact.event.kind === 'lease.dead') dead.resolve()
-      return needs.ledger.record(tx, fact)
+    recordAll: async (tx, facts) => {
+      if (facts.some(({ event }) => event.kind === 'lease.dead')) dead.resolve()
+      return needs.ledger.recordAll(tx, facts)
     },
   }
 

@@ -1,15 +1,13 @@
 import { every } from '../kernel/timer.ts'
-import { transact, type Db, type Tx } from '../kernel/db.ts'
-import { SYSTEM } from '../ledger/ledger.ts'
+import { transact, type Db } from '../kernel/db.ts'
 import { claimDue, dueTargets, recordFailure, recordOutlasting, recordTargetDown, type Claimed } from './claim.ts'
 import { sweepLeases } from './end-leases.ts'
-import type { Evidence } from './contract.ts'
-import { leaseDead, leaseResidue } from './events.ts'
+import { recordDead } from './record-dead.ts'
 import { reachLease } from './fault-points.ts'
 import type { CredentialNeeds } from './needs.ts'
 import { siteFor } from './site.ts'
-import { STATIC, staticWriter } from './static-writer.ts'
-import { LeaseBusy, LeaseFailure, TargetDown, type LeaseWriter, type Residue } from './writer.ts'
+import { staticWriter } from './static-writer.ts'
+import { LeaseBusy, LeaseFailure, TargetDown, type LeaseWriter } from './writer.ts'
 
 /** The look for due leases is one probe of a small index. Whoever ended a grant on this node wakes the loop at once. */
 const LOOK_MS = 500
@@ -18,10 +16,12 @@ const SWEEP_MS = 5_000
 const TARGETS_AT_ONCE = 8
 const LEASES_AT_ONCE = 4
 const CLAIM_ROWS = 16
+/** Where a writer ends many together: one transaction there, and one entry each here. */
+const CLAIM_MANY = 256
+/** Fewer are ended one by one. */
+const MANY = 4
 /** A worker never hangs on one lease behind a dead network; moving many objects to their group may take minutes. */
 const END_MS = 15 * 60_000
-const LISTED = 100
-const NAME_MAX = 120
 
 export type Obligations = {
   /** Looks now: after a grant ended, or because somebody asked for a retry. */
@@ -74,16 +74,56 @@ export async function settleObligations(db: Db, needs: CredentialNeeds, signal: 
 
 async function workOnTarget(db: Db, needs: CredentialNeeds, targetId: string, signal: AbortSignal): Promise<void> {
   // One first: a target that is down costs one connection.
-  for (let rows = 1; !signal.aborted; rows = CLAIM_ROWS) {
+  for (let rows = 1; !signal.aborted;) {
     const claimed = await claimDue(db, needs, targetId, rows)
-    if (claimed.length === 0) return
+    const [first] = claimed
+    if (!first) return
+    rows = endsMany(needs, first.kind) ? CLAIM_MANY : CLAIM_ROWS
     await reachLease('lease.end-claimed')
-    const down = await workOnEach(db, needs, claimed, signal)
+    const left = await workTogether(db, needs, claimed, signal)
+    const down = left instanceof TargetDown ? left : await workOnEach(db, needs, left, signal)
     if (down) {
       needs.log.warn({ err: down, targetId }, 'a target is down; its leases stay open obligations')
       return recordTargetDown(db, needs, claimed, down.message)
     }
   }
+}
+
+function endsMany(needs: CredentialNeeds, kind: string): boolean {
+  return needs.writers.some((writer) => writer.kind === kind && writer.endMany !== undefined)
+}
+
+/** Ends what can be ended together, and returns what is left to be ended one by one; or why the target is down. */
+async function workTogether(
+  db: Db,
+  needs: CredentialNeeds,
+  claimed: readonly Claimed[],
+  signal: AbortSignal,
+): Promise<readonly Claimed[] | TargetDown> {
+  const dead = new Set<string>()
+  for (const [kind, all] of Map.groupBy(claimed, (each) => each.kind)) {
+    const [first] = all
+    const writer = needs.writers.find((each) => each.kind === kind)
+    if (!first || !writer?.endMany || all.length < MANY) continue
+    try {
+      const site = await siteFor(db, needs.seal, writer, first)
+      const within = AbortSignal.any([signal, AbortSignal.timeout(END_MS)])
+      const leases = all.map(({ lease }) => lease)
+      const ended = await writer.endMany(site, leases, within)
+      const proven = all.flatMap((each) => {
+        const how = ended.get(each.id)
+        return how ? [{ claimed: each, ...how }] : []
+      })
+      await reachLease('lease.proven')
+      await transact(db, (tx) => recordDead(tx, needs, proven))
+      await reachLease('lease.dead')
+      for (const { claimed: each } of proven) dead.add(each.id)
+    } catch (error) {
+      if (error instanceof TargetDown) return error
+      if (!signal.aborted) needs.log.warn({ err: error, kind, leases: all.length }, 'leases are ended one by one')
+    }
+  }
+  return claimed.filter(({ id }) => !dead.has(id))
 }
 
 /** Works on claimed leases, a few at once. Returns why the target is down, if it is. */
@@ -129,7 +169,7 @@ async function workOn(db: Db, needs: CredentialNeeds, claimed: Claimed, signal: 
     }
     if (probe.kind === 'alive') return new LeaseFailure(`it was ended and still lives: ${probe.why}`)
     await reachLease('lease.proven')
-    await transact(db, (tx) => recordDead(tx, needs, claimed, residue, probe.evidence))
+    await transact(db, (tx) => recordDead(tx, needs, [{ claimed, residue, evidence: probe.evidence }]))
     await reachLease('lease.dead')
     return undefined
   } catch (error) {
@@ -141,89 +181,6 @@ function writerOf(needs: CredentialNeeds, kind: string): LeaseWriter {
   const writer = [staticWriter, ...needs.writers].find((each) => each.kind === kind)
   if (!writer) throw new LeaseFailure(`this release has nothing that ends a ${kind}`)
   return writer
-}
-
-/** The obligation is met: evidence kept, secret gone, and what the lease left behind is a finding. */
-async function recordDead(
-  tx: Tx,
-  needs: CredentialNeeds,
-  claimed: Claimed,
-  residue: Residue,
-  evidence: Evidence,
-): Promise<void> {
-  const now = needs.clock.now()
-  const about = { actor: SYSTEM, resource: { type: 'Lease', id: claimed.id }, grantId: claimed.grantId } as const
-  const { principal } = claimed.lease
-  const open = await tx
-    .selectFrom('lease')
-    .select('id')
-    .where('id', '=', claimed.id)
-    .where('state', '=', 'ending')
-    .forUpdate()
-    .executeTakeFirst()
-  if (!open) return
-  const appeared = await foreign(tx, claimed.targetId, residue)
-  if (appeared.length > 0) {
-    await needs.ledger.record(tx, {
-      ...about,
-      event: leaseResidue,
-      outcome: 'done',
-      facts: {
-        targetId: claimed.targetId,
-        principal,
-        appeared: appeared.slice(0, LISTED),
-        unread: residue.unread.slice(0, LISTED),
-        isCut: appeared.length > LISTED,
-      },
-    })
-    needs.log.warn({ leaseId: claimed.id, appeared: appeared.length }, 'a lease left something behind at its target')
-  }
-  const told: Evidence = {
-    ...evidence,
-    provenAt: now.toISOString(),
-    attempts: claimed.attempts,
-    residue: appeared.length,
-    unread: residue.unread.slice(0, LISTED),
-  }
-  const cause = await needs.ledger.record(tx, {
-    ...about,
-    event: leaseDead,
-    outcome: 'done',
-    facts: { principal, evidence: told },
-  })
-  await tx
-    .updateTable('lease')
-    .set({
-      state: 'dead',
-      deadAt: now,
-      evidence: JSON.stringify(told),
-      sealedSecret: null,
-      nextTryAt: null,
-      lastError: null,
-      escalation: 'none',
-      cause,
-    })
-    .where('id', '=', claimed.id)
-    .execute()
-}
-
-/** Other leases of the target come and go meanwhile; only what is in our own record counts as such. */
-async function foreign(tx: Tx, targetId: string, residue: Residue): Promise<string[]> {
-  const principals = [...new Set(residue.appeared.flatMap((item) => item.principal ?? []))]
-  const ours = new Set<string>()
-  if (principals.length > 0) {
-    const rows = await tx
-      .selectFrom('lease')
-      .select('principal')
-      .where('targetId', '=', targetId)
-      .where('kind', '<>', STATIC)
-      .where('principal', 'in', principals)
-      .execute()
-    for (const row of rows) ours.add(row.principal)
-  }
-  return residue.appeared
-    .filter((item) => item.principal === undefined || !ours.has(item.principal))
-    .map((item) => `${item.kind} in ${item.where}: ${item.name}`.slice(0, NAME_MAX))
 }
 
 type Bell = { ring(): void; rung(): Promise<void> }

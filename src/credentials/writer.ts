@@ -133,7 +133,15 @@ export type LeaseWriter = {
   end(site: Site, lease: WrittenLease, signal: AbortSignal): Promise<Residue>
   /** The negative probe: tries to use it, and says by what evidence it is dead. */
   verify(site: Site, lease: WrittenLease, signal: AbortSignal): Promise<Probe>
+  /**
+   * Ends and verifies many of one site at once. Who is missing in the answer was not proven dead, and goes by `end` and `verify`; so do all of
+   * them when it throws anything but `TargetDown`.
+   */
+  endMany?(site: Site, leases: readonly WrittenLease[], signal: AbortSignal): Promise<ReadonlyMap<string, Ended>>
 }
+
+/** A lease that was ended and proven dead together with others. */
+export type Ended = { readonly residue: Residue; readonly evidence: Evidence }
 
 /** Work on a lease failed: a sentence of ours (with a code of the target's), safe to show. The cause is for the log. */
 export class LeaseFailure extends Error {

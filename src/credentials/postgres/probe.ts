@@ -42,7 +42,7 @@ export async function probeRole(
 }
 
 /** Logs in with the real secret; the SQLSTATE of the refusal, or undefined when the door opened. */
-async function refusalOf(
+export async function refusalOf(
   settings: PostgresSettings,
   lease: WrittenLease,
   database: string,

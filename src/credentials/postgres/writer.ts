@@ -1,5 +1,6 @@
 import type { LeaseWriter } from '../writer.ts'
 import { endRole } from './end.ts'
+import { endMany } from './end-many.ts'
 import { probeRole } from './probe.ts'
 import { residueOf } from './residue.ts'
 import { announceRole, makeRole } from './role.ts'
@@ -31,5 +32,6 @@ export const postgresRoleWriter: LeaseWriter = {
     await endRole(site, settings, lease, signal)
     return residueOf(site, settings, lease, signal)
   },
+  endMany: (site, leases, signal) => endMany(site, PostgresSettings.parse(site.settings), leases, signal),
   verify: (site, lease, signal) => probeRole(site, PostgresSettings.parse(site.settings), lease, signal),
 }

@@ -1,0 +1,245 @@
+import pg from 'pg'
+import { sleep } from '../../kernel/timer.ts'
+import { reachLease } from '../fault-points.ts'
+import { LeaseFailure, type Ended, type Residue, type Site, type WrittenLease } from '../writer.ts'
+import { oidOf } from './end.ts'
+import { refusalOf } from './probe.ts'
+import { residueOf } from './residue.ts'
+import { fenceOf, standingOf, type Standing } from './role.ts'
+import type { PostgresSettings } from './settings.ts'
+import { enter, type Upstream } from './upstream.ts'
+
+const name = pg.escapeIdentifier
+
+const LOOK_MS = 20
+/** About ten seconds for backends to go; what lives longer is for the single way, which says so. */
+const LOOKS = 500
+/** As in the single way: a backend between its login check and its first sight is invisible for a moment. */
+const ABSENT_LOOKS = 2
+/** Of so many one is tried with its own secret, and never fewer than two. */
+const ONE_IN = 32
+const SAMPLED_AT_LEAST = 2
+/** As roles of leases are called; whether it is one of ours is looked up by whoever records it. */
+const OURS = /^reeve_[0-9a-f]{16}$/
+
+/** A lease with the one role that it is; null when the role is gone already. */
+type Held = { readonly lease: WrittenLease; readonly oid: string | null }
+
+/**
+ * Ends many roles by a few statements, in the steps of the single way and with its fences, and proves them dead. Whatever is not plain is left
+ * out and goes the single way: a lease somebody else works on, a role that was renamed or whose name was taken, a prepared transaction, objects
+ * in another database. A statement that fails throws, and all of them go the single way.
+ */
+export async function endMany(
+  site: Site,
+  settings: PostgresSettings,
+  leases: readonly WrittenLease[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, Ended>> {
+  await using upstream = await enter(site, settings, settings.database, signal)
+  const standing = await standingOf(upstream)
+  const found = await plainRoles(upstream, await fenced(upstream, leases))
+  const standingRoles = found.flatMap(({ lease, oid }) => (oid === null ? [] : [{ lease, oid }]))
+  const ended =
+    standingRoles.length === 0 ? new Set<string>() : await shutAndDrop(upstream, standing, standingRoles, signal)
+  const gone = found.filter(({ lease, oid }) => oid === null || ended.has(lease.id)).map(({ lease }) => lease)
+  if (gone.length === 0) return new Map()
+  const residues = await residuesOf(site, settings, gone, signal)
+  const evidence = await provenDead(site, settings, gone, signal)
+  return new Map(
+    evidence === undefined
+      ? []
+      : gone.map((lease) => [
+          lease.id,
+          {
+            residue: residues.get(lease.id) ?? NOTHING,
+            evidence: { role: lease.principal, oid: oidOf(lease), ...evidence },
+          },
+        ]),
+  )
+}
+
+const NOTHING: Residue = { appeared: [], unread: [] }
+
+/** Those that nobody else works on. The locks go with the connection. */
+async function fenced(upstream: Upstream, leases: readonly WrittenLease[]): Promise<WrittenLease[]> {
+  const keys = leases.map((lease) => fenceOf(lease.principal))
+  const rows = await upstream.query<{ at: number; held: boolean }>(
+    'taking the fences',
+    `select at::int, pg_try_advisory_lock(first, second) as held
+       from unnest($1::int[], $2::int[]) with ordinality as fence (first, second, at)`,
+    [keys.map(([first]) => first), keys.map(([, second]) => second)],
+  )
+  const held = new Set(rows.filter((row) => row.held).map((row) => row.at))
+  return leases.filter((_, index) => held.has(index + 1))
+}
+
+/** Those that are one role of their own name and oid, or none any more. */
+async function plainRoles(upstream: Upstream, leases: readonly WrittenLease[]): Promise<Held[]> {
+  const rows = await upstream.query<{ id: string; oid: string; rolname: string }>(
+    'finding the roles',
+    `select l.id, r.oid::text, r.rolname
+       from unnest($1::text[], $2::text[], $3::oid[]) as l (id, principal, oid)
+       join pg_roles r on r.rolname = l.principal or r.oid = l.oid`,
+    [leases.map(({ id }) => id), leases.map(({ principal }) => principal), leases.map(oidOf)],
+  )
+  const byLease = Map.groupBy(rows, ({ id }) => id)
+  return leases.flatMap((lease): Held[] => {
+    const [role, ...others] = byLease.get(lease.id) ?? []
+    if (!role) return [{ lease, oid: null }]
+    const isPlain = others.length === 0 && role.rolname === lease.principal && role.oid === oidOf(lease)
+    return isPlain ? [{ lease, oid: role.oid }] : []
+  })
+}
+
+type Role = { readonly lease: WrittenLease; readonly oid: string }
+
+/** The ids of those whose role is gone then. */
+async function shutAndDrop(
+  upstream: Upstream,
+  standing: Standing,
+  roles: readonly Role[],
+  signal: AbortSignal,
+): Promise<Set<string>> {
+  const how = standing.version >= 160_000 ? ' with inherit true, set true' : ''
+  await upstream.query(
+    'shutting the roles out',
+    roles
+      .map(({ lease }) => {
+        const role = name(lease.principal)
+        const out = `alter role ${role} with nologin connection limit 0 password null valid until '-infinity'`
+        return standing.isSuperuser ? out : `${out}; grant ${role} to ${name(standing.user)}${how}`
+      })
+      .join('; '),
+  )
+  await reachLease('lease.nologin')
+  await terminate(upstream, roles, signal)
+  await reachLease('lease.terminated')
+  const plain = await withoutTrouble(upstream, roles)
+  if (plain.length === 0) return new Set()
+  for (const [heir, theirs] of await heirsOf(upstream, standing, plain)) {
+    const list = theirs.map(({ lease }) => name(lease.principal)).join(', ')
+    await upstream.query('emptying the roles', `reassign owned by ${list} to ${name(heir)}; drop owned by ${list}`)
+  }
+  await reachLease('lease.reassigned')
+  const all = plain.map(({ lease }) => name(lease.principal)).join(', ')
+  await upstream.query('dropping the roles', `drop role ${all}`)
+  await reachLease('lease.dropped')
+  return new Set(plain.map(({ lease }) => lease.id))
+}
+
+async function terminate(upstream: Upstream, roles: readonly Role[], signal: AbortSignal): Promise<void> {
+  const oids = roles.map(({ oid }) => oid)
+  let absent = 0
+  for (let look = 0; look < LOOKS; look += 1) {
+    const alive = await upstream.query(
+      'terminating their sessions',
+      'select pid, pg_terminate_backend(pid) from pg_stat_activity where usesysid = any($1::oid[])',
+      [oids],
+    )
+    absent = alive.length === 0 ? absent + 1 : 0
+    if (absent >= ABSENT_LOOKS) return
+    await sleep(LOOK_MS, signal)
+  }
+  throw new LeaseFailure('their sessions do not end')
+}
+
+/** Without those that left a prepared transaction, or on which something in another database depends. */
+async function withoutTrouble(upstream: Upstream, roles: readonly Role[]): Promise<Role[]> {
+  const rows = await upstream.query<{ oid: string }>(
+    'finding what they own',
+    `select distinct s.refobjid::text as oid
+       from pg_shdepend s left join pg_database d on d.oid = s.dbid
+      where s.refclassid = 'pg_authid'::regclass and s.refobjid = any($1::oid[])
+        and s.dbid <> 0 and d.datname is distinct from current_database()
+      union
+     select r.oid::text from pg_prepared_xacts p join pg_roles r on r.rolname = p.owner where r.oid = any($1::oid[])`,
+    [roles.map(({ oid }) => oid)],
+  )
+  const troubled = new Set(rows.map(({ oid }) => oid))
+  return roles.filter(({ oid }) => !troubled.has(oid))
+}
+
+/** Who gets what they own: their group, as if it had been born there; the provisioner where the group is gone. */
+async function heirsOf(upstream: Upstream, standing: Standing, roles: readonly Role[]): Promise<Map<string, Role[]>> {
+  const groups = [...new Set(roles.map(({ lease }) => lease.terms.roles[0] ?? ''))]
+  const rows = await upstream.query<{ rolname: string; reachable: boolean }>(
+    'finding their groups',
+    `select rolname, pg_has_role(oid, 'usage') as reachable from pg_roles where rolname = any($1)`,
+    [groups],
+  )
+  const known = new Map(rows.map((row) => [row.rolname, row.reachable]))
+  // A group that the provisioner is no member of yet is joined by the single way.
+  const isOpen = (group: string) => standing.isSuperuser || known.get(group) === true
+  const unreachable = rows.find(({ rolname }) => !isOpen(rolname))
+  if (unreachable) throw new LeaseFailure(`the provisioner is no member of ${unreachable.rolname} yet`)
+  return Map.groupBy(roles, ({ lease }) => {
+    const group = lease.terms.roles[0] ?? ''
+    return known.has(group) ? group : standing.user
+  })
+}
+
+/**
+ * What appeared since the oldest of them began holds all that appeared since any of them did. Mostly that is nothing but roles of leases; else
+ * each is looked at by itself, so that none is blamed for what is older than it.
+ */
+async function residuesOf(
+  site: Site,
+  settings: PostgresSettings,
+  leases: readonly WrittenLease[],
+  signal: AbortSignal,
+): Promise<Map<string, Residue>> {
+  const since = ({ details }: WrittenLease) => {
+    const at = details?.since
+    return typeof at === 'string' && /^\d{1,20}$/.test(at) ? BigInt(at) : null
+  }
+  const noted = leases.flatMap((lease) => {
+    const at = since(lease)
+    return at === null ? [] : [{ lease, at }]
+  })
+  const [first] = noted
+  if (!first) return new Map()
+  const oldest = noted.reduce((a, b) => (b.at < a.at ? b : a), first)
+  const all = await residueOf(site, settings, oldest.lease, signal)
+  if (all.appeared.every(({ principal }) => principal !== undefined && OURS.test(principal))) {
+    return new Map(noted.map(({ lease }) => [lease.id, all]))
+  }
+  const each = new Map<string, Residue>()
+  for (const { lease } of noted) each.set(lease.id, await residueOf(site, settings, lease, signal))
+  return each
+}
+
+/**
+ * The negative probe of many (core 21): a connection of its own sees none of them in the catalog and no session of any, and the logins of a
+ * sample are refused, by the way that sessions take. That the rest is refused follows: PostgreSQL lets nobody in, by whichever method, for whom
+ * the catalog has no row; the sample shows that the door leads to the server whose catalog was read. Undefined when any of it does not hold.
+ */
+async function provenDead(
+  site: Site,
+  settings: PostgresSettings,
+  leases: readonly WrittenLease[],
+  signal: AbortSignal,
+) {
+  await using upstream = await enter(site, settings, settings.database, signal)
+  const standing = await standingOf(upstream)
+  const [left] = await upstream.query(
+    'looking for them',
+    `select from pg_roles where rolname = any($1) or oid = any($2::oid[])
+      union all
+     select from pg_stat_activity where usesysid = any($2::oid[]) or usename = any($1)`,
+    [leases.map(({ principal }) => principal), leases.map(oidOf).filter((oid) => oid !== '0')],
+  )
+  if (left) return undefined
+  const size = Math.max(SAMPLED_AT_LEAST, Math.ceil(leases.length / ONE_IN))
+  const sample = leases.filter((_, at) => at % Math.max(1, Math.floor(leases.length / size)) === 0)
+  const codes = await Promise.all(
+    sample.map((lease) => refusalOf(settings, lease, lease.terms.databases[0] ?? settings.database, signal)),
+  )
+  if (codes.includes(undefined)) return undefined
+  return {
+    serverVersion: standing.version,
+    absentFrom: [standing.isSuperuser ? 'pg_authid' : 'pg_roles', 'pg_stat_activity'],
+    together: leases.length,
+    logins: { tried: sample.map(({ principal }) => principal), sqlStates: codes.flatMap((code) => code ?? []) },
+  }
+}
