@@ -17,6 +17,7 @@ export * from './observation.ts'
 export { tame } from './text.ts'
 export * from './certificate.ts'
 export * from './told.ts'
+export * from './place.ts'
 export * from './log-lines.ts'
 export * from './unreadable.ts'
 

@@ -7,6 +7,7 @@ import { openbaoConnector } from './openbao/connector.ts'
 import { postgresConnector } from './postgres/connector.ts'
 import { sourceConnector } from './source/connector.ts'
 import { sshConnector } from './ssh/connector.ts'
+import { tableConnector } from './table/connector.ts'
 import { x509Connector } from './x509/connector.ts'
 
 /** Every connector there is. A new system is a folder, a page and a line here. */
@@ -19,5 +20,6 @@ export const connectors: readonly Connector[] = [
   githubConnector,
   gitlabConnector,
   sourceConnector,
+  tableConnector,
   openbaoConnector,
 ]

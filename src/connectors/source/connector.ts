@@ -1,9 +1,8 @@
-import { access, constants, lstat, readFile } from 'node:fs/promises'
-import { hostname } from 'node:os'
+import { access, constants, lstat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { sha256 } from '../../kernel/crypto.ts'
 import {
   Denied,
+  placeAuthority,
   Unreadable,
   type Connector,
   type Given,
@@ -81,7 +80,14 @@ function opened(settings: SourceSettings, { clock, fingerprint }: Given): OpenSo
   return {
     async probe() {
       const scopes = await Promise.all(named.map((scope) => probed(scope, settings[scope] ?? '')))
-      return { authority: await authorityOf(settings), system: 'source code of this machine', scopes }
+      return {
+        authority: await placeAuthority(
+          'source',
+          SCOPES.map((each) => settings[each] ?? ''),
+        ),
+        system: 'source code of this machine',
+        scopes,
+      }
     },
     scopes: () => scopes(named, settings),
     read(scope, _since, until) {
@@ -169,12 +175,4 @@ async function gatherHistory(path: string, seeing: Seeing, into: Gathered, signa
 async function isShallow(path: string): Promise<boolean> {
   const found = await Promise.allSettled([lstat(join(path, '.git', 'shallow')), lstat(join(path, 'shallow'))])
   return found.some(({ status }) => status === 'fulfilled')
-}
-
-/** These places of this machine: paths mean something on one machine only. */
-async function authorityOf(settings: SourceSettings): Promise<string> {
-  // machine-id(5): the id itself is not for others.
-  const machine = await readFile('/etc/machine-id', 'utf8').catch(() => hostname())
-  const basis = JSON.stringify(['reeve source', machine.trim(), ...SCOPES.map((scope) => settings[scope] ?? '')])
-  return `source:${sha256(basis).toString('hex').slice(0, 32)}`
 }
