@@ -8,7 +8,9 @@ import { test, type TestContext } from 'node:test'
 import { z } from 'zod'
 import { activateIdentity, registerIdentity } from '../../src/identities/contract.ts'
 import { sleep } from '../../src/kernel/timer.ts'
+import { transact } from '../../src/kernel/db.ts'
 import { createLoginLink, listLoginSessions } from '../../src/login/contract.ts'
+import { openStepUp } from '../../src/login/login.ts'
 import { eventually } from '../support/eventually.ts'
 import { beginDevice, decide, openBrowser, poll, type Browser } from '../support/login-world.ts'
 import { newTestKey, tokenWorld, type Answer, type TokenWorld } from '../support/token-world.ts'
@@ -108,24 +110,57 @@ const realmOf = (w: TokenWorld) => ({
   ],
 })
 
-/** Logs in on Keycloak's own page, as a person would, and comes back. */
-async function throughKeycloak(browser: Browser, start: Answer): Promise<Answer> {
-  const page = await fetch(String(start.headers['location']), { redirect: 'manual' })
-  const text = await page.text()
-  const action = /action="([^"]+)"/.exec(text)?.[1]?.replaceAll('&amp;', '&')
-  assert.ok(action, text.slice(0, 2_000))
-  const cookie = page.headers
+const cookiesOf = (answer: Response) =>
+  answer.headers
     .getSetCookie()
     .map((each) => each.split(';')[0])
     .join('; ')
+
+/** Logs in on Keycloak's own page, as a person would. */
+async function signIn(location: string, sso = ''): Promise<{ readonly to: URL; readonly sso: string }> {
+  const page = await fetch(location, { redirect: 'manual', headers: { cookie: sso } })
+  const text = await page.text()
+  const action = /action="([^"]+)"/.exec(text)?.[1]?.replaceAll('&amp;', '&')
+  assert.ok(action, text.slice(0, 2_000))
   const back = await fetch(action, {
     method: 'POST',
     redirect: 'manual',
-    headers: { cookie },
+    headers: { cookie: [sso, cookiesOf(page)].filter((each) => each !== '').join('; ') },
     body: new URLSearchParams({ username: 'alice', password: 'the password of alice' }),
   })
-  const to = new URL(back.headers.get('location') ?? assert.fail(await back.text()))
+  return { to: new URL(back.headers.get('location') ?? assert.fail(await back.text())), sso: cookiesOf(back) }
+}
+
+/** The same, and comes back. */
+async function throughKeycloak(browser: Browser, start: Answer): Promise<Answer> {
+  const { to } = await signIn(String(start.headers['location']))
   return browser.get(`${to.pathname}${to.search}`)
+}
+
+/** A step-up of alice's, and where her browser is sent to log in again for it. */
+async function stepUp(w: TokenWorld, browser: Browser, personId: string) {
+  const { needs } = w.server.domains.login
+  const { id, code } = await transact(needs.db, (tx) =>
+    openStepUp(tx, needs, {
+      kind: 'call',
+      asker: { id: personId, kind: 'human' },
+      personId,
+      proofId: null,
+      operation: 'identity.suspend',
+      level: 'mfa',
+      nonce: Buffer.alloc(32, 1),
+      actSha256: Buffer.alloc(32, 2),
+      innerSha256: null,
+      lines: ['suspends dave'],
+      clientAddress: '192.0.2.7',
+      ttlSeconds: 300,
+    }),
+  )
+  const page = await browser.post('/login/step-up/provider', { id, code: code ?? '', provider: 'keycloak' })
+  const location = /href="(http[^"]+)"/.exec(String(page.json))?.[1]?.replaceAll('&amp;', '&')
+  const state = async () =>
+    (await needs.db.selectFrom('stepUp').select('state').where('id', '=', id).executeTakeFirstOrThrow()).state
+  return { location: location ?? assert.fail(String(page.json)), state }
 }
 
 test('Keycloak logs a person in, who lets the command line in; a logout there ends both', async (t) => {
@@ -133,7 +168,16 @@ test('Keycloak logs a person in, who lets the command line in; a logout there en
   const issuer = `http://127.0.0.1:${port}/realms/company`
   const w = await tokenWorld(t, {
     login: {
-      providers: [{ name: 'keycloak', title: 'Keycloak', issuer, clientId: 'reeve', clientSecret: CLIENT_SECRET }],
+      providers: [
+        {
+          name: 'keycloak',
+          title: 'Keycloak',
+          issuer,
+          clientId: 'reeve',
+          clientSecret: CLIENT_SECRET,
+          stepUpAcrValues: ['1'],
+        },
+      ],
     },
   })
   const down = await openBrowser(w).get('/login/start/keycloak')
@@ -145,7 +189,7 @@ test('Keycloak logs a person in, who lets the command line in; a logout there en
     .parse(await administer(url, '/realms/company/users?username=alice'))
   const subject = users[0]?.id ?? ''
   const input = { kind: 'human', name: 'alice', profile: 'person', environment: 'production', tier: 1 } as const
-  await w.ada.ask(registerIdentity, { input })
+  const { id: alice } = await w.ada.ask(registerIdentity, { input })
   await w.ada.ask(activateIdentity, { params: { identity: 'alice' } })
 
   const stranger = openBrowser(w)
@@ -165,6 +209,28 @@ test('Keycloak logs a person in, who lets the command line in; a logout there en
   const { items } = await w.ada.ask(listLoginSessions, { params: { identity: 'alice' } })
   const [first] = items
   assert.ok(first?.acr != null && first.authenticatedAt <= first.createdAt, JSON.stringify(items))
+
+  // Whoever is logged in there goes through unasked; for an act they are asked again.
+  const plain = await browser.get('/login/start/keycloak?to=/device')
+  const { sso } = await signIn(String(plain.headers['location']))
+  const unasked = await fetch(String((await browser.get('/login/start/keycloak')).headers['location']), {
+    redirect: 'manual',
+    headers: { cookie: sso },
+  })
+  assert.equal(unasked.status, 302)
+  const step = await stepUp(w, browser, alice)
+  const again = await signIn(step.location, sso)
+  const confirmed = await browser.get(`${again.to.pathname}${again.to.search}`)
+  assert.equal(confirmed.headers['location'], '/login/step-up/done', String(confirmed.json))
+  assert.equal(await step.state(), 'proven')
+  // Attack: the browser leaves out that it was to be asked again, and comes back with the login that it had.
+  const skipped = await stepUp(w, browser, alice)
+  const without = new URL(skipped.location)
+  for (const name of ['prompt', 'max_age', 'acr_values']) without.searchParams.delete(name)
+  const silent = await fetch(without, { redirect: 'manual', headers: { cookie: sso } })
+  const from = new URL(silent.headers.get('location') ?? assert.fail(await silent.text()))
+  assert.equal((await browser.get(`${from.pathname}${from.search}`)).status, 403)
+  assert.equal(await skipped.state(), 'pending')
 
   await administer(url, `/realms/company/users/${subject}/logout`, {})
 
