@@ -578,7 +578,7 @@ create table finding (
   constraint reopened_says_why CHECK (((state = 'reopened'::text) = (reopened_because IS NOT NULL))),
   constraint severity_is_known CHECK (((severity >= 0) AND (severity <= 3))),
   constraint state_is_known CHECK ((state = ANY (ARRAY['open'::text, 'accepted'::text, 'fixed'::text, 'reopened'::text]))),
-  constraint subject_kind_is_known CHECK ((subject_kind = ANY (ARRAY['identity'::text, 'account'::text, 'credential'::text, 'trust'::text])))
+  constraint subject_kind_is_known CHECK ((subject_kind = ANY (ARRAY['identity'::text, 'account'::text, 'credential'::text, 'trust'::text, 'grant'::text, 'trust-rule'::text])))
 );
 CREATE INDEX finding_accepted_by ON finding USING btree (accepted_by_id);
 CREATE INDEX finding_cause ON finding USING btree (cause);
@@ -662,6 +662,7 @@ create table grant_heartbeat (
 );
 comment on table grant_heartbeat is 'A row says when the command a grant was made for last proved that it lives. Not a change to the record, so it has no cause.';
 
+CREATE INDEX finding_subject_kind ON finding USING btree (subject_kind, subject_id) WHERE (state <> 'fixed'::text);
 create table grant_proof (
   id uuid not null,
   grant_id uuid not null,
@@ -1600,6 +1601,7 @@ CREATE INDEX observed_principal_scope ON observed_principal USING btree (scope_i
 comment on table observed_principal is 'A row is something that can hold rights at a source: an account, a group, a role, a client.';
 comment on column observed_principal.unknown is 'Of fields that are null: why they are not known. A null that is not named here is known to be nothing.';
 comment on column observed_principal.account_id is 'The account of the shared record that it is.';
+CREATE INDEX observed_credential_vaulted ON observed_credential USING btree (id) WHERE (held_by = 'vault'::text);
 comment on column observed_principal.digest is 'Of all that was told of it: a reading that tells the same changes nothing.';
 comment on column observed_principal.last_seen_at is 'When it last stood there; null while it does, and then it is its scope''s.';
 comment on column observed_principal.missed_at is 'The first complete reading without it.';
@@ -1636,6 +1638,7 @@ create table observed_reference (
 CREATE INDEX observed_reference_consumer ON observed_reference USING btree (consumer_id);
 CREATE INDEX observed_reference_credential ON observed_reference USING btree (credential_id);
 CREATE INDEX observed_reference_fingerprint ON observed_reference USING btree (fingerprint);
+CREATE INDEX observed_grant_wildcard ON observed_grant USING btree (id) WHERE (facts @> '{"isWildcard": true}'::jsonb);
 CREATE INDEX observed_reference_scope ON observed_reference USING btree (scope_id);
 comment on table observed_reference is 'A row is a place where a credential is kept or used: an edge of the consumer map.';
 CREATE TRIGGER causes_are_held AFTER UPDATE ON observed_reference REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();

@@ -124,8 +124,10 @@ test('of identities is counted what is known, what is not, and nothing is made u
   const founder = await i.w.founder()
   await i.w.workload('billing', founder, { purpose: 'bills go out', expiresAt: '2031-01-01T00:00:00Z' })
 
-  const { identities, moved } = await measureInventory(i.w.db, i.w.clock)
+  const { identities, all, moved } = await measureInventory(i.w.db, i.w.clock)
 
+  // The founder is the other one: nobody said a purpose of that person.
+  assert.deepEqual([all.total, all.purpose, all.fullyVisible.yes], [2, { yes: 1, no: 1, unknown: 0, percent: 50 }, 0])
   const workload = identities.find(({ kind }) => kind === 'workload')
   assert.deepEqual(
     [workload?.total, workload?.owner.percent, workload?.purpose.yes, workload?.temporary.yes, workload?.justified.yes],
@@ -148,4 +150,5 @@ test('how much moved is said against the reading of a week ago', async (t) => {
   const { moved } = await measureInventory(i.w.db, i.w.clock)
 
   assert.equal(moved?.['workload.purpose'], 50)
+  assert.equal(moved?.['all.purpose'], 33.3)
 })

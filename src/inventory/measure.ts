@@ -114,18 +114,42 @@ export async function measureInventory(db: Db, clock: Clock): Promise<InventoryC
       rows.find((row) => row.kind === kind),
     ),
   )
-  const measured = { identities, accounts: await accounts(db), credentials: await credentials(db) }
+  const measured = {
+    identities,
+    all: sumOf(identities),
+    accounts: await accounts(db),
+    credentials: await credentials(db),
+  }
   const before = await measureBefore(db, secondsAfter(now, -MOVED_SECONDS))
-  const moved = before && movedSince(before, percentagesOf(measured.identities))
+  const moved = before && movedSince(before, percentagesOf(measured))
   return { at: now, ...measured, moved: moved ?? null, coverage: await coverageOf(db, clock) }
 }
 
+type Row = InventoryCoverage['all']
+
 function rowOf(kind: Kind, counted: Counted | undefined): InventoryCoverage['identities'][number] {
   const total = counted?.total ?? 0
-  const share = (question: Question) =>
-    shareOf(total, counted?.[`${question}Yes`] ?? 0, counted?.[`${question}No`] ?? 0)
   return {
     kind,
+    ...matrixOf(total, (question) => shareOf(total, counted?.[`${question}Yes`] ?? 0, counted?.[`${question}No`] ?? 0)),
+  }
+}
+
+/** Over the four kinds: counts are added, percentages drawn from the sums. */
+function sumOf(rows: readonly Row[]): Row {
+  const sum = (of: (row: Row) => number) => rows.reduce((all, row) => all + of(row), 0)
+  const total = sum((row) => row.total)
+  return matrixOf(total, (question) =>
+    shareOf(
+      total,
+      sum((row) => row[question].yes),
+      sum((row) => row[question].no),
+    ),
+  )
+}
+
+function matrixOf(total: number, share: (question: Question) => Share): Row {
+  return {
     total,
     temporary: share('temporary'),
     justified: share('justified'),
@@ -169,15 +193,18 @@ async function credentials(db: Db): Promise<InventoryCoverage['credentials']> {
   }
 }
 
-/** `<kind>.<question>` → percent, as it is kept to be compared with. */
-function percentagesOf(identities: InventoryCoverage['identities']): Record<string, number> {
+type Measured = Pick<InventoryCoverage, 'identities' | 'all' | 'credentials'>
+
+/** `<kind>.<question>` → percent, as it is kept to be compared with; `all.…` over the kinds, `credential.…` of credentials. */
+function percentagesOf({ identities, all, credentials: { vaulted, expiring } }: Measured): Record<string, number> {
+  const rows = [...identities, { kind: 'all', ...all }]
+  const shares: (readonly [string, Share])[] = [
+    ...rows.flatMap((row) => QUESTIONS.map((question) => [`${row.kind}.${question}`, row[question]] as const)),
+    ['credential.vaulted', vaulted],
+    ['credential.expiring', expiring],
+  ]
   return Object.fromEntries(
-    identities.flatMap((row) =>
-      QUESTIONS.flatMap((question) => {
-        const { percent } = row[question]
-        return percent === null ? [] : [[`${row.kind}.${question}`, percent] as const]
-      }),
-    ),
+    shares.flatMap(([name, { percent }]) => (percent === null ? [] : [[name, percent] as const])),
   )
 }
 
@@ -189,7 +216,7 @@ export async function measureWhenDue(db: Db, clock: Clock): Promise<Record<strin
     .where('at', '>', secondsAfter(clock.now(), -MEASURED_SECONDS))
     .limit(1)
     .executeTakeFirst()
-  return recent ? undefined : percentagesOf((await measureInventory(db, clock)).identities)
+  return recent ? undefined : percentagesOf(await measureInventory(db, clock))
 }
 
 async function measureBefore(db: Db, at: Date): Promise<Record<string, number> | undefined> {

@@ -235,27 +235,26 @@ const shares = {
   revocationPath: Share.describe('every credential known, and one that can be ended'),
   brokeredPrivilege: Share.describe('privileged accounts that are reached by leases only'),
 }
+const matrix = {
+  total: Count,
+  temporary: Share.describe('it, or all it holds, ends by itself'),
+  justified: Share.describe('purpose and attested owner'),
+  observable: Share.describe('every use of its accounts would be seen'),
+  fullyVisible: Share.describe('all three'),
+  unusedRights: Share.describe('rights that were not used in ninety days, where every use would have been seen'),
+  ...shares,
+}
 export const InventoryCoverage = z
   .object({
     at: Instant,
     identities: shown(
       z.array(
         z
-          .object({
-            kind: shown(z.enum(['human', 'machine', 'workload', 'agent'])),
-            total: Count,
-            temporary: Share.describe('it, or all it holds, ends by itself'),
-            justified: Share.describe('purpose and attested owner'),
-            observable: Share.describe('every use of its accounts would be seen'),
-            fullyVisible: Share.describe('all three'),
-            unusedRights: Share.describe(
-              'rights that were not used in ninety days, where every use would have been seen',
-            ),
-            ...shares,
-          })
+          .object({ kind: shown(z.enum(['human', 'machine', 'workload', 'agent'])), ...matrix })
           .meta({ classification: 'public' }),
       ),
     ),
+    all: z.object(matrix).meta({ classification: 'public' }).describe('over the four kinds'),
     accounts: z
       .object({
         total: Count,

@@ -268,7 +268,7 @@ export type EscalationStageTable = {
 export type FindingTable = {
   id: string
   rule: string
-  subjectKind: 'identity' | 'account' | 'credential' | 'trust'
+  subjectKind: 'identity' | 'account' | 'credential' | 'trust' | 'grant' | 'trust-rule'
   subjectId: string
   subjectName: string
   identityId: string | null

@@ -3,6 +3,8 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { parse } from 'yaml'
 import { z } from 'zod'
+import { evaluateFindings } from '../../governance/contract.ts'
+import { readCoverage } from '../../inventory/contract.ts'
 import { pageOf } from '../../kernel/operation.ts'
 import { fit, isSteering, printable, printableJson, widthOf } from './printable.ts'
 import { recordedText } from './recording.ts'
@@ -144,4 +146,77 @@ test('a recording is read by people: offsets, statement, outcome, and no escape 
   )
   assert.match(text, /\n {4}42501: ask for it \\u001b\[0m\n$/)
   assert.doesNotMatch(text, ACTED_ON)
+})
+
+const half = { yes: 1, no: 0, unknown: 1, percent: 50 }
+const none = { yes: 0, no: 0, unknown: 0, percent: null }
+const QUESTIONS = [
+  'temporary',
+  'justified',
+  'observable',
+  'fullyVisible',
+  'unusedRights',
+  'owner',
+  'purpose',
+  'service',
+  'expiry',
+  'revocationPath',
+  'brokeredPrivilege',
+]
+const matrix = (total: number, share: object) => ({
+  total,
+  ...Object.fromEntries(QUESTIONS.map((name) => [name, share])),
+})
+const unseen = (why: string) => ({
+  isWhole: false,
+  sources: 1,
+  scopes: { denied: 1 },
+  unseen: [{ source: 'db', scope: 'roles', status: 'denied', seenAt: null, what: 'passwords', why }],
+  more: 3,
+})
+
+test('the matrix is a table of kinds with what is not known, how it moved and what was not seen, and no JSON', async () => {
+  const value = {
+    at: '2030-01-01T00:00:00.000Z',
+    identities: ['human', 'machine', 'workload', 'agent'].map((kind) => ({
+      kind,
+      ...(kind === 'workload' ? matrix(2, half) : matrix(0, none)),
+    })),
+    all: matrix(2, half),
+    accounts: { total: 3, claimed: 2, unclaimed: 1, privileged: 1 },
+    credentials: { total: 2, vaulted: half, expiring: half },
+    moved: { 'workload.owner': 5, 'all.owner': -2.5, 'credential.vaulted': 0 },
+    coverage: unseen(`no right ${HOSTILE}`),
+  }
+  const text = await rendered('table', value, readCoverage.output)
+
+  assert.doesNotMatch(text, /[{}"]/)
+  assert.match(text, /^IDENTITIES +HUMAN +MACHINE +WORKLOAD +AGENT +ALL\ntotal +0 +0 +2 +0 +2\n/)
+  assert.match(text, /\nowner +- +- +50 %, 1 \?, \+5 +- +50 %, 1 \?, -2\.5\n/)
+  assert.match(text, /\ncredentials: 2, in a store 50 %, 1 \?, with an end/)
+  assert.match(text, /\nnot seen: db roles \(denied\): passwords: no right .*\nnot seen: 3 more/)
+  assert.doesNotMatch(text, ACTED_ON)
+  assert.deepEqual(JSON.parse(await rendered('json', value, readCoverage.output)), value)
+})
+
+test('how each rule fared is a table, the most found first, with the reason it mostly could not say', async () => {
+  const look = (rule: string, found: number, why: object = {}) => ({ rule, judged: 9, found, unknown: 3, why })
+  const looks = [look('orphaned', 0), look('long-lived', 2, { 'too dark': 1, 'not known': 2 })]
+  const value = {
+    opened: 2,
+    reopened: 0,
+    restated: 1,
+    fixed: 4,
+    pass: { beganAt: '2030-01-01T00:00:00.000Z', endedAt: null, looks },
+    coverage: { ...unseen('no right'), isWhole: true },
+  }
+  const text = await rendered('table', value, evaluateFindings.output)
+
+  assert.match(
+    text,
+    /^opened 2, reopened 0, on other facts 1, fixed 4\n\nRULE +JUDGED +FOUND +UNKNOWN +MOSTLY BECAUSE\n/,
+  )
+  assert.match(text, /\nlong-lived +9 +2 +3 +not known \(2\)\norphaned +9 +0 +3 +-\n/)
+  assert.match(text, /all 1 sources were seen whole\n$/)
+  assert.doesNotMatch(text, /[{}"]/)
 })

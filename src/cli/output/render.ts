@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Output } from '../io.ts'
 import { isRecord } from '../record.ts'
+import { laidOut } from './layouts.ts'
 import { isSteering, printable, printableJson, printableLines } from './printable.ts'
 import { pairs, table } from './table.ts'
 
@@ -22,7 +23,7 @@ export async function render(out: Output, format: Format, schema: z.core.$ZodTyp
       return
     case 'table':
     case 'wide':
-      out.write(forPeople(out, format, schema, value))
+      out.write(laidOut(schema, value) ?? forPeople(out, format, schema, value))
   }
 }
 

@@ -98,7 +98,7 @@ export type AcceptFinding = z.output<typeof AcceptFinding>
 const ReopenFinding = z.strictObject({ reason: Reason })
 
 const FindingsEvaluated = z
-  .object({ opened: Count, reopened: Count, restated: Count, fixed: Count, pass: Pass })
+  .object({ opened: Count, reopened: Count, restated: Count, fixed: Count, pass: Pass, coverage: Coverage })
   .meta({ id: 'FindingsEvaluated' })
 export type FindingsEvaluated = z.output<typeof FindingsEvaluated>
 

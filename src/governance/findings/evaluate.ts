@@ -1,10 +1,14 @@
+import { coverageOf } from '../../inventory/inventory.ts'
 import { secondsAfter } from '../../kernel/clock.ts'
 import { transact, type Db } from '../../kernel/db.ts'
 import { conflict } from '../../kernel/problem.ts'
 import { applyVerdicts, type Counts, type FindingNeeds, type Judged } from './apply.ts'
 import type { FindingsEvaluated, Look } from './contract.ts'
+import { loadGrantFacts, loadTrustRuleFacts } from './load-grants.ts'
+import { loadKeepingFacts } from './load-keeping.ts'
 import { loadCredentialFacts, loadTrustFacts } from './load-observed.ts'
-import { loadAccountFacts, loadCombinedFacts, loadIdentityFacts, type Batch } from './load-record.ts'
+import { loadIdentityFacts } from './load-identity.ts'
+import { loadAccountFacts, loadCombinedFacts, type Batch } from './load-record.ts'
 import { clear, type Rule, type Subject, type SubjectKind } from './rule.ts'
 import { RULES } from './rules/index.ts'
 
@@ -61,7 +65,10 @@ async function passOver(db: Db, needs: FindingNeeds, beganAt: Date, signal: Abor
   await lookAtAll(over, 'identity', RULES.identity, loadIdentityFacts)
   await lookAtAll(over, 'account', RULES.account, loadAccountFacts)
   await lookAtAll(over, 'credential', RULES.credential, loadCredentialFacts)
+  await lookAtAll(over, 'credential', RULES.keeping, loadKeepingFacts)
   await lookAtAll(over, 'trust', RULES.trust, loadTrustFacts)
+  await lookAtAll(over, 'grant', RULES.grant, loadGrantFacts)
+  await lookAtAll(over, 'trust-rule', RULES.trustRule, loadTrustRuleFacts)
   await lookAtAll(over, 'identity', RULES.combined, loadCombinedFacts)
   const endedAt = needs.clock.now()
   const all = [...looks.values()]
@@ -70,7 +77,7 @@ async function passOver(db: Db, needs: FindingNeeds, beganAt: Date, signal: Abor
     .set({ endedAt, looks: JSON.stringify(all) })
     .where('beganAt', '=', beganAt)
     .execute()
-  return { ...counts, pass: { beganAt, endedAt, looks: all } }
+  return { ...counts, pass: { beganAt, endedAt, looks: all }, coverage: await coverageOf(db, needs.clock) }
 }
 
 type Over = {

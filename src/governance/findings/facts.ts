@@ -11,7 +11,10 @@ type IdentityKind = 'human' | 'machine' | 'workload' | 'agent'
 export type IdentityFacts = Subject & {
   readonly kind: IdentityKind
   readonly state: string
+  readonly profile: string
   readonly tier: number
+  /** What a person said; `tier` is the graver one of this and of what it reaches. */
+  readonly tierSet: number
   readonly ownerState: string
   /** Whether the person who owns it can act; null where nobody does. */
   readonly ownerIsActive: boolean | null
@@ -24,6 +27,23 @@ export type IdentityFacts = Subject & {
   readonly lastActAt: Date | null
   /** The last use of its accounts that a source told. */
   readonly lastSeenUseAt: Date | null
+  /** Whether anything at a source is known to be it; otherwise nothing is known of its ways and consumers. */
+  readonly isTied: boolean
+  /** Whether there is a source, and each was last seen whole. */
+  readonly isAllWhole: boolean
+  /** When the graph was last looked at as a whole. */
+  readonly graphAt: Date | null
+  /** Of its shortest way to tier 0; null where none is seen. */
+  readonly hops: number | null
+  /** Its first step, in words. */
+  readonly firstStep: string | null
+  readonly goal: string | null
+  /** Of break-glass: what runs by itself and keeps a credential of it, or was seen using it. */
+  readonly automation: readonly string[]
+  /** Registered purposes that it acted for and that still hold. */
+  readonly livePurposes: number
+  /** Those that are over, a few of them. */
+  readonly pastPurposes: readonly string[]
 }
 
 /** A use of an account at its target that no session explains. */
@@ -53,6 +73,8 @@ export type AccountFacts = Subject & {
   readonly firstSeenAt: Date | null
   readonly outside: readonly OutsideUse[]
   readonly isRotated: boolean
+  /** How what was last issued for it can be ended; null where nothing was. */
+  readonly revocability: 'immediate' | 'next-login' | 'expires-only' | 'none' | null
 }
 
 /** What was read of one thing at a source. */
@@ -105,7 +127,67 @@ export type TrustFacts = Subject &
     readonly isWildcard: boolean
     /** Where it stands, in the source's words: a file and what in it. */
     readonly where: string | null
+    /** Who is believed, where that is an issuer. */
+    readonly issuer: string | null
+    /** Claims that it must show with a value of their own. */
+    readonly claims: readonly string[]
   }
+
+/** Of a credential: who has it in keeping, and who uses it. */
+export type KeepingFacts = Subject &
+  Read & {
+    readonly type: string
+    readonly state: string | null
+    readonly hasFingerprint: boolean
+    /** Whether there is a source, and each was last seen whole. */
+    readonly isAllWhole: boolean
+    readonly heldBy: string | null
+    /** The partner it was given to, as far as a tag, an application or the record says. */
+    readonly vendor: string | null
+    /** What the record says of that partner; null: it does not know it. */
+    readonly vendorState: 'active' | 'ended' | null
+    /** People who hold the same secret, or were seen using it. */
+    readonly people: readonly string[]
+    /** What runs by itself and holds the same secret, or keeps it. */
+    readonly jobs: readonly string[]
+    /** Where it stands in the open: `env of shop/api: TOKEN`. What stands in code has rules of its own. */
+    readonly keptIn: readonly string[]
+    /** Whether a store holds the same secret. */
+    readonly isVaulted: boolean
+    /** Whether a store is read at all. */
+    readonly isStoreRead: boolean
+  }
+
+/** Of a right by a star. */
+export type GrantFacts = Subject &
+  Read & {
+    readonly privilege: string
+    /** What it is on. */
+    readonly on: string
+    readonly isAdministrator: boolean
+    /** Whether its system came with it. */
+    readonly isBuiltIn: boolean
+    /** Who has it, a few of them: what the system itself gave its own parts is not among them. */
+    readonly holders: readonly string[]
+    /** Whether everybody who can reach the system has it. */
+    readonly isEverybodys: boolean
+    /** Whether every part of its source was last seen whole: only then is it seen who has it. */
+    readonly isSourceWhole: boolean
+  }
+
+/** Of a rule by which Reeve believes another issuer; all from the record. */
+export type TrustRuleFacts = Subject & {
+  readonly preset: string
+  readonly issuer: string
+  readonly keysUrl: string | null
+  /** The subject as it is expected, or how it begins. */
+  readonly subject: string
+  readonly isBeginning: boolean
+  /** Further claims that are expected. */
+  readonly claims: readonly string[]
+  /** Of the identity that it proves. */
+  readonly tier: number
+}
 
 /** Of an identity: the rules that found something on it, or on what it holds, and are not fixed. */
 export type CombinedFacts = Subject & { readonly rules: ReadonlySet<string> }

@@ -61,12 +61,13 @@ async function weakSource(t: Parameters<typeof inventoryWorld>[0]) {
 
 test('a second look changes nothing, and says how each rule fared', async (t) => {
   const { i } = await weakSource(t)
-  const { pass, ...first } = await evaluate(i)
+  const { pass, coverage, ...first } = await evaluate(i)
   const before = await causes(i)
 
-  const { pass: _again, ...second } = await evaluate(i)
+  const { pass: _again, coverage: _same, ...second } = await evaluate(i)
 
   assert.deepEqual(first, { opened: 2, reopened: 0, restated: 0, fixed: 0 })
+  assert.deepEqual([coverage.sources, coverage.isWhole], [1, true])
   assert.deepEqual(second, { opened: 0, reopened: 0, restated: 0, fixed: 0 })
   assert.equal(await causes(i), before)
   const look = pass.looks.find(({ rule }) => rule === 'shared-credential')

@@ -45,7 +45,8 @@ export async function loadCredentialFacts(db: Db, { after, limit, now }: Batch):
 export async function loadTrustFacts(db: Db, { after, limit, now }: Batch): Promise<TrustFacts[]> {
   const { rows } = await sql<Omit<TrustFacts, 'now'>>`
     select o.id, left(o.native_id, 200) as name, null::uuid as "identityId", ${READ}, o.native_kind as "nativeKind", o.facts ->> 'method' as method,
-           o.claims -> 'type' ->> 0 as connection, o.is_wildcard as "isWildcard", o.facts ->> 'where' as "where"
+           o.claims -> 'type' ->> 0 as connection, o.is_wildcard as "isWildcard", o.facts ->> 'where' as "where", o.issuer,
+           array(select c.key from jsonb_each(coalesce(o.claims, '{}')) c where c.value <> '[]' and not c.value @> '["*"]' order by c.key) as claims
       from observed_trust o
       join source_scope c on c.id = o.scope_id
       join source s on s.id = c.source_id

@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import { secondsAfter } from '../../kernel/clock.ts'
 import type { Db } from '../../kernel/db.ts'
 import { Instant } from '../../kernel/instant.ts'
-import { RECENT_DAYS, UNUSED_DAYS, type AccountFacts, type CombinedFacts, type IdentityFacts } from './facts.ts'
+import { RECENT_DAYS, UNUSED_DAYS, type AccountFacts, type CombinedFacts } from './facts.ts'
 
 /** Which subjects come next, in the order of their ids. */
 export type Batch = { readonly after: string; readonly limit: number; readonly now: Date }
@@ -11,26 +11,6 @@ const DAY_SECONDS = 86_400
 /** A reading a day: what happened since the last one is told by the next. */
 const LAG_DAYS = 2
 const NAMED = 5
-
-/** Identities, those too that are retired: what was left behind is looked for there. */
-export async function loadIdentityFacts(db: Db, { after, limit, now }: Batch): Promise<IdentityFacts[]> {
-  const { rows } = await sql<Omit<IdentityFacts, 'now'>>`
-    select i.id, i.name, i.id as "identityId", null::timestamptz as "goneAt", i.kind, i.state, i.tier, i.owner_state as "ownerState",
-           o.state = 'active' as "ownerIsActive", i.expires_at as "expiresAt", i.created_at as "createdAt",
-           (select count(*)::int from api_token k where k.identity_id = i.id and k.revoked_at is null and k.expires_at > ${now}) as "liveTokens",
-           array(select a.name || '@' || t.name from account a join target t on t.id = a.target_id
-                  where a.identity_id = i.id and a.state = 'active' and a.mode <> 'lease' and t.state = 'active'
-                    and a.attributes -> 'canLogIn' is distinct from 'false'
-                  order by a.id limit ${NAMED}) as standing,
-           greatest((select max(r.created_at) from access_request r where r.subject_id = i.id),
-                    (select max(u.reserved_at) from access_grant g join grant_use u on u.grant_id = g.id where g.subject_id = i.id)) as "lastActAt",
-           (select max(u.last_at) from account a join observed_principal p on p.account_id = a.id join observed_usage u on u.subject_id = p.id
-             where a.identity_id = i.id) as "lastSeenUseAt"
-      from identity i left join identity o on o.id = i.owner_id
-     where i.id > ${after}
-     order by i.id limit ${limit}`.execute(db)
-  return rows.map((row) => ({ ...row, now }))
-}
 
 type AccountRow = Omit<AccountFacts, 'now' | 'outside'> & {
   readonly outside: readonly {
@@ -69,6 +49,7 @@ export async function loadAccountFacts(db: Db, { after, limit, now }: Batch): Pr
            r.is_superuser as "isSuperuser", r.creates_roles as "createsRoles", p.first_seen_at as "firstSeenAt", p.last_used_at as "lastUsedAt",
            coalesce(p.watched, false) as "isWatched", coalesce(p.watched_long, false) as "isWatchedLong",
            exists (select from rotation_schedule s where s.account_id = b.id and s.every_days is not null) as "isRotated",
+           (select l.revocability from lease l where l.account_id = b.id order by l.announced_at desc limit 1) as revocability,
            coalesce(outside.uses, '[]') as outside
       from batch b
       join target t on t.id = b.target_id

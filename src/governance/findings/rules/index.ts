@@ -1,18 +1,38 @@
-import type { AccountFacts, CombinedFacts, CredentialFacts, IdentityFacts, TrustFacts } from '../facts.ts'
+import type {
+  AccountFacts,
+  CombinedFacts,
+  CredentialFacts,
+  GrantFacts,
+  IdentityFacts,
+  KeepingFacts,
+  TrustFacts,
+  TrustRuleFacts,
+} from '../facts.ts'
 import type { Rule } from '../rule.ts'
 import { abandonedAdministrator } from './abandoned-administrator.ts'
 import { acrossEnvironments } from './across-environments.ts'
+import { breakGlassAutomated } from './break-glass-automated.ts'
 import { expiringCertificate } from './expiring-certificate.ts'
 import { guessableAdministrator } from './guessable-administrator.ts'
 import { hardCodedAndLive } from './hard-coded-and-live.ts'
 import { hardCoded } from './hard-coded.ts'
 import { humanUse } from './human-use.ts'
+import { lastingLeak } from './lasting-leak.ts'
+import { leftoverAdministrator } from './leftover-administrator.ts'
 import { legacyAccountToken } from './legacy-account-token.ts'
 import { longLived } from './long-lived.ts'
+import { looseFederation } from './loose-federation.ts'
+import { looseTrustRule } from './loose-trust-rule.ts'
+import { noRevocationPath } from './no-revocation-path.ts'
+import { openDoorToTierZero } from './open-door-to-tier-zero.ts'
 import { orphaned } from './orphaned.ts'
 import { outOfBandAccount } from './out-of-band-account.ts'
+import { outsideStore } from './outside-store.ts'
 import { pastItsEnd } from './past-its-end.ts'
+import { pastItsPurpose } from './past-its-purpose.ts'
+import { personAndJob } from './person-and-job.ts'
 import { proposedCode } from './proposed-code.ts'
+import { reachesTierZero } from './reaches-tier-zero.ts'
 import { sharedCredential } from './shared-credential.ts'
 import { staleAccount } from './stale-account.ts'
 import { staleIdentity } from './stale-identity.ts'
@@ -20,20 +40,34 @@ import { standingPrivilege } from './standing-privilege.ts'
 import { unbrokeredPrivilege } from './unbrokered-privilege.ts'
 import { unpinnedAction } from './unpinned-action.ts'
 import { unrotatedLogin } from './unrotated-login.ts'
+import { vendorHeld } from './vendor-held.ts'
+import { vendorToTierZero } from './vendor-to-tier-zero.ts'
 import { vaultedAndInCode } from './vaulted-and-in-code.ts'
 import { weakAuthentication } from './weak-authentication.ts'
 import { weakLoginRule } from './weak-login-rule.ts'
+import { wildcardRight } from './wildcard-right.ts'
 
 /** Every rule by what it looks at; a combination looks at an identity with all that was found on it. */
 export const RULES: {
   readonly identity: readonly Rule<IdentityFacts>[]
   readonly account: readonly Rule<AccountFacts>[]
   readonly credential: readonly Rule<CredentialFacts>[]
+  readonly keeping: readonly Rule<KeepingFacts>[]
   readonly trust: readonly Rule<TrustFacts>[]
+  readonly grant: readonly Rule<GrantFacts>[]
+  readonly trustRule: readonly Rule<TrustRuleFacts>[]
   readonly combined: readonly Rule<CombinedFacts>[]
 } = {
-  identity: [orphaned, pastItsEnd, staleIdentity],
-  account: [standingPrivilege, outOfBandAccount, staleAccount, unbrokeredPrivilege, humanUse, unrotatedLogin],
+  identity: [orphaned, pastItsEnd, pastItsPurpose, staleIdentity, reachesTierZero, breakGlassAutomated],
+  account: [
+    standingPrivilege,
+    outOfBandAccount,
+    staleAccount,
+    unbrokeredPrivilege,
+    humanUse,
+    unrotatedLogin,
+    noRevocationPath,
+  ],
   credential: [
     longLived,
     weakAuthentication,
@@ -45,8 +79,18 @@ export const RULES: {
     hardCodedAndLive,
     vaultedAndInCode,
   ],
-  trust: [weakLoginRule, unpinnedAction, proposedCode],
-  combined: [abandonedAdministrator, guessableAdministrator],
+  keeping: [personAndJob, vendorHeld, outsideStore],
+  trust: [weakLoginRule, unpinnedAction, proposedCode, looseFederation],
+  grant: [wildcardRight],
+  trustRule: [looseTrustRule],
+  combined: [
+    abandonedAdministrator,
+    guessableAdministrator,
+    lastingLeak,
+    vendorToTierZero,
+    openDoorToTierZero,
+    leftoverAdministrator,
+  ],
 }
 
 /** What is said of a rule, whatever it looks at. */

@@ -1,0 +1,95 @@
+import type { z } from 'zod'
+import { evaluateFindings, type FindingsEvaluated } from '../../governance/contract.ts'
+import { readCoverage, type Coverage, type InventoryCoverage } from '../../inventory/contract.ts'
+import { printable } from './printable.ts'
+import { table } from './table.ts'
+
+/** Answers that are neither a list nor one thing's fields, for people; undefined for what has no layout of its own. */
+export function laidOut(schema: z.core.$ZodType, value: unknown): string | undefined {
+  if (schema === readCoverage.output) {
+    const coverage = readCoverage.output.safeParse(value)
+    return coverage.success ? matrixText(coverage.data) : undefined
+  }
+  if (schema === evaluateFindings.output) {
+    const evaluated = evaluateFindings.output.safeParse(value)
+    return evaluated.success ? evaluationText(evaluated.data) : undefined
+  }
+  return undefined
+}
+
+type Matrix = InventoryCoverage['all']
+type Share = Matrix['owner']
+
+/** Rows of the matrix in the order in which they are read: what it is, what it has, what it does not need. */
+const ROWS: readonly (readonly [label: string, question: Exclude<keyof Matrix, 'total'>])[] = [
+  ['temporary', 'temporary'],
+  ['justified', 'justified'],
+  ['observable', 'observable'],
+  ['fully visible', 'fullyVisible'],
+  ['owner', 'owner'],
+  ['purpose', 'purpose'],
+  ['business service', 'service'],
+  ['expiry', 'expiry'],
+  ['revocation path', 'revocationPath'],
+  ['brokered privilege', 'brokeredPrivilege'],
+  ['unused rights', 'unusedRights'],
+]
+
+function matrixText({ identities, all, accounts, credentials, moved, coverage }: InventoryCoverage): string {
+  const columns = [...identities.map((row) => ({ ...row, title: row.kind })), { ...all, kind: 'all', title: 'all' }]
+  const cells = (kind: string, row: Matrix) => [
+    String(row.total),
+    ...ROWS.map(([, question]) => shareText(row[question], moved?.[`${kind}.${question}`])),
+  ]
+  const matrix = table([
+    { title: 'identities', cells: ['total', ...ROWS.map(([label]) => label)] },
+    ...columns.map(({ title, kind, ...row }) => ({ title, cells: cells(kind, row) })),
+  ])
+  const { total, vaulted, expiring } = credentials
+  const lines = [
+    `accounts: ${accounts.total}, ${accounts.claimed} claimed, ${accounts.unclaimed} not, ${accounts.privileged} privileged`,
+    `credentials: ${total}, in a store ${shareText(vaulted, moved?.['credential.vaulted'])}, with an end ${shareText(expiring, moved?.['credential.expiring'])}`,
+    'n ?: not known, and no part of the percentage',
+    moved === null ? 'there is nothing of a week ago to compare with' : '+n, -n: points since about a week ago',
+  ]
+  return `${matrix}\n${lines.map((line) => `${line}\n`).join('')}${unseenText(coverage)}`
+}
+
+/** `60 %, 2 ?, +5`: of all, how many are not known, and how it moved. */
+function shareText({ percent, unknown }: Share, moved: number | undefined): string {
+  if (percent === null) return '-'
+  const way = moved === undefined || moved === 0 ? [] : [moved > 0 ? `+${moved}` : String(moved)]
+  return [`${percent} %`, ...(unknown > 0 ? [`${unknown} ?`] : []), ...way].join(', ')
+}
+
+function evaluationText({ opened, reopened, restated, fixed, pass, coverage }: FindingsEvaluated): string {
+  const head = `opened ${opened}, reopened ${reopened}, on other facts ${restated}, fixed ${fixed}\n`
+  const looks = pass.looks.toSorted((a, b) => b.found - a.found || b.unknown - a.unknown || (a.rule < b.rule ? -1 : 1))
+  const rules = table([
+    { title: 'rule', cells: looks.map(({ rule }) => rule) },
+    { title: 'judged', cells: looks.map(({ judged }) => String(judged)) },
+    { title: 'found', cells: looks.map(({ found }) => String(found)) },
+    { title: 'unknown', cells: looks.map(({ unknown }) => String(unknown)) },
+    { title: 'mostly because', cells: looks.map(({ why }) => mostOf(why)) },
+  ])
+  return `${head}\n${rules}${unseenText(coverage)}`
+}
+
+/** The reason that most subjects could not be judged for. */
+function mostOf(why: Readonly<Record<string, number>>): string {
+  const [most] = Object.entries(why).toSorted(([, a], [, b]) => b - a)
+  return most ? `${most[0]} (${most[1]})` : '-'
+}
+
+const SHOWN = 10
+
+function unseenText({ isWhole, sources, unseen, more }: Coverage): string {
+  if (isWhole) return `\nall ${sources} sources were seen whole\n`
+  const told = unseen.slice(0, SHOWN).map(({ source, scope, status, what, why, permission }) => {
+    const shows = permission === undefined ? '' : `; it takes ${permission}`
+    return `not seen: ${source}${scope === null ? '' : ` ${scope}`} (${status}): ${what}: ${why}${shows}`
+  })
+  const rest = unseen.length - told.length + more
+  const lines = [...told, ...(rest > 0 ? [`not seen: ${rest} more, see reeve source read`] : [])]
+  return `\n${lines.map((line) => `${printable(line)}\n`).join('')}`
+}

@@ -1,0 +1,223 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { known } from '../../connectors/connector.ts'
+import { linkObserved } from '../../inventory/resolution/links.ts'
+import { newId } from '../../kernel/random.ts'
+import { SYSTEM } from '../../ledger/ledger.ts'
+import { toyPrincipal } from '../../../test/support/toy-source.ts'
+import { CLUSTER, credential, estate, grant, key, people, reference, resource } from '../graph/graph.fixture.ts'
+import { lookWhenDue } from '../graph/look.ts'
+import { FindingQuery } from './contract.ts'
+import { evaluateFindings } from './evaluate.ts'
+import { findingFixed } from './events.ts'
+import { findingResource, listFindings } from './lists.ts'
+
+const signal = new AbortController().signal
+const workload = (name: string) => toyPrincipal(name, { name, type: 'workload' })
+const person = (name: string) => toyPrincipal(name, { name, type: 'human' })
+
+type Estate = Awaited<ReturnType<typeof estate>>
+
+/** Rule and subject of all that is open. */
+async function found({ w }: Estate) {
+  w.clock.advance(60)
+  await evaluateFindings(w.db, w.needs, signal)
+  const { items } = await listFindings(w.db, w.clock, FindingQuery.parse({ limit: 200 }))
+  return items.map(({ rule, subject, severity }) => `${rule} ${subject.name} ${severity}`)
+}
+const of = (all: readonly string[], rule: string) => all.filter((each) => each.startsWith(`${rule} `))
+
+const linked = async ({ w, idOf }: Estate, identity: { id: string; kind: 'human' | 'workload' }, name: string) => {
+  const observed = await idOf(name)
+  const permit = w.permit('inventory.link', identity, { type: 'Identity', id: identity.id })
+  await w.run((tx) => linkObserved(tx, w.needs, permit, { observed, reason: 'seen in its deployment' }))
+}
+
+async function anIdentity(e: Estate, name: string, more: object = {}) {
+  const founder = await e.w.founder()
+  const { id } = await e.w.workload(name, founder, more)
+  return { id, kind: 'workload' as const }
+}
+
+async function lookedAt({ w }: Estate) {
+  w.clock.advance(3600)
+  const needs = { clock: w.clock, connection: w.database.server, before: async () => undefined }
+  await lookWhenDue(w.db, needs, signal)
+}
+
+test('an identity that comes to tier 0 by what stands is found with its way, and is clear once a step is taken away', async (t) => {
+  const e = await estate(t)
+  const identity = await anIdentity(e, 'billing')
+  await e.tell([...people('app'), CLUSTER, grant('app', 'cluster', 'SUPERUSER', 'admin')])
+  await linked(e, identity, 'app')
+
+  assert.deepEqual(of(await found(e), 'reaches-tier-zero'), [])
+  await lookedAt(e)
+  const [before] = of(await found(e), 'reaches-tier-zero')
+  await e.tell([...people('app'), CLUSTER])
+  const missed = of(await found(e), 'reaches-tier-zero')
+  await e.tell([...people('app'), CLUSTER])
+  await lookedAt(e)
+
+  assert.equal(before, 'reaches-tier-zero billing high')
+  assert.equal(missed.length, 1)
+  assert.deepEqual(of(await found(e), 'reaches-tier-zero'), [])
+})
+
+test('a token that a vendor holds is found until the vendor is in the record, and worse when it left', async (t) => {
+  const e = await estate(t)
+  const app = toyPrincipal('reports', { name: 'reports', type: 'app', tags: { vendor: 'acme' } })
+  await e.tell([app, credential('refresh', 'reports', { type: 'oauth-grant', heldBy: known('third-party') })])
+
+  const unknown = of(await found(e), 'vendor-held')
+  const identity = await anIdentity(e, 'acme-reports', { vendor: 'acme', profile: 'integration' })
+  const registered = of(await found(e), 'vendor-held')
+  const gone = await e.w.run(async (tx) => {
+    const cause = await aCause(e, tx)
+    return tx
+      .updateTable('identity')
+      .set({ state: 'suspended', cause })
+      .where('id', '=', identity.id)
+      .executeTakeFirst()
+  })
+
+  assert.deepEqual(unknown, ['vendor-held refresh medium'])
+  assert.deepEqual(registered, [])
+  assert.equal(gone.numUpdatedRows, 1n)
+  assert.deepEqual(of(await found(e), 'vendor-held'), ['vendor-held refresh critical'])
+})
+
+test('one secret of a person and a job is found, by the fingerprint and by what keeps it, and not where it is of one of them', async (t) => {
+  const e = await estate(t)
+  const shared = key('shared')
+  await e.tell([
+    person('ada'),
+    workload('backup'),
+    workload('report'),
+    credential('key of ada', 'ada', { type: 'ssh-key' }, [shared]),
+    credential('key of backup', 'backup', { type: 'ssh-key' }, [shared]),
+    credential('own key', 'ada', { type: 'ssh-key' }, [key('own')]),
+    credential('token of ada', 'ada', { type: 'token' }, [key('token')]),
+    reference('report', key('token')),
+  ])
+
+  assert.deepEqual(
+    of(await found(e), 'person-and-job').toSorted(),
+    ['key of ada', 'key of backup', 'token of ada'].map((name) => `person-and-job ${name} medium`),
+  )
+})
+
+test('a secret in the settings of a job is outside of the store only where there is one, and it is not in it', async (t) => {
+  const e = await estate(t)
+  const told = [
+    workload('api'),
+    credential('in the open', 'api', {}, [key('open')]),
+    credential('handed over', 'api', {}, [key('kept')]),
+    reference('api', 'in the open'),
+    reference('api', 'handed over'),
+  ]
+  await e.tell(told)
+  const without = of(await found(e), 'outside-store')
+  await e.tell([...told, credential('kept', 'api', { heldBy: known('vault') }, [key('kept')])])
+
+  assert.deepEqual(without, [])
+  assert.deepEqual(of(await found(e), 'outside-store'), ['outside-store in the open medium'])
+})
+
+test('attack: a role by a star that is bound to everybody is critical; what a cluster gave its own parts is not found', async (t) => {
+  const e = await estate(t)
+  const role = (name: string, isBuiltIn: boolean) => toyPrincipal(name, { name, type: 'role', facts: { isBuiltIn } })
+  const rule = (of: string) => grant(of, 'all', '*', 'admin', { facts: { isWildcard: true } })
+  const bound = (who: string, to: string) => grant(who, to, 'BOUND ClusterRole', 'use')
+  const group = (name: string) => toyPrincipal(name, { name, type: 'group' })
+  const all = resource('all', 'kubernetes-resource')
+  await e.tell([
+    ...['mine', 'open', 'unused'].flatMap((name) => [role(name, false), rule(name)]),
+    role('cluster-admin', true),
+    rule('cluster-admin'),
+    all,
+    group('system:masters'),
+    group('system:authenticated'),
+    workload('shop/api'),
+    bound('shop/api', 'mine'),
+    bound('system:masters', 'cluster-admin'),
+    bound('system:authenticated', 'open'),
+  ])
+
+  assert.deepEqual(of(await found(e), 'wildcard-right').toSorted(), [
+    'wildcard-right mine: all high',
+    'wildcard-right open: all critical',
+    'wildcard-right unused: all low',
+  ])
+
+  const [mine] = (await listFindings(e.w.db, e.w.clock, FindingQuery.parse({ rule: 'wildcard-right' }))).items
+  assert.ok((await findingResource(e.w.db, mine?.id ?? '')).attributes['ownerTeam'], 'its source is answered for')
+})
+
+test('a break-glass login that a job keeps is critical', async (t) => {
+  const e = await estate(t)
+  const glass = await e.w.person('glass', { profile: 'break-glass' })
+  await e.tell([
+    ...people('emergency'),
+    workload('nightly'),
+    credential('sealed', 'emergency', {}, [key('sealed')]),
+    reference('nightly', 'sealed'),
+  ])
+  assert.deepEqual(of(await found(e), 'break-glass-automated'), [])
+  await linked(e, { id: glass.id, kind: 'human' }, 'emergency')
+
+  assert.deepEqual(of(await found(e), 'break-glass-automated'), ['break-glass-automated glass critical'])
+})
+
+async function aCause({ w }: Estate, tx: Parameters<Parameters<Estate['w']['run']>[0]>[0]) {
+  const resource = { type: 'Finding', id: newId(w.clock, w.needs.random) }
+  return w.needs.ledger.record(tx, {
+    event: findingFixed,
+    actor: SYSTEM,
+    resource,
+    outcome: 'done',
+    facts: { rule: 'orphaned' },
+  })
+}
+
+test('our own rule of trust that takes any branch is found, and so is what comes to tier 0 by it', async (t) => {
+  const e = await estate(t)
+  const identity = await anIdentity(e, 'deployer')
+  await e.tell([...people('app'), CLUSTER, grant('app', 'cluster', 'SUPERUSER', 'admin')])
+  await linked(e, identity, 'app')
+  const id = newId(e.w.clock, e.w.needs.random)
+  await e.w.run(async (tx) => {
+    const cause = await aCause(e, tx)
+    await tx
+      .insertInto('trustRule')
+      .values({
+        id,
+        name: 'any-branch',
+        identityId: identity.id,
+        preset: 'github-actions',
+        issuer: 'https://token.actions.githubusercontent.com',
+        audience: 'reeve',
+        subject: JSON.stringify({ startsWith: 'repo:acme/shop:' }),
+        claims: '[]',
+        isBound: true,
+        ttlSeconds: 600,
+        createdBy: identity.id,
+        createdAt: e.w.clock.now(),
+        cause,
+      })
+      .execute()
+  })
+  await lookedAt(e)
+
+  const all = await found(e)
+  const combined = of(await found(e), 'open-door-to-tier-zero')
+  await e.w.run(async (tx) => {
+    const cause = await aCause(e, tx)
+    await tx.updateTable('trustRule').set({ state: 'retired', cause }).where('id', '=', id).execute()
+  })
+  const after = await found(e)
+
+  assert.equal(of(all, 'loose-trust-rule').length, 1)
+  assert.deepEqual(combined, ['open-door-to-tier-zero deployer critical'])
+  assert.deepEqual(of(after, 'loose-trust-rule'), [])
+})

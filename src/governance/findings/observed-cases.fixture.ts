@@ -1,0 +1,285 @@
+import { ago, subject, type Cases } from './cases.fixture.ts'
+import type { CredentialFacts, GrantFacts, KeepingFacts, TrustFacts, TrustRuleFacts } from './facts.ts'
+
+export const credential: CredentialFacts = {
+  ...subject,
+  source: 'db',
+  environment: 'production',
+  isWhole: true,
+  isPresent: true,
+  readAt: ago(1),
+  type: 'password',
+  state: 'active',
+  createdAt: null,
+  rotatedAt: null,
+  expiresAt: ago(-100),
+  neverExpires: false,
+  strength: 'strong',
+  strengthWhy: [],
+  hasFingerprint: true,
+  holders: ['app'],
+  environments: ['production'],
+  isAllWhole: true,
+  heldBy: null,
+  isInNewest: null,
+  confidence: null,
+  inCode: [],
+  liveAs: [],
+  codeRead: 'whole',
+}
+const coded = { heldBy: 'source', isInNewest: true, confidence: 'high', state: null } as const
+export const trust: TrustFacts = {
+  ...subject,
+  source: 'db',
+  environment: 'production',
+  isWhole: true,
+  isPresent: true,
+  readAt: ago(1),
+  nativeKind: 'hba-rule',
+  method: 'scram-sha-256',
+  connection: 'hostssl',
+  isWildcard: true,
+  where: null,
+  issuer: null,
+  claims: [],
+}
+export const keeping: KeepingFacts = {
+  ...subject,
+  source: 'db',
+  environment: 'production',
+  isWhole: true,
+  isPresent: true,
+  readAt: ago(1),
+  type: 'token',
+  state: 'active',
+  hasFingerprint: true,
+  isAllWhole: true,
+  heldBy: 'self',
+  vendor: null,
+  vendorState: null,
+  people: [],
+  jobs: [],
+  keptIn: [],
+  isVaulted: false,
+  isStoreRead: true,
+}
+export const grant: GrantFacts = {
+  ...subject,
+  source: 'cluster',
+  environment: 'production',
+  isWhole: true,
+  isPresent: true,
+  readAt: ago(1),
+  privilege: 'get,list',
+  on: 'core/pods',
+  isAdministrator: false,
+  isBuiltIn: false,
+  holders: ['shop/api'],
+  isEverybodys: false,
+  isSourceWhole: true,
+}
+export const trustRule: TrustRuleFacts = {
+  ...subject,
+  preset: 'github-actions',
+  issuer: 'https://token.actions.githubusercontent.com',
+  keysUrl: null,
+  subject: 'repo:acme/shop:ref:refs/heads/main',
+  isBeginning: false,
+  claims: [],
+  tier: 2,
+}
+const certificate = { type: 'certificate' } as const
+
+export const ON_CREDENTIALS: Cases<CredentialFacts> = {
+  'long-lived': {
+    found: [
+      { neverExpires: true, expiresAt: null },
+      { expiresAt: ago(-366), createdAt: ago(400) },
+    ],
+    clear: [{}, { neverExpires: true, expiresAt: null, type: 'none' }, { neverExpires: true, state: 'revoked' }],
+    unknown: [{ expiresAt: null }, { isWhole: false }, { neverExpires: true, isPresent: false }],
+  },
+  'weak-authentication': {
+    found: [
+      { strength: 'deprecated', strengthWhy: ['MD5'] },
+      { strength: 'weak', isWhole: false },
+    ],
+    clear: [{}, { strength: 'weak', type: 'none' }],
+    unknown: [{ strength: null }, { isWhole: false }, { strength: 'weak', isPresent: false }],
+  },
+  'shared-credential': {
+    found: [{ holders: ['a', 'b'] }, { holders: ['a', 'b'], isAllWhole: false }],
+    clear: [{}],
+    unknown: [{ hasFingerprint: false, holders: [] }, { isAllWhole: false }],
+  },
+  'across-environments': {
+    found: [{ environments: ['production', 'test'] }],
+    clear: [{}],
+    unknown: [{ hasFingerprint: false, environments: [] }, { isAllWhole: false }],
+  },
+  'legacy-account-token': {
+    found: [{ type: 'service-account-token', neverExpires: true, expiresAt: null }],
+    clear: [
+      {},
+      { type: 'service-account-token', expiresAt: null },
+      { type: 'service-account-token', neverExpires: true, state: 'inactive' },
+    ],
+    unknown: [
+      { type: 'service-account-token', expiresAt: null, strength: null },
+      { type: 'service-account-token', neverExpires: true, isPresent: false },
+    ],
+  },
+  'hard-coded': {
+    found: [
+      coded,
+      { ...coded, isInNewest: false },
+      { ...coded, isInNewest: null, isWhole: false },
+      { ...coded, confidence: 'low' },
+    ],
+    clear: [{}, { heldBy: 'vault' }, { ...coded, state: 'expired' }],
+    unknown: [
+      { ...coded, isPresent: false },
+      { ...coded, state: 'expired', isWhole: false },
+    ],
+  },
+  'hard-coded-and-live': {
+    found: [{ inCode: ['a token in app.env of shop'] }, { inCode: ['a token in app.env of shop'], codeRead: 'partly' }],
+    clear: [
+      {},
+      { ...coded, inCode: ['itself'] },
+      { heldBy: 'vault', inCode: ['a token'] },
+      { state: 'revoked', inCode: ['a token in app.env of shop'] },
+    ],
+    unknown: [
+      { hasFingerprint: false },
+      { codeRead: 'none' },
+      { codeRead: 'partly' },
+      { inCode: ['a token'], isPresent: false },
+    ],
+  },
+  'vaulted-and-in-code': {
+    found: [
+      { heldBy: 'vault', inCode: ['a token in app.env of shop'] },
+      { heldBy: 'ci', state: null, inCode: ['a token in app.env of shop'] },
+    ],
+    clear: [{}, { heldBy: 'vault' }, { inCode: ['a token in app.env of shop'] }],
+    unknown: [
+      { heldBy: 'vault', hasFingerprint: false },
+      { heldBy: 'vault', codeRead: 'none' },
+      { heldBy: 'ci', codeRead: 'partly' },
+    ],
+  },
+  'expiring-certificate': {
+    found: [
+      { ...certificate, expiresAt: ago(-29) },
+      { ...certificate, expiresAt: ago(1), state: 'expired' },
+    ],
+    clear: [{ ...certificate }, { expiresAt: ago(-1) }],
+    unknown: [
+      { ...certificate, expiresAt: null },
+      { ...certificate, isWhole: false },
+    ],
+  },
+}
+const action = { nativeKind: 'pipeline-action', where: 'acme/shop: ci.yml uses actions/checkout@v4' } as const
+const trigger = { nativeKind: 'pipeline-trigger', method: 'runs-proposed-code' } as const
+const federation = {
+  nativeKind: 'role-trust',
+  issuer: 'https://id.example',
+  claims: ['aud', 'sub'],
+  isWildcard: false,
+  method: null,
+}
+const outside = { heldBy: 'third-party', type: 'oauth-grant', vendor: 'acme' } as const
+export const ON_KEEPING: Cases<KeepingFacts> = {
+  'person-and-job': {
+    found: [
+      { people: ['ada'], jobs: ['backup'] },
+      { people: ['ada'], jobs: ['backup'], hasFingerprint: false, isAllWhole: false },
+    ],
+    clear: [{}, { people: ['ada'] }, { jobs: ['backup'] }, { people: ['ada'], jobs: ['backup'], state: 'revoked' }],
+    unknown: [{ hasFingerprint: false }, { isAllWhole: false }, { people: ['ada'], jobs: ['b'], isPresent: false }],
+  },
+  'vendor-held': {
+    found: [outside, { ...outside, vendor: null }, { ...outside, vendorState: 'ended' }],
+    clear: [{}, { ...outside, vendorState: 'active' }, { ...outside, state: 'revoked' }],
+    unknown: [{ heldBy: null }, { heldBy: 'unknown-holder' }, { isWhole: false }, { ...outside, isPresent: false }],
+  },
+  'outside-store': {
+    found: [{ keptIn: ['env of shop/api: TOKEN'] }, { heldBy: 'file' }, { heldBy: 'file', hasFingerprint: false }],
+    clear: [{}, { keptIn: ['file of host: /etc/token'], isVaulted: true }, { heldBy: 'file', type: 'certificate' }],
+    unknown: [{ heldBy: 'file', isStoreRead: false }, { isAllWhole: false }, { heldBy: 'file', isPresent: false }],
+  },
+}
+const star = { privilege: '*', on: '*/*', isAdministrator: true } as const
+export const ON_GRANTS: Cases<GrantFacts> = {
+  'wildcard-right': {
+    found: [
+      star,
+      { on: 'core/*' },
+      { privilege: '*' },
+      { ...star, holders: [] },
+      { ...star, holders: ['system:authenticated'], isBuiltIn: true, isEverybodys: true },
+      { ...star, isSourceWhole: false },
+    ],
+    clear: [{}, { ...star, isBuiltIn: true, holders: [] }],
+    unknown: [
+      { isWhole: false },
+      { ...star, isPresent: false },
+      { ...star, isBuiltIn: true, holders: [], isSourceWhole: false },
+    ],
+  },
+}
+const beginning = { subject: 'repo:acme/shop:', isBeginning: true } as const
+export const ON_TRUST_RULES: Cases<TrustRuleFacts> = {
+  'loose-trust-rule': {
+    found: [
+      beginning,
+      { ...beginning, claims: ['repository_owner'] },
+      { subject: 'repo:acme/shop:pull_request' },
+      { issuer: 'http://id.example' },
+      { keysUrl: 'http://id.example/keys' },
+    ],
+    clear: [
+      {},
+      { ...beginning, claims: ['environment'] },
+      { preset: 'spiffe', subject: 'spiffe://acme/shop/', isBeginning: true },
+    ],
+  },
+}
+export const ON_TRUST: Cases<TrustFacts> = {
+  'unpinned-action': {
+    found: [action, { ...action, where: null }],
+    clear: [{}, { ...action, isWildcard: false }],
+    unknown: [
+      { ...action, isWildcard: false, isWhole: false },
+      { ...action, isPresent: false },
+    ],
+  },
+  'proposed-code': {
+    found: [trigger, { ...trigger, method: 'runs-proposed-text' }],
+    clear: [{}, { ...trigger, method: 'runs-own-code' }],
+    unknown: [
+      { ...trigger, method: null },
+      { ...trigger, isPresent: false },
+    ],
+  },
+  'loose-federation': {
+    found: [
+      { ...federation, isWildcard: true },
+      { ...federation, claims: ['aud'] },
+      { ...federation, claims: ['sub'] },
+      { ...federation, issuer: 'http://id.example' },
+    ],
+    clear: [{}, federation, { ...federation, nativeKind: 'pipeline-action', isWildcard: true }],
+    unknown: [
+      { ...federation, isWhole: false },
+      { ...federation, isWildcard: true, isPresent: false },
+    ],
+  },
+  'weak-login-rule': {
+    found: [{ method: 'trust', connection: 'host' }, { method: 'md5' }, { method: 'password', connection: 'local' }],
+    clear: [{}, { nativeKind: 'something-else', method: 'trust' }],
+    unknown: [{ method: null }, { isWhole: false }, { method: 'trust', isPresent: false }],
+  },
+}
