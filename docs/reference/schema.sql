@@ -584,6 +584,7 @@ CREATE INDEX finding_accepted_by ON finding USING btree (accepted_by_id);
 CREATE INDEX finding_cause ON finding USING btree (cause);
 CREATE INDEX finding_identity ON finding USING btree (identity_id);
 CREATE INDEX finding_subject ON finding USING btree (subject_id);
+CREATE INDEX finding_subject_kind ON finding USING btree (subject_kind, subject_id) WHERE (state <> 'fixed'::text);
 CREATE INDEX finding_worst ON finding USING btree (severity, id);
 comment on table finding is 'A row is one thing that a rule found wrong with one subject; there is one for both, and what it went through is in the ledger.';
 comment on column finding.identity_id is 'Whose it is, where an identity of the record holds the subject; it counts in the risk of what that identity does.';
@@ -662,7 +663,6 @@ create table grant_heartbeat (
 );
 comment on table grant_heartbeat is 'A row says when the command a grant was made for last proved that it lives. Not a change to the record, so it has no cause.';
 
-CREATE INDEX finding_subject_kind ON finding USING btree (subject_kind, subject_id) WHERE (state <> 'fixed'::text);
 create table grant_proof (
   id uuid not null,
   grant_id uuid not null,
@@ -1523,6 +1523,7 @@ CREATE INDEX observed_credential_fingerprints ON observed_credential USING gin (
 CREATE INDEX observed_credential_name ON observed_credential USING btree (name, id);
 CREATE INDEX observed_credential_principal ON observed_credential USING btree (principal_id);
 CREATE INDEX observed_credential_scope ON observed_credential USING btree (scope_id);
+CREATE INDEX observed_credential_vaulted ON observed_credential USING btree (id) WHERE (held_by = 'vault'::text);
 comment on table observed_credential is 'A row is a credential as a source shows it: what it is, how old, whose. Never its value.';
 comment on column observed_credential.fingerprints is 'As <algorithm>:<value>; keyed ones match one secret across sources.';
 CREATE TRIGGER causes_are_held AFTER UPDATE ON observed_credential REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
@@ -1559,6 +1560,7 @@ create table observed_grant (
 CREATE INDEX observed_grant_on ON observed_grant USING btree (on_id, id);
 CREATE INDEX observed_grant_principal ON observed_grant USING btree (principal_id, id);
 CREATE INDEX observed_grant_scope ON observed_grant USING btree (scope_id);
+CREATE INDEX observed_grant_wildcard ON observed_grant USING btree (id) WHERE (facts @> '{"isWildcard": true}'::jsonb);
 comment on table observed_grant is 'A row is a right that stands at a source, a membership among them: who, what, on which.';
 CREATE TRIGGER causes_are_held AFTER UPDATE ON observed_grant REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
 CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON observed_grant REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
@@ -1601,7 +1603,6 @@ CREATE INDEX observed_principal_scope ON observed_principal USING btree (scope_i
 comment on table observed_principal is 'A row is something that can hold rights at a source: an account, a group, a role, a client.';
 comment on column observed_principal.unknown is 'Of fields that are null: why they are not known. A null that is not named here is known to be nothing.';
 comment on column observed_principal.account_id is 'The account of the shared record that it is.';
-CREATE INDEX observed_credential_vaulted ON observed_credential USING btree (id) WHERE (held_by = 'vault'::text);
 comment on column observed_principal.digest is 'Of all that was told of it: a reading that tells the same changes nothing.';
 comment on column observed_principal.last_seen_at is 'When it last stood there; null while it does, and then it is its scope''s.';
 comment on column observed_principal.missed_at is 'The first complete reading without it.';
@@ -1638,7 +1639,6 @@ create table observed_reference (
 CREATE INDEX observed_reference_consumer ON observed_reference USING btree (consumer_id);
 CREATE INDEX observed_reference_credential ON observed_reference USING btree (credential_id);
 CREATE INDEX observed_reference_fingerprint ON observed_reference USING btree (fingerprint);
-CREATE INDEX observed_grant_wildcard ON observed_grant USING btree (id) WHERE (facts @> '{"isWildcard": true}'::jsonb);
 CREATE INDEX observed_reference_scope ON observed_reference USING btree (scope_id);
 comment on table observed_reference is 'A row is a place where a credential is kept or used: an edge of the consumer map.';
 CREATE TRIGGER causes_are_held AFTER UPDATE ON observed_reference REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
