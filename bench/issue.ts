@@ -18,19 +18,23 @@ import { newSigningKey, openSigningKey } from '../src/kernel/signing-key.ts'
 import { startServer, type RunningServer } from '../src/server.ts'
 import { createTrustRule } from '../src/tokens/contract.ts'
 import { openMint } from '../src/tokens/jwt.ts'
+import { measureRoles, type Roles } from './issue/roles.ts'
 import { countedStatements, countStatements } from './support/statements.ts'
 
 const AT_ONCE = 32
 const ROUNDS = 5
 const SUBJECT = 'system:serviceaccount:bench:issuer'
 
-type Size = { readonly tokens: number; readonly signatures: number }
+type Size = { readonly tokens: number; readonly signatures: number; readonly roles: number }
 
 export async function run(flags: string[]): Promise<void> {
   const { values } = parseArgs({ args: flags, options: { quick: { type: 'boolean', default: false } } })
-  const size: Size = values.quick ? { tokens: 500, signatures: 2_000 } : { tokens: 20_000, signatures: 20_000 }
+  const size: Size = values.quick
+    ? { tokens: 500, signatures: 2_000, roles: 10 }
+    : { tokens: 10_000, signatures: 20_000, roles: 40 }
   const load = loadavg()[0] ?? 0
   const minting = await measureMinting(size.signatures)
+  const roles = await measureRoles(size.roles)
   const folder = await mkdtemp(join(tmpdir(), 'reeve-bench-'))
   // As root the database runs under another uid, which must be able to pass through.
   await chmod(folder, 0o711)
@@ -49,7 +53,7 @@ export async function run(flags: string[]): Promise<void> {
     await using server = await startServer(loadConfig({ env: {}, workingFolder: folder, file: config }), silentLog)
     const issued = await measureIssue(server, size.tokens)
     const verified = measureVerification(server, issued.sample, size.signatures)
-    report({ load, minting, issued, verified })
+    report({ load, minting, roles, issued, verified })
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -257,9 +261,15 @@ function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
 }
 
-type Found = { readonly load: number; readonly minting: Minting; readonly issued: Issued; readonly verified: Verified }
+type Found = {
+  readonly load: number
+  readonly roles: Roles
+  readonly minting: Minting
+  readonly issued: Issued
+  readonly verified: Verified
+}
 
-function report({ load, minting, issued, verified }: Found): void {
+function report({ load, minting, roles, issued, verified }: Found): void {
   const { sample: _sample, each, ...told } = issued
   const whole = (value: number) => Math.round(value).toLocaleString('en')
   const toBare = minting.ours / minting.bare
@@ -278,5 +288,8 @@ function report({ load, minting, issued, verified }: Found): void {
   console.log(
     `own token verified       ${whole(verified.first)}/s anew, ${whole(verified.again)}/s again: ${whole(replayed)} times (goal 100)`,
   )
-  console.log(`RESULT ${JSON.stringify({ load, minting, issued: told, verified, toBare, toJose, replayed })}`)
+  console.log(
+    `database role, a lease    ${roles.lease.toFixed(0)}/s with its connection, ${(roles.lease / roles.bare).toFixed(2)} of a bare CREATE ROLE on an open one, ${roles.bare.toFixed(0)}/s (goals 4, batched 25: none are made together)`,
+  )
+  console.log(`RESULT ${JSON.stringify({ load, minting, roles, issued: told, verified, toBare, toJose, replayed })}`)
 }
