@@ -3,6 +3,7 @@ import { giteaConnector } from './gitea/connector.ts'
 import { githubConnector } from './github/connector.ts'
 import { gitlabConnector } from './gitlab/connector.ts'
 import { kubernetesConnector } from './kubernetes/connector.ts'
+import { ldapConnector } from './ldap/connector.ts'
 import { openbaoConnector } from './openbao/connector.ts'
 import { postgresConnector } from './postgres/connector.ts'
 import { sourceConnector } from './source/connector.ts'
@@ -22,4 +23,5 @@ export const connectors: readonly Connector[] = [
   sourceConnector,
   tableConnector,
   openbaoConnector,
+  ldapConnector,
 ]

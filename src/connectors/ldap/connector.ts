@@ -1,0 +1,171 @@
+import {
+  Denied,
+  resource,
+  Unreadable,
+  known,
+  type Connector,
+  type Given,
+  type Manifest,
+  type Missing,
+  type OpenSource,
+  type Page,
+  type ProbedScope,
+  type ScopeRef,
+  type ScopeReport,
+  type ScopesReport,
+} from '../connector.ts'
+import { ACCOUNT_ATTRIBUTES, ACCOUNTS, tellAccount } from './accounts.ts'
+import { openDirectory, type Directory } from './directory.ts'
+import { tellGroups } from './groups.ts'
+import { openSession, search } from './session.ts'
+import { LdapSourceCredential, LdapSourceSettings } from './settings.ts'
+import { stableId } from './values.ts'
+
+const PARTS: Readonly<Record<string, { readonly gives: string; readonly permission: string }>> = {
+  directory: { gives: 'the naming context', permission: 'to read its entry' },
+  accounts: {
+    gives: 'accounts, service principals, delegation, age and end of passwords, last logons',
+    permission: 'to read the entries below settings.under',
+  },
+  groups: {
+    gives: 'groups with their members, nested ones too, and which rule the directory',
+    permission: 'to read the entries below settings.under, with member',
+  },
+}
+
+const manifest: Manifest = {
+  id: 'ldap',
+  version: '1',
+  source: 'directories by LDAP, Active Directory and Samba among them',
+  observes: ['principal', 'credential', 'resource', 'grant', 'usage'],
+  reads: Object.entries(PARTS).map(([scope, { gives, permission }]) => ({
+    scope,
+    gives,
+    permission,
+    isOptional: scope !== 'directory',
+  })),
+  writes: [],
+  blindSpots: [
+    'entries and attributes that the server hides from the login: an entry that is hidden looks like one that is not there. Only what is named in settings.under is known to be hidden',
+    'passwords and their hashes: not asked for, so the same value elsewhere is not recognised',
+    'logons at other controllers: lastLogon is of the one that is asked, lastLogonTimestamp of all and up to 14 days late',
+    'who may change an entry: security descriptors and access rules are not read, resource-based delegation among them',
+    'other partitions and directories that the server refers to',
+    'which password policy holds in OpenLDAP, and so when a password ends there',
+  ],
+  metadataHandling:
+    'Names, ids, SIDs, mail addresses, descriptions, managers, service principals, flags, times, members. No password, no hash, no key.',
+  risks: ['NHI1:2025', 'NHI2:2025', 'NHI4:2025', 'NHI5:2025', 'NHI7:2025', 'NHI10:2025'],
+}
+
+/** Reads who is in a directory, in which groups, and as whom they may act. */
+export const ldapConnector: Connector = {
+  manifest,
+  settings: LdapSourceSettings,
+  credential: LdapSourceCredential,
+  address: (settings) => LdapSourceSettings.parse(settings).url,
+  async open(given, signal): Promise<OpenSource> {
+    const settings = LdapSourceSettings.parse(given.settings)
+    if (!given.credential) throw new Unreadable('there is no login to read it with')
+    const session = await openSession(settings, given.credential.reveal(), signal)
+    try {
+      return sourceOf(await openDirectory(session, settings, signal), given)
+    } catch (error) {
+      await session.close()
+      throw error
+    }
+  },
+}
+
+function sourceOf(directory: Directory, given: Given): OpenSource {
+  return {
+    probe: (signal) => probe(directory, signal),
+    scopes: () => scopes(),
+    read(scope, _since, signal) {
+      if (scope === 'directory') return readDirectory(directory)
+      if (scope === 'accounts') return readAccounts(directory, given.clock.now(), signal)
+      if (scope === 'groups') return readGroups(directory, signal)
+      throw new Unreadable('there is no such scope')
+    },
+    [Symbol.asyncDispose]: () => directory.session.close(),
+  }
+}
+
+async function* scopes(): AsyncGenerator<ScopeRef, ScopesReport> {
+  for (const [scope, { gives }] of Object.entries(PARTS)) yield { scope, title: gives }
+  return { isAll: true, missing: [] }
+}
+
+async function* readDirectory({ base, root, system }: Directory): AsyncGenerator<Page, ScopeReport> {
+  yield {
+    observations: [resource({ id: root, type: 'directory', name: base, sensitivity: known(0), facts: { system } })],
+  }
+  return { status: 'complete', missing: [] }
+}
+
+async function* readAccounts(directory: Directory, now: Date, signal: AbortSignal): AsyncGenerator<Page, ScopeReport> {
+  const told = new Set<string>()
+  let nameless = 0
+  let referrals = 0
+  for (const base of directory.under) {
+    const asked = { base, scope: 'sub' as const, filter: ACCOUNTS, attributes: ACCOUNT_ATTRIBUTES }
+    const reading = search(directory.session, asked, signal)
+    for (;;) {
+      const next = await reading.next()
+      if (next.done) {
+        referrals += next.value
+        break
+      }
+      const fresh = next.value.filter((entry) => {
+        const id = stableId(entry)
+        if (id === undefined) nameless += 1
+        if (id === undefined || told.has(id)) return false
+        told.add(id)
+        return true
+      })
+      yield { observations: fresh.flatMap((entry) => tellAccount(directory, entry, now)) }
+    }
+  }
+  return closed(directory, { nameless, referrals })
+}
+
+async function* readGroups(directory: Directory, signal: AbortSignal): AsyncGenerator<Page, ScopeReport> {
+  const holes = { referrals: 0 }
+  yield* tellGroups(directory, holes, signal)
+  return closed(directory, { nameless: 0, referrals: holes.referrals })
+}
+
+/** Active Directory always refers to its other partitions, which hold no accounts. */
+function closed(
+  directory: Directory,
+  { nameless, referrals }: { readonly nameless: number; readonly referrals: number },
+): ScopeReport {
+  const missing: Missing[] = []
+  if (nameless > 0)
+    missing.push({
+      what: `${nameless} entries`,
+      why: 'they have no id that stays',
+      permission: 'to read objectGUID or entryUUID',
+    })
+  if (referrals > 0 && !directory.isActiveDirectory)
+    missing.push({ what: 'parts of the directory on other servers', why: 'referrals are not followed' })
+  return { status: missing.length > 0 ? 'partial' : 'complete', missing }
+}
+
+async function probe(directory: Directory, signal: AbortSignal) {
+  const missing: Missing[] = []
+  for (const base of directory.under) {
+    try {
+      const asked = { base, scope: 'base' as const, filter: '(objectClass=*)', attributes: ['1.1'] }
+      for await (const entries of search(directory.session, asked, signal)) entries.at(0)
+    } catch (error) {
+      if (!(error instanceof Denied)) throw error
+      missing.push(error.missing)
+    }
+  }
+  const probed = Object.keys(PARTS).map((scope): ProbedScope => {
+    const without = scope === 'directory' ? [] : missing
+    return { scope, isVisible: without.length === 0, missing: without }
+  })
+  return { authority: `ldap:${directory.root.id}`, system: directory.system, scopes: probed }
+}
