@@ -38,3 +38,5 @@ grant delete on passkey_ceremony to :server;
 -- The record behind what sources told, and the graph.
 grant update on record_link, identity_merge, escalation, graph_pass, owner_candidate to :server;
 grant delete on escalation, escalation_stage, owner_candidate to :server;
+-- Secrets in custody.
+grant update on root_key, deposit, deposit_version to :server;

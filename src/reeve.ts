@@ -29,6 +29,10 @@ function partsOf(io: Io, version: string): Parts {
       const { applied, version: schema } = await migrateExternal(await configOf(io, given))
       return [...applied.map((name) => `${name} is applied.`), `The schema is at ${schema}.`]
     },
+    rewrap: async (given, leaveBroken) => {
+      const { rewrapInstallation } = await import('./server/rewrap.ts')
+      return rewrapInstallation(await configOf(io, given), leaveBroken)
+    },
     // Once through JSON, where a secret says only that it is one.
     config: async (given) => JSON.parse(JSON.stringify(await configOf(io, given))),
     policy: async (request) => (await import('./server/policy-tools.ts')).policyTool(request),

@@ -37,6 +37,7 @@ const DECIDES: Readonly<Record<string, 'iam' | 'pam' | 'nhi' | 'governance'>> = 
   credential: 'nhi',
   rotation: 'nhi',
   consumer: 'nhi',
+  deposit: 'nhi',
   obligation: 'nhi',
   'local-secret': 'nhi',
   svid: 'nhi',

@@ -28,6 +28,7 @@ const WITHOUT_CAUSE: Readonly<Record<string, string>> = {
   authorization_code: 'is on its way through a browser for a minute; what comes of it is a token',
   idempotency: 'repeats an answer that was given',
   fingerprint_key: 'is a key, made by the first node that needs one',
+  root_key: 'says which key seals the rows, and changes none of them',
   reading_progress: 'says how far a reading is, page by page',
   inventory_stage: 'holds what a reading told so far, until its scope is closed by an entry',
   inventory_told: 'holds what a reading told so far, until its scope is closed by an entry',

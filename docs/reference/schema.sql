@@ -462,6 +462,78 @@ CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON credential_consumer FOR 
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON credential_consumer FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON credential_consumer FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+create table deposit (
+  id uuid not null,
+  name text not null,
+  owner_team text not null,
+  purpose text not null,
+  state text not null default 'kept'::text,
+  version integer not null,
+  created_at timestamp with time zone not null,
+  changed_at timestamp with time zone not null,
+  retired_at timestamp with time zone,
+  cause bigint not null,
+  constraint deposit_pkey PRIMARY KEY (id),
+  constraint name_is_unique UNIQUE (name),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint retired_says_when CHECK (((state = 'retired'::text) = (retired_at IS NOT NULL))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['kept'::text, 'retired'::text]))),
+  constraint version_is_counted CHECK ((version > 0))
+);
+CREATE INDEX deposit_cause ON deposit USING btree (cause);
+comment on table deposit is 'A row is a secret in custody that is nobody''s login at a target.';
+comment on column deposit.version is 'The last one; who reveals or exports gets it unless they ask for another.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON deposit FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER deposit_only_grows BEFORE UPDATE ON deposit FOR EACH ROW EXECUTE FUNCTION deposit_only_grows();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON deposit FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON deposit FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table deposit_sight (
+  id uuid not null,
+  deposit_id uuid not null,
+  number integer not null,
+  identity_id uuid not null,
+  how text not null,
+  at timestamp with time zone not null,
+  cause bigint not null,
+  constraint deposit_sight_pkey PRIMARY KEY (id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint deposit_fkey FOREIGN KEY (deposit_id) REFERENCES deposit(id),
+  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint how_is_known CHECK ((how = ANY (ARRAY['put'::text, 'revealed'::text, 'exported'::text])))
+);
+CREATE INDEX deposit_sight_cause ON deposit_sight USING btree (cause);
+CREATE INDEX deposit_sight_deposit ON deposit_sight USING btree (deposit_id);
+CREATE INDEX deposit_sight_identity ON deposit_sight USING btree (identity_id);
+comment on table deposit_sight is 'A row is somebody who knows a value of a deposit since then: they put it, had it revealed or exported it.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON deposit_sight FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON deposit_sight FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON deposit_sight FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table deposit_version (
+  id uuid not null,
+  deposit_id uuid not null,
+  number integer not null,
+  sealed_value bytea,
+  size_bytes integer not null,
+  created_at timestamp with time zone not null,
+  destroyed_at timestamp with time zone,
+  cause bigint not null,
+  constraint deposit_version_pkey PRIMARY KEY (id),
+  constraint version_stands_once UNIQUE (deposit_id, number),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint deposit_fkey FOREIGN KEY (deposit_id) REFERENCES deposit(id),
+  constraint number_is_counted CHECK ((number > 0)),
+  constraint value_or_destruction CHECK (((sealed_value IS NULL) = (destroyed_at IS NOT NULL)))
+);
+CREATE INDEX deposit_version_cause ON deposit_version USING btree (cause);
+comment on table deposit_version is 'A row is one value of a deposit.';
+comment on column deposit_version.sealed_value is 'The value under a key of its own, and that key under the root key; both destroyed when the deposit is retired.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON deposit_version FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER deposit_version_stays BEFORE UPDATE ON deposit_version FOR EACH ROW EXECUTE FUNCTION deposit_version_stays();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON deposit_version FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON deposit_version FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 create table device_authorization (
   id uuid not null,
   device_code_sha256 bytea not null,
@@ -1264,7 +1336,7 @@ create table lifecycle_item (
   constraint case_fkey FOREIGN KEY (case_id) REFERENCES lifecycle_case(id),
   constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
   constraint closed_has_evidence CHECK (((closed_at IS NULL) = (evidence IS NULL))),
-  constraint kind_is_known CHECK ((kind = ANY (ARRAY['login'::text, 'object'::text])))
+  constraint kind_is_known CHECK ((kind = ANY (ARRAY['login'::text, 'object'::text, 'deposit'::text])))
 );
 CREATE INDEX lifecycle_item_cause ON lifecycle_item USING btree (cause);
 comment on table lifecycle_item is 'A row is something that has to be dealt with elsewhere before a case closes: a login whose secret a leaver may know, or a right that a connector saw.';
@@ -2082,6 +2154,19 @@ create table review_risk (
   constraint score_is_a_share CHECK (((score >= 0) AND (score <= 100)))
 );
 comment on table review_risk is 'A row is the risk of a request or change as it was last weighed; id is that of the request or change.';
+
+create table root_key (
+  generation integer not null,
+  key_id text not null,
+  since_at timestamp with time zone not null,
+  is_entered boolean not null default false,
+  constraint root_key_pkey PRIMARY KEY (generation),
+  constraint key_seals_once UNIQUE (key_id),
+  constraint generation_is_counted CHECK ((generation > 0))
+);
+comment on table root_key is 'A row is a root key that this database was sealed under, by what is known of it without knowing it; the last one seals.';
+comment on column root_key.key_id is 'Twelve hexadecimal digits of an HMAC under the key: it tells which backup of a key is needed.';
+comment on column root_key.is_entered is 'Whether the ledger knows: it is made while no node runs, and the first one that starts enters it.';
 
 create table rotation (
   id uuid not null,
@@ -2918,6 +3003,32 @@ begin
       old.hidden, old.preview, old.simulation, old.reason, old.obligations, old.policies, old.approver_teams, old.owner_of_target,
       old.owner_of_subject, old.tied_ids, old.bound_sha256) then
     raise exception 'what a change asks for does not change' using errcode = 'RV006';
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION deposit_only_grows()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if old.state = 'retired' or new.version < old.version
+     or (new.id, new.name, new.owner_team, new.created_at) is distinct from (old.id, old.name, old.owner_team, old.created_at) then
+    raise exception 'a deposit is of one team, its versions count up, and a retired one stays so' using errcode = 'RV006';
+  end if;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION deposit_version_stays()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if (new.id, new.deposit_id, new.number, new.size_bytes, new.created_at)
+     is distinct from (old.id, old.deposit_id, old.number, old.size_bytes, old.created_at)
+     or (new.sealed_value is not null and new.sealed_value is distinct from old.sealed_value)
+     or old.destroyed_at is not null then
+    raise exception 'a version of a deposit stays as it was put, until it is destroyed' using errcode = 'RV006';
   end if;
   return new;
 end $function$;

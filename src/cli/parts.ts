@@ -12,6 +12,8 @@ export type Parts = {
   readonly start: (given: ServerFlags) => Promise<void>
   /** Brings an external database's schema to this release; returns what it did as sentences. */
   readonly migrate: (given: ServerFlags) => Promise<readonly string[]>
+  /** Puts everything sealed under a new root key while no node runs; returns what it did as sentences. */
+  readonly rewrap: (given: ServerFlags, leaveBroken: boolean) => Promise<readonly string[]>
   /** The whole configuration, secrets left out. Throws an error with sentences when it is not valid. */
   readonly config: (given: ServerFlags) => Promise<unknown>
   /** Does something with a folder of policies on this machine. */

@@ -71,6 +71,7 @@ test('no secret is taken from an argument, which every process of the machine ca
 
   assert.deepEqual(fromFiles.map(({ id, option }) => `${id} --${option}`).toSorted(), [
     'account.register --password-file',
+    'deposit.put --value-file',
     'enrolment.redeem --secret-file',
     'machine.join --token-file',
     'rotation.configure --hook-key-file',

@@ -146,6 +146,7 @@ const PARTS: Parts = {
   operations: async () => operations,
   start: async () => undefined,
   migrate: async () => [],
+  rewrap: async () => [],
   config: async () => ({}),
   policy: async () => ({ isGood: true, lines: [], data: null }),
   policyTexts: async () => [],

@@ -4,6 +4,7 @@ import { Id, Slug } from '../kernel/ids.ts'
 import { Instant } from '../kernel/instant.ts'
 import { operation, PageQuery, pageOf, type Operation } from '../kernel/operation.ts'
 import { conflict, notFound } from '../kernel/problem.ts'
+import { custodyOperations } from './custody/contract.ts'
 import { issuedOperations } from './issued/contract.ts'
 import { Revocability } from './revocability.ts'
 import { machineOperations } from './machines/contract.ts'
@@ -16,6 +17,7 @@ export { PostgresSettings } from './postgres/settings.ts'
 export { leaseImpossible, leaseRefused, leaseUnavailable } from './problems.ts'
 export { AwsSettings } from './aws/settings.ts'
 export { HttpsSettings } from './https/settings.ts'
+export * from './custody/contract.ts'
 export * from './issued/contract.ts'
 export { KubernetesTokenSettings } from './kubernetes/settings.ts'
 export { MysqlSettings } from './mysql/settings.ts'
@@ -114,6 +116,7 @@ export const credentialOperations: readonly Operation[] = [
   listLeases,
   readLease,
   retryLease,
+  ...custodyOperations,
   ...issuedOperations,
   ...rotationOperations,
   ...spiffeOperations,

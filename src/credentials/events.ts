@@ -3,6 +3,7 @@ import { event, shown } from '../kernel/event.ts'
 import { Id } from '../kernel/ids.ts'
 import { Instant } from '../kernel/instant.ts'
 import { Escalation, Evidence } from './contract.ts'
+import { custodyEvents } from './custody/events.ts'
 import { issuedEvents } from './issued/events.ts'
 import { Revocability } from './revocability.ts'
 import { machineEvents } from './machines/events.ts'
@@ -72,6 +73,7 @@ export const credentialEvents = [
   leaseDead,
   leaseResidue,
   leaseWoken,
+  ...custodyEvents,
   ...issuedEvents,
   ...rotationEvents,
   ...spiffeEvents,

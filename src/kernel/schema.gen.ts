@@ -216,6 +216,40 @@ export type CredentialConsumerTable = {
   cause: number
 }
 
+export type DepositTable = {
+  id: string
+  name: string
+  ownerTeam: string
+  purpose: string
+  state: Generated<'kept' | 'retired'>
+  version: number
+  createdAt: Date
+  changedAt: Date
+  retiredAt: Date | null
+  cause: number
+}
+
+export type DepositSightTable = {
+  id: string
+  depositId: string
+  number: number
+  identityId: string
+  how: 'put' | 'revealed' | 'exported'
+  at: Date
+  cause: number
+}
+
+export type DepositVersionTable = {
+  id: string
+  depositId: string
+  number: number
+  sealedValue: Buffer | null
+  sizeBytes: number
+  createdAt: Date
+  destroyedAt: Date | null
+  cause: number
+}
+
 export type DeviceAuthorizationTable = {
   id: string
   deviceCodeSha256: Buffer
@@ -629,7 +663,7 @@ export type LifecycleEventTable = {
 export type LifecycleItemTable = {
   id: string
   caseId: string
-  kind: 'login' | 'object'
+  kind: 'login' | 'object' | 'deposit'
   refId: string
   label: string
   openedAt: Date
@@ -1081,6 +1115,13 @@ export type ReviewRiskTable = {
   weighedAt: Date
 }
 
+export type RootKeyTable = {
+  generation: number
+  keyId: string
+  sinceAt: Date
+  isEntered: Generated<boolean>
+}
+
 export type RotationTable = {
   id: string
   targetId: string
@@ -1452,6 +1493,9 @@ export type Database = {
   change: ChangeTable
   changeApproval: ChangeApprovalTable
   credentialConsumer: CredentialConsumerTable
+  deposit: DepositTable
+  depositSight: DepositSightTable
+  depositVersion: DepositVersionTable
   deviceAuthorization: DeviceAuthorizationTable
   enrolment: EnrolmentTable
   escalation: EscalationTable
@@ -1521,6 +1565,7 @@ export type Database = {
   recordLink: RecordLinkTable
   requestApproval: RequestApprovalTable
   reviewRisk: ReviewRiskTable
+  rootKey: RootKeyTable
   rotation: RotationTable
   rotationCampaign: RotationCampaignTable
   rotationSchedule: RotationScheduleTable

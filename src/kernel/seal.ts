@@ -1,6 +1,4 @@
 import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto'
-import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
-import { dirname } from 'node:path'
 import { Secret } from './secret.ts'
 
 /** Seals values at rest: a fresh key per record, wrapped by the root key; `place` binds the result to its row and column. */
@@ -10,14 +8,19 @@ export type Seal = {
   open(sealed: Buffer, place: string): Secret<Buffer>
   /** Keyed per installation (rule 12): the same text has the same fingerprint here, and nobody else can guess it. 128 bits, hexadecimal. */
   fingerprint(text: string): string
+  /** Which root key this is, for people: twelve hexadecimal digits that say nothing else of it. */
+  readonly keyId: string
+  /** The same value with its record key under the root key of `next`; the value itself stays shut. Undefined where it is there already. */
+  rewrap(sealed: Buffer, place: string, next: Secret<Buffer>): Buffer | undefined
 }
 
 /** A sealed value that does not open: the wrong root key, a row that was tampered with, or a value moved from another row. */
-class SealBroken extends Error {
+export class SealBroken extends Error {
   override readonly name = 'SealBroken'
 }
 
-const KEY_BYTES = 32
+/** Of a root key and of every record key: AES-256. */
+export const KEY_BYTES = 32
 const IV_BYTES = 12
 const TAG_BYTES = 16
 const VERSION = 1
@@ -35,45 +38,45 @@ export function sealUnder(rootKey: Secret<Buffer>): Seal {
       return Buffer.concat([Buffer.of(VERSION), wrapped, body])
     },
     open(sealed, place) {
-      if (sealed[0] !== VERSION || sealed.length < 1 + WRAPPED_BYTES + IV_BYTES + TAG_BYTES) {
-        throw new SealBroken(`the sealed value of ${place} is cut or of a later release`)
-      }
+      mustBeWhole(sealed, place)
       const recordKey = decrypt(rootKey.reveal(), sealed.subarray(1, 1 + WRAPPED_BYTES), `key:${place}`)
       return new Secret(decrypt(recordKey, sealed.subarray(1 + WRAPPED_BYTES), place))
     },
     fingerprint: (text) =>
       createHmac('sha256', rootKey.reveal()).update(`fingerprint:${text}`, 'utf8').digest('hex').slice(0, 32),
+    // Asked for seldom, and many seals are made for one value.
+    get keyId() {
+      return keyIdOf(rootKey)
+    },
+    rewrap(sealed, place, next) {
+      mustBeWhole(sealed, place)
+      const wrapped = sealed.subarray(1, 1 + WRAPPED_BYTES)
+      if (isUnder(next, wrapped, place)) return undefined
+      const recordKey = decrypt(rootKey.reveal(), wrapped, `key:${place}`)
+      const again = encrypt(next.reveal(), recordKey, `key:${place}`)
+      return Buffer.concat([Buffer.of(VERSION), again, sealed.subarray(1 + WRAPPED_BYTES)])
+    },
   }
 }
 
-/** Reads the root key from its file, making it (0600) when it is not there and `mayCreate` says that nothing was sealed before. */
-export async function rootKeyFrom(file: string, mayCreate: boolean): Promise<Secret<Buffer>> {
-  const found = await readFile(file).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined
-    throw new Error(
-      `the root key ${file} cannot be read (${error.code ?? 'unknown'}): give this user the right to read it`,
-      { cause: error },
-    )
-  })
-  if (found) return checked(file, found)
-  if (!mayCreate) {
-    throw new Error(
-      `the root key ${file} is missing, and sealed values exist: restore the file from your key backup; nothing else opens them`,
-    )
-  }
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 })
-  const key = randomBytes(KEY_BYTES)
-  await writeFile(file, `${key.toString('base64')}\n`, { mode: 0o600, flag: 'wx' })
-  await chmod(file, 0o600)
-  return new Secret(key)
+/** Tells one root key from another without knowing it: what is written beside the rows and printed in refusals. */
+export function keyIdOf(rootKey: Secret<Buffer>): string {
+  return createHmac('sha256', rootKey.reveal()).update('root key id', 'utf8').digest('hex').slice(0, 12)
 }
 
-async function checked(file: string, text: Buffer): Promise<Secret<Buffer>> {
-  const mode = (await stat(file)).mode & 0o077
-  if (mode !== 0) throw new Error(`others may read the root key ${file}: run chmod 600 on it`)
-  const key = Buffer.from(text.toString('ascii').trim(), 'base64')
-  if (key.length !== KEY_BYTES) throw new Error(`the root key ${file} is damaged: it must hold 32 bytes in base64`)
-  return new Secret(key)
+function mustBeWhole(sealed: Buffer, place: string): void {
+  if (sealed[0] === VERSION && sealed.length >= 1 + WRAPPED_BYTES + IV_BYTES + TAG_BYTES) return
+  throw new SealBroken(`the sealed value of ${place} is cut or of a later release`)
+}
+
+function isUnder(rootKey: Secret<Buffer>, wrapped: Buffer, place: string): boolean {
+  try {
+    decrypt(rootKey.reveal(), wrapped, `key:${place}`)
+    return true
+  } catch (error) {
+    if (error instanceof SealBroken) return false
+    throw error
+  }
 }
 
 function encrypt(key: Buffer, plain: Buffer, place: string): Buffer {

@@ -5,7 +5,7 @@ import { conflict, notFound } from '../kernel/problem.ts'
 import { newId } from '../kernel/random.ts'
 import type { CaseReason, CaseState, LifecycleCase } from './contract.ts'
 import { caseHeld, caseMoved, caseOpened, caseReleased, caseReopened } from './events.ts'
-import { collectLogins } from './items.ts'
+import { collectDeposits, collectLogins } from './items.ts'
 import type { LifecycleNeeds } from './needs.ts'
 
 /** The row of a case as commands look at it. */
@@ -77,7 +77,11 @@ export async function ensureCase(
       cause,
     })
     .execute()
-  if (seen.kind === 'human') await collectLogins(tx, needs, { caseId: id, since: now, cause, personId: identityId })
+  if (seen.kind === 'human') {
+    const of = { caseId: id, since: now, cause, personId: identityId }
+    await collectLogins(tx, needs, of)
+    await collectDeposits(tx, needs, of)
+  }
   return { id, isNew: true }
 }
 

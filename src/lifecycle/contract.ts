@@ -39,7 +39,7 @@ export type Dependencies = z.output<typeof Dependencies>
 /** Something that must be dead before a case closes, and whether it is. */
 const Obligation = z
   .object({
-    kind: shown(z.enum(['grant', 'session', 'lease', 'token', 'trust-rule', 'account', 'login', 'object'])),
+    kind: shown(z.enum(['grant', 'session', 'lease', 'token', 'trust-rule', 'account', 'login', 'object', 'deposit'])),
     id: Id,
     label: Text,
     isDead: shown(z.boolean()),

@@ -11,7 +11,7 @@ const MOST_ITEMS = 1_000
 /** Of which case, by which entry of this transaction, and from when on something counts as dealing with it. */
 type OfCase = { readonly caseId: string; readonly since: Date; readonly cause: number }
 
-type Found = { readonly kind: 'login' | 'object'; readonly refId: string; readonly label: string }
+type Found = { readonly kind: 'login' | 'object' | 'deposit'; readonly refId: string; readonly label: string }
 
 /**
  * Logins that Reeve keeps and whose secret a person may know: they acted by one that was lent and is not made for each grant. Whoever leaves may
@@ -37,6 +37,27 @@ export async function collectLogins(
     needs,
     of,
     rows.map((row) => ({ kind: 'login', ...row })),
+  )
+}
+
+/** Secrets in custody whose standing value a person put, saw or exported. Whoever leaves may have kept it, so it is to be replaced. */
+export async function collectDeposits(
+  tx: Tx,
+  needs: LifecycleNeeds,
+  { personId, ...of }: OfCase & { readonly personId: string },
+): Promise<void> {
+  const { rows } = await sql<{ refId: string; label: string }>`
+    select distinct d.id as "refId", d.name as label
+      from deposit_sight s
+      join deposit d on d.id = s.deposit_id
+     where s.identity_id = ${personId} and d.state = 'kept' and s.number = d.version
+     order by 1
+     limit ${MOST_ITEMS}`.execute(tx)
+  await addItems(
+    tx,
+    needs,
+    of,
+    rows.map((row) => ({ kind: 'deposit', ...row })),
   )
 }
 
@@ -96,7 +117,18 @@ async function settledItems(db: Db, caseId: string): Promise<OpenItem[]> {
     select i.id, 'a complete reading found it gone'
       from lifecycle_item i
       join observed_grant g on g.id = i.ref_id
-     where i.case_id = ${caseId} and i.kind = 'object' and i.closed_at is null and g.gone_at is not null`.execute(db)
+     where i.case_id = ${caseId} and i.kind = 'object' and i.closed_at is null and g.gone_at is not null
+     union all
+    select i.id, case when d.state = 'retired' then 'the deposit is retired' else 'another value was put since' end
+      from lifecycle_item i
+      join deposit d on d.id = i.ref_id
+     where i.case_id = ${caseId} and i.kind = 'deposit' and i.closed_at is null
+       and (d.state = 'retired' or exists (
+         select from deposit_version v where v.deposit_id = d.id and v.created_at >= i.opened_at
+            and not exists (select from deposit_sight s join lifecycle_case c on c.id = i.case_id
+                             where s.deposit_id = d.id and s.number = v.number and s.identity_id = c.identity_id)))`.execute(
+    db,
+  )
   return rows
 }
 

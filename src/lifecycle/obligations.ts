@@ -50,6 +50,7 @@ export async function obligationsOf(
     union all
     (select i.kind, i.id, i.label, i.closed_at is not null,
             coalesce(i.evidence, case i.kind when 'login' then 'who left may know its secret: reeve rotation start'
+                                             when 'deposit' then 'who left may know it: replace it where it is used, then reeve deposit put'
                                              else 'a connector still sees it there' end)
        from lifecycle_item i where i.case_id = ${caseId} order by 4, i.id limit 1000)`.execute(db)
   return rows

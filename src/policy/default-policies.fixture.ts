@@ -181,6 +181,17 @@ an agent gets one for a person | bot > ann | token.obtain | botRecord | | yes ag
 a workload gets none for a person | pipeline > ann | token.obtain | pipelineRecord | | no
 the owner team rotates a login | dora | rotation.start | account | | yes logins-are-rotated
 security rotates a provisioner | guard | rotation.start-provisioner | prod | | yes logins-are-rotated
+the owner team takes a secret into custody | dora | deposit.put | deposit | | yes deposits-are-put
+a stranger puts none for another team | ann | deposit.put | deposit | | no
+the owner team sees its secret | dora | deposit.reveal | deposit | | yes deposits-are-revealed
+an administrator does not | admin | deposit.reveal | deposit | | no
+nor does security | guard | deposit.reveal | deposit | | no
+nor a workload of the owner team | workload of payments | deposit.reveal | deposit | | no
+nor the founder | founder | deposit.reveal | deposit | | no
+it leaves custody by two people | dora | deposit.export | deposit | | yes deposits-are-exported-by-two
+security seals it to no key alone | guard | deposit.export | deposit | | no
+security destroys it | guard | deposit.retire | deposit | | yes deposits-are-retired
+a stranger does not destroy it | ann | deposit.retire | deposit | | no
 a stranger rotates nothing | ann | rotation.start | account | | no
 nor an auditor | auditor | rotation.schedule | account | | no
 nor a workload of the owner team | workload of payments | rotation.start | account | | no

@@ -189,6 +189,11 @@ const THINGS: Record<string, Entity> = {
   account,
   'account in review': but(account, { rotatedByIds: ['sue'] }),
   'account rotated by dora': but(account, { rotatedByIds: ['adam', 'dora'] }),
+  deposit: {
+    type: 'Deposit',
+    id: 'licence',
+    attributes: { id: 'licence', state: 'kept', ownerTeam: linkTo('Team', 'payments') },
+  },
   rotation: {
     type: 'Rotation',
     id: 'r1',

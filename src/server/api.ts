@@ -15,6 +15,7 @@ import {
 import { catalogRoutes } from '../catalog/catalog.ts'
 import {
   credentialRoutes,
+  custodyRoutes,
   issuedRoutes,
   rotationRoutes,
   spiffeOpenRoutes,
@@ -103,6 +104,7 @@ export function apiOf({ config, ground, authority }: DomainParts, parts: ApiPart
     ...signalRoutes({ ...base, ...access, ends, signalSenders: new Set(config.risk.signalSenders) }),
     ...governanceRoutes({ ...base, db, standard: rules.standard }),
     ...credentialRoutes({ ...base, wake: () => obligations.wake() }),
+    ...custodyRoutes({ ...base, hasTeam: (name) => rules.teams.has(name) }),
     ...rotationRoutes({ ...parts.rotations.needs, db, wake: () => parts.rotations.wake() }),
     ...spiffeRoutes({ ...base, trustDomain: config.spiffe.trustDomain }),
     ...parts.machines.routes,

@@ -12,6 +12,7 @@ import type { PolicyRouteNeeds } from '../policy/policy.ts'
 import { folderStore, openLiveSessions, type LiveNeeds, type LiveSessions } from '../sessions/sessions.ts'
 import { apiOf, type Api } from './api.ts'
 import { tokenCertifier } from './certificates.ts'
+import { enterRootKeys } from './custody.ts'
 import { decisionNeeds } from './decisions.ts'
 import { openDeciding } from './deciding.ts'
 import { openHooks } from './hooks.ts'
@@ -60,6 +61,7 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
   const node = await openNode({ db, clock, random, log }, { ...config.node, version: parts.version })
   stop.add('node', node)
   const ledger = await openTheLedger(parts, node.id)
+  await enterRootKeys(db, ledger)
 
   const { rules, followed } = await openRules(parts, ledger)
   const deciding = await openDeciding(parts, ledger, rules)

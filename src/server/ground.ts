@@ -1,6 +1,5 @@
 import { chmod, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { sql } from 'kysely'
 import type { Config } from '../kernel/config.ts'
 import { connectionFrom } from '../kernel/connection-url.ts'
 import { openDatabaseClock, type DatabaseClock } from '../kernel/database-clock.ts'
@@ -8,7 +7,8 @@ import { openDatabase, type Connection, type Db } from '../kernel/db.ts'
 import type { Log } from '../kernel/log.ts'
 import { migrate, refuseOwner, schemaState } from '../kernel/migrate.ts'
 import { startEmbeddedPostgres } from '../kernel/postgres/embedded.ts'
-import { rootKeyFrom, sealUnder, type Seal } from '../kernel/seal.ts'
+import type { Seal } from '../kernel/seal.ts'
+import { openSeal } from './custody.ts'
 
 /** What everything stands on: the database at this release's schema, its time, and the seal of this installation. */
 export type Ground = AsyncDisposable & {
@@ -31,7 +31,7 @@ export async function openGround(config: Config, log: Log, signal: AbortSignal):
     : await embedded(config.home, log, opened, signal)
   const { db } = opened.use(openDatabase(connection, { max: POOL_SIZE, log }))
   const clock = opened.use(await openDatabaseClock(db, log))
-  const seal = sealUnder(await rootKeyFrom(join(config.home, 'keys', 'root.key'), !(await hasSealedValues(db))))
+  const seal = await openSeal(config, db)
   const kept = opened.move()
   return { db, connection, clock, seal, [Symbol.asyncDispose]: () => kept.disposeAsync() }
 }
@@ -75,12 +75,4 @@ export async function migrateExternal(config: Config): Promise<{ applied: readon
     )
   }
   return migrate(connectionFrom(ownerUrl), connectionFrom(url).user)
-}
-
-/** A new root key over sealed values would lose them silently. */
-async function hasSealedValues(db: Db): Promise<boolean> {
-  const { rows } = await sql<{ found: boolean }>`
-    select exists (select from ledger_log) or exists (select from subject_key where sealed_key is not null)
-        or exists (select from target where sealed_provisioner is not null) as found`.execute(db)
-  return rows[0]?.found ?? true
 }

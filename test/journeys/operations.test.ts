@@ -13,6 +13,7 @@ import { cleaningOfFile, founded, installation } from '../support/installation.t
 import { call, type Answer, type Rows } from './calls/call.ts'
 import { accessRows } from './calls/access.ts'
 import { catalogRows } from './calls/catalog.ts'
+import { custodyRows } from './calls/custody.ts'
 import { decisionRows } from './calls/decisions.ts'
 import { evidenceRows } from './calls/evidence.ts'
 import { findingRows } from './calls/findings.ts'
@@ -61,6 +62,7 @@ before(async () => {
     ...graphRows(stage),
     ...findingRows(stage),
     ...rotationRows(stage),
+    ...custodyRows(stage),
     ...lifecycleRows(stage),
     ...ruleRows(stage),
     ...tokenRows(stage),
@@ -133,6 +135,7 @@ const BY_NAME = new Set<string>([
   'account.list',
   'purpose.list',
   'source.list',
+  'deposit.list',
 ])
 
 test('a made-up cursor is the caller’s mistake in every list, and breaks none', async () => {

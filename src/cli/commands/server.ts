@@ -22,6 +22,17 @@ export function addServerCommands(program: Command, io: Io, parts: Parts): void 
   ).action(async (options: ConfigOptions) => {
     for (const sentence of await parts.migrate(flagsOf(options))) io.stdout.write(`${sentence}\n`)
   })
+  const custody = program.command('custody').description('What seals the secrets of this installation: rewrap.')
+  configured(
+    custody
+      .command('rewrap')
+      .description('Puts everything sealed under a new root key, while no node runs. After a kill, run it again.')
+      .option('--leave-broken', 'go on where a row opens under neither key'),
+  ).action(async (options: ConfigOptions & { leaveBroken?: boolean }) => {
+    for (const sentence of await parts.rewrap(flagsOf(options), options.leaveBroken === true)) {
+      io.stdout.write(`${sentence}\n`)
+    }
+  })
   const config = program.command('config').description('The server’s configuration: check, print.')
   configured(config.command('check').description('Says whether the server would start with it.')).action(
     async (options: ConfigOptions) => {

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { Secret } from '../secret.ts'
 import { SIGNING_ALGORITHMS } from '../signing-key.ts'
 import { weekly } from '../weekly.ts'
+import { Custody } from './custody.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { Login } from './login.ts'
 import { Mesh } from './mesh.ts'
@@ -254,6 +255,7 @@ export const ConfigSchema = z
     egress: Egress.prefault({}),
     mesh: Mesh.prefault({}),
     spiffe: Spiffe.prefault({}),
+    custody: Custody.prefault({}),
     risk: Risk.prefault({}),
   })
   .refine((config) => !config.tls.certFile === !config.tls.keyFile, {
@@ -268,6 +270,13 @@ export const ConfigSchema = z
     path: ['api', 'plaintext'],
     message: 'only a loopback address may be served without TLS',
   })
+  .refine(
+    ({ custody }) => (custody.kind === 'transit') === Boolean(custody.address && custody.key && custody.tokenFile),
+    {
+      path: ['custody'],
+      message: 'transit needs address, key and tokenFile, and a file needs none of them',
+    },
+  )
   .refine((config) => !config.mesh.plaintext || isLoopback(config.mesh.host), {
     path: ['mesh', 'plaintext'],
     message: 'only a loopback address may be served without TLS',

@@ -79,6 +79,7 @@ const RECORD_TYPES = new Set<string>([
   'Finding',
   'Grant',
   'Hold',
+  'Deposit',
   'Rotation',
   'Installation',
   'Lease',

@@ -1,0 +1,117 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { sql } from 'kysely'
+import { rootKeyTaken } from '../credentials/credentials.ts'
+import type { Config } from '../kernel/config.ts'
+import { transact, type Db, type Tx } from '../kernel/db.ts'
+import { openEgress } from '../kernel/egress.ts'
+import {
+  inClear,
+  makeRootKey,
+  readNextRootKey,
+  readRootKey,
+  rootKeyFile,
+  type RootKeyFiles,
+} from '../kernel/root-key.ts'
+import { sealUnder, type Seal } from '../kernel/seal.ts'
+import { transitForm } from '../kernel/transit.ts'
+import { SYSTEM, type Ledger } from '../ledger/ledger.ts'
+
+/** The files of the root key, and who wraps it. */
+export async function rootKeyFiles({ home, custody, egress: rules }: Config): Promise<RootKeyFiles> {
+  const folder = join(home, 'keys')
+  const { address, key, tokenFile, mount } = custody
+  if (address === undefined || key === undefined || tokenFile === undefined)
+    return { folder, form: inClear, others: [] }
+  const ca = rules.caFile === undefined ? undefined : await readFile(rules.caFile, 'utf8')
+  const form = transitForm(openEgress({ allow: rules.allow, ca }), { address, key, tokenFile, mount })
+  return { folder, form, others: [inClear] }
+}
+
+/** The seal of this installation. Throws a sentence that says what to restore where the root key is not the one the database is sealed under. */
+export async function openSeal(config: Config, db: Db): Promise<Seal> {
+  const files = await rootKeyFiles(config)
+  if (await readNextRootKey(files)) {
+    throw new Error('another root key is half taken up: run `reeve custody rewrap` to the end, then start the nodes')
+  }
+  const found = await readRootKey(files, true)
+  if (!found && (await hasSealedValues(db))) {
+    throw new Error(
+      `the root key ${rootKeyFile(files)} is missing, and sealed values exist${await wanted(db)}: restore the file from your key backup; nothing else opens them`,
+    )
+  }
+  const seal = sealUnder(found ?? (await makeRootKey(files)))
+  await transact(db, (tx) => mustBeTheKey(tx, seal, rootKeyFile(files)))
+  return seal
+}
+
+/** Enters root keys that were taken while no node ran to say so. */
+export async function enterRootKeys(db: Db, ledger: Ledger): Promise<void> {
+  await transact(db, async (tx) => {
+    const found = await tx
+      .selectFrom('rootKey')
+      .select(['generation', 'keyId', 'sinceAt'])
+      .where('isEntered', '=', false)
+      .orderBy('generation')
+      .forUpdate()
+      .execute()
+    for (const { generation, keyId, sinceAt } of found) {
+      const facts = { generation, keyId, since: sinceAt }
+      const resource = { type: 'Installation', id: 'installation' }
+      await ledger.record(tx, { event: rootKeyTaken, actor: SYSTEM, resource, outcome: 'done', facts })
+      await tx.updateTable('rootKey').set({ isEntered: true }).where('generation', '=', generation).execute()
+    }
+  })
+}
+
+/** Throws unless the database is sealed under this very key; the first one is noted. */
+export async function mustBeTheKey(tx: Tx, seal: Seal, file: string): Promise<number> {
+  const last = await lastGeneration(tx)
+  if (last?.keyId === seal.keyId) return last.generation
+  if (last) {
+    throw new Error(
+      `the root key ${file} is ${seal.keyId}, and this database is sealed under ${last.keyId} (generation ${last.generation}): restore that key from your key backup, or, where the database is an older copy, take ${file}.<generation> that \`reeve custody rewrap\` kept`,
+    )
+  }
+  const row = await tx
+    .selectFrom('ledgerLog')
+    .select(['id', 'sealedKey'])
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  // Of a database of an earlier release nothing says which key it is: the key of its ledger does.
+  if (row) seal.open(row.sealedKey, `ledger_log.sealed_key:${row.id}`)
+  await tx
+    .insertInto('rootKey')
+    .values({ generation: 1, keyId: seal.keyId, sinceAt: sql<Date>`now()` })
+    .onConflict((on) => on.column('generation').doNothing())
+    .execute()
+  const noted = await lastGeneration(tx)
+  if (noted?.keyId !== seal.keyId)
+    throw new Error(`another node took another root key than ${file}: share the home folder`)
+  return noted.generation
+}
+
+export function lastGeneration(db: Db) {
+  return db
+    .selectFrom('rootKey')
+    .select(['generation', 'keyId'])
+    .orderBy('generation', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+}
+
+async function wanted(db: Db): Promise<string> {
+  const last = await lastGeneration(db)
+  return last ? ` under ${last.keyId} (generation ${last.generation})` : ''
+}
+
+/** A new root key over sealed values would lose them silently. */
+async function hasSealedValues(db: Db): Promise<boolean> {
+  const { rows } = await sql<{ found: boolean }>`
+    select exists (select from ledger_log) or exists (select from subject_key where sealed_key is not null)
+        or exists (select from target where sealed_provisioner is not null) or exists (select from root_key) as found`.execute(
+    db,
+  )
+  return rows[0]?.found ?? true
+}

@@ -1,0 +1,3 @@
+module hpkego
+
+go 1.26
