@@ -4,6 +4,7 @@ import { githubConnector } from './github/connector.ts'
 import { gitlabConnector } from './gitlab/connector.ts'
 import { kubernetesConnector } from './kubernetes/connector.ts'
 import { ldapConnector } from './ldap/connector.ts'
+import { mysqlConnector } from './mysql/connector.ts'
 import { openbaoConnector } from './openbao/connector.ts'
 import { postgresConnector } from './postgres/connector.ts'
 import { sourceConnector } from './source/connector.ts'
@@ -14,6 +15,7 @@ import { x509Connector } from './x509/connector.ts'
 /** Every connector there is. A new system is a folder, a page and a line here. */
 export const connectors: readonly Connector[] = [
   postgresConnector,
+  mysqlConnector,
   x509Connector,
   sshConnector,
   kubernetesConnector,

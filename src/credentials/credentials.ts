@@ -27,7 +27,13 @@ export { closeUsesOfIssued } from './issued/sweep.ts'
 export { kubernetesTokenActions } from './kubernetes/actions.ts'
 export { KUBERNETES_TOKEN, kubernetesTokenWriter } from './kubernetes/writer.ts'
 export { mysqlActions } from './mysql/actions.ts'
-export { enterMysql, type MysqlRow, type MysqlUpstream } from './mysql/connection.ts'
+export {
+  codeOf as mysqlCode,
+  enterMysql,
+  errnoOf as mysqlErrno,
+  textIn as mysqlText,
+  type MysqlRow,
+} from './mysql/connection.ts'
 export { MYSQL, mysqlWriter } from './mysql/writer.ts'
 export { openbaoActions } from './openbao/actions.ts'
 export { OPENBAO, openbaoWriter } from './openbao/writer.ts'

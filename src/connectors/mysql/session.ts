@@ -1,0 +1,95 @@
+import { enterMysql, mysqlErrno, mysqlCode, mysqlText, type MysqlRow } from '../../credentials/credentials.ts'
+import { Secret } from '../../kernel/secret.ts'
+import { Denied, Unreadable, type Given, type Missing, type NativeId, type Page } from '../connector.ts'
+import { MysqlCredential, MysqlSourceSettings } from './settings.ts'
+
+/** Rows of one page: small enough to hold, large enough that the way there and back does not count. */
+const PAGE_ROWS = 1_000
+
+export type Row = MysqlRow
+/** A connection to one server, whose answers are rows. */
+export type Session = AsyncDisposable & {
+  readonly given: Given
+  query(text: string, values?: readonly (string | number)[]): Promise<MysqlRow[]>
+}
+
+/** Logs in. Throws `Unreadable` with the code of the failure, and for a server that this release does not read. */
+export async function openSession(given: Given, signal: AbortSignal): Promise<Session> {
+  const settings = MysqlSourceSettings.parse(given.settings)
+  if (!given.credential) throw new Unreadable('there is no login to read it with')
+  const { user, password } = MysqlCredential.parse(JSON.parse(given.credential.reveal()))
+  const upstream = await enterMysql(settings, { user, secret: new Secret(password) }, signal).catch(
+    (error: unknown) => {
+      signal.throwIfAborted()
+      throw new Unreadable(`the server cannot be entered (${mysqlCode(error)})`, { cause: error })
+    },
+  )
+  const session: Session = {
+    given,
+    query: (text, values) => upstream.query('reading the catalog', text, values),
+    [Symbol.asyncDispose]: () => upstream[Symbol.asyncDispose](),
+  }
+  const [server] = await session.query('select version() as version')
+  if (/mariadb/i.test(mysqlText(server, 'version'))) return session
+  await upstream[Symbol.asyncDispose]()
+  throw new Unreadable('it is no MariaDB: other servers keep their users elsewhere, which this release does not read')
+}
+
+/** The server's refusals of a statement for want of a right. */
+const LACKING = new Set([1044, 1142, 1143, 1227, 1370])
+
+/** Runs a query that needs a right of its own; without the right the scope is denied, and says which one. */
+async function needing<T>(missing: Missing, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (LACKING.has(mysqlErrno(error) ?? 0)) throw new Denied(missing, { cause: error })
+    throw error
+  }
+}
+
+/**
+ * Pages by a key that the query names `k`, in hex: unlike names in a collation it is the same for nobody else, and grows. What is read begins with
+ * what the scope needs, since lists of rights show a login without it only its own.
+ */
+export async function* byKey(
+  session: Session,
+  { text, missing, from }: { readonly text: string; readonly missing: Missing; readonly from: string | undefined },
+  make: (row: MysqlRow) => Page['observations'],
+): AsyncGenerator<Page, void> {
+  let after = from ?? ''
+  for (;;) {
+    const rows = await needing(missing, () =>
+      session.query(`select * from (${text}) t where k > ? order by k limit ${PAGE_ROWS}`, [after]),
+    )
+    after = mysqlText(rows.at(-1), 'k') || after
+    if (rows.length > 0) yield { observations: rows.flatMap((row) => make(row)), cursor: after }
+    if (rows.length < PAGE_ROWS) return
+  }
+}
+
+/** SQL of such a key: what makes a row the only one of its kind. */
+export function keyOf(...columns: readonly string[]): string {
+  return `hex(concat_ws(char(0), ${columns.join(', ')}))`
+}
+
+/** Whether the login reads the server's own tables; throws `Denied` when not. */
+export async function mustReadTables(session: Session, missing: Missing): Promise<void> {
+  await needing(missing, () => session.query('select count(*) as n from mysql.db'))
+}
+
+export const TABLES_MISSING: Missing = {
+  what: 'users, roles and rights of others',
+  why: 'the login may not read the server’s own tables',
+  permission: 'SELECT on mysql.*',
+}
+
+export const SERVER: NativeId = { kind: 'server', id: 'server' }
+/** A host has no `@` in it, so the last one parts the two. Roles have no host. */
+export const user = (name: string, host: string): NativeId => ({ kind: 'user', id: `${name}@${host}` })
+
+/** The two halves of what the server writes as `'user'@'host'`. */
+export function halvesOf(grantee: string): { readonly name: string; readonly host: string } {
+  const [, name = grantee, host = ''] = /^'([\s\S]*)'@'([^']*)'$/.exec(grantee) ?? []
+  return { name, host }
+}
