@@ -142,14 +142,20 @@ create table credential_consumer (
   owner_team       text,
   seen_at          timestamptz,
   seen_on          uuid constraint seen_on_fkey references rotation,
+  reference_id     uuid,
+  source           text,
+  location         text,
+  read_at          timestamptz,
   withdrawn_at     timestamptz,
   cause            bigint not null constraint cause_fkey references ledger_entry,
-  constraint origin_is_known check (origin in ('declared', 'seen', 'gateway')),
+  constraint origin_is_known check (origin in ('declared', 'seen', 'gateway', 'reference')),
+  constraint reference_says_where check ((origin = 'reference') = (num_nulls(reference_id, source, location, read_at) = 0)),
   constraint declared_has_an_owner check ((origin = 'declared') = (owner_team is not null))
 );
-comment on table credential_consumer is 'A row is one that uses an account: by a copy of its secret (declared, or seen at the target), or through the gateway.';
+comment on table credential_consumer is 'A row is one that uses an account: by a copy of its secret (declared, seen at the target, or read by a connector where it is kept), or through the gateway.';
 comment on column credential_consumer.application_name is 'What it calls itself at the target. It chooses that itself, so it never speaks for another one.';
 comment on column credential_consumer.seen_on is 'The rotation whose new secret it was seen with last.';
+comment on column credential_consumer.reference_id is 'The place in the inventory that keeps the secret; a row outlives what it was read from.';
 create unique index consumer_name_is_unique on credential_consumer (account_id, name) where withdrawn_at is null;
 create index credential_consumer_account on credential_consumer (account_id);
 create index credential_consumer_seen_on on credential_consumer (seen_on);

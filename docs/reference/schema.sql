@@ -442,6 +442,10 @@ create table credential_consumer (
   owner_team text,
   seen_at timestamp with time zone,
   seen_on uuid,
+  reference_id uuid,
+  source text,
+  location text,
+  read_at timestamp with time zone,
   withdrawn_at timestamp with time zone,
   cause bigint not null,
   constraint credential_consumer_pkey PRIMARY KEY (id),
@@ -449,15 +453,17 @@ create table credential_consumer (
   constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
   constraint seen_on_fkey FOREIGN KEY (seen_on) REFERENCES rotation(id),
   constraint declared_has_an_owner CHECK (((origin = 'declared'::text) = (owner_team IS NOT NULL))),
-  constraint origin_is_known CHECK ((origin = ANY (ARRAY['declared'::text, 'seen'::text, 'gateway'::text])))
+  constraint origin_is_known CHECK ((origin = ANY (ARRAY['declared'::text, 'seen'::text, 'gateway'::text, 'reference'::text]))),
+  constraint reference_says_where CHECK (((origin = 'reference'::text) = (num_nulls(reference_id, source, location, read_at) = 0)))
 );
 CREATE UNIQUE INDEX consumer_name_is_unique ON credential_consumer USING btree (account_id, name) WHERE (withdrawn_at IS NULL);
 CREATE INDEX credential_consumer_account ON credential_consumer USING btree (account_id);
 CREATE INDEX credential_consumer_cause ON credential_consumer USING btree (cause);
 CREATE INDEX credential_consumer_seen_on ON credential_consumer USING btree (seen_on);
-comment on table credential_consumer is 'A row is one that uses an account: by a copy of its secret (declared, or seen at the target), or through the gateway.';
+comment on table credential_consumer is 'A row is one that uses an account: by a copy of its secret (declared, seen at the target, or read by a connector where it is kept), or through the gateway.';
 comment on column credential_consumer.application_name is 'What it calls itself at the target. It chooses that itself, so it never speaks for another one.';
 comment on column credential_consumer.seen_on is 'The rotation whose new secret it was seen with last.';
+comment on column credential_consumer.reference_id is 'The place in the inventory that keeps the secret; a row outlives what it was read from.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON credential_consumer FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON credential_consumer FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON credential_consumer FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

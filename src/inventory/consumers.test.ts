@@ -85,7 +85,7 @@ test('who keeps the secret of an account breaks when it changes, also under anot
     reference('elsewhere', { kind: 'toy-secret', id: 'other' }),
   ])
 
-  const { consumers, credentials, principals } = await consumersOf(i.w.db, i.w.clock, account)
+  const { consumers, credentials, principals } = await consumersOf(i.w.db, i.needs, account)
 
   assert.deepEqual(
     consumers.map(({ location, isCopy, by }) => [location, isCopy, by]),
@@ -96,18 +96,16 @@ test('who keeps the secret of an account breaks when it changes, also under anot
     ],
   )
   assert.deepEqual([credentials.length, principals.length], [1, 1])
-  const same = await consumersOfThing(i.w.db, i.w.clock, credentials[0] ?? '')
+  const same = await consumersOfThing(i.w.db, i.needs, credentials[0] ?? '')
   assert.deepEqual(same.consumers, consumers)
-  await assert.rejects(consumersOfThing(i.w.db, i.w.clock, '00000000-0000-8000-8000-000000000001'), (e) =>
-    notFound.is(e),
-  )
+  await assert.rejects(consumersOfThing(i.w.db, i.needs, '00000000-0000-8000-8000-000000000001'), (e) => notFound.is(e))
 })
 
 test('who was seen using it is a consumer, and it is used', async (t) => {
   const { i, ago, collect, app } = await scene(t)
   const account = await collect([app, toyPrincipal('clerk'), used('app', ago(3))])
 
-  const { consumers, use } = await consumersOf(i.w.db, i.w.clock, account)
+  const { consumers, use } = await consumersOf(i.w.db, i.needs, account)
 
   assert.deepEqual(
     consumers.map(({ name, by, location }) => [name, by, location]),
@@ -120,7 +118,7 @@ test('unused is said over an unbroken window of every login, and the last use of
   const { i, ago, collect, app } = await scene(t)
   const account = await collect([app, used('app', ago(120)), window(ago(100), ago(0))])
 
-  const { use } = await consumersOf(i.w.db, i.w.clock, account)
+  const { use } = await consumersOf(i.w.db, i.needs, account)
 
   assert.deepEqual([use.is, use.gaps, use.lastAt?.getTime()], ['unused', [], ago(120).getTime()])
 })
@@ -139,7 +137,7 @@ for (const [what, windows] of [
     const { i, ago, collect, app } = await scene(t)
     const account = await collect([app, ...windows(ago)])
 
-    const { use } = await consumersOf(i.w.db, i.w.clock, account)
+    const { use } = await consumersOf(i.w.db, i.needs, account)
 
     assert.equal(use.is, 'cannot-be-said')
     assert.ok(use.why.length > 0 && use.gaps.length > 0)

@@ -4,7 +4,8 @@ import { secondsAfter } from '../kernel/clock.ts'
 import type { Db } from '../kernel/db.ts'
 import { notFound } from '../kernel/problem.ts'
 import { coverageOf } from './coverage.ts'
-import type { Consumer, Consumers } from './schemas.ts'
+import type { InventoryNeeds } from './needs.ts'
+import type { Consumer, Consumers, UseAnswer } from './schemas.ts'
 import { useOf } from './use.ts'
 
 /** Uses that are younger say who consumes it now. */
@@ -12,46 +13,77 @@ const RECENT_DAYS = 90
 /** Consumers that are told one by one. */
 const TOLD = 500
 
+/** What it is asked with: who is on the record besides, if anything keeps that. */
+export type ConsumerNeeds = Pick<InventoryNeeds, 'clock' | 'holdersOf'>
+
 /** What stands for an account at its source, and what proves it there. */
-type Stands = { readonly principals: readonly string[]; readonly credentials: readonly string[] }
+type Stands = {
+  readonly principals: readonly string[]
+  readonly credentials: readonly string[]
+  readonly accountId: string | null
+}
+
+/** Who uses something, and whether it was used: without what could not be seen beside it. */
+export type ConsumerMap = Omit<Consumers, 'coverage'>
 
 /**
- * Who breaks when the login of an account changes: where its credentials are kept or used, by id and by the fingerprint of the same secret, and who
- * was seen using it. An empty list means nothing where `use` cannot be said or `coverage` is not whole.
+ * Who breaks when the login of an account changes: who holds a copy on the record, where its credentials are kept or used, by id and by the fingerprint
+ * of the same secret, and who was seen using it. An empty list means nothing where `use` cannot be said or `coverage` is not whole.
  */
-export async function consumersOf(db: Db, clock: Clock, accountId: string, days = RECENT_DAYS): Promise<Consumers> {
-  const { rows } = await sql<Stands>`
+export async function consumersOf(
+  db: Db,
+  needs: ConsumerNeeds,
+  accountId: string,
+  days = RECENT_DAYS,
+): Promise<ConsumerMap> {
+  return mapOf(db, needs, await standsOf(db, accountId), days)
+}
+
+/** The same of one credential or one principal of the inventory, or of an account of the record, with what was not seen; throws `notFound`. */
+export async function consumersOfThing(
+  db: Db,
+  needs: ConsumerNeeds & { readonly clock: Clock },
+  id: string,
+  days = RECENT_DAYS,
+): Promise<Consumers> {
+  const { rows } = await sql<Stands & { readonly isAccount: boolean; readonly isKnown: boolean }>`
+    select exists (select from account a where a.id = ${id}) as "isAccount",
+           exists (select from observed_principal p where p.id = ${id}) or exists (select from observed_credential k where k.id = ${id}) as "isKnown",
+           (select p.account_id from observed_principal p
+             where p.account_id is not null and p.gone_at is null
+               and (p.id = ${id} or p.id = (select k.principal_id from observed_credential k where k.id = ${id}))) as "accountId",
+           array(select p.id from observed_principal p where p.id = ${id} and p.gone_at is null) as principals,
+           array(select k.id from observed_credential k where (k.id = ${id} or k.principal_id = ${id}) and k.gone_at is null and k.type <> 'none'
+                  order by k.id) as credentials`.execute(db)
+  const [found] = rows
+  if (!found?.isAccount && !found?.isKnown)
+    throw notFound('There is no such account, principal or credential.', { type: 'InventoryItem', id })
+  const map = found.isAccount ? await consumersOf(db, needs, id, days) : await mapOf(db, needs, found, days)
+  return { ...map, coverage: await coverageOf(db, needs.clock) }
+}
+
+async function standsOf(db: Db, accountId: string): Promise<Stands> {
+  const { rows } = await sql<Omit<Stands, 'accountId'>>`
     select array(select p.id from observed_principal p where p.account_id = ${accountId} and p.gone_at is null order by p.id) as principals,
            array(select k.id from observed_credential k join observed_principal p on p.id = k.principal_id
                   where p.account_id = ${accountId} and k.gone_at is null and k.type <> 'none' order by k.id) as credentials`.execute(
     db,
   )
-  return consumersOfStands(db, clock, rows[0] ?? { principals: [], credentials: [] }, days)
+  return { ...(rows[0] ?? { principals: [], credentials: [] }), accountId }
 }
 
-/** The same of one credential or one principal of the inventory, or of an account of the record; throws `notFound`. */
-export async function consumersOfThing(db: Db, clock: Clock, id: string, days = RECENT_DAYS): Promise<Consumers> {
-  const { rows } = await sql<Stands & { readonly isAccount: boolean; readonly isKnown: boolean }>`
-    select exists (select from account a where a.id = ${id}) as "isAccount",
-           exists (select from observed_principal p where p.id = ${id}) or exists (select from observed_credential k where k.id = ${id}) as "isKnown",
-           array(select p.id from observed_principal p where p.id = ${id} and p.gone_at is null) as principals,
-           array(select k.id from observed_credential k where (k.id = ${id} or k.principal_id = ${id}) and k.gone_at is null and k.type <> 'none'
-                  order by k.id) as credentials`.execute(db)
-  const [found] = rows
-  if (found?.isAccount) return consumersOf(db, clock, id, days)
-  if (!found?.isKnown)
-    throw notFound('There is no such account, principal or credential.', { type: 'InventoryItem', id })
-  return consumersOfStands(db, clock, found, days)
-}
-
-async function consumersOfStands(db: Db, clock: Clock, stands: Stands, days: number): Promise<Consumers> {
+async function mapOf(db: Db, { clock, holdersOf }: ConsumerNeeds, stands: Stands, days: number): Promise<ConsumerMap> {
   const now = clock.now()
   const since = secondsAfter(now, -days * 86_400)
-  const { principals, credentials } = stands
-  const found = [...(await referring(db, credentials)), ...(await using(db, [...principals, ...credentials], since))]
+  const { principals, credentials, accountId } = stands
+  const found = [
+    ...(accountId === null ? [] : ((await holdersOf?.(db, accountId)) ?? [])),
+    ...(await referring(db, credentials)),
+    ...(await using(db, [...principals, ...credentials], since)),
+  ]
   // A credential without a use of its own is used when its principal is.
   const subjects = principals.length > 0 ? principals : credentials
-  const use = await useOf(db, subjects, { days, now })
+  const use: UseAnswer = await useOf(db, subjects, { days, now })
   const consumers = found.slice(0, TOLD)
   return {
     principals: [...principals],
@@ -59,21 +91,21 @@ async function consumersOfStands(db: Db, clock: Clock, stands: Stands, days: num
     consumers,
     more: found.length - consumers.length,
     use,
-    coverage: await coverageOf(db, clock),
   }
 }
 
 /** Places that keep the secret, also under another name: the same fingerprint is the same secret. */
-async function referring(db: Db, credentials: readonly string[]): Promise<Consumer[]> {
+async function referring(db: Db, credentials: readonly string[]): Promise<(Consumer & { referenceId: string })[]> {
   if (credentials.length === 0) return []
-  const { rows } = await sql<Consumer>`
+  const { rows } = await sql<Consumer & { referenceId: string }>`
     with prints as (select distinct f from observed_credential k, unnest(k.fingerprints) f where k.id = any (${credentials})),
          same as (
            select unnest(${credentials}::uuid[]) as id
            union
            select k.id from observed_credential k
             where k.fingerprints && array(select f from prints) and k.gone_at is null)
-    select 'reference' as by, r.consumer_id as id, coalesce(p.name, o.name, left(r.native_id, 200)) as name, s.name as source, r.how, r.location, r.evidence,
+    select 'reference' as by, r.id as "referenceId", r.consumer_id as id, coalesce(p.name, o.name, left(r.native_id, 200)) as name,
+           s.name as source, r.how, r.location, r.evidence,
            coalesce(r.last_seen_at, greatest(r.changed_at, c.seen_at)) as "lastAt", 0::int as count, r.missed_at is null as "isPresent",
            not (r.credential_id = any (${credentials}) is true) as "isCopy"
       from observed_reference r
@@ -83,7 +115,7 @@ async function referring(db: Db, credentials: readonly string[]): Promise<Consum
       left join observed_resource o on o.id = r.consumer_id
      where r.gone_at is null and s.state = 'active'
        and (r.credential_id in (select id from same) or r.fingerprint in (select f from prints))
-     order by 4, 3, r.id limit ${TOLD + 1}`.execute(db)
+     order by 5, 4, r.id limit ${TOLD + 1}`.execute(db)
   return rows
 }
 
@@ -91,7 +123,7 @@ async function referring(db: Db, credentials: readonly string[]): Promise<Consum
 async function using(db: Db, subjects: readonly string[], since: Date): Promise<Consumer[]> {
   if (subjects.length === 0) return []
   const { rows } = await sql<Consumer>`
-    select 'use' as by, u.actor_id as id, coalesce(p.name, u.agent, u.address, 'somebody') as name, s.name as source,
+    select 'use' as by, null as "referenceId", u.actor_id as id, coalesce(p.name, u.agent, u.address, 'somebody') as name, s.name as source,
            max(u.semantics) as how, concat_ws(' ', u.agent, u.address) as location, 'runtime' as evidence, max(u.last_at) as "lastAt",
            least(sum(u.count), 2147483647)::int as count, true as "isPresent", false as "isCopy"
       from observed_usage u
@@ -101,5 +133,53 @@ async function using(db: Db, subjects: readonly string[], since: Date): Promise<
      where u.subject_id = any (${subjects}) and u.last_at >= ${since} and s.state = 'active'
      group by u.actor_id, p.name, u.agent, u.address, s.name
      order by max(u.last_at) desc limit ${TOLD + 1}`.execute(db)
+  return rows
+}
+
+/** A place that keeps the secret of an account, and when whoever keeps it there came in last as each of the logins that were asked of. */
+export type KeptAt = {
+  readonly id: string
+  readonly source: string
+  readonly location: string
+  readonly readAt: Date
+  readonly logins: readonly { readonly user: string; readonly at: Date }[]
+}
+
+/** Where the secret of an account is kept, as it is told now. `users`: names of logins at its source, of which an account may have two. */
+export async function keptAt(db: Db, accountId: string, users: readonly string[]): Promise<KeptAt[]> {
+  const { credentials } = await standsOf(db, accountId)
+  const places = await referring(db, credentials)
+  const logins = await loginsBy(
+    db,
+    accountId,
+    users,
+    places.flatMap(({ id }) => id ?? []),
+  )
+  return places.flatMap(({ referenceId, id, source, location, lastAt }) =>
+    source === null || lastAt === null
+      ? []
+      : { id: referenceId, source, location, readAt: lastAt, logins: logins.filter(({ actorId }) => actorId === id) },
+  )
+}
+
+type Login = { readonly actorId: string; readonly user: string; readonly at: Date }
+
+/** Only what a source tells as a login: a statement or an open session says nothing of when its secret was shown. */
+async function loginsBy(
+  db: Db,
+  accountId: string,
+  users: readonly string[],
+  actors: readonly string[],
+): Promise<Login[]> {
+  if (actors.length === 0 || users.length === 0) return []
+  const { rows } = await sql<Login>`
+    select u.actor_id as "actorId", p.name as user, max(u.last_at) as at
+      from observed_usage u
+      join observed_principal p on p.id = u.subject_id
+      join source_scope c on c.id = p.scope_id
+      join source s on s.id = c.source_id
+     where u.semantics = 'auth' and u.actor_id = any (${actors}) and p.name = any (${users}) and s.state = 'active'
+       and s.id in (select y.source_id from observed_principal q join source_scope y on y.id = q.scope_id where q.account_id = ${accountId})
+     group by u.actor_id, p.name`.execute(db)
   return rows
 }

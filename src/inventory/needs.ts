@@ -1,11 +1,13 @@
 import type { Connector, SourceHttp } from '../connectors/connector.ts'
 import type { Teams } from '../identities/identities.ts'
 import type { Clock } from '../kernel/clock.ts'
+import type { Db } from '../kernel/db.ts'
 import type { Fingerprints } from '../kernel/fingerprint.ts'
 import type { Log } from '../kernel/log.ts'
 import type { Random } from '../kernel/random.ts'
 import type { Seal } from '../kernel/seal.ts'
 import type { Ledger } from '../ledger/ledger.ts'
+import type { Consumer } from './schemas.ts'
 
 /** What commands of this folder use. */
 export type InventoryNeeds = {
@@ -20,6 +22,8 @@ export type InventoryNeeds = {
   readonly connectors: ReadonlyMap<string, Connector>
   /** HTTP that goes to one origin and nowhere else. */
   readonly httpTo: (address: string) => SourceHttp
+  /** Who else is on the record as a user of an account's login; without it only sources tell. */
+  readonly holdersOf?: (db: Db, accountId: string) => Promise<readonly Consumer[]>
   /** Names of what Reeve made at targets and answers for as leases. */
   readonly ours: () => Promise<ReadonlySet<string>>
   /** Waits between tries; a hand of the clock in tests. */

@@ -288,14 +288,17 @@ export type UseAnswer = z.output<typeof UseAnswer>
 /** Something that would notice if the credential changed. */
 const Consumer = z
   .object({
-    by: shown(z.enum(['reference', 'use'])).describe('a place that keeps it, or somebody who was seen using it'),
+    by: shown(z.enum(['declared', 'seen', 'gateway', 'reference', 'use'])).describe(
+      'how it is known: somebody said so; a session at the target; a session through the gateway; a source told of a place that keeps it, or of a use',
+    ),
+    referenceId: Id.nullable().describe('of a place that keeps it: the reference in the inventory'),
     id: Id.nullable().describe('the consumer in the inventory, where a source tells it'),
     name: Text,
-    source: Slug,
+    source: Slug.nullable().describe('null: it is known to the record alone'),
     how: Text,
     location: Text,
-    evidence: Text.describe('static: it is written there; runtime: it was seen'),
-    lastAt: Instant,
+    evidence: Text.describe('static: it is written there; runtime: it was seen; word: a person said so'),
+    lastAt: Instant.nullable().describe('null: never seen'),
     count: Count.describe('uses that were counted'),
     isPresent: shown(z.boolean()).describe('false: missed by the last complete reading, and not yet gone'),
     isCopy: shown(z.boolean()).describe('it keeps the same secret under another name'),

@@ -206,12 +206,16 @@ export type CredentialConsumerTable = {
   id: string
   accountId: string
   name: string
-  origin: 'declared' | 'seen' | 'gateway'
+  origin: 'declared' | 'seen' | 'gateway' | 'reference'
   applicationName: string | null
   address: string | null
   ownerTeam: string | null
   seenAt: Date | null
   seenOn: string | null
+  referenceId: string | null
+  source: string | null
+  location: string | null
+  readAt: Date | null
   withdrawnAt: Date | null
   cause: number
 }

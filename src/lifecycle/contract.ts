@@ -21,12 +21,29 @@ export type CaseState = z.output<typeof CaseState>
 export const Reason = personal(z.string().trim().min(3).max(500)).describe('why, in a sentence')
 const Text = shown(z.string().max(500))
 
+/** Who uses an account that an identity claims, and whether that can be said. */
+const AccountUse = z.object({
+  account: shown(z.string()).describe('as target/account'),
+  is: shown(z.enum(['used', 'unused', 'cannot-be-said'])),
+  since: Instant.describe('of this time it is said'),
+  until: Instant,
+  lastAt: Instant.nullable().describe('the last use that a source told'),
+  why: shown(z.array(z.string())).describe('why it cannot be said'),
+  consumers: z
+    .array(z.object({ by: shown(z.string()), name: shown(z.string()) }))
+    .max(20)
+    .describe('who uses it, and how that is known'),
+  more: shown(z.int()).describe('consumers beside these'),
+})
+export type AccountUse = z.output<typeof AccountUse>
+
 /** What an identity was seen to hang on, or to hold, when it was looked at. */
 export const Dependencies = z.object({
   lookedAt: Instant,
   owns: shown(z.array(z.string())).describe('identities it answers for'),
   sponsors: shown(z.array(z.string())).describe('agents it answers for'),
   accounts: shown(z.array(z.string())).describe('accounts it claims, as target/account'),
+  uses: z.array(AccountUse).max(50).default([]).describe('who uses those accounts; the first fifty'),
   trustRules: shown(z.array(z.string())),
   liveGrants: shown(z.int()),
   openSessions: shown(z.int()),
@@ -39,7 +56,9 @@ export type Dependencies = z.output<typeof Dependencies>
 /** Something that must be dead before a case closes, and whether it is. */
 const Obligation = z
   .object({
-    kind: shown(z.enum(['grant', 'session', 'lease', 'token', 'trust-rule', 'account', 'login', 'object', 'deposit'])),
+    kind: shown(
+      z.enum(['grant', 'session', 'lease', 'token', 'trust-rule', 'account', 'svid', 'login', 'object', 'deposit']),
+    ),
     id: Id,
     label: Text,
     isDead: shown(z.boolean()),

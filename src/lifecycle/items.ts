@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import { loginsKnownTo } from '../credentials/credentials.ts'
 import type { Db, Tx } from '../kernel/db.ts'
 import { newId } from '../kernel/random.ts'
 import { SYSTEM } from '../ledger/ledger.ts'
@@ -13,31 +14,16 @@ type OfCase = { readonly caseId: string; readonly since: Date; readonly cause: n
 
 type Found = { readonly kind: 'login' | 'object' | 'deposit'; readonly refId: string; readonly label: string }
 
-/**
- * Logins that Reeve keeps and whose secret a person may know: they acted by one that was lent and is not made for each grant. Whoever leaves may
- * have kept it, so it is to be rotated.
- */
+/** Logins whose secret a person may know, each with the moment until which they may have learnt it: a rotation after that deals with it. */
 export async function collectLogins(
   tx: Tx,
   needs: LifecycleNeeds,
-  { personId, ...of }: OfCase & { readonly personId: string },
+  { personId, caseId, cause }: Omit<OfCase, 'since'> & { readonly personId: string },
 ): Promise<void> {
-  const { rows } = await sql<{ refId: string; label: string }>`
-    select distinct a.id as "refId", t.name || '/' || a.name as label
-      from lease l
-      join access_grant g on g.id = l.grant_id
-      join account a on a.id = l.account_id
-      join target t on t.id = a.target_id
-     where (g.subject_id = ${personId} or g.on_behalf_of_id = ${personId})
-       and a.mode = 'static' and a.state = 'active' and l.issued_at is not null
-     order by 1
-     limit ${MOST_ITEMS}`.execute(tx)
-  await addItems(
-    tx,
-    needs,
-    of,
-    rows.map((row) => ({ kind: 'login', ...row })),
-  )
+  const known = await loginsKnownTo(tx, needs, personId)
+  for (const { accountId, label, knownUntil: since } of known.slice(0, MOST_ITEMS)) {
+    await addItems(tx, needs, { caseId, since, cause }, [{ kind: 'login', refId: accountId, label }])
+  }
 }
 
 /** Secrets in custody whose standing value a person put, saw or exported. Whoever leaves may have kept it, so it is to be replaced. */
@@ -110,9 +96,13 @@ async function settledItems(db: Db, caseId: string): Promise<OpenItem[]> {
            case when a.state = 'retired' then 'the account is retired' else 'rotated, and the old secret is proven dead' end as evidence
       from lifecycle_item i
       join account a on a.id = i.ref_id
+      join lifecycle_case c on c.id = i.case_id
      where i.case_id = ${caseId} and i.kind = 'login' and i.closed_at is null
        and (a.state = 'retired' or exists (
-         select from rotation r where r.account_id = a.id and r.state = 'dead' and r.planned_at >= i.opened_at))
+         select from rotation r
+          where r.account_id = a.id and r.state = 'dead' and r.distributed_at > i.opened_at
+            and not exists (select from ledger_entry e
+                             where e.resource_id = r.id and e.kind = 'rotation.handed-in' and e.actor_id = c.identity_id)))
      union all
     select i.id, 'a complete reading found it gone'
       from lifecycle_item i

@@ -1,6 +1,7 @@
 import type { EndNeeds } from '../access/access.ts'
 import type { IdentityNeeds } from '../identities/identities.ts'
 import type { Db, Tx } from '../kernel/db.ts'
+import type { AccountUse } from './contract.ts'
 
 /** What commands of this folder use. */
 export type LifecycleNeeds = IdentityNeeds &
@@ -15,6 +16,8 @@ export type LifecycleNeeds = IdentityNeeds &
     readonly onGroupsChanged: (tx: Tx) => Promise<void>
     /** Looks again at what a person does now, because they moved. */
     readonly onMoved: (tx: Tx, personId: string) => Promise<void>
+    /** Who uses an account, and whether that can be said; without it only the record is looked at. */
+    readonly usersOf?: (db: Db, accountId: string) => Promise<Omit<AccountUse, 'account'>>
     /** Where this installation is, as its clients call it. */
     readonly origin: () => string
   }

@@ -1,9 +1,16 @@
 import { sql } from 'kysely'
+import { secondsAfter } from '../kernel/clock.ts'
 import type { Db } from '../kernel/db.ts'
-import type { Dependencies, Obligation } from './contract.ts'
+import type { AccountUse, Dependencies, Obligation } from './contract.ts'
+import type { LifecycleNeeds } from './needs.ts'
 
 /** Of each kind, this many are told by name; more than this and the case is open anyway. */
 const MOST = 500
+/** Accounts whose users are looked up, and users told of each. */
+const MOST_LOOKED = 50
+const MOST_USERS = 20
+/** The longest life of an SVID. None is issued to who is suspended, and none is remembered by name. */
+const SVID_SECONDS = 3600
 
 /**
  * All that an identity held, each alive or known to be dead, as the record says it now. Nothing is remembered here: what comes up later (a token
@@ -14,6 +21,7 @@ export async function obligationsOf(
   of: { caseId: string; identityId: string; now: Date },
 ): Promise<Obligation[]> {
   const { caseId, identityId, now } = of
+  const svidsFrom = secondsAfter(now, -SVID_SECONDS)
   const { rows } = await sql<Obligation>`
     (select 'grant' as kind, g.id, 'a grant on ' || t.name as label, g.ended_at is not null as "isDead",
             coalesce('ended: ' || g.end_reason, 'the grant has to end') as evidence
@@ -27,10 +35,13 @@ export async function obligationsOf(
       where s.subject_id = ${identityId}
       order by 4, s.id desc limit ${MOST})
     union all
-    (select 'lease', l.id, l.principal || ' at ' || t.name, l.state = 'dead',
+    (select 'lease', l.id,
+            l.principal || ' at ' || t.name || case when h.lease_id is null then '' else ', handed out until ' || coalesce(h.valid_before::text, 'its end') end, l.state = 'dead',
             case when l.state = 'dead' then 'refused when it was tried at ' || l.dead_at
+                 when l.residual_before > ${now} then 'ended, and its target may take it until ' || l.residual_before
                  else coalesce('not proven dead: ' || left(l.last_error, 300), 'not proven dead yet') end
        from lease l join access_grant g on g.id = l.grant_id join target t on t.id = l.target_id
+            left join issued_credential h on h.lease_id = l.id
       where g.subject_id = ${identityId} or g.on_behalf_of_id = ${identityId}
       order by 4, l.id desc limit ${MOST})
     union all
@@ -48,6 +59,12 @@ export async function obligationsOf(
             case when a.state = 'retired' then 'retired' else 'it stands at the target and is claimed by it: reeve account retire' end
        from account a join target t on t.id = a.target_id where a.identity_id = ${identityId} order by 4, a.id limit ${MOST})
     union all
+    (select 'svid', i.id, 'SVIDs of ' || i.name, coalesce(c.suspended_at <= ${svidsFrom}, false),
+            case when c.suspended_at <= ${svidsFrom} then 'none was issued since it was suspended, and those before it ran out'
+                 else coalesce('run out by ' || (c.suspended_at + make_interval(secs => ${SVID_SECONDS})), 'it has to be suspended first') end
+       from lifecycle_case c join identity i on i.id = c.identity_id
+      where c.id = ${caseId} and i.kind <> 'human' and exists (select from spiffe_authority where signs_at is not null))
+    union all
     (select i.kind, i.id, i.label, i.closed_at is not null,
             coalesce(i.evidence, case i.kind when 'login' then 'who left may know its secret: reeve rotation start'
                                              when 'deposit' then 'who left may know it: replace it where it is used, then reeve deposit put'
@@ -57,8 +74,13 @@ export async function obligationsOf(
 }
 
 /** What hangs on an identity, and what it holds: for the person who decides whether it may go. */
-export async function dependenciesOf(db: Db, identityId: string, now: Date): Promise<Dependencies> {
-  const { rows } = await sql<Omit<Dependencies, 'lookedAt'>>`
+export async function dependenciesOf(
+  db: Db,
+  needs: Pick<LifecycleNeeds, 'clock' | 'usersOf'>,
+  identityId: string,
+): Promise<Dependencies> {
+  const now = needs.clock.now()
+  const { rows } = await sql<Omit<Dependencies, 'lookedAt' | 'uses'>>`
     select
       array(select o.name from identity o where o.owner_id = ${identityId} and o.state <> 'retired' and o.owner_state <> 'lost' order by 1 limit ${MOST}) as owns,
       array(select o.name from identity o where o.sponsor_id = ${identityId} and o.state not in ('retired', 'suspended') order by 1 limit ${MOST}) as sponsors,
@@ -73,5 +95,20 @@ export async function dependenciesOf(db: Db, identityId: string, now: Date): Pro
       (select max(s.started_at) from session s where s.subject_id = ${identityId}) as "usedAt"`.execute(db)
   const [found] = rows
   if (!found) throw new Error('a row of counts was not there')
-  return { lookedAt: now, ...found }
+  return { lookedAt: now, ...found, uses: await usesOf(db, needs, identityId) }
+}
+
+/** Who would notice if its accounts went. */
+async function usesOf(db: Db, { usersOf }: Pick<LifecycleNeeds, 'usersOf'>, identityId: string): Promise<AccountUse[]> {
+  if (!usersOf) return []
+  const { rows } = await sql<{ id: string; account: string }>`
+    select a.id, t.name || '/' || a.name as account from account a join target t on t.id = a.target_id
+     where a.identity_id = ${identityId} and a.state = 'active' order by 2 limit ${MOST_LOOKED}`.execute(db)
+  const uses: AccountUse[] = []
+  for (const { id, account } of rows) {
+    const { consumers, more, ...use } = await usersOf(db, id)
+    const told = consumers.slice(0, MOST_USERS)
+    uses.push({ account, ...use, consumers: told, more: more + consumers.length - told.length })
+  }
+  return uses
 }

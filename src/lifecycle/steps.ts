@@ -6,6 +6,7 @@ import type { Log } from '../kernel/log.ts'
 import { Problem } from '../kernel/problem.ts'
 import { SYSTEM } from '../ledger/ledger.ts'
 import { changeCase, holdCaseRow, lockCase, moveCase, reopen, type CaseRow } from './cases.ts'
+import type { Dependencies } from './contract.ts'
 import { caseClosed } from './events.ts'
 import { collectObjects, settleItems } from './items.ts'
 import type { LifecycleNeeds } from './needs.ts'
@@ -97,11 +98,13 @@ async function suspend(tx: Tx, needs: LifecycleNeeds, row: CaseRow): Promise<boo
 /** What still hangs on it is for a person to look at: its accounts stand elsewhere, and others may work through them. */
 async function check(tx: Tx, needs: LifecycleNeeds, row: CaseRow): Promise<boolean> {
   const now = needs.clock.now()
-  const dependencies = await dependenciesOf(tx, row.identityId, now)
+  const dependencies = await dependenciesOf(tx, needs, row.identityId)
   const hanging = [
     ...dependencies.owns.map((name) => `owns ${name}`),
     ...dependencies.sponsors.map((name) => `sponsors ${name}`),
-    ...(row.identity.kind === 'human' ? [] : dependencies.accounts.map((name) => `claims ${name}`)),
+    ...(row.identity.kind === 'human'
+      ? []
+      : dependencies.accounts.map((name) => `claims ${name}${saidOf(dependencies, name)}`)),
   ]
   const heldBecause = hanging.length === 0 ? null : `in use: it ${hanging.slice(0, 8).join(', ')}`.slice(0, 500)
   const change = { checkedAt: now, dependencies, heldBecause }
@@ -109,6 +112,16 @@ async function check(tx: Tx, needs: LifecycleNeeds, row: CaseRow): Promise<boole
   const { identityId, identity } = row
   await collectObjects(tx, needs, { caseId: row.id, since: row.openedAt, cause, identityId, vendor: identity.vendor })
   return true
+}
+
+/** Whether an account is used, for the sentence by which a person decides. */
+function saidOf({ uses }: Dependencies, account: string): string {
+  const use = uses.find((each) => each.account === account)
+  if (!use) return ''
+  const known = use.consumers.length + use.more
+  const users = known === 0 ? '' : `, by ${known} known`
+  if (use.is === 'cannot-be-said') return ` (whether it is used cannot be said${users})`
+  return use.is === 'used' ? ` (used${users})` : ` (provably unused${known === 0 ? '' : `, and kept by ${known}`})`
 }
 
 async function soak(tx: Tx, needs: LifecycleNeeds, row: CaseRow): Promise<boolean> {

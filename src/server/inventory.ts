@@ -7,6 +7,7 @@ import type { Db } from '../kernel/db.ts'
 import { openFingerprints } from '../kernel/fingerprint.ts'
 import { Secret } from '../kernel/secret.ts'
 import { sleep } from '../kernel/timer.ts'
+import { holdersOf } from './consumers.ts'
 
 type Base = Pick<InventoryNeeds, 'clock' | 'random' | 'seal' | 'ledger' | 'log' | 'teams'> & { readonly db: Db }
 
@@ -19,6 +20,7 @@ export async function openInventory(base: Base): Promise<InventoryNeeds> {
     connectors: new Map(connectors.map((connector) => [connector.manifest.id, connector])),
     httpTo: (address) => sourceHttpTo(address, clock),
     wait: sleep,
+    holdersOf,
     async ours() {
       const leases = await db.selectFrom('lease').select('principal').where('state', '<>', 'dead').execute()
       return new Set(leases.map(({ principal }) => principal))

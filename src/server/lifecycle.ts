@@ -18,6 +18,7 @@ import {
   webhookDoor,
   type LifecycleNeeds,
 } from '../lifecycle/lifecycle.ts'
+import { usersOf } from './consumers.ts'
 import { GROUPS_HINT } from './groups.ts'
 import type { DomainParts } from './parts.ts'
 
@@ -46,6 +47,7 @@ export async function openLifecycle(
     ...base,
     log,
     soakDays,
+    usersOf: usersOf(base.clock),
     providers: new Set(providers),
     senders: new Set(senders),
     onGroupsChanged: (tx: Tx) => hint(tx, GROUPS_HINT),

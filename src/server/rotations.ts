@@ -12,6 +12,7 @@ import {
 } from '../credentials/credentials.ts'
 import { mostDaysBy, type Standard } from '../governance/governance.ts'
 import type { Teams } from '../identities/identities.ts'
+import { keptAt } from '../inventory/inventory.ts'
 import { openEgress } from '../kernel/egress.ts'
 import { every } from '../kernel/timer.ts'
 import type { DomainParts } from './parts.ts'
@@ -37,6 +38,7 @@ export async function rotationNeeds(
     egress,
     hasTeam: (name) => teams.has(name),
     mostDaysOf: mostDaysBy(standard),
+    keepersOf: keptAt,
   }
 }
 

@@ -77,10 +77,15 @@ export async function founded(
 /** A site with everybody in the demo enrolled and its production registered. */
 export async function installation(
   t: Cleaning,
-  options: { readonly orders?: number; readonly binFolder?: string; readonly policies?: string } = {},
+  options: {
+    readonly orders?: number
+    readonly binFolder?: string
+    readonly policies?: string
+    readonly more?: Readonly<Record<string, unknown>>
+  } = {},
 ): Promise<Installation> {
-  const { policies } = options
-  const made = await site(t, policies === undefined ? {} : { policies })
+  const { policies, more = {} } = options
+  const made = await site(t, { ...more, ...(policies !== undefined && { policies }) })
   const production = await startProduction(made.folder, { orders: 100, ...options })
   t.after(() => production[Symbol.asyncDispose]())
   const cast = await enrolCast(made.server)

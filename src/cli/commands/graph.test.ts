@@ -49,6 +49,7 @@ test('consumers says who breaks, and says unused only where the server does', as
     consumers: [
       {
         by: 'reference',
+        referenceId: ID,
         id: null,
         name: 'shop',
         source: 'cluster',
@@ -60,6 +61,20 @@ test('consumers says who breaks, and says unused only where the server does', as
         isPresent: true,
         isCopy: true,
       },
+      {
+        by: 'declared',
+        referenceId: null,
+        id: null,
+        name: 'billing',
+        source: null,
+        how: 'declared, of payments',
+        location: 'billing',
+        evidence: 'word',
+        lastAt: null,
+        count: 0,
+        isPresent: true,
+        isCopy: false,
+      },
     ],
     more: 0,
     use: { ...use, is: 'cannot-be-said', why: ['there was a gap'] },
@@ -70,5 +85,6 @@ test('consumers says who breaks, and says unused only where the server does', as
 
   assert.deepEqual([code, api.asked[0]?.path], [0, `/v1/consumers/${ID}?days=30`])
   assert.ok(stdout.includes('whether it was used cannot be said: there was a gap'))
-  assert.ok(stdout.includes('shop (cluster)   env /etc/shop   keeps a copy of the secret'))
+  assert.ok(stdout.includes('declared  billing (a person said so)   declared, of payments billing'))
+  assert.ok(stdout.includes('shop (cluster)   env /etc/shop   2026-03-30T00:00:00.000Z   keeps a copy of the secret'))
 })

@@ -44,6 +44,15 @@ async function reach(io: Io, thing: string, options: Options): Promise<void> {
   for (const line of lines) io.stdout.write(`${printable(line)}\n`)
 }
 
+/** How somebody is known whom no source told of. */
+const KNOWN = {
+  declared: 'a person said so',
+  seen: 'a session at the target',
+  gateway: 'a session through the gateway',
+  reference: 'read where it is kept',
+  use: 'told by a source',
+} as const
+
 async function consumers(io: Io, thing: string, options: Options): Promise<void> {
   const format = formatOf(io, options.output)
   using client = clientFor(io, options)
@@ -58,8 +67,8 @@ async function consumers(io: Io, thing: string, options: Options): Promise<void>
   const lines = [
     said,
     ...all.map(
-      ({ name, source, by, how, location, isCopy, isPresent }) =>
-        `${by.padEnd(9)} ${name} (${source})   ${how} ${location}${isCopy ? '   keeps a copy of the secret' : ''}${isPresent ? '' : '   missed lately'}`,
+      ({ name, source, by, how, location, lastAt, isCopy, isPresent }) =>
+        `${by.padEnd(9)} ${name} (${source ?? KNOWN[by]})   ${how} ${location}${lastAt ? `   ${lastAt.toISOString()}` : ''}${isCopy ? '   keeps a copy of the secret' : ''}${isPresent ? '' : '   missed lately'}`,
     ),
     ...(more > 0 ? [`and ${more} more`] : []),
     ...blindOf(coverage.isWhole),

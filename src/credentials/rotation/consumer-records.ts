@@ -9,6 +9,7 @@ import { translating } from '../../kernel/violation.ts'
 import { actOf } from '../../identities/identities.ts'
 import type { Consumer, DeclareConsumer } from './contract.ts'
 import { consumerDeclared, consumerWithdrawn } from './events.ts'
+import { KEPT_PREFIX, keepersOf, keptName } from './keepers.ts'
 import type { RotationNeeds } from './needs.ts'
 
 const COLUMNS = [
@@ -21,11 +22,15 @@ const COLUMNS = [
   'ownerTeam',
   'seenAt',
   'seenOn',
+  'source',
+  'location',
+  'readAt',
   'withdrawnAt',
 ] as const
 const SEEN_PREFIX = 'seen-'
+const MOST_STANDING = 500
 
-type Needs = Pick<RotationNeeds, 'clock' | 'random' | 'ledger' | 'hasTeam'>
+type Needs = Pick<RotationNeeds, 'clock' | 'random' | 'ledger' | 'hasTeam' | 'keepersOf'>
 
 /** Says who holds a copy. Two that look the same at the target would speak for each other, so the second is refused. */
 export async function declareConsumer(
@@ -36,7 +41,9 @@ export async function declareConsumer(
 ): Promise<Consumer> {
   const { id: accountId } = permit.resource
   const { name, ownerTeam, applicationName = null, address = null, reason } = input
-  if (name.startsWith(SEEN_PREFIX)) throw invalid('name', 'such names are of those whom nobody declared')
+  if (name.startsWith(SEEN_PREFIX) || name.startsWith(KEPT_PREFIX)) {
+    throw invalid('name', 'such names are of those whom nobody declared')
+  }
   if (address !== null && isIP(address) === 0) throw invalid('address', 'this is no address')
   if (needs.hasTeam && !needs.hasTeam(ownerTeam)) throw invalid('ownerTeam', 'there is no such team')
   if (applicationName === null && address === null) {
@@ -79,7 +86,10 @@ export async function declareConsumer(
   )
 }
 
-/** It does not use the account any more: somebody says so, under their name. */
+/**
+ * It does not use the account any more, or took the new secret: somebody says so, under their name. A place that a source tells of is a consumer again
+ * in the next rotation.
+ */
 export async function withdrawConsumer(
   tx: Tx,
   needs: Needs,
@@ -95,7 +105,7 @@ export async function withdrawConsumer(
     .where('accountId', '=', accountId)
     .forUpdate()
     .executeTakeFirst()
-  if (!seen) throw notFound('There is no such consumer.', { type: 'Consumer', id: consumerId })
+  if (!seen) return withdrawPlace(tx, needs, permit, consumerId, { reason })
   if (seen.withdrawnAt) {
     throw conflict('This consumer is withdrawn already.', { type: 'Consumer', id: consumerId, state: 'withdrawn' })
   }
@@ -105,6 +115,32 @@ export async function withdrawConsumer(
     .updateTable('credentialConsumer')
     .set({ withdrawnAt: needs.clock.now(), cause })
     .where('id', '=', consumerId)
+    .returning(COLUMNS)
+    .executeTakeFirstOrThrow()
+}
+
+/** A place that no rotation waited for yet, by its id in the inventory. */
+async function withdrawPlace(
+  tx: Tx,
+  needs: Needs,
+  permit: Permit<'consumer.withdraw'>,
+  referenceId: string,
+  { reason }: { readonly reason: string },
+): Promise<Consumer> {
+  const { id: accountId } = permit.resource
+  const told = (await keepersOf(tx, needs, { accountId, users: [] })).find(({ id }) => id === referenceId)
+  if (!told) throw notFound('There is no such consumer.', { type: 'Consumer', id: referenceId })
+  const name = keptName(told)
+  const cause = await needs.ledger.record(tx, {
+    ...actOf(permit),
+    event: consumerWithdrawn,
+    facts: { name, origin: 'reference', reason },
+  })
+  const { source, location, readAt } = told
+  const row = { id: newId(needs.clock, needs.random), accountId, name, origin: 'reference', referenceId } as const
+  return tx
+    .insertInto('credentialConsumer')
+    .values({ ...row, source, location, readAt, withdrawnAt: needs.clock.now(), cause })
     .returning(COLUMNS)
     .executeTakeFirstOrThrow()
 }
@@ -119,4 +155,16 @@ export async function listConsumers(
   const after = idAfter(query.cursor)
   if (after !== undefined) rows = rows.where('id', '>', after)
   return pageAfter(await rows.limit(query.limit + 1).execute(), query.limit, (row) => row.id)
+}
+
+/** Those of an account that count; `since`: and those withdrawn after it. The oldest first. */
+export async function standingConsumers(db: Db, accountId: string, since?: Date): Promise<Consumer[]> {
+  return db
+    .selectFrom('credentialConsumer')
+    .select(COLUMNS)
+    .where('accountId', '=', accountId)
+    .where((is) => is.or([is('withdrawnAt', 'is', null), ...(since ? [is('withdrawnAt', '>=', since)] : [])]))
+    .orderBy('id')
+    .limit(MOST_STANDING)
+    .execute()
 }

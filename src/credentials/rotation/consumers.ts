@@ -5,6 +5,7 @@ import { newId } from '../../kernel/random.ts'
 import { SYSTEM } from '../../ledger/ledger.ts'
 import type { Claimed } from './claim.ts'
 import { consumersSeen } from './events.ts'
+import { noteKeepers } from './keepers.ts'
 import { actorsFor } from './place.ts'
 import type { Sighting } from './rotator.ts'
 import type { Strategy, Work } from './strategies/strategy.ts'
@@ -18,18 +19,21 @@ const MOST_NAMED = 5
 type Consumer = {
   readonly id: string
   readonly name: string
-  readonly origin: 'declared' | 'seen' | 'gateway'
+  readonly origin: 'declared' | 'seen' | 'gateway' | 'reference'
   readonly applicationName: string | null
   readonly address: string | null
   readonly ownerTeam: string | null
   readonly seenAt: Date | null
   readonly seenOn: string | null
+  readonly referenceId: string | null
+  readonly source: string | null
 }
 
 type Looked = { readonly onOld: readonly Sighting[]; readonly onNew: readonly Sighting[]; readonly isBusy: boolean }
 
 /** Before the target is told anything: who is there now has to be seen with the new one later. */
 export async function noteUsers(work: Work, at: Claimed): Promise<void> {
+  await noteKeepers(work, at)
   if (at.accountId === null || !work.rotator.seen) return
   const { onOld, isBusy } = await look(work, at, 2)
   const consumers = await consumersOf(work.db, at.accountId)
@@ -42,9 +46,11 @@ export async function whoIsLeft(work: Work, at: Claimed, strategy: Strategy): Pr
   if (at.accountId === null) return undefined
   await noteGateway(work, at)
   if (strategy.copies === 'none') return undefined
+  const kept = await noteKeepers(work, at)
   const before = await consumersOf(work.db, at.accountId)
+  const isKept = ({ referenceId }: Consumer) => referenceId !== null && kept.has(referenceId)
   if (!work.rotator.seen) {
-    const waited = before.filter((each) => each.origin === 'declared')
+    const waited = before.filter((each) => each.origin === 'declared' || (isKept(each) && each.seenOn !== at.id))
     return waited.length === 0
       ? undefined
       : `nobody can be seen at this target: withdraw ${namesOf(waited)} once it took the new one`
@@ -60,7 +66,9 @@ export async function whoIsLeft(work: Work, at: Claimed, strategy: Strategy): Pr
   const left = (await consumersOf(work.db, at.accountId)).filter(
     (one) =>
       one.seenOn !== at.id &&
-      (one.origin === 'declared' || (one.origin === 'seen' && one.seenAt !== null && one.seenAt >= since)),
+      (one.origin === 'declared' ||
+        isKept(one) ||
+        (one.origin === 'seen' && one.seenAt !== null && one.seenAt >= since)),
   )
   if (left.length > 0) return `${namesOf(left)} was not seen with the new secret`
   // With two logins the name of the session's login says by which it came, whatever it calls itself.
@@ -71,9 +79,10 @@ export async function whoIsLeft(work: Work, at: Claimed, strategy: Strategy): Pr
 }
 
 function namesOf(consumers: readonly Consumer[]): string {
-  const [first = '', ...more] = consumers
-    .slice(0, MOST_NAMED)
-    .map(({ name, ownerTeam }) => (ownerTeam === null ? name : `${name} (${ownerTeam})`))
+  const [first = '', ...more] = consumers.slice(0, MOST_NAMED).map(({ name, ownerTeam, source }) => {
+    const by = ownerTeam ?? source
+    return by === null ? name : `${name} (${by})`
+  })
   const rest = consumers.length > MOST_NAMED ? ` and ${consumers.length - MOST_NAMED} more` : ''
   return [first, ...more].join(', ') + rest
 }
@@ -85,7 +94,7 @@ function isPerhapsOurs({ isFromHere, address }: Sighting, isBusy: boolean): bool
 
 function isOf(consumer: Consumer, sighting: Sighting): boolean {
   if (sighting.address === undefined) return false
-  if (consumer.origin === 'gateway') return false
+  if (consumer.origin === 'gateway' || consumer.origin === 'reference') return false
   if (consumer.origin === 'seen') return consumer.name === strangerOf(sighting)
   const { applicationName, address } = consumer
   return (
@@ -127,7 +136,18 @@ async function look(work: Work, at: Claimed, coexisting: 1 | 2): Promise<Looked>
 async function consumersOf(db: Db, accountId: string): Promise<Consumer[]> {
   return db
     .selectFrom('credentialConsumer')
-    .select(['id', 'name', 'origin', 'applicationName', 'address', 'ownerTeam', 'seenAt', 'seenOn'])
+    .select([
+      'id',
+      'name',
+      'origin',
+      'applicationName',
+      'address',
+      'ownerTeam',
+      'seenAt',
+      'seenOn',
+      'referenceId',
+      'source',
+    ])
     .where('accountId', '=', accountId)
     .where('withdrawnAt', 'is', null)
     .orderBy('id')

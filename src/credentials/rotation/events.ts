@@ -53,10 +53,14 @@ export const rotationTold = event(
   'The hook of its consumers answered that there is a new secret. That they took it up is not said by it.',
   { principal: Text },
 )
-export const consumersSeen = event('consumer.seen', 'Consumers of an account were seen at its target.', {
-  onNew: shown(z.array(z.string()).max(1000)).describe('with the new secret'),
-  strangers: shown(z.array(z.string()).max(100)).describe('declared by nobody'),
-})
+export const consumersSeen = event(
+  'consumer.seen',
+  'Consumers of an account were seen at its target, or told of by a source.',
+  {
+    onNew: shown(z.array(z.string()).max(1000)).describe('with the new secret'),
+    strangers: shown(z.array(z.string()).max(100)).describe('declared by nobody'),
+  },
+)
 export const rotationAdopted = event('rotation.adopted', 'Every known consumer was seen with the new secret.', {
   principal: Text,
 })
@@ -137,11 +141,15 @@ export const consumerDeclared = event('consumer.declared', 'Somebody said who us
   ownerTeam: Text,
   reason: Reason,
 })
-export const consumerWithdrawn = event('consumer.withdrawn', 'Something does not use an account any more.', {
-  name: Text,
-  origin: Text,
-  reason: Reason,
-})
+export const consumerWithdrawn = event(
+  'consumer.withdrawn',
+  'Somebody said that something does not use an account any more, or took the new secret.',
+  {
+    name: Text,
+    origin: Text,
+    reason: Reason,
+  },
+)
 export const credentialLeaked = event('credential.leaked', 'A login that Reeve keeps is known to others.', {
   targetId: Id,
   isRotated: shown(z.boolean()).describe('otherwise a rotation is under way that ends it anyhow'),

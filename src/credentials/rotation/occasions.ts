@@ -8,6 +8,7 @@ import { credentialLeaked } from './events.ts'
 import type { RotationNeeds } from './needs.ts'
 import type { LoginRef } from './login.ts'
 import { hasOpenRotation, lockRotatable, planRotation, rotatable } from './plan.ts'
+import { loginsKnownTo, wasRotatedSince } from './known-to.ts'
 import { readRotation } from './reads.ts'
 
 const DAY_SECONDS = 86_400
@@ -67,67 +68,20 @@ async function wasFenced(tx: Tx, { targetId, accountId }: LoginRef): Promise<boo
 }
 
 /**
- * A person is gone: every login of which they once held the secret in their hands, and every login of an identity that they answered for, gets another one.
- * What cannot be rotated by itself is left to the findings. Returns how many were started.
+ * A person is gone: every login whose secret they may know gets another one. What cannot be rotated by itself is left to the findings and to their case.
+ * Returns how many were started.
  */
 export async function rotateAfterLeaver(
   tx: Tx,
   needs: RotationNeeds,
   { identityId }: { readonly identityId: string },
 ): Promise<number> {
-  const gave = await tx
-    .selectFrom('account')
-    .innerJoin('ledgerEntry', 'ledgerEntry.resourceId', 'account.id')
-    .select(['account.id', 'account.targetId', 'ledgerEntry.at'])
-    .where('account.mode', '=', 'static')
-    .where('account.state', '=', 'active')
-    .where('ledgerEntry.kind', '=', 'account.registered')
-    .where('ledgerEntry.actorId', '=', identityId)
-    .execute()
-  const handed = await tx
-    .selectFrom('rotation')
-    .innerJoin('ledgerEntry', 'ledgerEntry.resourceId', 'rotation.id')
-    .innerJoin('account', 'account.id', 'rotation.accountId')
-    .select(['account.id', 'account.targetId', 'ledgerEntry.at'])
-    .where('rotation.strategy', '=', 'by-hand')
-    .where('account.state', '=', 'active')
-    .where('ledgerEntry.kind', '=', 'rotation.handed-in')
-    .where('ledgerEntry.actorId', '=', identityId)
-    .execute()
-  const owned = await tx
-    .selectFrom('account')
-    .innerJoin('identity', 'identity.id', 'account.identityId')
-    .select(['account.id', 'account.targetId'])
-    .where('account.mode', '=', 'static')
-    .where('account.state', '=', 'active')
-    .where((either) =>
-      either.or([either('identity.ownerId', '=', identityId), either('identity.sponsorId', '=', identityId)]),
-    )
-    .execute()
-  const known = [...gave, ...handed]
-  const logins = new Map(owned.map((row) => [row.id, row.targetId]))
-  for (const { id, targetId, at } of known) {
-    if (!(await wasRotatedSince(tx, id, at))) logins.set(id, targetId)
-  }
   let started = 0
-  // In one order everywhere, so that two that end at once do not wait for each other.
-  for (const [accountId, targetId] of [...logins].toSorted(([a], [b]) => (a < b ? -1 : 1))) {
+  for (const { accountId, targetId, knownUntil } of await loginsKnownTo(tx, needs, identityId)) {
+    if (await wasRotatedSince(tx, { accountId, knownUntil, identityId })) continue
     if (await startByItself(tx, needs, { targetId, accountId }, 'owner-left')) started += 1
   }
   return started
-}
-
-/** The secret of that time has been given out no more since. */
-async function wasRotatedSince(tx: Tx, accountId: string, at: Date): Promise<boolean> {
-  const row = await tx
-    .selectFrom('rotation')
-    .select('id')
-    .where('accountId', '=', accountId)
-    .where('distributedAt', '>', at)
-    .where('state', 'not in', ['aborting', 'aborted'])
-    .limit(1)
-    .executeTakeFirst()
-  return row !== undefined
 }
 
 /** Break-glass was used on an account whose secret stands: it is another one afterwards. */

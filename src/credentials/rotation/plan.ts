@@ -6,6 +6,7 @@ import type { Fact } from '../../ledger/ledger.ts'
 import { notRotatable, rotationOpen, type Rotation } from './contract.ts'
 import { rotationPlanned } from './events.ts'
 import { keptLogin, sealNext, type KeptLogin, type LoginRef } from './login.ts'
+import { unheardKeepers } from './keepers.ts'
 import type { RotationNeeds } from './needs.ts'
 import type { LoginRotator } from './rotator.ts'
 import { strategyOf, strategyOfProvisioner } from './strategies/index.ts'
@@ -13,6 +14,7 @@ import type { Strategy } from './strategies/strategy.ts'
 import { wayOf, type Way } from './way.ts'
 
 const DAY_SECONDS = 86_400
+const MOST_NAMED = 5
 
 type Rotatable = LoginRef &
   KeptLogin & {
@@ -114,7 +116,7 @@ export async function rotatable(
   const impossible = strategy.impossibleAt?.(rotator)
   if (impossible !== undefined) return { why: impossible }
   if (strategy.copies === 'none') {
-    const holders = await declaredOf(tx, accountId)
+    const holders = accountId === null ? [] : await holdersOf(tx, needs, { accountId, user: kept.user })
     if (holders.length > 0) {
       return {
         why: `${holders.join(', ')} holds a copy of the secret and would be cut off: choose a way that waits for it (rotation.configure).`,
@@ -124,19 +126,22 @@ export async function rotatable(
   return { targetId, accountId, ...kept, rotator, way, strategy, accountName }
 }
 
-/** Those who said that they hold a copy. */
-async function declaredOf(tx: Tx, accountId: string | null): Promise<string[]> {
-  if (accountId === null) return []
+/** Who holds a copy: who said so, and places that sources tell of. */
+async function holdersOf(
+  tx: Tx,
+  needs: RotationNeeds,
+  login: { readonly accountId: string; readonly user: string },
+): Promise<string[]> {
   const rows = await tx
     .selectFrom('credentialConsumer')
     .select('name')
-    .where('accountId', '=', accountId)
+    .where('accountId', '=', login.accountId)
     .where('origin', '=', 'declared')
     .where('withdrawnAt', 'is', null)
     .orderBy('name')
-    .limit(5)
+    .limit(MOST_NAMED)
     .execute()
-  return rows.map(({ name }) => name)
+  return [...rows.map(({ name }) => name), ...(await unheardKeepers(tx, needs, login))].slice(0, MOST_NAMED)
 }
 
 export async function hasOpenRotation(tx: Tx, { targetId, accountId }: LoginRef): Promise<boolean> {

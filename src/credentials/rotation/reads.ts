@@ -5,7 +5,8 @@ import { idAfter, pageAfter, type Page } from '../../kernel/page.ts'
 import type { Permit } from '../../kernel/permit.ts'
 import { conflict, notFound } from '../../kernel/problem.ts'
 import { actOf } from '../../identities/identities.ts'
-import type { Rotation, RotationQuery } from './contract.ts'
+import { standingConsumers } from './consumer-records.ts'
+import type { Rotation, RotationDetail, RotationQuery } from './contract.ts'
 import { rotationWoken } from './events.ts'
 import type { RotationNeeds } from './needs.ts'
 
@@ -65,6 +66,13 @@ export async function readRotation(db: Db, id: string): Promise<Rotation> {
   const rotation = await rotations(db).where('rotation.id', '=', id).executeTakeFirst()
   if (!rotation) throw notFound('There is no such rotation.', { type: 'Rotation', id })
   return rotation
+}
+
+/** With who is known to use the login, and those of whom that was said no more since it began. */
+export async function readRotationDetail(db: Db, id: string): Promise<RotationDetail> {
+  const rotation = await readRotation(db, id)
+  const { accountId, plannedAt } = rotation
+  return { ...rotation, consumers: accountId === null ? [] : await standingConsumers(db, accountId, plannedAt) }
 }
 
 /** For `/metrics`: rotations that are not over, by who should know of it. */

@@ -13,7 +13,7 @@ import { issueLocalSecret, revokeLocalSecret } from './local-secret.ts'
 import type { RotationNeeds } from './needs.ts'
 import { listObligations } from './obligations.ts'
 import { reportLeak } from './occasions.ts'
-import { listRotations, readRotation, resumeRotation, rotationResource } from './reads.ts'
+import { listRotations, readRotationDetail, resumeRotation, rotationResource } from './reads.ts'
 import { scheduleRotation, startRotation } from './start.ts'
 
 /** `wake` tells this node's worker that a rotation was made due; other nodes look by themselves. */
@@ -81,7 +81,10 @@ function oneRoutes(needs: Needs): Route[] {
       resource: async () => installation(),
       run: ({ query }) => listRotations(db, query),
     }),
-    route(contract.readRotation, { resource: ofRotation, run: ({ params }) => readRotation(db, params.rotation) }),
+    route(contract.readRotation, {
+      resource: ofRotation,
+      run: ({ params }) => readRotationDetail(db, params.rotation),
+    }),
     route(contract.resumeRotation, {
       resource: ofRotation,
       run: (_call, permit) => woken(needs, () => transact(db, (tx) => resumeRotation(tx, needs, permit))),

@@ -97,16 +97,24 @@ export const Consumer = z
     id: Id,
     accountId: Id,
     name: Text,
-    origin: shown(z.enum(['declared', 'seen', 'gateway'])),
+    origin: shown(z.enum(['declared', 'seen', 'gateway', 'reference'])),
     applicationName: Text.nullable(),
     address: Text.nullable(),
     ownerTeam: Text.nullable(),
     seenAt: Instant.nullable(),
     seenOn: Id.nullable().describe('the rotation whose new secret it was seen with last'),
+    source: Text.nullable().describe('of a reference: which source tells of it'),
+    location: Text.nullable().describe('of a reference: where the secret is kept'),
+    readAt: Instant.nullable().describe('of a reference: when it was read there'),
     withdrawnAt: Instant.nullable(),
   })
   .meta({ id: 'Consumer' })
 export type Consumer = z.output<typeof Consumer>
+
+export const RotationDetail = Rotation.extend({
+  consumers: z.array(Consumer).max(500).describe('who is known to use the login, and how'),
+}).meta({ id: 'RotationDetail' })
+export type RotationDetail = z.output<typeof RotationDetail>
 
 export const Campaign = z
   .object({

@@ -51,7 +51,7 @@ export function resolutionRoutes(needs: InventoryNeeds & { readonly db: Db }): R
     }),
     route(contract.readConsumers, {
       resource: ofAll,
-      run: ({ params, query }) => consumersOfThing(db, clock, params.thing, query.days),
+      run: ({ params, query }) => consumersOfThing(db, needs, params.thing, query.days),
     }),
   ]
 }
