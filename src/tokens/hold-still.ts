@@ -2,11 +2,20 @@ import { sql } from 'kysely'
 import type { Identity } from '../identities/contract.ts'
 import { holdingIdentities } from '../identities/identities.ts'
 import type { Tx } from '../kernel/db.ts'
-import type { Issuing } from './issue.ts'
 import { OAuthError } from './oauth-error.ts'
 
 /** The record of an identity while it is held, and whether it ever had a way to prove itself. */
 export type HeldIdentity = Identity & { readonly enrolled: boolean }
+
+/** What a token stands on. */
+type Grounds = {
+  readonly identity: { readonly id: string }
+  readonly onBehalfOfId: string | null
+  readonly actorIds: readonly string[]
+  readonly ruleIds: readonly string[]
+  readonly parentId: string | null
+  readonly session: { readonly id: string } | null
+}
 
 /** What a token stands on, held until it is issued. */
 export type Held = {
@@ -19,7 +28,7 @@ export type Held = {
  * always in this order: each part counts the one before it first, and each row is judged as it stands once it is locked, not as it stood when
  * the statement began. Throws `OAuthError` where one of them ended.
  */
-export async function holdStill(tx: Tx, issuing: Issuing): Promise<Held> {
+export async function holdStill(tx: Tx, issuing: Grounds): Promise<Held> {
   const { identity, onBehalfOfId, actorIds, parentId, session } = issuing
   const ruleIds = [...new Set(issuing.ruleIds)]
   const rows = await holdingIdentities(tx, [identity.id, ...(onBehalfOfId === null ? [] : [onBehalfOfId]), ...actorIds])
