@@ -7,7 +7,7 @@ import { isProtected, PLAIN, Reached } from '../issued/address.ts'
 const HOST_PATTERN = /^[A-Za-z0-9%_.:-]{1,60}(\/[0-9.]{1,15})?$/
 
 /** Where a server listens, and how it proves itself. */
-export const MysqlServer = {
+const MysqlServer = {
   host: shown(z.string().regex(/^[A-Za-z0-9_.:-]{1,253}$/)).describe('name or address'),
   port: shown(z.int().min(1).max(65_535)).default(3306),
   ...Reached,
@@ -19,15 +19,14 @@ export const MysqlServer = {
 type Address = { readonly host: string; readonly plaintext: boolean; readonly serverName?: string | undefined }
 
 /** Without TLS only this machine itself; with it, a name that the certificate has to have. */
-export function isSafe({ host, plaintext }: Address): boolean {
+function isSafe({ host, plaintext }: Address): boolean {
   const written = isIP(host) === 6 ? `[${host}]` : host
   return isProtected(`${plaintext ? 'http' : 'https'}://${written}`, plaintext)
 }
-export function hasName({ host, plaintext, serverName }: Address): boolean {
+function hasName({ host, plaintext, serverName }: Address): boolean {
   return plaintext || isIP(serverName ?? host) === 0
 }
-export const NO_NAME = 'a certificate is checked by a name: say which one'
-export { PLAIN }
+const NO_NAME = 'a certificate is checked by a name: say which one'
 
 /** What `target.settings` holds for `mysql`, which MariaDB is too. */
 export const MysqlSettings = z
