@@ -82,13 +82,8 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
     onGrantEnded: hooks.onGrantEnded,
     holdsOf,
   }
-  const tokens = await openTokens(parts, { ...base, decisions, record, bundleOf: bundlesBy(parts, base) })
-  const machines = openMachines(parts, base, { certify, egress: tokens.needs.egress })
-  const handed = await openHanded({
-    config,
-    clock,
-    signs: () => ({ ...tokens.needs.ring, issuer: tokens.needs.issuer }),
-  })
+  const proofs = await openProofs(parts, base, { decisions, record, certify })
+  const { tokens, login, handed } = proofs
   const writers = [postgresRoleWriter, sshCertificateWriter({ db, clock }), ...handed]
   const credentials: CredentialNeeds = { ...base, writers }
   const sessions: LiveNeeds = { ...base, store: folderStore(config.recordings) }
@@ -99,10 +94,9 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
 
   const asked = { ledger, rules, calendar: access.calendar, record, heard: () => heard() + view.heard() }
   const decided = decisionNeeds({ config, ground, log, ...asked })
-  const login = await openLogin(parts, tokens)
   const lifecycle = await openLifecycle(parts, { ...identities, ...hooks, origin: tokens.needs.issuer })
   const ended = { hooks, sessions, ends, obligations, rotations }
-  const made = { base, tokens, login, lifecycle, machines, handed, rules, inventory, identities, access, ...ended, decided }
+  const made = { base, ...proofs, lifecycle, rules, inventory, identities, access, ...ended, decided }
   const api = apiOf(parts, { ...made, ...deciding, versions: followed.routes })
   return {
     node,
@@ -123,6 +117,26 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
     lifecycle,
     work: { node, login: login.needs, ends, access, identities, sessions: live, obligations, inventory },
   }
+}
+
+type Base = Parameters<typeof openMachines>[1]
+type Deciding = Awaited<ReturnType<typeof openDeciding>>
+
+/** How those who call prove themselves, and what is handed to them. */
+async function openProofs(
+  parts: DomainParts,
+  base: Base,
+  given: Pick<Deciding, 'decisions' | 'record'> & { readonly certify: ReturnType<typeof tokenCertifier> },
+) {
+  const { decisions, record, certify } = given
+  const tokens = await openTokens(parts, { ...base, decisions, record, bundleOf: bundlesBy(parts, base) })
+  const machines = openMachines(parts, base, { certify, egress: tokens.needs.egress })
+  const handed = await openHanded({
+    config: parts.config,
+    clock: base.clock,
+    signs: () => ({ ...tokens.needs.ring, issuer: tokens.needs.issuer }),
+  })
+  return { tokens, machines, handed, login: await openLogin(parts, tokens) }
 }
 
 /** What decides: loaded, followed, and entered where it is not what the last start had. */
@@ -152,7 +166,8 @@ async function openWhatIsLive(parts: DomainParts, { access, sessions, followed }
   const live = openLiveSessions(sessions)
   stop.add('sessions', live, 15_000)
   const riskSeconds = config.risk.lookSeconds
-  const secondLook = openSecondLook({ db, access, nodeId: sessions.nodeId, clock, log, riskSeconds })
+  const looksAtUnused = config.node.roles.includes('worker')
+  const secondLook = openSecondLook({ db, access, nodeId: sessions.nodeId, clock, log, riskSeconds, looksAtUnused })
   stop.add('second look', secondLook)
   const cancels = openCancels({ db, seal, clock, log })
   let count = 0

@@ -115,7 +115,7 @@ export function jsonOf(body: Buffer): unknown {
   }
 }
 
-export function parsed<T>(shape: z.ZodType<T>, told: unknown): T {
+function parsed<T>(shape: z.ZodType<T>, told: unknown): T {
   const { data } = shape.safeParse(told)
   if (data === undefined) throw new Unreadable('the server answered in another way than its API has it')
   return data

@@ -60,7 +60,7 @@ const Role = z.looseObject({
 type Role = z.output<typeof Role>
 
 type Place = { readonly mount: Mount; readonly folder: string; readonly name: string }
-export const roleOf = ({ mount, folder, name }: Place): NativeId => ({
+const roleOf = ({ mount, folder, name }: Place): NativeId => ({
   kind: 'auth-role',
   id: `${mount.accessor}/${folder}/${name}`,
 })

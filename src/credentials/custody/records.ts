@@ -36,7 +36,7 @@ export async function mustFind(db: Db, name: string): Promise<Deposit> {
   return row
 }
 
-export function find(db: Db, name: string): Promise<Deposit | undefined> {
+function find(db: Db, name: string): Promise<Deposit | undefined> {
   return db.selectFrom('deposit').select(COLUMNS).where('name', '=', name).executeTakeFirst()
 }
 

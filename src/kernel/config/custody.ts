@@ -27,4 +27,3 @@ export const Custody = z.strictObject({
       'File with a token that may encrypt and decrypt with that key, and nothing else. Readable by this user alone.',
     ),
 })
-export type CustodyValues = z.output<typeof Custody>
