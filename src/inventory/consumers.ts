@@ -14,7 +14,7 @@ const RECENT_DAYS = 90
 const TOLD = 500
 
 /** What it is asked with: who is on the record besides, if anything keeps that. */
-export type ConsumerNeeds = Pick<InventoryNeeds, 'clock' | 'holdersOf'>
+type ConsumerNeeds = Pick<InventoryNeeds, 'clock' | 'holdersOf'>
 
 /** What stands for an account at its source, and what proves it there. */
 type Stands = {

@@ -3,7 +3,7 @@
  * change; a thing is missed after one complete reading without it and gone after two, and its row stays. Coverage is data: each scope of each
  * source ends in a report, and every answer carries what it does not see.
  */
-export { consumersOf, keptAt, type ConsumerNeeds } from './consumers.ts'
+export { consumersOf, keptAt } from './consumers.ts'
 export { coverageOf } from './coverage.ts'
 export { csvCoverage, csvLine } from './export.ts'
 export type { InventoryNeeds } from './needs.ts'
