@@ -150,7 +150,7 @@ const REFUSED: readonly (readonly [
   [{ aproval: '2 of dba' }, 'permit', /unknown annotation; known are "id", "why", "approval"/],
   [{ constructor: '' }, 'permit', /unknown annotation/],
   [{ approval: '' }, 'permit', /column 1: expected/],
-  [{ hold: 'destroying' }, 'permit', /expected destructive, and who releases it/],
+  [{ hold: 'destroying' }, 'permit', /expected destructive or any, and who releases it/],
   [{ hold: 'destructive by' }, 'permit', /expected destructive/],
   [{ hold: 'destructive by dba and' }, 'permit', /column \d+: expected/],
   [{ hold: 'destructive by auto when ticket' }, 'permit', /expected people to release it/],
