@@ -1,20 +1,8 @@
 import { z } from 'zod'
 import { Secret } from '../../kernel/secret.ts'
-import {
-  Denied,
-  Unreadable,
-  type Connector,
-  type Manifest,
-  type Missing,
-  type OpenSource,
-  type Page,
-  type ProbedScope,
-  type ScopeRef,
-  type ScopeReport,
-  type ScopesReport,
-  type Since,
-} from '../connector.ts'
-import { Absent, listPage, readOne, type Asked, type Forge } from '../forge/api.ts'
+import { Unreadable, type Connector, type Manifest, type OpenSource, type Probe } from '../connector.ts'
+import { Absent, readOne, type Asked, type Forge } from '../forge/api.ts'
+import { opening, probedBy, sourceOf, type Part } from '../forge/source.ts'
 import {
   ORGANIZATIONS,
   readApplications,
@@ -39,16 +27,14 @@ import { GiteaSourceCredential, GiteaSourceSettings } from './settings.ts'
 import { User } from './shapes.ts'
 
 type Open = { readonly forge: Forge; readonly byPassword: Forge | undefined; readonly self: User }
-type Part = {
-  readonly gives: string
+type GiteaPart = Part<Open> & {
   readonly permission: string
   readonly list: Asked | undefined
-  readonly read: (open: Open, since: Since, signal: AbortSignal) => AsyncGenerator<Page, ScopeReport>
 }
 
 const OF_REPOSITORIES = 'read:repository of an administrator of each repository'
 
-const PARTS: Readonly<Record<string, Part>> = {
+const PARTS: Readonly<Record<string, GiteaPart>> = {
   users: {
     gives: 'users, administrators, last logins',
     permission: USERS.permission,
@@ -175,69 +161,29 @@ export const giteaConnector: Connector = {
       basic === undefined
         ? undefined
         : { ...forge, headers: { ...forge.headers, authorization: new Secret(`Basic ${basic}`) } }
-    return sourceOf({ forge, byPassword, self: await selfOf(forge, signal) })
+    return sourceOf<Open>(PARTS, { forge, byPassword, self: await selfOf(forge, signal) }, probe)
   },
 }
 
 async function selfOf(forge: Forge, signal: AbortSignal): Promise<User> {
+  const asked = { path: '/user', what: 'the login itself', permission: 'a token with read:user' }
   try {
-    return await readOne(
-      forge,
-      { path: '/user', what: 'the login itself', permission: 'a token with read:user' },
-      User,
-      signal,
-    )
+    return await opening(readOne(forge, asked, User, signal))
   } catch (error) {
     if (error instanceof Absent) throw new Unreadable('this is no Gitea', { cause: error })
-    if (error instanceof Denied)
-      throw new Unreadable(`${error.missing.why} (${error.missing.permission ?? ''})`, { cause: error })
     throw error
   }
-}
-
-function sourceOf(open: Open): OpenSource {
-  return {
-    probe: (signal) => probe(open, signal),
-    scopes: () => scopes(),
-    read(scope, since, signal) {
-      const part = PARTS[scope]
-      if (!part) throw new Unreadable('there is no such scope')
-      return part.read(open, since, signal)
-    },
-    [Symbol.asyncDispose]: async () => undefined,
-  }
-}
-
-async function* scopes(): AsyncGenerator<ScopeRef, ScopesReport> {
-  for (const [scope, { gives }] of Object.entries(PARTS)) yield { scope, title: gives }
-  return { isAll: true, missing: [] }
 }
 
 /** A Gitea has no id that its API gives: it is known by the login's own account, which another one would not have made at the same instant. */
-async function probe({ forge, byPassword, self }: Open, signal: AbortSignal) {
+async function probe({ forge, byPassword, self }: Open, signal: AbortSignal): Promise<Probe> {
   const asked = { path: '/version', what: 'the version', permission: '' }
   const { version } = await readOne(forge, asked, z.object({ version: z.string().max(100) }), signal)
-  const lists = new Map<Asked, Missing | undefined>()
-  const found: ProbedScope[] = []
-  for (const [scope, { list }] of Object.entries(PARTS)) {
-    if (list && !lists.has(list)) lists.set(list, await missingOf(forge, list, signal))
-    const without = list && lists.get(list)
-    const missing = without
-      ? [without]
-      : scope === 'tokens' && !byPassword
-        ? [{ ...TOKENS_MISSING, why: 'only a token was given' }]
-        : []
-    found.push({ scope, isVisible: missing.length === 0, missing })
-  }
-  return { authority: `gitea:${self.id}@${self.created ?? ''}`, system: `Gitea ${version}`, scopes: found }
-}
-
-async function missingOf(forge: Forge, list: Asked, signal: AbortSignal): Promise<Missing | undefined> {
-  try {
-    await listPage(forge, { ...list, path: list.path.replace('limit=50', 'limit=1') }, undefined, signal)
-    return undefined
-  } catch (error) {
-    if (error instanceof Denied) return error.missing
-    throw error
-  }
+  const lists = Object.fromEntries(Object.entries(PARTS).map(([scope, { list }]) => [scope, list]))
+  const scopes = (await probedBy(forge, lists, signal)).map((probed) =>
+    probed.scope === 'tokens' && probed.isVisible && !byPassword
+      ? { ...probed, isVisible: false, missing: [{ ...TOKENS_MISSING, why: 'only a token was given' }] }
+      : probed,
+  )
+  return { authority: `gitea:${self.id}@${self.created ?? ''}`, system: `Gitea ${version}`, scopes }
 }

@@ -1,20 +1,8 @@
 import { z } from 'zod'
 import { Secret } from '../../kernel/secret.ts'
-import {
-  Denied,
-  Unreadable,
-  type Connector,
-  type Manifest,
-  type Missing,
-  type OpenSource,
-  type Page,
-  type ProbedScope,
-  type ScopeRef,
-  type ScopeReport,
-  type ScopesReport,
-  type Since,
-} from '../connector.ts'
-import { listPage, readOne, type Asked, type Forge } from '../forge/api.ts'
+import { Unreadable, type Connector, type Manifest, type OpenSource, type Probe } from '../connector.ts'
+import { readOne, type Asked, type Forge } from '../forge/api.ts'
+import { opening, probedBy, sourceOf, type Part } from '../forge/source.ts'
 import {
   appsOf,
   membersOf,
@@ -39,14 +27,12 @@ import {
 } from './repositories.ts'
 import { GithubSourceCredential, GithubSourceSettings } from './settings.ts'
 
-type Part = {
-  readonly gives: string
+type OrgPart = Part<Org> & {
   readonly permission?: string
   readonly list: (org: Pick<Org, 'name'>) => Asked
-  readonly read: (org: Org, since: Since, signal: AbortSignal) => AsyncGenerator<Page, ScopeReport>
 }
 
-const PARTS: Readonly<Record<string, Part>> = {
+const PARTS: Readonly<Record<string, OrgPart>> = {
   members: { gives: 'members and owners of the organization, bots', list: membersOf, read: readMembers },
   teams: { gives: 'teams, who is in them', list: teamsOf, read: readTeams },
   apps: { gives: 'installed GitHub Apps with each permission', list: appsOf, read: readApps },
@@ -139,7 +125,7 @@ export const githubConnector: Connector = {
       hides: true,
       now: () => given.clock.now(),
     }
-    return sourceOf({ forge, name, id: await idOf(forge, name, signal) })
+    return sourceOf<Org>(PARTS, { forge, name, id: await idOf(forge, name, signal) }, probe)
   },
 }
 
@@ -149,56 +135,15 @@ async function idOf(forge: Forge, name: string, signal: AbortSignal): Promise<nu
     what: 'the organization',
     permission: 'repository Metadata: read, in this organization',
   }
-  try {
-    return (await readOne(forge, asked, z.object({ id: z.int() }), signal)).id
-  } catch (error) {
-    if (error instanceof Denied)
-      throw new Unreadable(`${error.missing.why} (${error.missing.permission ?? ''})`, { cause: error })
-    throw error
-  }
-}
-
-function sourceOf(org: Org): OpenSource {
-  return {
-    probe: (signal) => probe(org, signal),
-    scopes: () => scopes(),
-    read(scope, since, signal) {
-      const part = PARTS[scope]
-      if (!part) throw new Unreadable('there is no such scope')
-      return part.read(org, since, signal)
-    },
-    [Symbol.asyncDispose]: async () => undefined,
-  }
-}
-
-async function* scopes(): AsyncGenerator<ScopeRef, ScopesReport> {
-  for (const [scope, { gives }] of Object.entries(PARTS)) yield { scope, title: gives }
-  return { isAll: true, missing: [] }
+  return (await opening(readOne(forge, asked, z.object({ id: z.int() }), signal))).id
 }
 
 /** An organization keeps its number when it is renamed. */
-async function probe(org: Org, signal: AbortSignal) {
-  const lists = new Map<string, Missing | undefined>()
-  const found: ProbedScope[] = []
-  for (const [scope, { list }] of Object.entries(PARTS)) {
-    const asked = list(org)
-    if (!lists.has(asked.path)) lists.set(asked.path, await missingOf(org.forge, asked, signal))
-    const without = lists.get(asked.path)
-    found.push({ scope, isVisible: without === undefined, missing: without ? [without] : [] })
-  }
+async function probe(org: Org, signal: AbortSignal): Promise<Probe> {
+  const lists = Object.fromEntries(Object.entries(PARTS).map(([scope, { list }]) => [scope, list(org)]))
   return {
     authority: `${new URL(org.forge.url).host}:organization:${org.id}`,
     system: `GitHub, ${org.name}`,
-    scopes: found,
-  }
-}
-
-async function missingOf(forge: Forge, asked: Asked, signal: AbortSignal): Promise<Missing | undefined> {
-  try {
-    await listPage(forge, { ...asked, path: asked.path.replace('per_page=100', 'per_page=1') }, undefined, signal)
-    return undefined
-  } catch (error) {
-    if (error instanceof Denied) return error.missing
-    throw error
+    scopes: await probedBy(org.forge, lists, signal),
   }
 }

@@ -1,19 +1,7 @@
 import { Secret } from '../../kernel/secret.ts'
-import {
-  Denied,
-  Unreadable,
-  type Connector,
-  type Manifest,
-  type Missing,
-  type OpenSource,
-  type Page,
-  type ProbedScope,
-  type ScopeRef,
-  type ScopeReport,
-  type ScopesReport,
-  type Since,
-} from '../connector.ts'
-import { listPage, readOne, type Asked, type Forge } from '../forge/api.ts'
+import { Unreadable, type Connector, type Manifest, type OpenSource, type Probe } from '../connector.ts'
+import { readOne, type Asked, type Forge } from '../forge/api.ts'
+import { opening, probedBy, sourceOf, type Part } from '../forge/source.ts'
 import {
   deployTokensOf,
   membersOf,
@@ -36,16 +24,14 @@ import {
 import { GitlabSourceCredential, GitlabSourceSettings } from './settings.ts'
 import { Group as GroupShape } from './shapes.ts'
 
-type Part = {
-  readonly gives: string
+type GroupPart = Part<Group> & {
   readonly permission?: string
   readonly list: (group: Pick<Group, 'id'>) => Asked
-  readonly read: (group: Group, since: Since, signal: AbortSignal) => AsyncGenerator<Page, ScopeReport>
 }
 
 const MAINTAINER = 'a token with read_api of a maintainer of each project'
 
-const PARTS: Readonly<Record<string, Part>> = {
+const PARTS: Readonly<Record<string, GroupPart>> = {
   members: { gives: 'members of the group with their roles, bots of tokens', list: membersOf, read: readMembers },
   tokens: { gives: 'access tokens of the group: scopes, expiry, last use', list: tokensOf, read: readTokens },
   'deploy-tokens': { gives: 'deploy tokens of the group', list: deployTokensOf, read: readDeployTokens },
@@ -138,58 +124,17 @@ export const gitlabConnector: Connector = {
       what: 'the group',
       permission: 'a token with read_api that sees it',
     }
-    try {
-      const { id, full_path: path } = await readOne(forge, asked, GroupShape, signal)
-      return sourceOf({ forge, id, path, fingerprint: given.fingerprint })
-    } catch (error) {
-      if (error instanceof Denied)
-        throw new Unreadable(`${error.missing.why} (${error.missing.permission ?? ''})`, { cause: error })
-      throw error
-    }
+    const { id, full_path: path } = await opening(readOne(forge, asked, GroupShape, signal))
+    return sourceOf<Group>(PARTS, { forge, id, path, fingerprint: given.fingerprint }, probe)
   },
 }
 
-function sourceOf(group: Group): OpenSource {
-  return {
-    probe: (signal) => probe(group, signal),
-    scopes: () => scopes(),
-    read(scope, since, signal) {
-      const part = PARTS[scope]
-      if (!part) throw new Unreadable('there is no such scope')
-      return part.read(group, since, signal)
-    },
-    [Symbol.asyncDispose]: async () => undefined,
-  }
-}
-
-async function* scopes(): AsyncGenerator<ScopeRef, ScopesReport> {
-  for (const [scope, { gives }] of Object.entries(PARTS)) yield { scope, title: gives }
-  return { isAll: true, missing: [] }
-}
-
 /** A group keeps its number when it is moved. */
-async function probe(group: Group, signal: AbortSignal) {
-  const lists = new Map<string, Missing | undefined>()
-  const found: ProbedScope[] = []
-  for (const [scope, { list }] of Object.entries(PARTS)) {
-    const asked = list(group)
-    if (!lists.has(asked.path)) lists.set(asked.path, await missingOf(group.forge, asked, signal))
-    const without = lists.get(asked.path)
-    found.push({ scope, isVisible: without === undefined, missing: without ? [without] : [] })
-  }
+async function probe(group: Group, signal: AbortSignal): Promise<Probe> {
+  const lists = Object.fromEntries(Object.entries(PARTS).map(([scope, { list }]) => [scope, list(group)]))
   return {
     authority: `${new URL(group.forge.url).host}:group:${group.id}`,
     system: `GitLab, ${group.path}`,
-    scopes: found,
-  }
-}
-
-async function missingOf(forge: Forge, asked: Asked, signal: AbortSignal): Promise<Missing | undefined> {
-  try {
-    await listPage(forge, { ...asked, path: asked.path.replace('per_page=100', 'per_page=1') }, undefined, signal)
-    return undefined
-  } catch (error) {
-    if (error instanceof Denied) return error.missing
-    throw error
+    scopes: await probedBy(group.forge, lists, signal),
   }
 }
