@@ -121,6 +121,8 @@ const REQUESTS: Readonly<Record<string, Sent>> = {
   'to a host in another spelling': { headers: { host: 'LOCALHOST:1' } },
   'from a page of another origin': { headers: { origin: 'https://evil.example' } },
   'too large': { body: `{"word":"a","x":"${'x'.repeat(30_000)}"}` },
+  'that asks for a step-up': { headers: { 'reeve-request-step-up': '1' } },
+  'that names a step-up': { headers: { 'reeve-step-up': '00000000-0000-7000-8000-000000000000' } },
   'that breaks us': { body: '{"word":"break"}' },
   'whose proof breaks us': { headers: { authorization: 'Bearer breaks' } },
 }
@@ -138,8 +140,14 @@ test('plain requests go the short way, and those who ask for anything more do no
   quickly = 0
   assert.equal((await send({})).json().said, 'hello')
   assert.equal(quickly, 1)
-  for (const headers of [LONG, { 'idempotency-key': 'k' }, { expect: '100-continue' }, { 'reeve-change': 'x' }])
-    await send({ headers })
+  const unusual = ['reeve-change', 'reeve-request-approval', 'reeve-step-up', 'reeve-request-step-up']
+  const asking = [
+    LONG,
+    { 'idempotency-key': 'k' },
+    { expect: '100-continue' },
+    ...unusual.map((name) => ({ [name]: 'x' })),
+  ]
+  for (const headers of asking) await send({ headers })
   assert.equal(quickly, 1)
 })
 

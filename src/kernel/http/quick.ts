@@ -14,6 +14,7 @@ import { checkOrigin } from './origin.ts'
 import { problemAnswer } from './problem-body.ts'
 import { bodyIn, presentedOn } from './request.ts'
 import type { Call, Caller, Route } from './route.ts'
+import { REQUEST_STEP_UP, STEP_UP } from './step-up.ts'
 import { addressKey, type TokenBuckets } from './token-bucket.ts'
 import { validated } from './validate.ts'
 
@@ -70,6 +71,8 @@ const UNUSUAL = [
   'idempotency-key',
   REQUEST_APPROVAL,
   CHANGE,
+  REQUEST_STEP_UP,
+  STEP_UP,
 ]
 const MOST_HOSTS = 100
 
