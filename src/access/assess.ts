@@ -216,6 +216,7 @@ export async function decideActions(
     onBehalfOf: chain.onBehalfOf ? [{ ...subjectRef(chain.onBehalfOf), proof: 'token' as const }] : [],
     resource: accountResource(account, target),
     context: contextOf(needs, asked, { ...via, act }),
+    at: needs.clock.now(),
   }
   const { risk } = act
   if (!via.supposing && !via.isHypothetical) {

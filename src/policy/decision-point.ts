@@ -26,6 +26,8 @@ type Asked<A extends string> = {
   readonly resource: Resource
   readonly context?: Readonly<Record<string, PolicyValue>>
   readonly floor?: Obligations
+  /** The instant that is asked about, as policies see it; now, where it is left out. */
+  readonly at?: Date
   /** What was read of the record for this very question, in the transaction that acts on the answer. What is not in it is looked up. */
   readonly held?: Pick<RecordFacts, 'identity' | 'isBootstrap'>
 }
@@ -160,7 +162,7 @@ function answer<A extends string>(needs: DecisionNeeds, slice: Slice, asked: Ask
     },
     {
       decisionId: newId(needs.clock, needs.random),
-      now: needs.clock.now(),
+      now: asked.at ?? needs.clock.now(),
       epoch: engine.set.sha256,
       entities: slice.entities,
       ...(asked.floor && { floor: asked.floor }),
