@@ -1,11 +1,15 @@
 /**
  * Decisions. `engine`: the compiled policy engine beside the engine it must equal, on the same policies, entities and questions, in one
- * process. `http`: AuthZEN over HTTPS at a whole node, beside a bare Fastify that sends JSON back. `--only <part>` runs one of them.
+ * process. `http`: AuthZEN over HTTPS at a whole node, beside a bare Fastify that sends JSON back. `simulate`: other policies over recorded
+ * decisions. `--only <part>` runs one of them.
  */
 import { cpus, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { measureEngine } from './decide/engine.ts'
 import { measureHttp } from './decide/http.ts'
+import { measureSimulation } from './decide/simulate.ts'
+
+const PARTS = ['engine', 'http', 'simulate']
 
 export async function run(flags: string[]): Promise<void> {
   const { values } = parseArgs({
@@ -19,11 +23,13 @@ export async function run(flags: string[]): Promise<void> {
     },
   })
   const { only, profile } = values
-  if (only !== undefined && only !== 'engine' && only !== 'http') throw new Error('--only takes engine or http')
+  if (only !== undefined && !PARTS.includes(only)) throw new Error(`--only takes ${PARTS.join(' or ')}`)
+  const isWanted = (part: string) => only === undefined || only === part
   const load = loadavg()[0] ?? 0
   const seconds = Number(values.seconds)
   const size = { seconds, rounds: Number(values.rounds), rate: Number(values.rate) }
-  const engine = only === 'http' ? undefined : await measureEngine(seconds)
-  const http = only === 'engine' ? undefined : await measureHttp({ ...size, profile })
-  console.log(`RESULT ${JSON.stringify({ bench: 'decide', cpus: cpus().length, load, ...engine, http })}`)
+  const engine = isWanted('engine') ? await measureEngine(seconds) : undefined
+  const http = isWanted('http') ? await measureHttp({ ...size, profile }) : undefined
+  const simulation = isWanted('simulate') ? await measureSimulation() : undefined
+  console.log(`RESULT ${JSON.stringify({ bench: 'decide', cpus: cpus().length, load, ...engine, http, simulation })}`)
 }

@@ -1,7 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import type { Ask, Drive, Driven, SiteReady, Statement, Told } from './messages.ts'
+import type { Ask, Drive, Driven, Simulated, SiteReady, Statement, Told } from './messages.ts'
 
 /** A server in a process of its own. */
 export type Measured = AsyncDisposable & {
@@ -14,6 +14,8 @@ export type MeasuredSite = Measured &
     entries(): Promise<number>
     /** Statements its process sends to the database while `work` runs. For after the measurement: counting stays. */
     statementsOf(work: () => Promise<unknown>): Promise<readonly Statement[]>
+    /** Other policies over what its ledger holds. */
+    simulate(): Promise<Simulated>
   }
 
 /** A whole node. `profile` is a folder for what its process spends its time on. */
@@ -30,7 +32,13 @@ export async function startSite(folder: string, profile: string | undefined): Pr
       await ask('count')
       await work()
       const told = await ask('counted')
-      return typeof told === 'number' ? [] : told
+      if (typeof told === 'number' || 'longestBlockMs' in told) throw new Error('nothing was counted')
+      return told
+    },
+    async simulate() {
+      const told = await ask('simulate')
+      if (typeof told === 'number' || !('longestBlockMs' in told)) throw new Error('nothing was simulated')
+      return told
     },
     [Symbol.asyncDispose]: () => ended(child),
   }

@@ -12,7 +12,7 @@ export type SiteReady = {
     readonly ca: string
     readonly cert: string
     readonly key: string
-    readonly requests: Readonly<Record<'plain' | 'durable', readonly string[]>>
+    readonly requests: Readonly<Record<'plain' | 'durable' | 'various', readonly string[]>>
   }
 }
 
@@ -36,7 +36,16 @@ export type Driven = {
 }
 
 /** What a measured process is asked between two runs. */
-export type Ask = 'cpu' | 'entries' | 'count' | 'counted'
-export type Told = { readonly told: number | readonly Statement[] }
+export type Ask = 'cpu' | 'entries' | 'count' | 'counted' | 'simulate'
+export type Told = { readonly told: number | readonly Statement[] | Simulated }
+/** What a simulation over recorded decisions came to, and how long it held the loop of its node at most. */
+export type Simulated = {
+  readonly decisions: number
+  readonly asked: number
+  readonly changed: number
+  readonly isCut: boolean
+  readonly seconds: number
+  readonly longestBlockMs: number
+}
 /** A statement of the database and how often it was sent. */
 export type Statement = { readonly text: string; readonly times: number }

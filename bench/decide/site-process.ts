@@ -3,8 +3,9 @@
  * enforcement point that asks about people. Started by http.ts.
  */
 import { sql } from 'kysely'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { enrol, enrolFounder, redeem } from '../../demo/people.ts'
 import { approvePurpose, proposePurpose, registerAccount, registerTarget } from '../../src/catalog/contract.ts'
 import type { Client } from '../../src/cli/client.ts'
@@ -13,8 +14,12 @@ import { loadConfig } from '../../src/kernel/config.ts'
 import { openLog } from '../../src/kernel/log.ts'
 import { startServer, type RunningServer } from '../../src/server.ts'
 import { countedStatements, countStatements } from '../support/statements.ts'
-import type { Ask, SiteReady, Statement } from './messages.ts'
+import { simulatePolicy } from '../../src/policy/contract.ts'
+import { rounded } from './latency.ts'
+import type { Ask, SiteReady, Simulated, Statement } from './messages.ts'
 
+/** More questions than a simulation asks again. */
+const VARIOUS = 24_000
 /** Asked about in turn, so that nothing lives off the last question. */
 const PEOPLE = Array.from({ length: 16 }, (_, at) => `person-${at}`)
 const PATH = '/access/v1/evaluation'
@@ -22,8 +27,8 @@ const DAY_MS = 86_400_000
 
 process.once('message', ({ folder }: { folder: string }) => {
   start(folder).then(
-    ({ server, ready }) => {
-      process.on('message', (ask: Ask) => void answer(server, ask).then((told) => process.send?.({ told })))
+    ({ server, ada, ready }) => {
+      process.on('message', (ask: Ask) => void answer(server, ada, ask).then((told) => process.send?.({ told })))
       process.once('disconnect', () => void server[Symbol.asyncDispose]().then(() => process.exit()))
       process.send?.(ready)
     },
@@ -34,7 +39,7 @@ process.once('message', ({ folder }: { folder: string }) => {
   )
 })
 
-async function start(folder: string): Promise<{ server: RunningServer; ready: SiteReady }> {
+async function start(folder: string): Promise<{ server: RunningServer; ada: Client; ready: SiteReady }> {
   const file = join(folder, 'reeve.yaml')
   const teams = { administrators: { members: ['ada'] }, shop: { members: ['ada', ...PEOPLE] } }
   const config = {
@@ -49,20 +54,25 @@ async function start(folder: string): Promise<{ server: RunningServer; ready: Si
   // YAML reads JSON.
   writeFileSync(file, JSON.stringify(config))
   const server = await startServer(loadConfig({ env: {}, workingFolder: folder, file }), openLog('error'))
-  const { connection } = await populate(server)
+  const { ada, gate } = await populate(server)
+  const { connection } = gate
   const { authority } = server
   const { cert, key } = authority.issueServer(['localhost', '127.0.0.1'])
   const token = connection.token?.reveal() ?? ''
   const requests = {
     plain: PEOPLE.map((person) => requestOf(token, plainQuestion(person))),
     durable: PEOPLE.map((person) => requestOf(token, durableQuestion(person))),
+    // Each with a ticket of its own, so that no two are the same question.
+    various: Array.from({ length: VARIOUS }, (_, at) =>
+      requestOf(token, durableQuestion(PEOPLE[at % PEOPLE.length] ?? '', `OPS-${at}`)),
+    ),
   }
   const { port } = server.api
-  return { server, ready: { ready: { port, ca: authority.certificate, cert, key: key.reveal(), requests } } }
+  return { server, ada, ready: { ready: { port, ca: authority.certificate, cert, key: key.reveal(), requests } } }
 }
 
 /** People, one account in staging, a purpose that covers it, and who asks. */
-async function populate(server: RunningServer): Promise<Client> {
+async function populate(server: RunningServer): Promise<{ ada: Client; gate: Client }> {
   const ada = await enrolFounder(server)
   const people: Client[] = []
   for (const name of PEOPLE) people.push(await enrol(server, ada, { kind: 'human', name, profile: 'person' }))
@@ -88,7 +98,7 @@ async function populate(server: RunningServer): Promise<Client> {
   await ada.ask(registerIdentity, { input: gate })
   await owner.ask(attestOwner, { params: { identity: 'gate' } })
   const { secret } = await ada.ask(enrolIdentity, { params: { identity: 'gate' }, input: {} })
-  return redeem(server, secret)
+  return { ada, gate: await redeem(server, secret) }
 }
 
 /** An act that is not privileged: no entry. */
@@ -101,13 +111,14 @@ function plainQuestion(person: string) {
 }
 
 /** A privileged act with what it takes to be permitted: the answer waits for its entry. */
-function durableQuestion(person: string) {
+function durableQuestion(person: string, ticket?: string) {
   return {
     subject: { type: 'user', id: person },
     action: { name: 'postgres.read' },
     resource: { type: 'account', id: 'app@stub' },
     context: {
       purpose: 'measuring',
+      ...(ticket !== undefined && { ticket }),
       supported_obligations: ['urn:reeve:obligation:record', 'urn:reeve:obligation:max-duration'],
     },
   }
@@ -125,7 +136,12 @@ function requestOf(token: string, question: unknown): string {
   return `${head.join('\r\n')}\r\n\r\n${body}`
 }
 
-async function answer({ ground }: RunningServer, ask: Ask): Promise<number | readonly Statement[]> {
+async function answer(
+  { ground }: RunningServer,
+  ada: Client,
+  ask: Ask,
+): Promise<number | readonly Statement[] | Simulated> {
+  if (ask === 'simulate') return simulated(ada)
   if (ask === 'cpu') {
     const { user, system } = process.cpuUsage()
     return user + system
@@ -137,4 +153,22 @@ async function answer({ ground }: RunningServer, ask: Ask): Promise<number | rea
   }
   if (ask === 'count') countStatements()
   return countedStatements()
+}
+
+/** The shipped policies and one more, over what was decided: as many decisions as one simulation asks again. */
+async function simulated(ada: Client): Promise<Simulated> {
+  const shipped = readFileSync(join(import.meta.dirname, '../../policies/default.cedar'), 'utf8')
+  const text = `${shipped}
+@id("nobody-reads") @why("is simulated")
+forbid (principal, action in Reeve::Action::"privileged.read", resource);`
+  const delay = monitorEventLoopDelay({ resolution: 1 })
+  delay.enable()
+  const startedAt = performance.now()
+  const { decisions, asked, changed, isCut } = await ada.ask(simulatePolicy, {
+    input: { files: [{ name: 'default.cedar', text }], days: 1 },
+  })
+  delay.disable()
+  const seconds = rounded((performance.now() - startedAt) / 1000)
+  // The sampler's own millisecond is not a block.
+  return { decisions, asked, changed, isCut, seconds, longestBlockMs: rounded(Math.max(0, delay.max / 1e6 - 1)) }
 }

@@ -22,7 +22,7 @@ const Facts = z.object({ faults: z.array(z.custom<Fault>((fault) => typeof fault
 
 if (!isWork(workerData)) throw new Error('There is nothing to build.')
 try {
-  const { policies, ...rest } = buildPolicySet(...workerData)
+  const { policies, schema: _itHasThat, ...rest } = buildPolicySet(...workerData)
   const entries = [...policies]
   for (let from = 0; from < entries.length; from += POLICIES_PER_MESSAGE) {
     say({ kind: 'policies', policies: entries.slice(from, from + POLICIES_PER_MESSAGE) })

@@ -154,12 +154,16 @@ test('entities that are prepared once answer as those that are given each time',
   assert.equal(engine.evaluateIn(engine.prepare([orders]), question).decision, false)
 })
 
-test('entities that another version of the policies prepared decide nothing', async () => {
-  const set = setOf('permit (principal, action, resource);')
+test('entities that were prepared under another schema decide nothing', async () => {
+  const permit = 'permit (principal, action, resource);'
+  const set = setOf(permit)
   using before = await openCompiledEngine(set)
-  using now = await openCompiledEngine(set)
+  using now = await openCompiledEngine(setOf(permit))
+  using later = await openCompiledEngine({ ...set })
+  const prepared = before.prepare(question.entities)
 
-  assert.equal(now.evaluateIn(before.prepare(question.entities), question).decision, false)
+  assert.equal(now.evaluateIn(prepared, question).decision, false)
+  assert.equal(later.evaluateIn(prepared, question).decision, true, 'the schema is the same, so they are what it says')
 })
 
 test('a version that was put away permits nothing', async () => {

@@ -2,7 +2,7 @@ import { nextTurn } from '../../kernel/timer.ts'
 import type { Entity } from '../entity.ts'
 import { MAX_VALUE_DEPTH, openCedarEngine, type Engine, type Evaluation, type EvaluationRequest } from '../evaluate.ts'
 import type { Policy, PolicySet } from '../policy-set.ts'
-import { NAMESPACE } from '../schema.ts'
+import { NAMESPACE, type PolicySchema } from '../schema.ts'
 import { CompiledSet } from './compiled-set.ts'
 import type { DataType } from './data-type.ts'
 import type { EntityStore } from './entity-store.ts'
@@ -59,11 +59,22 @@ function checkType(type: DataType, depth: number): void {
   for (const attribute of type.attributes) checkType(attribute.type, depth + 1)
 }
 
+/** Schemas outlive sets of policies, and reading a large one takes tens of milliseconds. */
+const typesBySchema = new WeakMap<PolicySchema, SchemaTypes>()
+
+function typesOf(schema: PolicySchema): SchemaTypes {
+  const known = typesBySchema.get(schema)
+  if (known) return known
+  const types = readSchema(schema.json)
+  checkReach(types)
+  typesBySchema.set(schema, types)
+  return types
+}
+
 /** The set by its scopes, or null when nothing of it can be compiled. */
 async function fileAll(set: PolicySet): Promise<CompiledSet | null> {
   try {
-    const compiled = new CompiledSet(readSchema(set.schema.json))
-    checkReach(compiled.schema)
+    const compiled = new CompiledSet(typesOf(set.schema))
     let inTurn = 0
     for (const { id, json, text } of set.policies.values()) {
       compiled.add({ id, json, text })

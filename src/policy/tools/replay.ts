@@ -1,4 +1,5 @@
 import type { Clock } from '../../kernel/clock.ts'
+import { sha256Latin1 } from '../../kernel/crypto.ts'
 import type { Db } from '../../kernel/db.ts'
 import { Instant } from '../../kernel/instant.ts'
 import { newId } from '../../kernel/random.ts'
@@ -15,13 +16,13 @@ import type { Obligations } from '../obligations.ts'
 import type { PolicySet } from '../policy-set.ts'
 import { recordFactsFor } from '../record-facts.ts'
 import type { World } from '../versions/kind.ts'
-import { recall, recordedIn, type Circumstances, type Recalled } from './recall.ts'
-import { Tally, type Asked } from './tally.ts'
+import { recall, recordedIn, type Circumstances, type Recalled, type Recorded } from './recall.ts'
+import { outcomeOf, Tally, type Outcome } from './tally.ts'
 
 /** Decisions of one simulation; a busy installation has more in a week, and the newest say most. */
 const MAX_DECISIONS = 20_000
 /** Everybody else waits no longer than this for the event loop. */
-const TURN_MS = 2
+const TURN_MS = 1
 
 /** Where the facts of today come from. */
 export type ReplayNeeds = Pick<EvaluateNeeds, 'teams' | 'fingerprint' | 'situation' | 'random'> & {
@@ -42,29 +43,39 @@ export async function replay(
   bounds: { readonly since: Date; readonly withinMs: number },
 ): Promise<Replayed> {
   const pace = new Pace(needs.clock, bounds.withinMs)
-  const past = await gather(db, bounds.since, pace, candidate.calendar !== undefined)
   const [before, after] = sidesOf(db, needs, now.set, candidate)
   const tally = new Tally()
-  let { isCut } = past
+  // By the hash of each question: what was asked stays no longer than it is asked again, or the collector would hold everybody else up with it.
+  const known = new Map<string, Outcome>()
   let decisions = 0
-  for (const asked of past.questions.values()) {
-    if (pace.isOver()) {
-      isCut = true
-      break
-    }
-    decisions += asked.decisions
-    const was = await recall(needs, before, now.set, asked)
-    const is = typeof was === 'string' || after === before ? was : await recall(needs, after, now.set, asked)
-    if (typeof was === 'string') tally.skip(was, asked.decisions)
-    else if (typeof is === 'string') tally.skip(is, asked.decisions)
-    else {
-      const [old, fresh] = [decideAgain(needs, now, was), decideAgain(needs, candidate.engine ?? now, is)]
-      tally.compare(asked, old, fresh, was.question)
-    }
+  for await (const observation of observationsOf(db, decisionMade.kind, bounds.since)) {
+    if (decisions >= MAX_DECISIONS || pace.isOver()) return { ...tally.result(), decisions, isCut: true }
+    decisions += 1
     await pace.turn()
+    const recorded = recordedIn(observation)
+    const key = recorded ? keyOf(recorded, candidate.calendar ? observation.at : null) : ''
+    const outcome = known.get(key) ?? (recorded ? await askAgain(recorded, observation.at) : ODD)
+    if (recorded) known.set(key, outcome)
+    tally.add(outcome)
   }
-  if (past.odd > 0) tally.skip('form', past.odd)
-  return { ...tally.result(), decisions: decisions + past.odd, isCut }
+  return { ...tally.result(), decisions, isCut: false }
+
+  async function askAgain(recorded: Recorded, at: string): Promise<Outcome> {
+    const asked = { recorded, lastAt: Instant.parse(at) }
+    const was = await recall(needs, before, now.set, asked)
+    if (typeof was === 'string') return { why: was }
+    const is = after === before ? was : await recall(needs, after, now.set, asked)
+    if (typeof is === 'string') return { why: is }
+    const [old, fresh] = [decideAgain(needs, now, was), decideAgain(needs, candidate.engine ?? now, is)]
+    return outcomeOf(asked, old, fresh, was.question)
+  }
+}
+
+const ODD: Outcome = { why: 'form' }
+
+/** Windows and freezes are of a moment, so that is part of the question where they are what changes. */
+function keyOf({ chain, asked, on, context, decided }: Recorded, at: string | null): string {
+  return sha256Latin1(JSON.stringify([chain, asked, on, context, decided, at]))
 }
 
 /** Gives up the event loop every now and then, and knows when the time is over. */
@@ -88,28 +99,6 @@ class Pace {
     await nextTurn()
     this.#turn = this.#clock.monotonicMs()
   }
-}
-
-async function gather(db: Db, since: Date, pace: Pace, isTimely: boolean) {
-  const questions = new Map<string, Asked>()
-  let [decisions, odd] = [0, 0]
-  for await (const observation of observationsOf(db, decisionMade.kind, since)) {
-    if (decisions >= MAX_DECISIONS || pace.isOver()) return { questions, odd, isCut: true }
-    decisions += 1
-    await pace.turn()
-    const recorded = recordedIn(observation)
-    if (!recorded) {
-      odd += 1
-      continue
-    }
-    const { chain, asked, on, context, decided } = recorded
-    // Windows and freezes are of a moment, so that is part of the question where they are what changes.
-    const key = JSON.stringify([chain, asked, on, context, decided, isTimely ? observation.at : null])
-    const known = questions.get(key)
-    if (known) known.decisions += 1
-    else questions.set(key, { recorded, decisions: 1, lastAt: Instant.parse(observation.at) })
-  }
-  return { questions, odd, isCut: false }
 }
 
 /** Where the facts come from on both sides; one where they are the same. */
