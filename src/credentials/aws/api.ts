@@ -2,7 +2,7 @@ import type { Clock } from '../../kernel/clock.ts'
 import type { Egress } from '../../kernel/egress.ts'
 import { askTarget, type Answer } from '../issued/ask.ts'
 import type { AwsSettings } from './settings.ts'
-import { encoded, signedHeaders, type AwsKeys } from './sigv4.ts'
+import { encoded, signedHeaders, type AwsKeys } from '../../kernel/sigv4.ts'
 
 export type AwsNeeds = { readonly egress: Egress; readonly clock: Pick<Clock, 'now'> }
 

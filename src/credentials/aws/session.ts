@@ -4,7 +4,7 @@ import { refusedBy, type Answer } from '../issued/ask.ts'
 import { LeaseFailure, type LeaseTerms, type Site, type WrittenLease } from '../writer.ts'
 import { callAws, DENIED, element, errorCode, type AwsNeeds } from './api.ts'
 import { AwsSettings } from './settings.ts'
-import type { AwsKeys } from './sigv4.ts'
+import type { AwsKeys } from '../../kernel/sigv4.ts'
 
 /** AWS STS: fifteen minutes at least. */
 export const LEAST_SECONDS = 900

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import { handClock } from '../../../test/support/hand-clock.ts'
 import type { Egress } from '../../kernel/egress.ts'
 import { systemRandom } from '../../kernel/random.ts'
 import { Secret } from '../../kernel/secret.ts'
 import { LeaseFailure, type LeaseTerms, type Site, type WrittenLease } from '../writer.ts'
+import { sessionName } from './session.ts'
 import { awsWriter } from './writer.ts'
 
 const GRANT = '01890000-0000-7000-8000-00000000000a'
@@ -141,4 +143,14 @@ test('a session policy counts only where every granted action has one', async ()
 
   const policies = asked.map((call) => call.get('Policy'))
   assert.deepEqual([JSON.parse(policies[0] ?? 'null'), policies[1]], [policy, null])
+})
+
+test('a session is named by its grant and its lease, in what STS takes as a name', () => {
+  fc.assert(
+    fc.property(fc.uuid(), fc.uuid(), (grant, lease) => {
+      const name = sessionName(grant, lease)
+      assert.match(name, /^[\w+=,.@-]{2,64}$/)
+      assert.ok(name.startsWith(`${grant}.`))
+    }),
+  )
 })

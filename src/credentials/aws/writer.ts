@@ -9,7 +9,7 @@ import { signInLink } from './console.ts'
 import { denySession } from './deny.ts'
 import { arnOf, assumeRole, LEAST_SECONDS, refusedAs, roleOf, sessionName, type SessionNeeds } from './session.ts'
 import { AwsSettings } from './settings.ts'
-import type { AwsKeys } from './sigv4.ts'
+import type { AwsKeys } from '../../kernel/sigv4.ts'
 
 /** The protocol of accounts of AWS. */
 export const AWS = 'aws'

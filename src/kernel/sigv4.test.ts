@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { Secret } from '../../kernel/secret.ts'
-import { sessionName } from './session.ts'
+import { Secret } from './secret.ts'
 import { encoded, signedHeaders } from './sigv4.ts'
 
 // AWS's published suite of Signature Version 4, and the example of its documentation (IAM ListUsers).
@@ -76,16 +75,6 @@ test('whatever a text holds, it is encoded so that nothing of it is a delimiter'
     fc.property(fc.string({ unit: 'grapheme' }), (text) => {
       assert.match(encoded(text), /^([A-Za-z0-9._~-]|%[0-9A-F]{2})*$/)
       assert.equal(decodeURIComponent(encoded(text)), text)
-    }),
-  )
-})
-
-test('a session is named by its grant and its lease, in what STS takes as a name', () => {
-  fc.assert(
-    fc.property(fc.uuid(), fc.uuid(), (grant, lease) => {
-      const name = sessionName(grant, lease)
-      assert.match(name, /^[\w+=,.@-]{2,64}$/)
-      assert.ok(name.startsWith(`${grant}.`))
     }),
   )
 })

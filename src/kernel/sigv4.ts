@@ -1,5 +1,5 @@
-import { hmacSha256, sha256 } from '../../kernel/crypto.ts'
-import type { Secret } from '../../kernel/secret.ts'
+import { hmacSha256, sha256 } from './crypto.ts'
+import type { Secret } from './secret.ts'
 
 /** Keys of AWS: long-lived ones, or those of a session with its token. */
 export type AwsKeys = { readonly id: string; readonly secret: Secret; readonly sessionToken?: Secret }
