@@ -2,7 +2,8 @@ import { Instant } from '../../kernel/instant.ts'
 import { Secret } from '../../kernel/secret.ts'
 import { refusedBy, type Answer } from '../issued/ask.ts'
 import { LeaseFailure, type LeaseTerms, type Site, type WrittenLease } from '../writer.ts'
-import { callAws, DENIED, element, errorCode, type AwsNeeds } from './api.ts'
+import { AWS_DENIED } from '../../kernel/aws/query.ts'
+import { callAws, element, errorCode, type AwsNeeds } from './api.ts'
 import { AwsSettings } from './settings.ts'
 import type { AwsKeys } from '../../kernel/sigv4.ts'
 
@@ -124,7 +125,7 @@ function sessionPolicy({ sessionPolicies }: AwsSettings, actions: readonly strin
 /** A refusal with AWS's own code, which is a word and tells nothing of anybody. */
 export function refusedAs(what: string, answer: Answer): LeaseFailure {
   const code = errorCode(answer)
-  if (DENIED.has(code)) return new LeaseFailure(`AWS does not let us (${what}: ${code})`)
+  if (AWS_DENIED.has(code)) return new LeaseFailure(`AWS does not let us (${what}: ${code})`)
   return /^\w{1,64}$/.test(code) && answer.status === 400
     ? new LeaseFailure(`AWS refused it (${what}: ${code})`)
     : refusedBy(what, answer)

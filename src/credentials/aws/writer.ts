@@ -4,7 +4,8 @@ import { Instant } from '../../kernel/instant.ts'
 import { Secret } from '../../kernel/secret.ts'
 import { secretOf, valuesOf, type HandedWriter } from '../issued/handed.ts'
 import { LeaseFailure, NotWanted, type Probe, type Site, type WrittenLease } from '../writer.ts'
-import { callAws, DENIED, errorCode, OVER, type AwsService } from './api.ts'
+import { AWS_DENIED, AWS_OVER, type AwsService } from '../../kernel/aws/query.ts'
+import { callAws, errorCode } from './api.ts'
 import { signInLink } from './console.ts'
 import { denySession } from './deny.ts'
 import { arnOf, assumeRole, LEAST_SECONDS, refusedAs, roleOf, sessionName, type SessionNeeds } from './session.ts'
@@ -99,7 +100,7 @@ async function verify(needs: SessionNeeds, site: Site, lease: WrittenLease, sign
   }
   const answer = await probe(needs, settings, keysIn(lease), roleOf(lease.terms), signal)
   const code = errorCode(answer)
-  if (answer.status !== 200 && (DENIED.has(code) || OVER.has(code))) {
+  if (answer.status !== 200 && (AWS_DENIED.has(code) || AWS_OVER.has(code))) {
     return { kind: 'dead', evidence: { session: name, call: settings.probe, refused: code } }
   }
   if (answer.status === 200)
