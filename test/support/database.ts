@@ -24,7 +24,7 @@ export async function freshDatabase(
 ): Promise<TestDatabase> {
   const cluster = runningCluster()
   const database = `reeve_t_${randomBytes(6).toString('hex')}`
-  await asAdmin(cluster, `create database ${database} template ${TEMPLATE}`)
+  await asAdmin(cluster, `create database ${database} template ${TEMPLATE} strategy file_copy`)
   const server = { ...cluster.server, database }
   const opened = openDatabase(server, { max: options.max ?? 10, log: silentLog })
   t.after(async () => {
