@@ -99,7 +99,11 @@ test('attack: a role whose name is a path, an ARN or another parameter is refuse
 
 test('a denial names one session, and those of sessions that are over are taken away, ours alone', async () => {
   const names = ['reeve-ended-1000-old', 'reeve-ended-99999999999-young', 'theirs', 'reeve-ended-x']
-  const listed = { status: 200, body: names.map((name) => `<member>${name}</member>`).join('') }
+  const members = names.map((name) => `<member>${name}</member>`).join('')
+  const listed = {
+    status: 200,
+    body: `<ListRolePoliciesResponse><PolicyNames>${members}</PolicyNames></ListRolePoliciesResponse>`,
+  }
   const { writer, site, issued, asked } = stage({ endsByPolicy: true }, { ListRolePolicies: listed })
   const lease = await issued()
   asked.length = 0
