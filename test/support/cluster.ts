@@ -13,6 +13,7 @@ import { launchPostmaster, type Site } from '../../src/kernel/postgres/launch.ts
 import { findPostmaster, stopPostmaster } from '../../src/kernel/postgres/postmaster.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import { sleep } from '../../src/kernel/timer.ts'
+import { quickFolder } from './quick-folder.ts'
 
 /** A throw-away PostgreSQL on 127.0.0.1 that plays a company's own database. Nothing of it is left after disposal. */
 export type Cluster = AsyncDisposable & {
@@ -46,7 +47,8 @@ const SUPERUSER = 'postgres'
 const PORT_ATTEMPTS = 5
 
 export async function startCluster(options: ClusterOptions = {}): Promise<Cluster> {
-  const folder = mkdtempSync(join(tmpdir(), 'reeve-cluster-'))
+  const isDurable = options.settings?.['fsync'] === 'on'
+  const folder = isDurable ? mkdtempSync(join(tmpdir(), 'reeve-cluster-')) : quickFolder('reeve-cluster-')
   try {
     return await start(folder, options)
   } catch (error) {

@@ -1,5 +1,4 @@
-import { chmod, mkdir, mkdtemp, rm, statfs } from 'node:fs/promises'
-import { freemem, tmpdir } from 'node:os'
+import { chmod, mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
 import { clientConfig } from '../../src/kernel/db.ts'
@@ -7,11 +6,7 @@ import { silentLog } from '../../src/kernel/log.ts'
 import { migrate } from '../../src/kernel/migrate.ts'
 import { startEmbeddedPostgres } from '../../src/kernel/postgres/embedded.ts'
 import { externalCluster, TEMPLATE, type TestCluster } from './database.ts'
-
-/** Where Linux keeps files in memory: a database is cloned there in 20 ms, and on a disk in some hundreds. */
-const MEMORY = '/dev/shm'
-/** More than all that run at once and their WAL take. */
-const ROOM_BYTES = 4 * 1024 ** 3
+import { quickFolder } from './quick-folder.ts'
 
 let close: () => Promise<void> = async () => undefined
 
@@ -50,7 +45,7 @@ export async function globalTeardown(): Promise<void> {
 }
 
 async function embeddedCluster(): Promise<TestCluster> {
-  const folder = await mkdtemp(join((await hasRoom(MEMORY)) ? MEMORY : tmpdir(), 'reeve-test-'))
+  const folder = quickFolder('reeve-test-')
   // As root the cluster runs under another uid, which must be able to pass through.
   await chmod(folder, 0o711)
   const postgres = await startEmbeddedPostgres({
@@ -69,9 +64,4 @@ async function embeddedCluster(): Promise<TestCluster> {
     await rm(folder, { recursive: true, force: true })
   }
   return { owner: postgres.connection('owner', 'postgres'), server: postgres.connection('server', 'postgres') }
-}
-
-async function hasRoom(folder: string): Promise<boolean> {
-  const { bavail, bsize } = await statfs(folder).catch(() => ({ bavail: 0, bsize: 0 }))
-  return bavail * bsize > ROOM_BYTES && freemem() > 2 * ROOM_BYTES
 }
