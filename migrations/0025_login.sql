@@ -120,16 +120,19 @@ create table authorization_code (
   client_id        text not null,
   redirect_uri     text not null,
   code_challenge   text not null,
-  dpop_jkt_sha256  bytea,
+  key_kind         text,
+  key_sha256       bytea,
   login_session_id uuid not null constraint login_session_fkey references login_session,
   created_at       timestamptz not null,
   expires_at       timestamptz not null,
   used_at          timestamptz,
-  token_id         uuid constraint token_fkey references api_token
+  token_id         uuid constraint token_fkey references api_token,
+  constraint key_kind_is_known check (key_kind in ('dpop', 'mtls')),
+  constraint a_key_has_a_kind check ((key_kind is null) = (key_sha256 is null))
 );
 comment on table authorization_code is 'A row is a code that a browser carries from here to a client, once (RFC 6749 §4.1.2).';
 comment on column authorization_code.code_challenge is 'S256 of the verifier that the client keeps (RFC 7636 §4.2).';
-comment on column authorization_code.dpop_jkt_sha256 is 'The key the code was asked for with (RFC 9449 §10).';
+comment on column authorization_code.key_sha256 is 'The key that alone redeems it: that a client named (RFC 9449 §10), or pushed its request with (RFC 9126).';
 comment on column authorization_code.token_id is 'What it became: ended when the code is shown again.';
 create index authorization_code_login_session on authorization_code (login_session_id);
 create index authorization_code_token on authorization_code (token_id);

@@ -26,8 +26,9 @@ grant delete on used_proof to :server;
 grant update on rotation, rotation_schedule, rotation_way, rotation_campaign, rotation_task, credential_consumer, local_secret to :server;
 grant update on finding, finding_pass to :server;
 -- Logins of people.
-grant update on login_link, login_session, login_activity, login_cookie, login_attempt, device_authorization, authorization_code to :server;
-grant delete on login_cookie, login_attempt, device_authorization, authorization_code to :server;
+grant update on login_link, login_session, login_activity, login_cookie, login_attempt, device_authorization, authorization_code,
+  pushed_request to :server;
+grant delete on login_cookie, login_attempt, device_authorization, authorization_code, pushed_request to :server;
 grant update on provisioned_user, provisioned_group, provisioned_member, lifecycle_case, lifecycle_item to :server;
 -- Machines, placements and trust domains of others.
 grant update on machine_invitation, machine_attestation, placement, foreign_domain, foreign_domain_poll to :server;

@@ -25,6 +25,7 @@ const WITHOUT_CAUSE: Readonly<Record<string, string>> = {
   login_cookie: 'is a value of a cookie; the login it stands for is the row with a cause',
   login_attempt: 'waits for a browser to come back; what comes of it is a login',
   device_authorization: 'waits for a person, who is not known yet; what comes of it is a login and a token',
+  pushed_request: 'is what a client will ask for; what comes of it is a code, and a token',
   authorization_code: 'is on its way through a browser for a minute; what comes of it is a token',
   idempotency: 'repeats an answer that was given',
   fingerprint_key: 'is a key, made by the first node that needs one',

@@ -292,7 +292,8 @@ create table authorization_code (
   client_id text not null,
   redirect_uri text not null,
   code_challenge text not null,
-  dpop_jkt_sha256 bytea,
+  key_kind text,
+  key_sha256 bytea,
   login_session_id uuid not null,
   created_at timestamp with time zone not null,
   expires_at timestamp with time zone not null,
@@ -300,14 +301,16 @@ create table authorization_code (
   token_id uuid,
   constraint authorization_code_pkey PRIMARY KEY (code_sha256),
   constraint login_session_fkey FOREIGN KEY (login_session_id) REFERENCES login_session(id),
-  constraint token_fkey FOREIGN KEY (token_id) REFERENCES api_token(id)
+  constraint token_fkey FOREIGN KEY (token_id) REFERENCES api_token(id),
+  constraint a_key_has_a_kind CHECK (((key_kind IS NULL) = (key_sha256 IS NULL))),
+  constraint key_kind_is_known CHECK ((key_kind = ANY (ARRAY['dpop'::text, 'mtls'::text])))
 );
 CREATE INDEX authorization_code_expires ON authorization_code USING btree (expires_at);
 CREATE INDEX authorization_code_login_session ON authorization_code USING btree (login_session_id);
 CREATE INDEX authorization_code_token ON authorization_code USING btree (token_id);
 comment on table authorization_code is 'A row is a code that a browser carries from here to a client, once (RFC 6749 §4.1.2).';
 comment on column authorization_code.code_challenge is 'S256 of the verifier that the client keeps (RFC 7636 §4.2).';
-comment on column authorization_code.dpop_jkt_sha256 is 'The key the code was asked for with (RFC 9449 §10).';
+comment on column authorization_code.key_sha256 is 'The key that alone redeems it: that a client named (RFC 9449 §10), or pushed its request with (RFC 9126).';
 comment on column authorization_code.token_id is 'What it became: ended when the code is shown again.';
 
 create table backchannel_request (
@@ -2084,6 +2087,22 @@ CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON purpose_target FOR EACH 
 CREATE TRIGGER purpose_target_is_hinted AFTER INSERT OR UPDATE ON purpose_target FOR EACH ROW EXECUTE FUNCTION hint_purpose_target();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON purpose_target FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON purpose_target FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table pushed_request (
+  request_uri_sha256 bytea not null,
+  client_id text not null,
+  fields jsonb not null,
+  key_kind text not null,
+  key_sha256 bytea not null,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  used_at timestamp with time zone,
+  constraint pushed_request_pkey PRIMARY KEY (request_uri_sha256),
+  constraint key_kind_is_known CHECK ((key_kind = ANY (ARRAY['dpop'::text, 'mtls'::text])))
+);
+CREATE INDEX pushed_request_expires ON pushed_request USING btree (expires_at);
+comment on table pushed_request is 'A row is what a client will send a browser for, told beforehand and answered once (RFC 9126).';
+comment on column pushed_request.key_sha256 is 'Of the key it came with: the code that comes of it is redeemed by the same key alone.';
 
 create table reading_progress (
   source_id uuid not null,

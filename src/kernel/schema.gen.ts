@@ -131,7 +131,8 @@ export type AuthorizationCodeTable = {
   clientId: string
   redirectUri: string
   codeChallenge: string
-  dpopJktSha256: Buffer | null
+  keyKind: 'dpop' | 'mtls' | null
+  keySha256: Buffer | null
   loginSessionId: string
   createdAt: Date
   expiresAt: Date
@@ -1078,6 +1079,17 @@ export type PurposeTargetTable = {
   cause: number
 }
 
+export type PushedRequestTable = {
+  requestUriSha256: Buffer
+  clientId: string
+  fields: ColumnType<unknown, string, string>
+  keyKind: 'dpop' | 'mtls'
+  keySha256: Buffer
+  createdAt: Date
+  expiresAt: Date
+  usedAt: Date | null
+}
+
 export type ReadingProgressTable = {
   sourceId: string
   readingId: string
@@ -1565,6 +1577,7 @@ export type Database = {
   provisionedUser: ProvisionedUserTable
   purpose: PurposeTable
   purposeTarget: PurposeTargetTable
+  pushedRequest: PushedRequestTable
   readingProgress: ReadingProgressTable
   recordLink: RecordLinkTable
   requestApproval: RequestApprovalTable

@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
 import { after, before, test } from 'node:test'
+import {
+  answered,
+  CALLBACK,
+  challengeOf,
+  codeAsked,
+  defined,
+  redeemCode,
+  VERIFIER,
+  type Form,
+} from '../../test/support/code-flow.ts'
 import { cleaningOfFile } from '../../test/support/installation.ts'
 import {
   beginDevice,
@@ -15,9 +24,6 @@ import { newTestKey, type Answer, type TestKey } from '../../test/support/token-
 let w: LoginWorld
 let browser: Browser
 const cleaning = cleaningOfFile()
-const CALLBACK = 'https://console.example/callback'
-const VERIFIER = 'a-verifier-that-is-long-enough-to-be-one-of-rfc-7636'
-const challengeOf = (verifier: string) => createHash('sha256').update(verifier).digest('base64url')
 
 before(async () => {
   w = await loginWorld(cleaning)
@@ -26,40 +32,16 @@ before(async () => {
 })
 after(() => cleaning.now())
 
-type Form = Readonly<Record<string, string | undefined>>
-
-const defined = (form: Form) => Object.entries(form).filter((pair): pair is [string, string] => pair[1] !== undefined)
-
 function authorize(more: Form = {}): Promise<Answer> {
-  const asked = {
-    response_type: 'code',
-    client_id: 'console',
-    redirect_uri: CALLBACK,
-    code_challenge: challengeOf(VERIFIER),
-    code_challenge_method: 'S256',
-    state: 'the state',
-    ...more,
-  }
-  return browser.get(`/oauth2/authorize?${new URLSearchParams(defined(asked)).toString()}`)
+  return browser.get(`/oauth2/authorize?${new URLSearchParams(defined(codeAsked(more))).toString()}`)
 }
-
-const answered = (answer: Answer) => new URL(String(answer.headers['location'])).searchParams
 
 async function codeFor(more: Form = {}): Promise<string> {
   return answered(await authorize(more)).get('code') ?? assert.fail('there was no code')
 }
 
-function redeem(code: string, key: TestKey | undefined, more: Form = {}): Promise<Answer> {
-  const form = {
-    grant_type: 'authorization_code',
-    client_id: 'console',
-    redirect_uri: CALLBACK,
-    code_verifier: VERIFIER,
-    code,
-    ...more,
-  }
-  return w.ask(defined(form), key === undefined ? {} : { dpop: key })
-}
+const redeem = (code: string, key: TestKey | undefined, more: Form = {}) =>
+  redeemCode(w, code, key ? { dpop: key } : {}, more)
 
 test('an answer says whose it is and what it is the answer to', async () => {
   const answer = await authorize()

@@ -1,11 +1,13 @@
 import { sha256 } from '../kernel/crypto.ts'
 import { transact } from '../kernel/db.ts'
 import type { PageAnswer, PageAsked, PageDoor } from '../kernel/http/pages.ts'
-import { AUTHORIZATION_PATH, CHALLENGE, makeCode, type PublicClient } from '../tokens/tokens.ts'
+import { AUTHORIZATION_PATH, makeCode, type CodeKey, type PublicClient } from '../tokens/tokens.ts'
+import { clientAt, faultOf, keyNamed, NAMES, type Fields } from './asking.ts'
 import { goTo, loginAt, pageDoor, personDoor } from './browser.ts'
 import { mustBeOurForm } from './login-pages.ts'
 import type { LoginNeeds } from './needs.ts'
 import { html, page } from './page.ts'
+import { isPushedUri, pushedBy, spendPushed } from './pushed.ts'
 import { LoginRefused } from './refused.ts'
 import { browserSession, formToken, isFormToken, type BrowserSession } from './sessions/cookie.ts'
 
@@ -24,26 +26,15 @@ export function authorizationDoors(needs: LoginNeeds): readonly PageDoor[] {
   ]
 }
 
-/** What a client may say here; anything else means nothing to us (RFC 6749 §3.1). */
-const NAMES = [
-  'response_type',
-  'client_id',
-  'redirect_uri',
-  'state',
-  'code_challenge',
-  'code_challenge_method',
-  'dpop_jkt',
-  'prompt',
-] as const
-const STATE_MAX_CHARS = 1_000
-/** RFC 7638 with SHA-256. */
-const THUMBPRINT = CHALLENGE
-
 type Asking = {
   readonly client: PublicClient
   readonly redirectUri: string
-  readonly fields: PageAsked['fields']
-  readonly challenge: string
+  /** What is asked for, by the browser or pushed before. */
+  readonly fields: Fields
+  /** What a form of ours carries to say the same again. */
+  readonly carried: readonly (readonly [string, string])[]
+  readonly pushed: string | undefined
+  readonly key: CodeKey | undefined
 }
 
 async function authorize(
@@ -51,7 +42,7 @@ async function authorize(
   asked: PageAsked,
   browser: BrowserSession | undefined,
 ): Promise<PageAnswer> {
-  const read = readAsking(needs, asked.fields)
+  const read = await readAsking(needs, asked.fields)
   if ('refusal' in read) return read.refusal
   const { asking } = read
   if (!browser) {
@@ -69,7 +60,7 @@ async function authorize(
 }
 
 async function confirmed(needs: LoginNeeds, asked: PageAsked, browser: BrowserSession): Promise<PageAnswer> {
-  const read = readAsking(needs, asked.fields)
+  const read = await readAsking(needs, asked.fields)
   if ('refusal' in read) return read.refusal
   const { asking } = read
   mustBeOurForm(isFormToken(browser, purposeOf(asking), asked.fields.get('form')))
@@ -79,57 +70,41 @@ async function confirmed(needs: LoginNeeds, asked: PageAsked, browser: BrowserSe
 
 /**
  * Who asks for what. Before the client and its address are known to belong together nothing is sent to that address; what is wrong is said to
- * the person (RFC 6749 §4.1.2.1).
+ * the person (RFC 6749 §4.1.2.1). Of what was pushed nothing is taken from the browser but its name (RFC 9126 §4).
  */
-function readAsking(
+async function readAsking(
   needs: LoginNeeds,
-  fields: PageAsked['fields'],
-): { readonly asking: Asking } | { readonly refusal: PageAnswer } {
-  const client = needs.publicClients.find(({ id }) => id === fields.get('client_id'))
-  const redirectUri = fields.get('redirect_uri')
-  if (!client || redirectUri === undefined || !client.redirectUris.some((known) => isSameAddress(known, redirectUri))) {
+  asked: Fields,
+): Promise<{ readonly asking: Asking } | { readonly refusal: PageAnswer }> {
+  const uri = asked.get('request_uri')
+  const pushed = isPushedUri(uri) ? await pushedBy(needs, uri, asked.get('client_id')) : undefined
+  const fields = pushed?.fields ?? asked
+  const known = clientAt(needs, fields)
+  if (!known) {
     throw new LoginRefused(
       'forged',
       'The program that sent you here is not registered with this address. Nothing was sent to it.',
     )
   }
-  const challenge = fields.get('code_challenge') ?? ''
-  const asking = { client, redirectUri, fields, challenge }
-  const refuse = (error: string, why: string) => ({ refusal: errorTo(needs, asking, error, why) })
-  if (fields.get('response_type') !== 'code') return refuse('unsupported_response_type', 'Only codes are given.')
-  if ((fields.get('response_mode') ?? 'query') !== 'query') return refuse('invalid_request', 'Answers go in the query.')
-  if (fields.has('request') || fields.has('request_uri')) return refuse('request_not_supported', 'Send parameters.')
-  if (fields.has('scope')) return refuse('invalid_scope', 'There are no scopes.')
-  // RFC 9700 §2.1.1: without a challenge, or with a plain one, a stolen code is worth a token.
-  if (fields.get('code_challenge_method') !== 'S256' || !CHALLENGE.test(challenge)) {
-    return refuse('invalid_request', 'PKCE with S256 is asked of everybody.')
-  }
-  const jkt = fields.get('dpop_jkt')
-  if (jkt !== undefined && !THUMBPRINT.test(jkt)) return refuse('invalid_request', 'dpop_jkt is no thumbprint.')
-  if ((fields.get('state') ?? '').length > STATE_MAX_CHARS) return refuse('invalid_request', 'The state is too long.')
-  return { asking }
+  const carried = (pushed ? ['client_id', 'request_uri'] : NAMES).flatMap((name): [string, string][] => {
+    const value = asked.get(name)
+    return value === undefined ? [] : [[name, value]]
+  })
+  const asking = { ...known, fields, carried, pushed: pushed && uri, key: pushed?.key ?? keyNamed(fields) }
+  const fault =
+    !pushed && needs.mustPush
+      ? { error: 'invalid_request', why: 'What is asked for has to be pushed (RFC 9126).' }
+      : faultOf(fields)
+  return fault ? { refusal: await errorTo(needs, asking, fault.error, fault.why) } : { asking }
 }
-
-/** RFC 9700 §2.1: compared as text; of a program on this machine any port is its own (RFC 8252 §7.3). */
-export function isSameAddress(known: string, asked: string): boolean {
-  if (known === asked) return true
-  const [a, b] = [LOOPBACK.exec(known), LOOPBACK.exec(asked)]
-  return a !== null && b !== null && a[1] === b[1] && (a[2] ?? '') === (b[2] ?? '')
-}
-
-/** By address and never by `localhost`, which a name service may lead elsewhere (RFC 8252 §8.3). */
-const LOOPBACK = /^http:\/\/(127\.0\.0\.1|\[::1\])(?::\d{1,5})?(\/[\x21\x22\x24-\x7e]*)?$/
 
 function isOwnMachine(redirectUri: string): boolean {
   return !redirectUri.startsWith('https:')
 }
 
-function confirmPage({ client, redirectUri, fields }: Asking, browser: BrowserSession): PageAnswer {
-  const asking = { client, redirectUri, fields }
-  const hidden = NAMES.flatMap((name) => {
-    const value = fields.get(name)
-    return value === undefined ? [] : [html`<input type="hidden" name="${name}" value="${value}" />`]
-  })
+function confirmPage(asking: Asking, browser: BrowserSession): PageAnswer {
+  const { client, redirectUri, carried } = asking
+  const hidden = carried.map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}" />`)
   const { protocol, host } = new URL(redirectUri)
   return page(
     `Let ${client.title} in?`,
@@ -142,26 +117,22 @@ function confirmPage({ client, redirectUri, fields }: Asking, browser: BrowserSe
   )
 }
 
-function purposeOf({ fields }: Pick<Asking, 'fields'>): string {
-  const said = NAMES.map((name) => [name, fields.get(name) ?? null])
-  return `authorize ${sha256(JSON.stringify(said)).toString('base64url')}`
+function purposeOf({ carried }: Pick<Asking, 'carried'>): string {
+  return `authorize ${sha256(JSON.stringify(carried)).toString('base64url')}`
 }
 
 async function codeTo(needs: LoginNeeds, asking: Asking, { session }: BrowserSession): Promise<PageAnswer> {
-  const { client, redirectUri, challenge, fields } = asking
-  const code = await transact(needs.db, (tx) =>
-    makeCode(tx, needs, {
-      clientId: client.id,
-      redirectUri,
-      challenge,
-      dpopJkt: fields.get('dpop_jkt'),
-      loginSessionId: session.id,
-    }),
-  )
+  const { client, redirectUri, fields, key, pushed } = asking
+  const code = await transact(needs.db, async (tx) => {
+    if (pushed !== undefined) await spendPushed(tx, needs, pushed)
+    const challenge = fields.get('code_challenge') ?? ''
+    return makeCode(tx, needs, { clientId: client.id, redirectUri, challenge, key, loginSessionId: session.id })
+  })
   return answerTo(needs, asking, { code })
 }
 
-function errorTo(needs: LoginNeeds, asking: Asking, error: string, description: string): PageAnswer {
+async function errorTo(needs: LoginNeeds, asking: Asking, error: string, description: string): Promise<PageAnswer> {
+  if (asking.pushed !== undefined) await spendPushed(needs.db, needs, asking.pushed)
   return answerTo(needs, asking, { error, error_description: description })
 }
 

@@ -17,7 +17,7 @@ import {
 } from '../../test/support/login-world.ts'
 import { newTestKey } from '../../test/support/token-world.ts'
 import { listLoginLinks, listLoginSessions, retireLoginLink } from './contract.ts'
-import { isSameAddress } from './authorize.ts'
+import { isSameAddress } from './asking.ts'
 
 let w: LoginWorld
 const cleaning = cleaningOfFile()

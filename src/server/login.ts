@@ -17,6 +17,7 @@ import {
   passkeyPages,
   passkeyRoutes,
   passkeyWay,
+  pushedDoor,
   stepUpPages,
   stepUpRoutes,
   type LoginNeeds,
@@ -63,7 +64,7 @@ export async function openLogin(
       ...passkeyPages(needs),
       ...stepUpPages(needs),
     ],
-    forms: providers.map((provider) => logoutDoor(needs, provider)),
+    forms: [pushedDoor(needs), ...providers.map((provider) => logoutDoor(needs, provider))],
     authenticate: (presented) => soon(tokens.authenticate(presented), noted),
   }
 }

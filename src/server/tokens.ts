@@ -82,6 +82,7 @@ export async function openTokens(
     issuer: () => issuer,
     resources: config.tokens.resources,
     publicClients: [COMMAND_LINE, ...config.login.clients],
+    mustPush: config.login.mustPush,
     enforcementPoints: new Set(config.authzen.enforcementPoints),
     authenticate: ({ token, keySha256, dpopKeySha256 }) =>
       authenticate(db, clock, new Secret(token), keySha256, dpopKeySha256),

@@ -21,12 +21,14 @@ const VERIFIER = /^[A-Za-z0-9._~-]{43,128}$/
 /** RFC 7636 §4.2, of S256: 32 bytes. */
 export const CHALLENGE = /^[A-Za-z0-9_-]{43}$/
 
+export type CodeKey = { readonly kind: Binding['kind']; readonly sha256: Buffer }
+
 export type CodeFor = {
   readonly clientId: string
   readonly redirectUri: string
   readonly challenge: string
-  /** RFC 9449 §10: the key that alone may redeem it, where the client said so beforehand. */
-  readonly dpopJkt: string | undefined
+  /** The key that alone may redeem it, where the client said so beforehand (RFC 9449 §10, RFC 9126 §2). */
+  readonly key: CodeKey | undefined
   readonly loginSessionId: string
 }
 
@@ -42,7 +44,8 @@ export async function makeCode(tx: Tx, needs: Pick<TokenNeeds, 'clock' | 'random
       clientId: code.clientId,
       redirectUri: code.redirectUri,
       codeChallenge: code.challenge,
-      dpopJktSha256: code.dpopJkt === undefined ? null : Buffer.from(code.dpopJkt, 'base64url'),
+      keyKind: code.key?.kind ?? null,
+      keySha256: code.key?.sha256 ?? null,
       loginSessionId: code.loginSessionId,
       createdAt: now,
       expiresAt: secondsAfter(now, TTL_SECONDS),
@@ -86,7 +89,8 @@ type Row = {
   readonly clientId: string
   readonly redirectUri: string
   readonly codeChallenge: string
-  readonly dpopJktSha256: Buffer | null
+  readonly keyKind: string | null
+  readonly keySha256: Buffer | null
 }
 
 function isFor(asked: FormAsked, { clientId, binding }: Shown, row: Row): boolean {
@@ -98,7 +102,7 @@ function isFor(asked: FormAsked, { clientId, binding }: Shown, row: Row): boolea
     row.redirectUri === fields.get('redirect_uri') &&
     VERIFIER.test(verifier) &&
     equalBytes(Buffer.from(challenge), Buffer.from(row.codeChallenge)) &&
-    (row.dpopJktSha256 === null || (binding.kind === 'dpop' && equalBytes(row.dpopJktSha256, binding.keySha256)))
+    (row.keySha256 === null || (row.keyKind === binding.kind && equalBytes(row.keySha256, binding.keySha256)))
   )
 }
 

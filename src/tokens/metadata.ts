@@ -9,6 +9,8 @@ import type { KeyRing } from './key-ring.ts'
 
 /** RFC 6749 §3.1; what answers there is the login of people. */
 export const AUTHORIZATION_PATH = '/oauth2/authorize'
+/** RFC 9126 §2; the same. */
+export const PUSHED_PATH = '/oauth2/par'
 const JWKS_PATH = '/.well-known/jwks.json'
 /** RFC 8414 §3, and what clients of OpenID Connect look for. */
 const SERVER_PATHS = ['/.well-known/oauth-authorization-server', '/.well-known/openid-configuration'] as const
@@ -23,7 +25,11 @@ const DETAIL_TYPES = ['urn:reeve:access']
 type Documents = Readonly<Record<`/.well-known/${string}`, (origin: string) => unknown>>
 
 /** What the token service says of itself. Its name is one, by whichever name this node was reached. */
-export function tokenDocuments(needs: { readonly issuer: () => string; readonly ring: KeyRing }): Documents {
+export function tokenDocuments(needs: {
+  readonly issuer: () => string
+  readonly ring: KeyRing
+  readonly mustPush: boolean
+}): Documents {
   const server = () => {
     const issuer = needs.issuer()
     return {
@@ -33,6 +39,9 @@ export function tokenDocuments(needs: { readonly issuer: () => string; readonly 
       introspection_endpoint: `${issuer}${INTROSPECTION_PATH}`,
       revocation_endpoint: `${issuer}${REVOCATION_PATH}`,
       authorization_endpoint: `${issuer}${AUTHORIZATION_PATH}`,
+      // RFC 9126 §5.
+      pushed_authorization_request_endpoint: `${issuer}${PUSHED_PATH}`,
+      require_pushed_authorization_requests: needs.mustPush,
       device_authorization_endpoint: `${issuer}${DEVICE_PATH}`,
       // OpenID Connect CIBA §4.
       backchannel_authentication_endpoint: `${issuer}${BACKCHANNEL_PATH}`,

@@ -29,6 +29,8 @@ export type TokenNeeds = Pick<IdentityNeeds, 'clock' | 'random' | 'ledger' | 'te
   readonly resources: readonly string[]
   /** First-party clients without a secret. */
   readonly publicClients: readonly PublicClient[]
+  /** Whether they push what they ask for (RFC 9126), and a browser alone says nothing. */
+  readonly mustPush: boolean
   /** Names of identities that may look at the tokens of others. */
   readonly enforcementPoints: ReadonlySet<string>
   /** Who a bearer of one of our tokens is, as for any call of the API. */

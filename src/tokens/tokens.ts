@@ -6,8 +6,9 @@
  * unless its rule and tier allow otherwise; it may be narrowed, and be for a person through a chain of delegations; it ends with its identity,
  * its rule, the person, and the token it was exchanged for. No exchange makes a proof stronger, a life longer or a right wider.
  */
+export { answering } from './answering.ts'
 export { backchannelDoor } from './ciba.ts'
-export { CHALLENGE, makeCode } from './code.ts'
+export { CHALLENGE, makeCode, type CodeKey } from './code.ts'
 export { holdAct, holdOperation } from './details.ts'
 export { decideDevice, deviceByCode, deviceDoor, VERIFICATION_PATH, type WaitingDevice } from './device.ts'
 export { DPOP_ALGORITHMS, verifyDpop } from './dpop.ts'
@@ -18,8 +19,9 @@ export { introspectionDoor, revocationDoor } from './inspect.ts'
 export { openIssuerKeys } from './issuer-keys.ts'
 export { openMint } from './jwt.ts'
 export { openKeyRing } from './key-ring.ts'
-export { AUTHORIZATION_PATH, RESOURCE_PATH, tokenDocuments } from './metadata.ts'
+export { AUTHORIZATION_PATH, PUSHED_PATH, RESOURCE_PATH, tokenDocuments } from './metadata.ts'
 export type { PublicClient, TokenNeeds } from './needs.ts'
-export { COMMAND_LINE } from './public-client.ts'
+export { OAuthError } from './oauth-error.ts'
+export { COMMAND_LINE, publicClientOf } from './public-client.ts'
 export { tokenRoutes } from './routes.ts'
 export { pruneProofs, takeProof, takeProofQuickly } from './used-proofs.ts'

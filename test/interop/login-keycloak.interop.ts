@@ -100,7 +100,7 @@ const realmOf = (w: TokenWorld) => ({
       secret: CLIENT_SECRET,
       publicClient: false,
       standardFlowEnabled: true,
-      redirectUris: [`${w.issuer}/login/callback/keycloak`],
+      redirectUris: [`${w.issuer}/login/callback/keycloak`, `${w.issuer}/login/callback/unpushed`],
       attributes: {
         'pkce.code.challenge.method': 'S256',
         'backchannel.logout.url': `${w.issuer}/oauth2/backchannel-logout/keycloak`,
@@ -110,25 +110,37 @@ const realmOf = (w: TokenWorld) => ({
   ],
 })
 
-const cookiesOf = (answer: Response) =>
-  answer.headers
-    .getSetCookie()
-    .map((each) => each.split(';')[0])
-    .join('; ')
+/** A browser at Keycloak: its cookies there. */
+type Sso = Map<string, string>
 
-/** Logs in on Keycloak's own page, as a person would. */
-async function signIn(location: string, sso = ''): Promise<{ readonly to: URL; readonly sso: string }> {
-  const page = await fetch(location, { redirect: 'manual', headers: { cookie: sso } })
+/** One step at Keycloak, and on as long as it leads nowhere else: its page, or where it sends the browser. */
+async function atKeycloak(location: string, sso: Sso, form?: Record<string, string>): Promise<Response> {
+  const answer = await fetch(location, {
+    redirect: 'manual',
+    headers: { cookie: [...sso].map(([name, value]) => `${name}=${value}`).join('; ') },
+    ...(form && { method: 'POST', body: new URLSearchParams(form) }),
+  })
+  for (const each of answer.headers.getSetCookie()) {
+    const [name = '', value = ''] = (each.split(';')[0] ?? '').split(/=(.*)/s)
+    if (value === '') sso.delete(name)
+    else sso.set(name, value)
+  }
+  const next = answer.headers.get('location')
+  return next?.startsWith(new URL(location).origin) === true ? atKeycloak(next, sso) : answer
+}
+
+/** Where the form of a page of Keycloak leads. */
+async function formOf(page: Response): Promise<string> {
   const text = await page.text()
   const action = /action="([^"]+)"/.exec(text)?.[1]?.replaceAll('&amp;', '&')
-  assert.ok(action, text.slice(0, 2_000))
-  const back = await fetch(action, {
-    method: 'POST',
-    redirect: 'manual',
-    headers: { cookie: [sso, cookiesOf(page)].filter((each) => each !== '').join('; ') },
-    body: new URLSearchParams({ username: 'alice', password: 'the password of alice' }),
-  })
-  return { to: new URL(back.headers.get('location') ?? assert.fail(await back.text())), sso: cookiesOf(back) }
+  return action ?? assert.fail(`${page.status} ${page.headers.get('location') ?? ''} ${text.slice(0, 2_000)}`)
+}
+
+/** Logs in on Keycloak's own page, as a person would. */
+async function signIn(location: string, sso: Sso = new Map()): Promise<{ readonly to: URL; readonly sso: Sso }> {
+  const page = await atKeycloak(location, sso)
+  const back = await atKeycloak(await formOf(page), sso, { username: 'alice', password: 'the password of alice' })
+  return { to: new URL(back.headers.get('location') ?? assert.fail(await back.text())), sso }
 }
 
 /** The same, and comes back. */
@@ -138,7 +150,7 @@ async function throughKeycloak(browser: Browser, start: Answer): Promise<Answer>
 }
 
 /** A step-up of alice's, and where her browser is sent to log in again for it. */
-async function stepUp(w: TokenWorld, browser: Browser, personId: string) {
+async function stepUp(w: TokenWorld, browser: Browser, personId: string, provider = 'keycloak') {
   const { needs } = w.server.domains.login
   const { id, code } = await transact(needs.db, (tx) =>
     openStepUp(tx, needs, {
@@ -156,7 +168,7 @@ async function stepUp(w: TokenWorld, browser: Browser, personId: string) {
       ttlSeconds: 300,
     }),
   )
-  const page = await browser.post('/login/step-up/provider', { id, code: code ?? '', provider: 'keycloak' })
+  const page = await browser.post('/login/step-up/provider', { id, code: code ?? '', provider })
   const location = /href="(http[^"]+)"/.exec(String(page.json))?.[1]?.replaceAll('&amp;', '&')
   const state = async () =>
     (await needs.db.selectFrom('stepUp').select('state').where('id', '=', id).executeTakeFirstOrThrow()).state
@@ -176,6 +188,16 @@ test('Keycloak logs a person in, who lets the command line in; a logout there en
           clientId: 'reeve',
           clientSecret: CLIENT_SECRET,
           stepUpAcrValues: ['1'],
+        },
+        // The same, asked by the browser alone: there is something that it can leave out.
+        {
+          name: 'unpushed',
+          title: 'Keycloak, without pushing',
+          issuer,
+          clientId: 'reeve',
+          clientSecret: CLIENT_SECRET,
+          stepUpAcrValues: ['1'],
+          isPushed: false,
         },
       ],
     },
@@ -199,6 +221,8 @@ test('Keycloak logs a person in, who lets the command line in; a logout there en
   await w.ada.ask(createLoginLink, { params: { identity: 'alice' }, input: { provider: 'keycloak', subject } })
 
   const browser = openBrowser(w)
+  const pushed = new URL(String((await browser.get('/login/start/keycloak')).headers['location']))
+  assert.deepEqual([...pushed.searchParams.keys()].toSorted(), ['client_id', 'request_uri'], 'Keycloak takes pushes')
   const back = await throughKeycloak(browser, await browser.get('/login/start/keycloak?to=/device'))
   assert.deepEqual([back.status, back.headers['location']], [303, '/device'], String(back.json))
   const key = await newTestKey()
@@ -213,21 +237,18 @@ test('Keycloak logs a person in, who lets the command line in; a logout there en
   // Whoever is logged in there goes through unasked; for an act they are asked again.
   const plain = await browser.get('/login/start/keycloak?to=/device')
   const { sso } = await signIn(String(plain.headers['location']))
-  const unasked = await fetch(String((await browser.get('/login/start/keycloak')).headers['location']), {
-    redirect: 'manual',
-    headers: { cookie: sso },
-  })
-  assert.equal(unasked.status, 302)
+  const unasked = await atKeycloak(String((await browser.get('/login/start/keycloak')).headers['location']), sso)
+  assert.match(unasked.headers.get('location') ?? '', /\/login\/callback\/keycloak\?.*code=/)
   const step = await stepUp(w, browser, alice)
   const again = await signIn(step.location, sso)
   const confirmed = await browser.get(`${again.to.pathname}${again.to.search}`)
   assert.equal(confirmed.headers['location'], '/login/step-up/done', String(confirmed.json))
   assert.equal(await step.state(), 'proven')
   // Attack: the browser leaves out that it was to be asked again, and comes back with the login that it had.
-  const skipped = await stepUp(w, browser, alice)
+  const skipped = await stepUp(w, browser, alice, 'unpushed')
   const without = new URL(skipped.location)
   for (const name of ['prompt', 'max_age', 'acr_values']) without.searchParams.delete(name)
-  const silent = await fetch(without, { redirect: 'manual', headers: { cookie: sso } })
+  const silent = await atKeycloak(without.href, sso)
   const from = new URL(silent.headers.get('location') ?? assert.fail(await silent.text()))
   assert.equal((await browser.get(`${from.pathname}${from.search}`)).status, 403)
   assert.equal(await skipped.state(), 'pending')

@@ -29,6 +29,11 @@ export type TestProvider = {
   saysIss: boolean
   /** An ID token for the nonce, instead of the one it would make. */
   idToken: ((nonce: string) => Promise<string>) | undefined
+  /** Whether it offers to have requests pushed (RFC 9126), and what it answers to one instead of taking it. */
+  pushes: boolean
+  pushAnswer: { readonly status: number; readonly body: unknown } | undefined
+  /** What was pushed to it, the latest last. */
+  readonly pushed: URLSearchParams[]
   /** What its authorization endpoint was sent, the latest last. */
   readonly authorized: URLSearchParams[]
   /** What its token endpoint was sent. */
@@ -56,10 +61,17 @@ export async function startProvider(t: Cleaning): Promise<TestProvider> {
         return json(metadataOf(provider))
       case '/keys':
         return json({ keys: provider.keys })
-      case '/authorize':
+      case '/par':
+        return void pushedTo(provider, request).then(
+          ({ status, body }) => json(body, status),
+          (error: unknown) => json({ error: 'invalid_client', error_description: String(error) }, 401),
+        )
+      case '/authorize': {
         provider.authorized.push(url.searchParams)
-        response.writeHead(302, { location: sentBack(provider, codes, url.searchParams) })
+        const asked = provider.pushed[Number(url.searchParams.get('request_uri')?.split(':').at(-1))]
+        response.writeHead(302, { location: sentBack(provider, codes, asked ?? url.searchParams) })
         return response.end()
+      }
       case '/token':
         return void tokens(provider, codes, request).then(
           (body) => json(body),
@@ -91,6 +103,9 @@ export async function startProvider(t: Cleaning): Promise<TestProvider> {
     answer: {},
     saysIss: true,
     idToken: undefined,
+    pushes: false,
+    pushAnswer: undefined,
+    pushed: [],
     authorized: [],
     redeemed: [],
     logoutToken: (claims = {}, header = {}, by = key) =>
@@ -109,7 +124,7 @@ export async function startProvider(t: Cleaning): Promise<TestProvider> {
   return provider
 }
 
-function metadataOf({ url, saysIss }: TestProvider) {
+function metadataOf({ url, saysIss, pushes }: TestProvider) {
   return {
     issuer: url,
     authorization_endpoint: `${url}/authorize`,
@@ -119,6 +134,7 @@ function metadataOf({ url, saysIss }: TestProvider) {
     subject_types_supported: ['public'],
     id_token_signing_alg_values_supported: ['ES256'],
     authorization_response_iss_parameter_supported: saysIss,
+    ...(pushes && { pushed_authorization_request_endpoint: `${url}/par` }),
   }
 }
 
@@ -141,14 +157,25 @@ function sentBack(provider: TestProvider, codes: Map<string, Waiting>, asked: UR
   return to.href
 }
 
-async function tokens(provider: TestProvider, codes: Map<string, Waiting>, request: IncomingMessage) {
+/** The form of a client that proves itself by its secret. */
+async function formOf({ clientSecret }: TestProvider, request: IncomingMessage): Promise<URLSearchParams> {
   let text = ''
   for await (const chunk of request) text += String(chunk)
-  const form = new URLSearchParams(text)
-  provider.redeemed.push(form)
-  const secret = Buffer.from(`reeve:${encodeURIComponent(provider.clientSecret).replaceAll('%20', '+')}`)
+  const secret = Buffer.from(`reeve:${encodeURIComponent(clientSecret).replaceAll('%20', '+')}`)
   if (request.headers.authorization !== `Basic ${secret.toString('base64')}`)
     throw new Error('the client is not proven')
+  return new URLSearchParams(text)
+}
+
+async function pushedTo(provider: TestProvider, request: IncomingMessage) {
+  provider.pushed.push(await formOf(provider, request))
+  const body = { request_uri: `urn:ietf:params:oauth:request_uri:${provider.pushed.length - 1}`, expires_in: 60 }
+  return provider.pushAnswer ?? { status: 201, body }
+}
+
+async function tokens(provider: TestProvider, codes: Map<string, Waiting>, request: IncomingMessage) {
+  const form = await formOf(provider, request)
+  provider.redeemed.push(form)
   const code = form.get('code') ?? ''
   const waiting = codes.get(code)
   codes.delete(code)

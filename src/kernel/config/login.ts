@@ -38,6 +38,12 @@ const Provider = z
       .enum(['ES256', 'ES384', 'EdDSA', 'PS256', 'RS256'])
       .default('RS256')
       .describe('What its ID tokens are signed with.'),
+    isPushed: z
+      .boolean()
+      .default(true)
+      .describe(
+        'Whether what is asked of it is pushed (RFC 9126) where it offers that, instead of sent by the browser.',
+      ),
   })
   .refine((provider) => !provider.clientSecret || !provider.clientSecretFile, 'give the secret or its file, not both')
   .refine((provider) => provider.scopes.includes('openid'), 'the scope openid is what makes it a login')
@@ -64,6 +70,10 @@ export const Login = z.strictObject({
     .max(50)
     .default([])
     .describe('Public clients that people log in to by a code and PKCE: id, title, redirectUris.'),
+  mustPush: z
+    .boolean()
+    .default(false)
+    .describe('Whether these clients have to push what they ask for (RFC 9126) before they send a browser.'),
   sessionMinutes: z
     .number()
     .int()

@@ -112,6 +112,38 @@ test('attack: who is not linked is nobody, whatever address of mail the provider
   assert.match(String(json), /nobody here is linked/)
 })
 
+test('attack: a browser neither reads nor bends what was pushed to a provider, and is sent with nothing else when that fails', async (t) => {
+  const pushing = await loginWorld({ after: (work) => t.after(work) }, { login: { mustPush: true } })
+  pushing.provider.pushes = true
+  await pushing.person('bob', 'bob-at-the-provider')
+  pushing.provider.subject = 'bob-at-the-provider'
+  const start = () => pushing.browser().get('/login/start/main')
+
+  const to = new URL(String((await start()).headers['location']))
+  const browser = await pushing.loggedIn()
+  const refused: number[] = []
+  for (const pushAnswer of [
+    { status: 400, body: { error: 'invalid_request' } },
+    { status: 200, body: {} },
+    { status: 201, body: { expires_in: 60 } },
+    { status: 201, body: { request_uri: 7, expires_in: 60 } },
+  ]) {
+    pushing.provider.pushAnswer = pushAnswer
+    const { status, headers } = await start()
+    assert.equal(headers['location'], undefined, JSON.stringify(pushAnswer))
+    refused.push(status)
+  }
+  const asked = `client_id=console&redirect_uri=${encodeURIComponent('https://console.example/callback')}&response_type=code`
+  const unpushed = await browser.get(`/oauth2/authorize?${asked}`)
+
+  assert.deepEqual([...to.searchParams.keys()].toSorted(), ['client_id', 'request_uri'])
+  const names = ['code_challenge', 'nonce', 'redirect_uri', 'scope', 'state']
+  assert.ok(names.every((name) => pushing.provider.pushed[0]?.has(name)))
+  assert.ok(browser.cookies.has(LOGIN_COOKIE))
+  assert.deepEqual(refused, [400, 400, 400, 400])
+  assert.match(String(unpushed.headers['location']), /error=invalid_request&error_description=.*pushed/, 'mustPush')
+})
+
 test('a provider that cannot be reached is said to be that, and is asked again by the next', async () => {
   w.provider.isDown = true
   w.other.isDown = true

@@ -37,12 +37,12 @@ export async function beginAttempt(
   // Kept while there is one, so that two windows can log in side by side.
   const shown = cookieIn(cookies, ATTEMPT_COOKIE)
   const browser = shown !== undefined && /^[\w-]{43}$/.test(shown) ? shown : random()
+  const now = needs.clock.now()
+  await makeRoom(needs, now)
   const to = await provider.begin(checks, callbackOf(needs, provider), stepUpId !== null)
   const stateSha256 = sha256(checks.state)
-  const now = needs.clock.now()
   const { nonce, verifier } = checks
   const kept = JSON.stringify({ nonce, verifier, enrolment: enrolment?.reveal() ?? null })
-  await makeRoom(needs, now)
   await needs.db
     .insertInto('loginAttempt')
     .values({

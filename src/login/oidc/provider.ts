@@ -2,6 +2,7 @@ import {
   allowInsecureRequests,
   authorizationCodeGrant,
   buildAuthorizationUrl,
+  buildAuthorizationUrlWithPAR,
   calculatePKCECodeChallenge,
   ClientSecretBasic,
   ClientSecretPost,
@@ -32,6 +33,8 @@ export type ProviderTerms = {
   /** Those that say of a login that more than one factor was shown. */
   readonly stepUpAcrValues: readonly string[]
   readonly algorithm: string
+  /** Whether what is asked is pushed where it offers that, so that no browser reads or bends it. */
+  readonly isPushed: boolean
 }
 
 /** What one login is known by again when the browser comes back. */
@@ -80,8 +83,8 @@ export function openProvider(
   return {
     ...terms,
     begin: ({ state, nonce, verifier }, redirectUri, isFresh) =>
-      asking(async (config) =>
-        buildAuthorizationUrl(config, {
+      asking(async (config) => {
+        const wanted = {
           redirect_uri: redirectUri,
           scope: terms.scopes.join(' '),
           state,
@@ -89,8 +92,13 @@ export function openProvider(
           code_challenge: await calculatePKCECodeChallenge(verifier),
           code_challenge_method: 'S256',
           ...strengthOf(terms, isFresh),
-        }),
-      ),
+        }
+        // RFC 9126: what could not be pushed is not sent by the browser instead, or whoever is in between would choose that.
+        const isOffered = config.serverMetadata().pushed_authorization_request_endpoint !== undefined
+        return terms.isPushed && isOffered
+          ? buildAuthorizationUrlWithPAR(config, wanted)
+          : buildAuthorizationUrl(config, wanted)
+      }),
     finish: (answer, { state, nonce, verifier }) =>
       asking(async (config) => {
         // RFC 9207: an `iss` that is not this provider's is refused, and so is a missing one where the provider said that it sends it.
