@@ -20,6 +20,8 @@ export * from './told.ts'
 export * from './place.ts'
 export * from './log-lines.ts'
 export * from './unreadable.ts'
+export * from './holes.ts'
+export * from './pages.ts'
 
 /** One kind of source: a folder and a line in `index.ts`. */
 export type Connector = {

@@ -1,9 +1,16 @@
 /** How scopes of a forge are read: a list page by page, or repository by repository, with what was not seen in some of them. */
-import { Denied, type Missing, type Observation, type Page, type ScopeReport, type Since } from '../connector.ts'
+import {
+  Denied,
+  inPages,
+  type Missing,
+  type Observation,
+  type Page,
+  type ScopeReport,
+  type Since,
+} from '../connector.ts'
 import { Absent, listPage, parsed, type Asked, type Forge } from './api.ts'
 import type { z } from 'zod'
 
-const CHUNK = 2_000
 /** Things that were not seen and are named one by one. */
 const NAMED = 20
 
@@ -27,7 +34,7 @@ export async function* tellList<T>(
     const { items, next } = await listPage(forge, asked, at, signal)
     const told: Observation[] = []
     for (const item of items) told.push(...(await tell(parsed(shape, item))))
-    yield* chunks(told, next)
+    yield* inPages(told, next)
     at = next
   } while (at !== undefined)
   return { status: 'complete', missing: [] }
@@ -61,7 +68,7 @@ export async function* tellEach<T>(
       seen += 1
       told.push(...(await orMissing(() => tell(it, signal), nameOf(it), missing)))
     }
-    yield* chunks(told, next)
+    yield* inPages(told, next)
     at = next
   } while (at !== undefined)
   // A right that is missing everywhere denies the scope; one that is missing somewhere leaves holes.
@@ -129,12 +136,5 @@ class MissingSum {
         permission: this.#named[0]?.permission,
       },
     ]
-  }
-}
-
-function* chunks(told: readonly Observation[], cursor: string | undefined): Generator<Page, void> {
-  for (let at = 0; at === 0 || at < told.length; at += CHUNK) {
-    const isLast = at + CHUNK >= told.length
-    yield { observations: told.slice(at, at + CHUNK), ...(isLast && cursor !== undefined && { cursor }) }
   }
 }

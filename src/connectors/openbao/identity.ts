@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import {
+  Holes,
   grant,
   known,
   principal,
@@ -11,7 +12,7 @@ import {
 } from '../connector.ts'
 import { list, read, whenOf, type Bao } from './api.ts'
 import { holdsPolicy } from './policies.ts'
-import { Holes, orMissing, tellEach, type Item } from './walk.ts'
+import { orMissing, tellEach, type Item } from './walk.ts'
 
 const Words = z.record(z.string(), z.string()).nullish()
 const Alias = z.object({

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import {
+  Holes,
   grant,
   known,
   principal,
@@ -12,7 +13,7 @@ import {
 } from '../connector.ts'
 import { list, read, type Bao } from './api.ts'
 import { readPolicy, type Rule } from './hcl.ts'
-import { Holes, tellEach } from './walk.ts'
+import { tellEach } from './walk.ts'
 
 const LIST = 'sys/policies/acl'
 const Policy = z.object({ policy: z.string() })

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import {
+  Holes,
   credential,
   known,
   principal,
@@ -13,7 +14,7 @@ import {
 import { instantOf, list, lookUp, read, whenOf, type Bao } from './api.ts'
 import { mountOf, mountsAt, type Mount } from './mounts.ts'
 import { holdsPolicy } from './policies.ts'
-import { Holes, orMissing, tellEach, type Item } from './walk.ts'
+import { orMissing, tellEach, type Item } from './walk.ts'
 
 /** Under which names auth methods list whom they let in. */
 const LISTS: Readonly<Record<string, readonly string[]>> = {

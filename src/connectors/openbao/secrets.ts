@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import {
+  Holes,
   credential,
   known,
   type NativeId,
@@ -11,7 +12,7 @@ import {
 import { read, whenOf, type Bao } from './api.ts'
 import { mountOf, mountsAt, type Mount } from './mounts.ts'
 import { leavesOf } from './tokens.ts'
-import { Holes, orMissing, tellEach, type Item } from './walk.ts'
+import { orMissing, tellEach, type Item } from './walk.ts'
 
 const Metadata = z.object({
   created_time: z.string().nullish(),

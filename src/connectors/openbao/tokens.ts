@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { instantAt } from '../../kernel/instant.ts'
 import {
+  Holes,
   credential,
   known,
   unknown,
@@ -13,7 +14,7 @@ import {
 import { instantOf, list, lookUp, whenOf, type Bao } from './api.ts'
 import { entityOf } from './identity.ts'
 import { policyOf } from './policies.ts'
-import { Holes, orMissing, tellEach } from './walk.ts'
+import { orMissing, tellEach } from './walk.ts'
 
 export const ACCESSORS = 'auth/token/accessors'
 export const LEASES = 'sys/leases/lookup'

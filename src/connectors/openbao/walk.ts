@@ -1,31 +1,12 @@
 /** Things that are listed by name and read one by one: what one of them does not show is missing of that one. */
 import { z } from 'zod'
-import { Denied, type Missing, type Observation, type Page, type ScopeReport, type Since } from '../connector.ts'
+import { Denied, Holes, type Observation, type Page, type ScopeReport, type Since } from '../connector.ts'
 import { NoPath, read, type Bao } from './api.ts'
 
 /** Things that are read before a page is kept. */
 const CHUNK = 200
-/** Things that were not seen and are named one by one. */
-const NAMED = 20
 
 export type Item = { readonly key: string; readonly tell: () => Promise<readonly Observation[]> }
-
-/** What was not seen on the way to the things themselves: a list within a list. */
-export class Holes {
-  readonly missing: Missing[] = []
-  denied = 0
-  #more = 0
-
-  add(missing: Missing): void {
-    if (this.missing.length < NAMED) this.missing.push(missing)
-    else this.#more += 1
-  }
-
-  all(): Missing[] {
-    if (this.#more === 0) return this.missing
-    return [...this.missing, { what: `the same of ${this.#more} more`, why: 'as of those that are named' }]
-  }
-}
 
 /** Each thing, in the order of its key, which is also the cursor. */
 export async function* tellEach(

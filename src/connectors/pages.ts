@@ -1,0 +1,12 @@
+import type { Page } from './connector.ts'
+import type { Observation } from './observation.ts'
+
+const PAGE = 2_000
+
+/** What one step of a reading told, in pages that can be kept; the cursor is of the last, for before it the step is not done. */
+export function* inPages(told: readonly Observation[], cursor?: string): Generator<Page, void> {
+  for (let at = 0; at === 0 || at < told.length; at += PAGE) {
+    const isLast = at + PAGE >= told.length
+    yield { observations: told.slice(at, at + PAGE), ...(isLast && cursor !== undefined && { cursor }) }
+  }
+}
