@@ -34,6 +34,7 @@ export {
   textIn as mysqlText,
   type MysqlRow,
 } from './mysql/connection.ts'
+export { mysqlLoginRotator } from './mysql/rotate.ts'
 export { MYSQL, mysqlWriter } from './mysql/writer.ts'
 export { openbaoActions } from './openbao/actions.ts'
 export { OPENBAO, openbaoWriter } from './openbao/writer.ts'

@@ -4,6 +4,7 @@ import {
   countAlarms,
   countObligations,
   countRotations,
+  mysqlLoginRotator,
   postgresLoginRotator,
   runRotations,
   type CredentialNeeds,
@@ -34,7 +35,7 @@ export async function rotationNeeds(
   const egress = openEgress({ allow, ca: caFile === undefined ? undefined : await readFile(caFile, 'utf8') })
   return {
     ...base,
-    rotators: [postgresLoginRotator, awsKeyRotator({ egress, clock: base.clock })],
+    rotators: [postgresLoginRotator, mysqlLoginRotator, awsKeyRotator({ egress, clock: base.clock })],
     egress,
     hasTeam: (name) => teams.has(name),
     mostDaysOf: mostDaysBy(standard),

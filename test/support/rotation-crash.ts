@@ -4,10 +4,11 @@ import { onReach } from '../../src/kernel/fault.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import { movableClock } from './lease-world.ts'
+import { rotationNeedsAt } from './rotation-place.ts'
 import { rotationNeeds } from './rotation-world.ts'
 
 /**
- * A process that carries rotations on and dies by SIGKILL at one labelled point. Its order comes as JSON in the last argument; when the point is
+ * A process that carries rotations on, at PostgreSQL unless its order names another protocol, and dies by SIGKILL at one labelled point. Its order comes as JSON in the last argument; when the point is
  * never reached it exits with 3.
  */
 const order = JSON.parse(process.argv.at(-1) ?? '')
@@ -21,5 +22,6 @@ onReach((label) => {
 })
 const clock = movableClock()
 clock.ahead(order.ahead ?? 0)
-await settleRotations(opened.db, rotationNeeds(clock), new AbortController().signal)
+const needs = order.protocol === undefined ? rotationNeeds(clock) : rotationNeedsAt(order.protocol, clock)
+await settleRotations(opened.db, needs, new AbortController().signal)
 process.exit(3)

@@ -63,7 +63,7 @@ export function awsKeyRotator(needs: AwsNeeds): LoginRotator {
     change: () => Promise.reject(new LeaseFailure('AWS makes its keys itself')),
     tryLogin: (place, { user, secret }, signal) => tryKey(needs, place, { id: user, secret }, signal),
     // Sessions that were opened with a key carry keys of their own and end by themselves.
-    endSessions: async () => 0,
+    endSessions: async () => undefined,
     slots,
   }
 }

@@ -42,7 +42,8 @@ export async function endUser(upstream: MysqlUpstream, { principal }: WrittenLea
   return residueOf(upstream, principal)
 }
 
-async function hostsOf(upstream: MysqlUpstream, principal: string): Promise<string[]> {
+/** Where users of this name may come from. */
+export async function hostsOf(upstream: MysqlUpstream, principal: string): Promise<string[]> {
   const rows = await upstream.query('finding the user', 'select host as host from mysql.user where user = ?', [
     principal,
   ])
@@ -50,26 +51,29 @@ async function hostsOf(upstream: MysqlUpstream, principal: string): Promise<stri
 }
 
 /** Without PROCESS a login sees nothing but itself and would take everybody for gone. This table is refused without it. */
-async function mustSeeEverybody(upstream: MysqlUpstream): Promise<void> {
+export async function mustSeeEverybody(upstream: MysqlUpstream): Promise<void> {
   await upstream.query('looking who is connected', 'select 1 as one from information_schema.innodb_trx limit 1')
 }
 
 async function connectionsOf(upstream: MysqlUpstream, principal: string): Promise<number[]> {
   const rows = await upstream.query(
     'looking for its connections',
-    'select id as id from information_schema.processlist where user = ?',
+    'select id as id from information_schema.processlist where user = ? and id <> connection_id()',
     [principal],
   )
   return rows.map(({ id }) => Number(id)).filter((id) => Number.isSafeInteger(id) && id > 0)
 }
 
-async function killAll(upstream: MysqlUpstream, principal: string): Promise<void> {
+/** Ends every connection of a user but our own. Returns how many there were. */
+export async function killAll(upstream: MysqlUpstream, principal: string): Promise<number> {
+  const found = new Set<number>()
   let absent = 0
   for (let look = 0; look < LOOKS; look += 1) {
     const alive = await connectionsOf(upstream, principal)
     absent = alive.length === 0 ? absent + 1 : 0
-    if (absent >= ABSENT_LOOKS) return
+    if (absent >= ABSENT_LOOKS) return found.size
     for (const id of alive) {
+      found.add(id)
       try {
         await upstream.run('ending its connections', `kill connection ${id}`)
       } catch (error) {

@@ -1,7 +1,8 @@
 import pg from 'pg'
 import { sha256 } from '../../kernel/crypto.ts'
 import { sqlState } from '../../kernel/db.ts'
-import { RecordBehind, SecretRefused, type Act, type Place, type TargetLogin } from '../rotation/rotator.ts'
+import { byTheFirst as firstOf } from '../rotation/actors.ts'
+import { RecordBehind, type Act, type Place, type TargetLogin } from '../rotation/rotator.ts'
 import { LeaseBusy, LeaseFailure, NotWanted } from '../writer.ts'
 import { standingOf } from './role.ts'
 import { PostgresSettings } from './settings.ts'
@@ -14,20 +15,10 @@ const MARK = /\s*\[reeve rotation ([0-9a-f-]{36})\]$/
 
 type Doing = (upstream: Upstream, settings: PostgresSettings) => Promise<void>
 
-/** By the first of those who may. Any of them failing for a reason of its own does not keep the next from trying; a server that is not there does. */
-export async function byTheFirst(place: Place, act: Act, signal: AbortSignal, doing: Doing): Promise<void> {
-  let first: LeaseFailure | undefined
-  for (const actor of act.actors) {
-    try {
-      return await underFence(actor, place, act, signal, doing)
-    } catch (error) {
-      const isForAll = [SecretRefused, NotWanted, LeaseBusy, RecordBehind].some((kind) => error instanceof kind)
-      const isItsOwn = error instanceof LeaseFailure && !isForAll && sqlState(error.cause) !== undefined
-      if (!isItsOwn) throw error
-      first ??= error
-    }
-  }
-  throw first ?? new LeaseFailure('nobody may change the secret of this login')
+/** By the first of those who may. */
+export function byTheFirst(place: Place, act: Act, signal: AbortSignal, doing: Doing): Promise<void> {
+  const isItsOwn = ({ cause }: LeaseFailure) => sqlState(cause) !== undefined
+  return firstOf(act.actors, isItsOwn, (actor) => underFence(actor, place, act, signal, doing))
 }
 
 async function underFence(

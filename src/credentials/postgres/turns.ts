@@ -18,12 +18,13 @@ const MOST_SEEN = 1_000
 
 /** Two roles of one group. What they may do is the group's, so either stands in for the other. */
 export const turns: TurnTaking = {
+  endsSessions: true,
   prepare: (place, { like, mark, ...act }, signal) =>
     byTheFirst(place, act, signal, async (upstream) => {
       await mustBeLatest(upstream, act.user, mark)
       await prepare(upstream, act.user, like)
     }),
-  allow: (place, { isAllowed, mark, ...act }, signal) =>
+  allow: (place, { isAllowed, mark, secret: _secret, ...act }, signal) =>
     byTheFirst(place, act, signal, async (upstream) => {
       await mustBeLatest(upstream, act.user, mark)
       const name = pg.escapeIdentifier(act.user)

@@ -36,6 +36,9 @@ export async function backOut(work: Work, at: Claimed, strategy: Strategy): Prom
     await reachRotation('rotation.undone-upstream')
     if (tried.isAccepted || tried.why !== 'secret') throw new LeaseFailure('the new secret is not proven dead')
     refusedWith = tried.code
+  } else if (strategy.undo) {
+    await strategy.undo(work, at)
+    await reachRotation('rotation.undone-upstream')
   }
   const now = needs.clock.now()
   const evidence = { provenAt: now.toISOString(), oldSecret: { accepted: true }, newSecret: { refusedWith } }

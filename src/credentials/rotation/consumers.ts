@@ -49,8 +49,12 @@ export async function whoIsLeft(work: Work, at: Claimed, strategy: Strategy): Pr
   const kept = await noteKeepers(work, at)
   const before = await consumersOf(work.db, at.accountId)
   const isKept = ({ referenceId }: Consumer) => referenceId !== null && kept.has(referenceId)
-  if (!work.rotator.seen) {
-    const waited = before.filter((each) => each.origin === 'declared' || (isKept(each) && each.seenOn !== at.id))
+  const since = secondsAfter(work.needs.clock.now(), -REMEMBERED_SECONDS)
+  const wasSeen = ({ origin, seenAt }: Consumer) => origin === 'seen' && seenAt !== null && seenAt >= since
+  if (!work.rotator.seen || !strategy.showsWho) {
+    const waited = before.filter(
+      (each) => each.origin === 'declared' || wasSeen(each) || (isKept(each) && each.seenOn !== at.id),
+    )
     return waited.length === 0
       ? undefined
       : `nobody can be seen at this target: withdraw ${namesOf(waited)} once it took the new one`
@@ -62,13 +66,8 @@ export async function whoIsLeft(work: Work, at: Claimed, strategy: Strategy): Pr
   const seen = before.filter((one) => one.seenOn !== at.id && matched.some(([only, other]) => only === one && !other))
   const strangers = onOld.filter((each) => !isPerhapsOurs(each, isBusy) && !before.some((one) => isOf(one, each)))
   await noteAll(work, at, { seen, strangers })
-  const since = secondsAfter(work.needs.clock.now(), -REMEMBERED_SECONDS)
   const left = (await consumersOf(work.db, at.accountId)).filter(
-    (one) =>
-      one.seenOn !== at.id &&
-      (one.origin === 'declared' ||
-        isKept(one) ||
-        (one.origin === 'seen' && one.seenAt !== null && one.seenAt >= since)),
+    (one) => one.seenOn !== at.id && (one.origin === 'declared' || isKept(one) || wasSeen(one)),
   )
   if (left.length > 0) return `${namesOf(left)} was not seen with the new secret`
   // With two logins the name of the session's login says by which it came, whatever it calls itself.

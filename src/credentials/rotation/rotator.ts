@@ -51,12 +51,14 @@ export type Sighting = {
 
 /** How two logins of a target stand in for each other. Each may run again after a crash. */
 export type TurnTaking = {
+  /** Whether `forget` ends what is connected; where the target has no way to, it goes on until it ends by itself. */
+  readonly endsSessions: boolean
   /** Makes the other login with the same rights and no way in yet. Throws where the first holds rights of its own, which it would lack. */
   prepare(place: Place, act: Act & { readonly like: string; readonly mark: string }, signal: AbortSignal): Promise<void>
-  /** Lets a login in by its secret, or not any more, which can be taken back. */
+  /** Lets a login in by its secret, or not any more, which can be taken back. `secret`: its own, for a target that shuts a login by forgetting it. */
   allow(
     place: Place,
-    act: Act & { readonly isAllowed: boolean; readonly mark: string },
+    act: Act & { readonly isAllowed: boolean; readonly mark: string; readonly secret: Secret | undefined },
     signal: AbortSignal,
   ): Promise<void>
   /** Takes the secret away for good and ends what is connected. */
@@ -83,6 +85,25 @@ export type Slots = {
   remove(place: Place, actor: TargetLogin, user: string, signal: AbortSignal): Promise<void>
 }
 
+/** Where one login has two secrets, that of now and the one before. Each may run again after a crash. */
+export type Retaining = {
+  /** Who makes the new one. */
+  readonly maker: 'reeve' | 'target'
+  /**
+   * The new one becomes that of now, and `old` the one before; returns it. Where the target makes it, `secret` is undefined until it is known, and what
+   * a killed process had asked for is told again. Throws where there is one before already: it would be cut off.
+   */
+  add(
+    place: Place,
+    act: Act & { readonly old: Secret; readonly secret: Secret | undefined; readonly mark: string },
+    signal: AbortSignal,
+  ): Promise<Secret>
+  /** The one before is let in no more. */
+  discard(place: Place, act: Act & { readonly mark: string }, signal: AbortSignal): Promise<void>
+  /** Back: the old one is the only one again. */
+  restore(place: Place, act: Act & { readonly old: Secret; readonly mark: string }, signal: AbortSignal): Promise<void>
+}
+
 /** How one protocol gives a standing login another secret. Each method may run again after a crash, also beside a run of another node. */
 export type LoginRotator = {
   readonly protocol: string
@@ -90,10 +111,11 @@ export type LoginRotator = {
   /** Throws `SecretRefused` when the target says that it takes no such secret, and has not taken it. */
   change(place: Place, change: SecretChange, signal: AbortSignal): Promise<void>
   tryLogin(place: Place, login: TargetLogin, signal: AbortSignal): Promise<Tried>
-  /** Ends what this login opened longer ago than that. Returns how many were found. */
-  endSessions(place: Place, login: TargetLogin, olderThanMs: number, signal: AbortSignal): Promise<number>
+  /** Ends what this login opened longer ago than that. Returns how many were found; undefined where the target has no way to, and they go on. */
+  endSessions(place: Place, login: TargetLogin, olderThanMs: number, signal: AbortSignal): Promise<number | undefined>
   readonly turns?: TurnTaking
   readonly slots?: Slots
+  readonly retains?: Retaining
   /** Who is connected by these logins now; without it nobody can be seen. */
   seen?(
     place: Place,

@@ -217,7 +217,7 @@ async function bury(work: Work, at: Claimed, strategy: Strategy): Promise<void> 
     attempts: at.attempts,
     oldSecret: { refusedWith: old.code },
     newSecret: { accepted: true, ...(at.nextUser !== at.principal && { principal: at.nextUser }) },
-    ...openedWithTheOld(at, strategy, ended),
+    ...openedWithTheOld(work, strategy, ended),
   }
   const over = { overAt: now, nextTryAt: null, sealedNext: null, sealedPrevious: null, escalation: 'none' } as const
   const set = { ...over, evidence: JSON.stringify(evidence) }
@@ -227,8 +227,8 @@ async function bury(work: Work, at: Claimed, strategy: Strategy): Promise<void> 
   await reachRotation('rotation.dead')
 }
 
-function openedWithTheOld(at: Claimed, strategy: Strategy, ended: number | undefined) {
-  if (strategy.revoke) return { openedWithTheOld: 'ended' }
+function openedWithTheOld({ rotator }: Work, strategy: Strategy, ended: number | undefined) {
+  if (strategy.endsSessions(rotator)) return { openedWithTheOld: 'ended' }
   return ended === undefined ? { openedWithTheOld: 'goes on' } : { openedWithTheOld: 'ended', sessions: ended }
 }
 

@@ -1,5 +1,10 @@
+import { transact } from '../../../kernel/db.ts'
 import type { Secret } from '../../../kernel/secret.ts'
-import { mustLoad, type Claimed } from '../claim.ts'
+import { SYSTEM } from '../../../ledger/ledger.ts'
+import { NotWanted } from '../../writer.ts'
+import { lockOpen, mustLoad, type Claimed } from '../claim.ts'
+import { rotationRegenerated } from '../events.ts'
+import { sealNext } from '../login.ts'
 import { actorsFor } from '../place.ts'
 import type { TargetLogin } from '../rotator.ts'
 import type { Work } from './strategy.ts'
@@ -24,4 +29,30 @@ export async function changeInPlace(work: Work, at: Claimed, secret: Secret | un
 /** Only who makes roles may touch the other one: a login has no say about its twin. */
 export async function makersOf({ db, needs }: Work, at: Claimed, secret: Secret | undefined): Promise<TargetLogin[]> {
   return (await actorsFor(db, needs, at, secret)).filter(({ user }) => user !== at.principal && user !== at.nextUser)
+}
+
+/** Seals what the target made before anything else is done with it: it may tell it once. */
+export async function keepMade(
+  { db, needs }: Work,
+  at: Claimed,
+  made: { readonly user: string; readonly secret: Secret },
+): Promise<void> {
+  const generation = at.generation + 1
+  await transact(db, async (tx) => {
+    const { state } = await lockOpen(tx, at.id)
+    if (state !== 'planned') throw new NotWanted('the rotation went on elsewhere')
+    const cause = await needs.ledger.record(tx, {
+      event: rotationRegenerated,
+      actor: SYSTEM,
+      resource: { type: 'Rotation', id: at.id },
+      outcome: 'done',
+      facts: { generation },
+    })
+    const nextPrincipal = made.user === at.principal ? null : made.user
+    await tx
+      .updateTable('rotation')
+      .set({ sealedNext: sealNext(needs, at.id, made.secret), nextPrincipal, generation, cause })
+      .where('id', '=', at.id)
+      .execute()
+  })
 }

@@ -1,4 +1,5 @@
 import { LeaseFailure } from '../../writer.ts'
+import { keptLogin } from '../login.ts'
 import { actorsFor } from '../place.ts'
 import type { LoginRotator, TurnTaking } from '../rotator.ts'
 import { changeInPlace, makersOf, stillAt } from './acts.ts'
@@ -14,17 +15,23 @@ export const alternating: Strategy = {
     turns ? undefined : `Logins of ${protocol} targets cannot take turns in this release.`,
   coexisting: 2,
   copies: 'held',
-  maker: 'reeve',
+  maker: () => 'reeve',
+  showsWho: true,
+  endsSessions: ({ turns }) => turns?.endsSessions === true,
   nextUser: ({ alternate }, accountName, principal) => (principal === alternate ? accountName : alternate),
   async issue(work, at, secret) {
     const { place, signal } = work
     const act = { user: at.nextUser, actors: await makersOf(work, at, secret), isWanted: stillAt(work, at) }
     await turnsOf(work).prepare(place, { ...act, like: at.principal, mark: at.id }, signal)
     await changeInPlace(work, at, secret)
-    await turnsOf(work).allow(place, { ...act, isAllowed: true, mark: at.id }, signal)
+    await turnsOf(work).allow(place, { ...act, secret, isAllowed: true, mark: at.id }, signal)
   },
-  disable: (work, at, user) => allow(work, at, user, false),
-  enable: (work, at, user) => allow(work, at, user, true),
+  disable: (work, at, user) => allow(work, at, { user, secret: undefined, isAllowed: false }),
+  async enable(work, at, user) {
+    const kept = await keptLogin(work.db, work.needs, at)
+    const secret = kept?.user === user ? kept.secret : undefined
+    await allow(work, at, { user, secret, isAllowed: true })
+  },
   async revoke(work, at, user) {
     const act = { user, actors: await ofOthers(work, at, user), isWanted: stillAt(work, at), mark: at.id }
     await turnsOf(work).forget(work.place, act, work.signal)
@@ -33,9 +40,11 @@ export const alternating: Strategy = {
 
 type At = Parameters<Strategy['issue']>[1]
 
-async function allow(work: Work, at: At, user: string, isAllowed: boolean): Promise<void> {
-  const act = { user, actors: await ofOthers(work, at, user), isWanted: stillAt(work, at), mark: at.id, isAllowed }
-  await turnsOf(work).allow(work.place, act, work.signal)
+type Allowed = Pick<Parameters<TurnTaking['allow']>[1], 'user' | 'secret' | 'isAllowed'>
+
+async function allow(work: Work, at: At, allowed: Allowed): Promise<void> {
+  const act = { actors: await ofOthers(work, at, allowed.user), isWanted: stillAt(work, at), mark: at.id }
+  await turnsOf(work).allow(work.place, { ...act, ...allowed }, work.signal)
 }
 
 async function ofOthers({ db, needs }: Work, at: At, user: string) {

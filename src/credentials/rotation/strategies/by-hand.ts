@@ -9,7 +9,9 @@ export const byHand: Strategy = {
   name: 'by-hand',
   coexisting: 1,
   copies: 'held',
-  maker: 'person',
+  maker: () => 'person',
+  showsWho: true,
+  endsSessions: () => false,
   async issue({ way }, at) {
     throw new Waiting(
       `${way.ownerTeam ?? 'its owner'} has to set another secret at the target and hand it in: ${way.instructions ?? ''}`.slice(

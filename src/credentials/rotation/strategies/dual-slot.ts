@@ -1,12 +1,10 @@
 import { secondsAfter } from '../../../kernel/clock.ts'
-import { transact } from '../../../kernel/db.ts'
-import { SYSTEM } from '../../../ledger/ledger.ts'
-import { LeaseFailure, NotWanted } from '../../writer.ts'
-import { lockOpen, type Claimed } from '../claim.ts'
-import { rotationRegenerated } from '../events.ts'
+import { LeaseFailure } from '../../writer.ts'
+import type { Claimed } from '../claim.ts'
 import { reachRotation } from '../fault-points.ts'
-import { keptLogin, sealNext } from '../login.ts'
+import { keptLogin } from '../login.ts'
 import type { Slots, TargetLogin } from '../rotator.ts'
+import { keepMade } from './acts.ts'
 import type { Strategy, Work } from './strategy.ts'
 
 /** Keys of one principal that the target knows at once. */
@@ -24,49 +22,42 @@ export const dualSlot: Strategy = {
   coexisting: 2,
   // Reeve itself is who uses the keys that it keeps so.
   copies: 'none',
-  maker: 'target',
+  maker: () => 'target',
+  showsWho: true,
+  // Sessions that were opened with a key end by themselves.
+  endsSessions: () => false,
   async issue(work, at) {
     if (at.next) throw new LeaseFailure('the target does not let its new key in yet')
     const slots = slotsOf(work)
     const { place, signal } = work
     const actor = await actorOf(work, at)
-    const others = (await slots.list(place, actor, signal)).filter(({ user }) => user !== at.principal)
-    const since = secondsAfter(at.plannedAt, -SKEW_SECONDS)
-    const lost = others.filter(({ createdAt, isUsed }) => !isUsed && createdAt >= since)
-    for (const { user } of lost) await slots.remove(place, actor, user, signal)
-    if (others.length - lost.length >= SLOTS - 1) {
+    if ((await removeLost(work, at)) >= SLOTS - 1) {
       throw new LeaseFailure('the target has room for two keys, and the other one is not of Reeve: remove it there')
     }
     const made = await slots.create(place, actor, signal)
     await reachRotation('rotation.slot-made')
-    await keep(work, at, made)
+    await keepMade(work, at, made)
   },
   disable: async (work, at, user) => allow(work, at, { user, isAllowed: false }),
   enable: async (work, at, user) => allow(work, at, { user, isAllowed: true }),
   async revoke(work, at, user) {
     await slotsOf(work).remove(work.place, await actorOf(work, at), user, work.signal)
   },
+  async undo(work, at) {
+    await removeLost(work, at)
+  },
 }
 
-/** Before anything else is done with it: the target tells it once. */
-async function keep({ db, needs }: Work, at: Claimed, made: { user: string; secret: NonNullable<Claimed['next']> }) {
-  const generation = at.generation + 1
-  await transact(db, async (tx) => {
-    const { state } = await lockOpen(tx, at.id)
-    if (state !== 'planned') throw new NotWanted('the rotation went on elsewhere')
-    const cause = await needs.ledger.record(tx, {
-      event: rotationRegenerated,
-      actor: SYSTEM,
-      resource: { type: 'Rotation', id: at.id },
-      outcome: 'done',
-      facts: { generation },
-    })
-    await tx
-      .updateTable('rotation')
-      .set({ sealedNext: sealNext(needs, at.id, made.secret), nextPrincipal: made.user, generation, cause })
-      .where('id', '=', at.id)
-      .execute()
-  })
+/** Takes away what a killed process had made. Returns how many others there are. */
+async function removeLost(work: Work, at: Claimed): Promise<number> {
+  const slots = slotsOf(work)
+  const { place, signal } = work
+  const actor = await actorOf(work, at)
+  const others = (await slots.list(place, actor, signal)).filter(({ user }) => user !== at.principal)
+  const since = secondsAfter(at.plannedAt, -SKEW_SECONDS)
+  const lost = others.filter(({ createdAt, isUsed }) => !isUsed && createdAt >= since)
+  for (const { user } of lost) await slots.remove(place, actor, user, signal)
+  return others.length - lost.length
 }
 
 async function allow(work: Work, at: Claimed, key: { user: string; isAllowed: boolean }): Promise<void> {

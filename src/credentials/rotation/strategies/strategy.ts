@@ -29,7 +29,9 @@ export type Strategy = {
   /** Whether somebody else may hold a copy: then each must be seen with the new one before the old one ends. */
   readonly copies: 'none' | 'held'
   /** Who makes the new secret. */
-  readonly maker: 'reeve' | 'person' | 'target'
+  readonly maker: (rotator: LoginRotator) => 'reeve' | 'person' | 'target'
+  /** Whether a session at the target tells by which of two secrets it came; without it a person's word counts. */
+  readonly showsWho: boolean
   /** The login that gets the new secret, where it is another one. */
   readonly nextUser?: (way: Way, accountName: string, principal: string) => string | null
   /** The target gets to know the secret. Throws `SecretRefused` where its rules forbid it. */
@@ -41,4 +43,8 @@ export type Strategy = {
   readonly enable?: (work: Work, at: Claimed, user: string) => Promise<void>
   /** Ends it for good. */
   readonly revoke?: (work: Work, at: Claimed, user: string) => Promise<void>
+  /** Whether that also ends what was opened with it. */
+  readonly endsSessions: (rotator: LoginRotator) => boolean
+  /** Takes away what the target made for a process that died before it sealed it. Only where the target makes secrets. */
+  readonly undo?: (work: Work, at: Claimed) => Promise<void>
 }
