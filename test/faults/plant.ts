@@ -1,5 +1,4 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import pg from 'pg'
@@ -16,6 +15,7 @@ import { SOCKET_PORT } from '../../src/kernel/postgres/socket-folder.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import { listKeys } from '../../src/ledger/contract.ts'
 import { startCluster, type Cluster } from '../support/cluster.ts'
+import { quickFolder } from '../support/quick-folder.ts'
 import { startNode, type FaultNode } from './node.ts'
 
 export const PEOPLE = ['ada', 'bob', 'carol', 'erin'] as const
@@ -49,7 +49,7 @@ export type Plant = {
 /** Founds one: everybody is enrolled, the target registered, its purpose approved. `first` still runs. */
 export async function found(
   t: Pick<TestContext, 'after'>,
-  folder = mkdtempSync(join(tmpdir(), 'reeve-faults-')),
+  folder = quickFolder('reeve-faults-'),
 ): Promise<{ plant: Plant; first: FaultNode }> {
   chmodSync(folder, 0o711)
   const home = join(folder, 'home')
