@@ -20,8 +20,11 @@ export * from './told.ts'
 export * from './place.ts'
 export * from './log-lines.ts'
 export * from './unreadable.ts'
+export * from './denied.ts'
 export * from './holes.ts'
 export * from './pages.ts'
+export * from './each.ts'
+export * from './files-under.ts'
 
 /** One kind of source: a folder and a line in `index.ts`. */
 export type Connector = {
@@ -155,17 +158,6 @@ export type ScopeStatus = (typeof SCOPE_STATUSES)[number]
 
 /** What was not seen, why, and which permission would show it. No text of the source in `why`. */
 export type Missing = { readonly what: string; readonly why: string; readonly permission?: string | undefined }
-
-/** The source does not let this scope be read. Thrown at any moment: what was read before stays, and nothing is gone. */
-export class Denied extends Error {
-  override readonly name = 'Denied'
-  readonly missing: Missing
-
-  constructor(missing: Missing, options?: ErrorOptions) {
-    super(missing.why, options)
-    this.missing = missing
-  }
-}
 
 /** The source asks for patience: the reading goes on after the wait, behind the last page that had a cursor. */
 export class SlowDown extends Error {

@@ -4,6 +4,7 @@ import {
   grant,
   known,
   principal,
+  type Item,
   type NativeId,
   type Observation,
   type Page,
@@ -12,7 +13,7 @@ import {
 } from '../connector.ts'
 import { list, read, whenOf, type Bao } from './api.ts'
 import { holdsPolicy } from './policies.ts'
-import { orMissing, tellEach, type Item } from './walk.ts'
+import { orMissing, tellEach } from './walk.ts'
 
 const Words = z.record(z.string(), z.string()).nullish()
 const Alias = z.object({

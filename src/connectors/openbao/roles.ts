@@ -5,6 +5,7 @@ import {
   known,
   principal,
   unknown,
+  type Item,
   type NativeId,
   type Observation,
   type Page,
@@ -14,7 +15,7 @@ import {
 import { instantOf, list, lookUp, read, whenOf, type Bao } from './api.ts'
 import { mountOf, mountsAt, type Mount } from './mounts.ts'
 import { holdsPolicy } from './policies.ts'
-import { orMissing, tellEach, type Item } from './walk.ts'
+import { orMissing, tellEach } from './walk.ts'
 
 /** Under which names auth methods list whom they let in. */
 const LISTS: Readonly<Record<string, readonly string[]>> = {

@@ -3,6 +3,7 @@ import {
   Holes,
   credential,
   known,
+  type Item,
   type NativeId,
   type Observation,
   type Page,
@@ -12,7 +13,7 @@ import {
 import { read, whenOf, type Bao } from './api.ts'
 import { mountOf, mountsAt, type Mount } from './mounts.ts'
 import { leavesOf } from './tokens.ts'
-import { orMissing, tellEach, type Item } from './walk.ts'
+import { orMissing, tellEach } from './walk.ts'
 
 const Metadata = z.object({
   created_time: z.string().nullish(),

@@ -1,36 +1,24 @@
-/** Things that are listed by name and read one by one: what one of them does not show is missing of that one. */
+/** What a token may not read, of many things: each is a hole, unless the token itself has ended. */
 import { z } from 'zod'
-import { Denied, Holes, type Observation, type Page, type ScopeReport, type Since } from '../connector.ts'
+import {
+  Denied,
+  tellEach as tellEachOf,
+  type Holes,
+  type Item,
+  type Page,
+  type ScopeReport,
+  type Since,
+} from '../connector.ts'
 import { NoPath, read, type Bao } from './api.ts'
 
-/** Things that are read before a page is kept. */
-const CHUNK = 200
-
-export type Item = { readonly key: string; readonly tell: () => Promise<readonly Observation[]> }
-
 /** Each thing, in the order of its key, which is also the cursor. */
-export async function* tellEach(
+export function tellEach(
   bao: Bao,
-  { items, holes = new Holes() }: { readonly items: readonly Item[]; readonly holes?: Holes },
+  things: { readonly items: readonly Item[]; readonly holes?: Holes },
   since: Since,
   signal: AbortSignal,
 ): AsyncGenerator<Page, ScopeReport> {
-  const { cursor } = since
-  const sorted = [...items].sort((a, b) => (a.key < b.key ? -1 : 1))
-  const rest = cursor === undefined ? sorted : sorted.filter(({ key }) => key > cursor)
-  let told: Observation[] = []
-  for (const [at, { key, tell }] of rest.entries()) {
-    signal.throwIfAborted()
-    told.push(...(await orMissing(bao, tell, holes, signal)))
-    if ((at + 1) % CHUNK !== 0) continue
-    yield { observations: told, cursor: key }
-    told = []
-  }
-  yield { observations: told }
-  const missing = holes.all()
-  const [first] = missing
-  if (first && holes.denied > 0 && holes.denied >= items.length && cursor === undefined) throw new Denied(first)
-  return { status: missing.length > 0 ? 'partial' : 'complete', missing }
+  return tellEachOf((look, holes) => orMissing(bao, look, holes, signal), things, since, signal)
 }
 
 /** What `look` finds; nothing, and a hole, where the token may not look. A token that ended denies everything from there on. */

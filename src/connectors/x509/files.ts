@@ -4,19 +4,26 @@ import { publicHashOf, readCertificate, type CertificateFacts } from '../../kern
 import {
   certificateIn,
   Denied,
+  filesUnder,
+  isDenied,
+  pathText,
+  readInside,
   pemBlocks,
   tellCertificates,
   tellPrivateKey,
   unknown,
   Unreadable,
+  type Entry,
   type Missing,
   type NativeId,
   type Observation,
   type Page,
   type ScopeReport,
+  type Walked,
 } from '../connector.ts'
-import { FILE_BYTES, filesUnder, isDenied, pathText, readInside, type Entry, type Walked } from './walk.ts'
 
+/** No file of certificates is near this; the list of every public authority has a quarter of it. */
+const FILE_BYTES = 1_048_576
 const PAGE_OBSERVATIONS = 1_000
 /** A list of every public authority there is has a tenth of it. */
 const CERTIFICATES_MAX = 2_000
@@ -126,7 +133,7 @@ async function tellFile(root: Buffer, entry: Entry, tally: Tally, now: Date): Pr
   }
   let bytes: Buffer | undefined
   try {
-    bytes = await readInside(root, entry)
+    bytes = await readInside(root, entry, FILE_BYTES)
   } catch (error) {
     if (isDenied(error)) tally.closed += 1
     else tally.lost += 1

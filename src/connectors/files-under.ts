@@ -4,8 +4,6 @@ import { lstat, open, readdir, readlink, realpath, type FileHandle } from 'node:
 
 const DEPTH_MAX = 30
 const ENTRIES_MAX = 200_000
-/** No file of certificates is near this; the list of every public authority has a quarter of it. */
-export const FILE_BYTES = 1_048_576
 const SLASH = Buffer.from('/')
 
 export type Entry = {
@@ -85,14 +83,18 @@ function isUnder(root: Buffer, path: Buffer): boolean {
 }
 
 /** Opens what was met, without following anything that was put in its place since. Undefined when it is something else now. */
-export async function readInside(root: Buffer, { path, sizeBytes }: Entry): Promise<Buffer | undefined> {
+export async function readInside(
+  root: Buffer,
+  { path, sizeBytes }: Entry,
+  maxBytes: number,
+): Promise<Buffer | undefined> {
   // A pipe would never end; without O_NONBLOCK opening it would not either.
   const file = await openHere(path)
   if (!file) return undefined
   try {
     const stat = await file.stat()
     if (!stat.isFile() || !isUnder(root, await placeOf(file, path))) return undefined
-    const bytes = Buffer.alloc(Math.min(stat.size, sizeBytes, FILE_BYTES))
+    const bytes = Buffer.alloc(Math.min(stat.size, sizeBytes, maxBytes))
     let read = 0
     while (read < bytes.length) {
       const { bytesRead } = await file.read(bytes, read, bytes.length - read, read)
