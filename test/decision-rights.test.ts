@@ -58,11 +58,14 @@ const DECIDES: Readonly<Record<string, 'iam' | 'pam' | 'nhi' | 'governance'>> = 
   finding: 'governance',
   path: 'governance',
   owner: 'governance',
+  'business-service': 'governance',
 }
 
 /** Where one operation on a thing is another function's to decide, with the reason. */
 const OTHERWISE: Readonly<Record<string, { by: 'iam' | 'pam' | 'nhi' | 'governance'; since: string }>> = {
   'identity.assess': { by: 'governance', since: 'who holds identities against the standard does not manage them' },
+  'inventory.adopt': { by: 'iam', since: 'it says who exists' },
+  'inventory.unadopt': { by: 'iam', since: 'it takes that back' },
   'target.survey': { by: 'nhi', since: 'it reads which accounts stand there' },
   'account.register': { by: 'pam', since: 'it opens a way to act, with the roles that bound it' },
   'account.certify': { by: 'governance', since: 'who says that a login is right does not run it' },

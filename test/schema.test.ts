@@ -40,6 +40,7 @@ const WITHOUT_CAUSE: Readonly<Record<string, string>> = {
   escalation_stage: 'holds what the last look at the graph came to, until it is told apart from the one before',
   graph_pass: 'says when the graph was last looked at',
   owner_candidate: 'is derived from evidence and gives nobody anything; accepting and declining are entries',
+  service_candidate: 'is derived from evidence and gives nobody anything; accepting is an entry',
   foreign_domain_poll: 'says when a bundle was last asked for; another bundle is an entry',
   finding_pass: 'says what was last looked at; what follows from it is a finding, with an entry',
   schema_migration: 'is the bookkeeping of migrations',

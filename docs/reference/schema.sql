@@ -233,6 +233,38 @@ CREATE TRIGGER role_moves_reach AFTER INSERT OR UPDATE ON account_role FOR EACH 
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON account_role FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON account_role FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+create table adoption (
+  id uuid not null,
+  thing_id uuid not null,
+  source_id uuid not null,
+  identity_id uuid not null,
+  evidence jsonb not null,
+  account_ids uuid[] not null,
+  state text not null default 'active'::text,
+  made_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  cause bigint not null,
+  constraint adoption_pkey PRIMARY KEY (id),
+  constraint adoption_identity_is_unique UNIQUE (identity_id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint source_fkey FOREIGN KEY (source_id) REFERENCES source(id),
+  constraint ended_says_when CHECK (((state = 'active'::text) = (ended_at IS NULL))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['active'::text, 'ended'::text])))
+);
+CREATE INDEX adoption_cause ON adoption USING btree (cause);
+CREATE UNIQUE INDEX adoption_one_at_a_time ON adoption USING btree (thing_id, source_id) WHERE (state = 'active'::text);
+CREATE INDEX adoption_source ON adoption USING btree (source_id);
+CREATE INDEX adoption_thing ON adoption USING btree (thing_id);
+comment on table adoption is 'A row says that an identity was made of a principal that a source told and nobody claimed. Ending it is the way back.';
+comment on column adoption.thing_id is 'The principal, or the definition that principals are instances of: all of them are this one identity.';
+comment on column adoption.source_id is 'Who told it: another source that names instances of the same definition gets no part in the identity.';
+comment on column adoption.account_ids is 'Accounts nobody claimed that were claimed with it; they are freed with it.';
+CREATE TRIGGER adoption_moves_legally BEFORE UPDATE ON adoption FOR EACH ROW EXECUTE FUNCTION adoption_moves_legally();
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON adoption FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON adoption FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON adoption FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
 create table api_token (
   id uuid not null,
   identity_id uuid not null,
@@ -1681,6 +1713,7 @@ CREATE INDEX observed_principal_account ON observed_principal USING btree (accou
 CREATE INDEX observed_principal_everybody ON observed_principal USING btree (scope_id) WHERE (facts @> '{"everybody": true}'::jsonb);
 CREATE INDEX observed_principal_name ON observed_principal USING btree (name, id);
 CREATE INDEX observed_principal_scope ON observed_principal USING btree (scope_id);
+CREATE INDEX observed_principal_thing ON observed_principal USING btree (COALESCE(instance_of_id, id), id);
 comment on table observed_principal is 'A row is something that can hold rights at a source: an account, a group, a role, a client.';
 comment on column observed_principal.unknown is 'Of fields that are null: why they are not known. A null that is not named here is known to be nothing.';
 comment on column observed_principal.account_id is 'The account of the shared record that it is.';
@@ -2460,6 +2493,37 @@ CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON scope_report FOR EACH RO
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON scope_report FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON scope_report FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+create table service_attestation (
+  identity_id uuid not null,
+  service text not null,
+  person_id uuid not null,
+  evidence text not null,
+  attested_at timestamp with time zone not null,
+  cause bigint not null,
+  constraint service_attestation_pkey PRIMARY KEY (identity_id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint person_fkey FOREIGN KEY (person_id) REFERENCES identity(id)
+);
+CREATE INDEX service_attestation_cause ON service_attestation USING btree (cause);
+CREATE INDEX service_attestation_person ON service_attestation USING btree (person_id);
+comment on table service_attestation is 'A row is a person''s word which business service an identity belongs to.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON service_attestation FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON service_attestation FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON service_attestation FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table service_candidate (
+  identity_id uuid not null,
+  service text not null,
+  score smallint not null,
+  evidence jsonb not null,
+  constraint service_candidate_pkey PRIMARY KEY (identity_id, service),
+  constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint score_is_a_percentage CHECK (((score >= 0) AND (score <= 100)))
+);
+CREATE INDEX service_candidate_best ON service_candidate USING btree (((- score)), identity_id, service);
+comment on table service_candidate is 'A row is a business service that an identity may belong to, by evidence and its weights. Nothing follows from it until who answers for the identity accepts.';
+
 create table session (
   id uuid not null,
   grant_id uuid not null,
@@ -2971,6 +3035,18 @@ AS $function$
 begin
   perform reach_is_stale(array[new.identity_id, case when tg_op = 'UPDATE' then old.identity_id end]);
   return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION adoption_moves_legally()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if (new.id, new.thing_id, new.source_id, new.identity_id, new.evidence, new.account_ids, new.made_at)
+     is distinct from (old.id, old.thing_id, old.source_id, old.identity_id, old.evidence, old.account_ids, old.made_at) or old.state = 'ended' then
+    raise exception 'an adoption goes from active to ended and nowhere else' using errcode = 'RV042';
+  end if;
+  return new;
 end $function$;
 
 CREATE OR REPLACE FUNCTION approver_is_another()

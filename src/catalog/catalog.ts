@@ -5,6 +5,7 @@
  * API. Actions come from the gateways at start. A purpose counts once a person who neither proposed it nor is tied to who did approves it.
  */
 export { claimAccount, registerAccount, retireAccount } from './accounts.ts'
+export { claimFoundAccounts, freeFoundAccounts } from './found-accounts.ts'
 export { actionsOf, loadActions, syncActions } from './actions.ts'
 export { accountResource, purposeResource, targetResource } from './entities.ts'
 export { catalogEvents } from './events.ts'

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { findingOperations } from './findings/contract.ts'
+import { adoptionOperations } from './adoption/contract.ts'
 import { classOperations } from './classes/contract.ts'
 import { graphOperations } from './graph/contract.ts'
 import { ownerOperations } from './owners/contract.ts'
@@ -123,9 +124,11 @@ export const governanceOperations: readonly Operation[] = [
   ...graphOperations,
   ...ownerOperations,
   ...classOperations,
+  ...adoptionOperations,
 ]
 
 export * from './findings/contract.ts'
 export * from './graph/contract.ts'
 export * from './owners/contract.ts'
+export * from './adoption/contract.ts'
 export * from './classes/contract.ts'

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { adoptionEvents } from './adoption/events.ts'
 import { findingEvents } from './findings/events.ts'
 import { ownerDeclined } from './owners/events.ts'
 import { event, shown, type EventKind } from '../kernel/event.ts'
@@ -8,4 +9,9 @@ export const standardLoaded = event('standard.loaded', 'Another governance stand
   version: shown(z.string().max(64)),
 })
 
-export const governanceEvents: readonly EventKind[] = [standardLoaded, ...findingEvents, ownerDeclined]
+export const governanceEvents: readonly EventKind[] = [
+  standardLoaded,
+  ...findingEvents,
+  ownerDeclined,
+  ...adoptionEvents,
+]

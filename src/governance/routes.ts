@@ -1,4 +1,4 @@
-import { findIdentity, identityResource, type Teams } from '../identities/identities.ts'
+import { findIdentity, identityResource } from '../identities/identities.ts'
 import type { Db } from '../kernel/db.ts'
 import { route, type Caller, type Route } from '../kernel/http/route.ts'
 import { notFound } from '../kernel/problem.ts'
@@ -8,6 +8,7 @@ import type { FindingNeeds } from './findings/apply.ts'
 import { openOn } from './findings/lists.ts'
 import { severityAt } from './findings/records.ts'
 import { findingRoutes } from './findings/routes.ts'
+import { adoptionRoutes, type AdoptionNeeds } from './adoption/routes.ts'
 import { classRoutes } from './classes/routes.ts'
 import { graphRoutes } from './graph/routes.ts'
 import { ownerRoutes } from './owners/routes.ts'
@@ -15,7 +16,7 @@ import { liveCredentials } from './credentials.ts'
 import { reachOf } from './reach.ts'
 import type { Standard } from './standard.ts'
 
-export type GovernanceNeeds = FindingNeeds & { readonly db: Db; readonly standard: Standard; readonly teams: Teams }
+export type GovernanceNeeds = FindingNeeds & AdoptionNeeds & { readonly standard: Standard }
 
 /** The operations of this folder with what they do. */
 export function governanceRoutes(needs: GovernanceNeeds): Route[] {
@@ -25,6 +26,7 @@ export function governanceRoutes(needs: GovernanceNeeds): Route[] {
     ...graphRoutes(needs),
     ...ownerRoutes(needs),
     ...classRoutes(needs),
+    ...adoptionRoutes(needs),
     route(contract.assessIdentity, {
       resource: async ({ params, caller }) => identityResource(db, await known(db, params.identity, caller)),
       run: async (_call, permit) => {

@@ -3,6 +3,7 @@ import type { Permit } from '../kernel/permit.ts'
 import { actOf } from './act.ts'
 import { changeIdentity } from './change.ts'
 import { ownAttestation, type Identity } from './contract.ts'
+import { knownBy } from './discovered.ts'
 import { ownershipAccepted } from './events.ts'
 import { isBootstrap, loadIdentity, lockIdentity, wrongState, type IdentityNeeds } from './record.ts'
 
@@ -48,6 +49,7 @@ export async function acceptOwnership(
         ownerState: 'attested',
         ownerEvidence: of.evidence,
         ownerProposedBy: null,
+        ...knownBy(person.id, identity),
       }),
     )
   }

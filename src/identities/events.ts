@@ -22,6 +22,20 @@ export const identityRegistered = event('identity.registered', 'An identity was 
   purpose: Text.nullable(),
   displayName: personal(z.string()).nullable(),
 })
+export const identityDiscovered = event(
+  'identity.discovered',
+  'An identity was entered of something that was found and that nobody claimed.',
+  {
+    thingId: Id.describe('the principal, or the definition of its instances'),
+    name: Slug,
+    kind: IdentityKind,
+    profile: Profile,
+    environment: Environment,
+    tier: Tier,
+    traits: Traits,
+    evidence: shown(z.array(z.string()).max(50)),
+  },
+)
 export const identityUpdated = event('identity.updated', 'What is recorded of an identity changed.', {
   fields: shown(z.array(z.string()).max(20)),
   environment: Environment,
@@ -76,6 +90,11 @@ export const ownerLost = event('identity.owner-lost', 'Nobody answers for an ide
   ownerId: NullableId,
   reason: Reason,
 })
+export const serviceAccepted = event(
+  'identity.service-accepted',
+  'Who answers for an identity said which business service it belongs to.',
+  { service: Text, previous: Text.nullable(), evidence: Text },
+)
 export const ownerUnattested = event('identity.owner-unattested', 'What was attested has to be attested again.', {
   ownerId: NullableId,
   evidence: Text,
@@ -114,6 +133,7 @@ export const teamsLoaded = event('teams.loaded', 'The file of teams was read and
 
 export const identityEvents = [
   identityRegistered,
+  identityDiscovered,
   identityUpdated,
   identityRetiered,
   identityActivated,
@@ -124,6 +144,7 @@ export const identityEvents = [
   ownershipAccepted,
   ownerAttested,
   ownerLost,
+  serviceAccepted,
   ownerUnattested,
   identityErased,
   enrolmentCreated,

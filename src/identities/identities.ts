@@ -34,6 +34,7 @@ export {
 } from './lifecycle.ts'
 export { retierIdentity } from './retier.ts'
 export { mayKnowTokensOf } from './tokens.ts'
+export { acceptService, enterDiscovered, isProfileOf, type Discovered } from './discovered.ts'
 export { acceptOwnership, type Accepted } from './accept-ownership.ts'
 export { assignOwner, attestOwner, loseOwner } from './ownership.ts'
 export {

@@ -14,7 +14,7 @@ import { IDENTITY_COLUMNS, lockIdentity, wrongState, type IdentityNeeds } from '
 import { endIdentity, letActAgain, stopIdentity } from './stopping.ts'
 
 /** Which profiles a kind can have: how it must be governed follows from what it is. */
-const PROFILES_OF: Readonly<Record<Identity['kind'], readonly Identity['profile'][]>> = {
+export const PROFILES_OF: Readonly<Record<Identity['kind'], readonly Identity['profile'][]>> = {
   human: ['person', 'break-glass'],
   machine: ['device', 'service', 'integration', 'remediation-bot'],
   workload: ['service', 'pipeline', 'integration', 'remediation-bot'],

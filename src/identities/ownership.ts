@@ -4,6 +4,7 @@ import type { Permit } from '../kernel/permit.ts'
 import { actOf } from './act.ts'
 import { accountablePerson, changeIdentity, mustBeTeam } from './change.ts'
 import { ownAttestation, type AssignOwner, type Identity } from './contract.ts'
+import { knownBy } from './discovered.ts'
 import { ownerAttested, ownerLost, ownerSuggested } from './events.ts'
 import { isBootstrap, loadIdentity, lockIdentity, tiedPeople, wrongState, type IdentityNeeds } from './record.ts'
 
@@ -64,7 +65,7 @@ export async function attestOwner(
     event: ownerAttested,
     facts: { ownerId: person.id, proposedBy: proposer, isBootstrap: isAlone },
   })
-  return changeIdentity(tx, seen, cause, { ownerState: 'attested' })
+  return changeIdentity(tx, seen, cause, { ownerState: 'attested', ...knownBy(person.id, seen) })
 }
 
 async function isSamePerson(tx: Tx, proposerId: string, personId: string): Promise<boolean> {

@@ -42,7 +42,7 @@ const FACTS = (unusedSince: Date, now: Date) => sql`
   select i.kind,
          i.owner_state = 'attested' as owner,
          i.purpose is not null as purpose,
-         i.business_service is not null as service,
+         exists (select from attested_service v where v.identity_id = i.id) as service,
          i.expires_at is not null as expiry,
          i.expires_at is not null or (t.tokens and not a.standing) as temporary,
          i.purpose is not null and i.owner_state = 'attested' as justified,

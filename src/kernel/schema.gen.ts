@@ -105,6 +105,19 @@ export type AccountRoleTable = {
   cause: number
 }
 
+export type AdoptionTable = {
+  id: string
+  thingId: string
+  sourceId: string
+  identityId: string
+  evidence: ColumnType<unknown, string, string>
+  accountIds: string[]
+  state: Generated<'active' | 'ended'>
+  madeAt: Date
+  endedAt: Date | null
+  cause: number
+}
+
 export type ApiTokenTable = {
   id: string
   identityId: string
@@ -1259,6 +1272,22 @@ export type ScopeReportTable = {
   cause: number
 }
 
+export type ServiceAttestationTable = {
+  identityId: string
+  service: string
+  personId: string
+  evidence: string
+  attestedAt: Date
+  cause: number
+}
+
+export type ServiceCandidateTable = {
+  identityId: string
+  service: string
+  score: number
+  evidence: ColumnType<unknown, string, string>
+}
+
 export type SessionTable = {
   id: string
   grantId: string
@@ -1502,6 +1531,7 @@ export type Database = {
   accessRequest: AccessRequestTable
   account: AccountTable
   accountRole: AccountRoleTable
+  adoption: AdoptionTable
   apiToken: ApiTokenTable
   authorizationCode: AuthorizationCodeTable
   backchannelRequest: BackchannelRequestTable
@@ -1591,6 +1621,8 @@ export type Database = {
   ruleActivation: RuleActivationTable
   ruleVersion: RuleVersionTable
   scopeReport: ScopeReportTable
+  serviceAttestation: ServiceAttestationTable
+  serviceCandidate: ServiceCandidateTable
   session: SessionTable
   signal: SignalTable
   signingKey: SigningKeyTable

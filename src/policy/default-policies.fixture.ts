@@ -218,6 +218,9 @@ auditors read them | auditor | path.reach | installation | | yes evidence-is-rea
 administrators say what is which identity | admin | inventory.link | annRecord | | yes administrators-register
 nobody else does | ann | inventory.link | annRecord | | no
 nor merges | dora | inventory.merge | pipelineRecord | | no
+administrators adopt what was found | admin | inventory.adopt | installation | | yes administrators-register
+others do not | dora | inventory.adopt | installation | | no
+nor give back | dora | inventory.unadopt | pipelineRecord | | no
 the owner team of one does not | dora | rotation.start-many | installation | | no
 the owner team says who holds a copy | dora | consumer.declare | account | | yes logins-are-rotated
 a stranger withdraws nobody | ann | consumer.withdraw | account | | no

@@ -102,7 +102,7 @@ export function apiOf({ config, ground, authority }: DomainParts, parts: ApiPart
     }),
     ...changeRoutes(changes),
     ...signalRoutes({ ...base, ...access, ends, signalSenders: new Set(config.risk.signalSenders) }),
-    ...governanceRoutes({ ...base, db, standard: rules.standard }),
+    ...governanceRoutes({ ...base, db, standard: rules.standard, onIdentityEnded: hooks.onIdentityEnded }),
     ...credentialRoutes({ ...base, wake: () => obligations.wake() }),
     ...custodyRoutes({ ...base, hasTeam: (name) => rules.teams.has(name) }),
     ...rotationRoutes({ ...parts.rotations.needs, db, wake: () => parts.rotations.wake() }),

@@ -1,4 +1,4 @@
-import { evaluateOwners, lookWhenDue } from '../governance/governance.ts'
+import { evaluateOwners, evaluateServices, lookWhenDue } from '../governance/governance.ts'
 import { resolveInventory, type InventoryNeeds } from '../inventory/inventory.ts'
 import { transact, type Connection, type Db } from '../kernel/db.ts'
 import { SYSTEM } from '../ledger/ledger.ts'
@@ -14,6 +14,7 @@ export function followInventory(
   const before = async () => {
     await transact(db, (tx) => resolveInventory(tx, needs, { actor: SYSTEM }))
     await transact(db, (tx) => evaluateOwners(tx, needs))
+    await transact(db, (tx) => evaluateServices(tx, needs))
   }
   return lookWhenDue(db, { clock, connection, before }, signal)
 }

@@ -1,11 +1,11 @@
-import { sql } from 'kysely'
+import { sql, type RawBuilder } from 'kysely'
 import { Environment } from '../../identities/contract.ts'
 import { coverageOf, loadSource } from '../../inventory/inventory.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { secondsAfter } from '../../kernel/clock.ts'
 import type { Db } from '../../kernel/db.ts'
 import { idAfter, pageAfter } from '../../kernel/page.ts'
-import type { ClassPage, ClassQuery } from './contract.ts'
+import type { Classification, ClassPage, ClassQuery } from './contract.ts'
 import { classOf, type ClassFacts } from './rules.ts'
 
 const RECENT_DAYS = 90
@@ -28,6 +28,18 @@ export async function listClasses(db: Db, clock: Clock, query: ClassQuery): Prom
   if (principal !== undefined) where.push(sql`p.id = ${principal}`)
   if (after !== undefined) where.push(sql`p.id > ${after}`)
   if (unclaimed === true) where.push(sql`not exists (select from linked_identity l where l.observed_id = p.id)`)
+  const found = await classesWhere(db, clock, where, limit + 1)
+  const { items, nextCursor } = pageAfter(found, limit, ({ id }) => id)
+  return { items, nextCursor, coverage: await coverageOf(db, clock, of?.id) }
+}
+
+/** The classes of some principals in the order of their ids; `p`, `c` and `s` are the principal, its scope and its source. */
+export async function classesWhere(
+  db: Db,
+  clock: Clock,
+  where: readonly RawBuilder<unknown>[],
+  limit: number,
+): Promise<Classification[]> {
   const since = secondsAfter(clock.now(), -RECENT_DAYS * 86_400)
   const { rows } = await sql<Row>`
     select p.id, p.name, s.name as source, i.id as "identityId", p.type, p.interactive, coalesce(p.environment, s.environment) as environment,
@@ -60,15 +72,10 @@ export async function listClasses(db: Db, clock: Clock, query: ClassQuery): Prom
           from observed_usage u left join observed_principal a on a.id = u.actor_id
           left join linked_identity la on la.observed_id = u.actor_id left join identity h on h.id = la.identity_id
          where u.subject_id = p.id and u.last_at >= ${since}) u on true
-     where ${sql.join(where, sql` and `)} order by p.id limit ${limit + 1}`.execute(db)
-  const { items, nextCursor } = pageAfter(rows, limit, ({ id }) => id)
-  return {
-    items: items.map(({ id, name, source: from, identityId, environment: told, ...facts }) => {
-      const environment = Environment.safeParse(told).data ?? null
-      const judged = classOf({ ...facts, environment })
-      return { id, name, source: from, identityId, environment, businessService: facts.service, ...judged }
-    }),
-    nextCursor,
-    coverage: await coverageOf(db, clock, of?.id),
-  }
+     where ${sql.join(where, sql` and `)} order by p.id limit ${limit}`.execute(db)
+  return rows.map(({ id, name, source: from, identityId, environment: told, ...facts }) => {
+    const environment = Environment.safeParse(told).data ?? null
+    const judged = classOf({ ...facts, environment })
+    return { id, name, source: from, identityId, environment, businessService: facts.service, ...judged }
+  })
 }

@@ -53,6 +53,40 @@ export const AttestOwners = z
   .refine(({ identities, every }) => (identities === undefined) === (every === true), 'name identities, or every')
 export type AttestOwners = z.output<typeof AttestOwners>
 
+const ServiceCandidate = z
+  .object({
+    identityId: Id,
+    identity: Slug,
+    service: Text,
+    score: Count.describe('of 100, from the weights below; it decides nothing'),
+    owner: Slug.nullable().describe('who answers for the identity and may accept it'),
+    evidence: Evidences,
+  })
+  .meta({ id: 'ServiceCandidate', classification: 'public' })
+
+export const ServicePage = z
+  .object({ items: z.array(ServiceCandidate).max(200), nextCursor: z.string().nullable(), coverage: Coverage })
+  .meta({ id: 'ServiceCandidatePage' })
+export type ServicePage = z.output<typeof ServicePage>
+
+export const ServiceQuery = PageQuery.extend({
+  identity: Slug.optional().describe('name or id'),
+  owner: Slug.optional().describe('name or id of the person who answers for the identities'),
+})
+export type ServiceQuery = z.output<typeof ServiceQuery>
+
+export const AttestServices = z
+  .strictObject({
+    identities: shown(z.array(Slug).min(1).max(ATTESTED_MAX)).optional().describe('names or ids'),
+    every: shown(z.boolean()).optional().describe('everything one answers for and that a service is proposed for'),
+    service: shown(z.string().trim().min(1).max(200))
+      .optional()
+      .describe('the proposed one that is meant, if not the first'),
+    minScore: shown(z.int().min(1).max(100)).default(50).describe('of --every: evidence that is weaker is left out'),
+  })
+  .refine(({ identities, every }) => (identities === undefined) === (every === true), 'name identities, or every')
+export type AttestServices = z.output<typeof AttestServices>
+
 export const listCandidates = operation({
   id: 'owner.list',
   method: 'GET',
@@ -86,14 +120,44 @@ export const declineOwner = operation({
   output: z.object({ identityId: Id, ownerId: Id }).meta({ id: 'OwnerDeclined', classification: 'public' }),
   problems: [notFound, conflict],
 })
+export const listServices = operation({
+  id: 'business-service.list',
+  method: 'GET',
+  path: '/v1/service-candidates',
+  summary:
+    'Lists which business service what may belong to, with the evidence. It does not until who answers for it accepts.',
+  function: 'governance',
+  resource: 'Installation',
+  query: ServiceQuery,
+  output: ServicePage,
+  problems: [notFound],
+})
+export const attestServices = operation({
+  id: 'business-service.attest',
+  method: 'POST',
+  path: '/v1/service-candidates/attest',
+  summary: 'Accepts which business service identities belong to that one answers for.',
+  function: 'governance',
+  resource: 'Installation',
+  input: AttestServices,
+  output: z.object({ identities: z.array(Identity).max(ATTESTED_MAX) }).meta({ id: 'ServicesAttested' }),
+  problems: [notFound, conflict, invalidInput],
+})
 export const evaluateOwners = operation({
   id: 'owner.evaluate',
   method: 'POST',
   path: '/v1/owner-candidates/evaluate',
-  summary: 'Weighs all evidence of owners now.',
+  summary: 'Weighs all evidence of owners and of business services now.',
   function: 'governance',
   resource: 'Installation',
   output: z.object({ candidates: Count, changed: Count }).meta({ id: 'OwnersEvaluated', classification: 'public' }),
 })
 
-export const ownerOperations: readonly Operation[] = [listCandidates, attestOwners, declineOwner, evaluateOwners]
+export const ownerOperations: readonly Operation[] = [
+  listCandidates,
+  attestOwners,
+  declineOwner,
+  evaluateOwners,
+  listServices,
+  attestServices,
+]

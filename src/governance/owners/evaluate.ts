@@ -1,4 +1,4 @@
-import { sql } from 'kysely'
+import { sql, type RawBuilder } from 'kysely'
 import type { Teams } from '../../identities/identities.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import type { Tx } from '../../kernel/db.ts'
@@ -16,16 +16,19 @@ export type OwnersEvaluated = { readonly candidates: number; readonly changed: n
 /**
  * Weighs everything that speaks for an owner: 1 − Π(1 − wᵢ), each weight halved with every year of its age. A team speaks for each of its members by
  * an equal part. What is attested, people, and what somebody declined are left out. The same day and facts again change no row.
+ * With `only`, just these identities are looked at.
  */
 export async function evaluateOwners(
   tx: Tx,
   { clock, teams }: { readonly clock: Clock; readonly teams: Teams },
+  only?: readonly string[],
 ): Promise<OwnersEvaluated> {
   const now = clock.now()
+  const among = (id: RawBuilder<unknown>) => (only ? sql`${id} = any (${only})` : sql`true`)
   const members = teams.names.flatMap((team) => teams.membersOf(team).map((name) => ({ team, name })))
   const each = EVIDENCE.map(
     ({ id, weight, query }) =>
-      sql`select ${sql.lit(id)} as rule, ${sql.lit(weight)}::float8 as weight, * from (${sql.raw(query)}) e (identity_id, person_id, team, of_at, words)`,
+      sql`select ${sql.lit(id)} as rule, ${sql.lit(weight)}::float8 as weight, * from (${sql.raw(query)}) e (identity_id, person_id, team, of_at, words) where ${among(sql`e.identity_id`)}`,
   )
   const weighed = sql`
     person as materialized (select i.id, i.name from identity i where i.kind = 'human' and i.state = 'active' and i.profile = 'person'),
@@ -55,7 +58,7 @@ export async function evaluateOwners(
     ), fit as (select * from candidate where score >= ${SCORE_MIN})`
   const { numAffectedRows: gone = 0n } = await sql`
     with ${weighed}
-    delete from owner_candidate c where not exists (select from fit f where f.identity_id = c.identity_id and f.owner_id = c.owner_id)`.execute(
+    delete from owner_candidate c where ${among(sql`c.identity_id`)} and not exists (select from fit f where f.identity_id = c.identity_id and f.owner_id = c.owner_id)`.execute(
     tx,
   )
   const { numAffectedRows: made = 0n } = await sql`

@@ -11,11 +11,11 @@ const PERSON_KEYS = `array['owner', 'owned-by', 'maintainer', 'contact', 'respon
 const TEAM_KEYS = `array['team', 'owner-team', 'squad', 'owned-by-team']`
 
 /** The principals of an identity, as they were linked and as they count after merges. */
-const OF_IDENTITY = `
+export const OF_IDENTITY = `
   (select distinct l.observed_id, v.identity_id from linked_identity l cross join lateral (values (l.identity_id), (l.linked_id)) v (identity_id)
     where l.observed_kind = 'principal') l join observed_principal p on p.id = l.observed_id and p.gone_at is null`
 
-const tagged = (alias: string, keys: string) =>
+export const tagged = (alias: string, keys: string) =>
   `jsonb_each_text(case jsonb_typeof(${alias}.tags) when 'object' then ${alias}.tags else '{}' end) t (key, value) where lower(t.key) = any (${keys})`
 
 /** A name of a person of the record; an address by what stands before the @ says less, and has a rule of its own. */

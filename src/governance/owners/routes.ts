@@ -6,6 +6,7 @@ import type { Ledger } from '../../ledger/ledger.ts'
 import { attestOwners, declineOwner, listCandidates, toAccept } from './candidates.ts'
 import * as contract from './contract.ts'
 import { evaluateOwners } from './evaluate.ts'
+import { attestServices, evaluateServices, listServices } from './services.ts'
 
 export type OwnerNeeds = { readonly db: Db; readonly clock: Clock; readonly ledger: Ledger; readonly teams: Teams }
 
@@ -28,7 +29,22 @@ export function ownerRoutes(needs: OwnerNeeds): Route[] {
     }),
     route(contract.evaluateOwners, {
       resource,
-      run: () => transact(db, (tx) => evaluateOwners(tx, needs)),
+      run: () =>
+        transact(db, async (tx) => {
+          const { candidates, changed } = await evaluateOwners(tx, needs)
+          const services = await evaluateServices(tx, needs)
+          return {
+            candidates: candidates + services.candidates,
+            changed: changed + services.changed,
+          }
+        }),
+    }),
+    route(contract.listServices, { resource, run: ({ query }) => listServices(db, clock, query) }),
+    route(contract.attestServices, {
+      resource,
+      run: async ({ input }, permit) => ({
+        identities: await transact(db, (tx) => attestServices(tx, needs, permit, input)),
+      }),
     }),
   ]
 }

@@ -100,11 +100,14 @@ export async function unlinkObserved(
     throw notFound('It is not linked to this identity.', { type: 'RecordLink', id: observed })
   const { id, how } = standing
   if (how === 'native-id') {
-    throw conflict('It is the account that this identity claims: claim the account for another one.', {
-      type: 'RecordLink',
-      id,
-      state: how,
-    })
+    throw conflict(
+      'It is this identity by its native id: claim its account for another one, or give back what was adopted.',
+      {
+        type: 'RecordLink',
+        id,
+        state: how,
+      },
+    )
   }
   const isDeclined = how === 'fingerprint'
   const cause = await needs.ledger.record(tx, {

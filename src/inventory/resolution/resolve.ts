@@ -9,27 +9,34 @@ import { inventoryResolved } from './events.ts'
 export type ResolveNeeds = { readonly clock: Clock; readonly ledger: Ledger }
 type Act = Pick<Fact, 'actor' | 'onBehalfOf' | 'action' | 'decision'>
 
-/** One at a time: what two would make at once would be the same. */
-const LOCK = sql`select pg_advisory_xact_lock(hashtextextended('reeve.resolution', 0))`
+/** One at a time, what is adopted too: what two would make at once would be the same. */
+export const LOCK = sql`select pg_advisory_xact_lock(hashtextextended('reeve.resolution', 0))`
 
 /** How a link is kept, so that the same one is the same row each time. */
 export const linkIdOf = (observed: string, identity: string, how: string) =>
   sql.raw<string>(`hashed_id('link:' || ${observed} || ':' || ${identity} || ':' || ${how})`)
 
 /**
- * What should be linked by itself. A native id first: a principal is the identity that claims the account which it is at its own source. Then a keyed
- * fingerprint: a secret that exactly one identity holds is that identity's wherever it turns up. A person's word for the same stays as it is, and is
+ * What should be linked by itself. A native id first: a principal is the identity that claims the account which it is at its own source, or that was
+ * made of it or of the definition it is an instance of. Then a keyed fingerprint: a secret that exactly one identity holds is that identity's wherever it turns up. A person's word for the same stays as it is, and is
  * worth more than a fingerprint. A name says nothing here.
  */
 const DESIRED = sql`
   live as materialized (
     select c.id from source_scope c join source s on s.id = c.source_id where c.state = 'active' and s.state = 'active'
-  ), native as (
+  ), claimed as (
     select p.id as observed_id, a.identity_id, 'account ' || a.name || ' at ' || t.name || ', which it claims' as evidence
       from observed_principal p
       join account a on a.id = p.account_id and a.state = 'active' and a.identity_id is not null
       join target t on t.id = a.target_id
      where p.gone_at is null and p.scope_id in (select id from live)
+  ), native as (
+    select observed_id, identity_id, jsonb_build_array(evidence) as evidence from claimed
+    union all
+    select p.id, d.identity_id, d.evidence
+      from observed_principal p join adoption d on d.thing_id = coalesce(p.instance_of_id, p.id) and d.state = 'active'
+      join source_scope c on c.id = p.scope_id and c.source_id = d.source_id
+     where p.gone_at is null and p.scope_id in (select id from live) and not exists (select from claimed c where c.observed_id = p.id)
   ), attested as (
     select l.observed_id, l.identity_id from record_link l where l.state = 'active' and l.how = 'attested'
   ), known as (
@@ -50,7 +57,7 @@ const DESIRED = sql`
      group by p.id having count(distinct h.identity_id) = 1
   ), desired as (
     select ${linkIdOf('n.observed_id', 'n.identity_id', `'native-id'`)} as id, 'principal' as observed_kind, n.observed_id, n.identity_id,
-           'native-id' as how, jsonb_build_array(n.evidence) as evidence
+           'native-id' as how, n.evidence
       from native n
      where not exists (select from attested a where a.observed_id = n.observed_id and a.identity_id = n.identity_id)
     union all

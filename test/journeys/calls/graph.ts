@@ -1,5 +1,5 @@
-import { evaluateOwners } from '../../../src/governance/contract.ts'
-import { registerIdentity } from '../../../src/identities/contract.ts'
+import { adoptPrincipals, evaluateOwners } from '../../../src/governance/contract.ts'
+import { attestOwner, registerIdentity, updateIdentity } from '../../../src/identities/contract.ts'
 import {
   collectSource,
   linkInventory,
@@ -67,6 +67,28 @@ export function graphRows(stage: Stage): Rows {
     await ada.ask(evaluateOwners, {})
     return { input: params }
   }
+  /** Accounts of which no fact says what they are: who adopts them says it. */
+  const toAdopt = async () => {
+    await sourceThatWasRead(stage)
+    return { input: { every: true, kind: 'workload', profile: 'service', dryRun: true } as const }
+  }
+  const adopted = async () => {
+    const { input } = await toAdopt()
+    const found = await ada.ask(adoptPrincipals, { input })
+    const principals = found.items.slice(0, 1).map(({ thingId }) => thingId)
+    const { items } = await ada.ask(adoptPrincipals, {
+      input: { principals, kind: input.kind, profile: input.profile },
+    })
+    return { params: { identity: items[0]?.identity ?? '' }, input: { reason: REASON } }
+  }
+  /** The record has a business service that nobody accepted; Bob answers for the workload. */
+  const proposedService = async () => {
+    const identity = await stage.workload()
+    await bob.ask(attestOwner, { params: { identity } })
+    await ada.ask(updateIdentity, { params: { identity }, input: { businessService: 'shop' } })
+    await ada.ask(evaluateOwners, {})
+    return { input: { identities: [identity] } }
+  }
   const reads = (given: () => Promise<Given> | Given): Row => ({
     done: async () => ({ by: bob, given: await given() }),
     refused: async () => ({ by: drone, given: await given() }),
@@ -114,5 +136,13 @@ export function graphRows(stage: Stage): Rows {
       as: 'not-found',
     },
     'owner.evaluate': changes(async () => ({})),
+    'inventory.adopt': changes(toAdopt),
+    'inventory.unadopt': changes(adopted),
+    'business-service.list': reads(() => ({})),
+    'business-service.attest': {
+      done: async () => ({ by: bob, given: await proposedService() }),
+      refused: () => ({ by: bob, given: { input: { identities: ['nobody-here'] } } }),
+      as: 'not-found',
+    },
   }
 }
