@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { mysqlLoginRotator } from '../../src/credentials/mysql/rotate.ts'
 import { abortRotation } from '../../src/credentials/rotation/abort.ts'
 import { configureRotation } from '../../src/credentials/rotation/configure.ts'
-import { declareConsumer } from '../../src/credentials/rotation/consumer-records.ts'
+import { declareConsumer, withdrawConsumer } from '../../src/credentials/rotation/consumer-records.ts'
 import { rotationScheduled } from '../../src/credentials/rotation/events.ts'
 import { keptLogin } from '../../src/credentials/rotation/login.ts'
 import type { RotationNeeds } from '../../src/credentials/rotation/needs.ts'
@@ -100,6 +100,13 @@ export async function standing({ db, server }: TestDatabase, given: Standing) {
           reason: 'it holds a copy',
         }),
       ),
+    /** A person's word that it took the new one. */
+    withdraw: async (name: string) => {
+      const row = db.selectFrom('credentialConsumer').select('id').where('accountId', '=', accountId)
+      const { id } = await row.where('name', '=', name).where('withdrawnAt', 'is', null).executeTakeFirstOrThrow()
+      const permit = permitFor('consumer.withdraw', by, { type: 'Account', id: accountId })
+      await transact(db, (tx) => withdrawConsumer(tx, needs, permit, id, { reason: 'it has the new one' }))
+    },
     settle: () => settleRotations(db, needs, new AbortController().signal),
     read: (id: string) => readRotation(db, id),
     /** What is kept now: of the account, or the provisioner. */
