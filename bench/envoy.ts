@@ -9,7 +9,7 @@ import { cpus, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { meshCa, startEnvoy, startService, type Behind } from '../test/support/envoy.ts'
-import { startLoad } from './decide/children.ts'
+import { startLoad } from './support/load/load.ts'
 import type { AskedSite } from './envoy/site-process.ts'
 
 export async function run(flags: string[]): Promise<void> {

@@ -1,7 +1,7 @@
-import { fork, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
+import { fork } from 'node:child_process'
 import { join } from 'node:path'
-import type { Ask, Drive, Driven, Simulated, SiteReady, Statement, Told } from './messages.ts'
+import { asked, ended } from '../support/child.ts'
+import type { Ask, Simulated, SiteReady, Statement, Told } from './messages.ts'
 
 /** A server in a process of its own. */
 export type Measured = AsyncDisposable & {
@@ -53,35 +53,4 @@ export async function startEcho(tls: { key: string; cert: string }): Promise<Mea
     cpuUs: async () => Number((await asked<Told>(child, 'cpu')).told),
     [Symbol.asyncDispose]: () => ended(child),
   }
-}
-
-export type Load = AsyncDisposable & { drive(asked: Drive): Promise<Driven> }
-
-/** Where the load comes from. */
-export function startLoad(): Load {
-  const child = fork(join(import.meta.dirname, 'load-process.ts'))
-  return { drive: (drive) => asked(child, drive), [Symbol.asyncDispose]: () => ended(child) }
-}
-
-/** One message for one; a process that ends instead of answering is an error. */
-async function asked<T>(child: ChildProcess, message: object | string): Promise<T> {
-  const done = new AbortController()
-  const failed = once(child, 'exit', { signal: done.signal }).then(() => {
-    throw new Error('a process of the measurement ended before it answered')
-  })
-  failed.catch(() => undefined)
-  child.send(message)
-  try {
-    const [answer]: unknown[] = await Promise.race([once(child, 'message', { signal: done.signal }), failed])
-    return answer as T
-  } finally {
-    done.abort()
-  }
-}
-
-async function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const exited = once(child, 'exit')
-  child.disconnect()
-  await exited
 }

@@ -5,9 +5,11 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startEcho, startLoad, startSite, type Load, type Measured, type MeasuredSite } from './children.ts'
+import { startLoad, type Load } from '../support/load/load.ts'
+import type { Door, Drive, Driven } from '../support/load/messages.ts'
+import { startEcho, startSite, type Measured, type MeasuredSite } from './children.ts'
 import { reportHttp, type HttpFigures } from './http-report.ts'
-import type { Door, Drive, Driven, Kind, Statement } from './messages.ts'
+import type { Kind, Statement } from './messages.ts'
 
 type Size = { readonly seconds: number; readonly rounds: number; readonly rate: number }
 

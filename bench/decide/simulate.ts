@@ -2,7 +2,8 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startLoad, startSite } from './children.ts'
+import { startLoad } from '../support/load/load.ts'
+import { startSite } from './children.ts'
 import type { Simulated } from './messages.ts'
 
 const RUNS = 3

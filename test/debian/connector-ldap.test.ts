@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
@@ -10,6 +10,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { CONFORMANCE, type Bed } from '../../src/connectors/conformance.fixture.ts'
 import { ldapConnector } from '../../src/connectors/ldap/connector.ts'
 import { inventoryWorld } from '../support/inventory-world.ts'
+import { freePort } from '../support/free-port.ts'
 
 const SECRET = 'correct-horse-battery-staple-4716'
 const BASE = 'dc=shop,dc=example'
@@ -57,14 +58,6 @@ objectClass: groupOfNames
 cn: inner
 member: cn=billing,ou=people,${BASE}
 `
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const found = server.address()
-  server.close()
-  return typeof found === 'object' && found ? found.port : 0
-}
 
 /** Debian's slapd with TLS, an accesslog of nobody, and what is above in it. */
 async function slapd(t: Pick<TestContext, 'after'>, users = 0) {

@@ -12,6 +12,7 @@ import { sshConnector } from '../../src/connectors/ssh/connector.ts'
 import { certificateOf, pemKey } from '../support/certificates.ts'
 import { cleaningOfFile } from '../support/installation.ts'
 import { inventoryWorld } from '../support/inventory-world.ts'
+import { freePort } from '../support/free-port.ts'
 
 // The connector over OpenSSH of Debian, its client and its sshd. Who runs this as root reads this machine as root; as anybody else, less is seen.
 
@@ -69,15 +70,6 @@ before(async () => {
 })
 
 after(() => cleaning.now())
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  assert.ok(typeof address === 'object' && address)
-  return address.port
-}
 
 function estate(): Bed {
   const backup = read('backup.pub').split(' ').slice(0, 2).join(' ')

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { execFile, spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -11,6 +10,7 @@ import { finishGrant } from '../../src/access/contract.ts'
 import { issueSshCertificate, listSshAuthorities, readSshRevocations } from '../../src/credentials/contract.ts'
 import { cleaningOfFile } from '../support/installation.ts'
 import { sshWorld, type SshWorld } from '../support/ssh-world.ts'
+import { freePort } from '../support/free-port.ts'
 
 // OpenSSH of Debian: its server trusts our authority and reads our list of revoked certificates.
 
@@ -34,15 +34,6 @@ before(async () => {
 })
 
 after(() => cleaning.now())
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  assert.ok(typeof address === 'object' && address)
-  return address.port
-}
 
 async function startHost(port: number) {
   mkdirSync('/run/sshd', { recursive: true })

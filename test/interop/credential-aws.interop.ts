@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { listGrants, readGrant, revokeGrant } from '../../src/access/contract.ts'
@@ -11,6 +10,7 @@ import { issuedWorld, type IssuedWorld } from '../support/issued-world.ts'
 import { PROGRAM, reeve, type Place, type Ran } from '../support/program.ts'
 import { placeOf } from '../support/proof-of.ts'
 import { pythonWith } from './peers/python.ts'
+import { freePort } from '../support/free-port.ts'
 
 // boto3 with the hook as its credential_process, against moto, which checks signatures' keys and the policies of roles. Moto takes a denial with a
 // condition for one of the whole role, so that only one session is denied is AWS's word and not proven here.
@@ -195,14 +195,6 @@ test('attack: a role that the grant does not name, and a name that is none, get 
   assert.notEqual(other.code, 0)
   assert.equal(other.stdout, '')
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  return typeof address === 'object' && address ? address.port : 0
-}
 
 async function untilUp(): Promise<void> {
   const until = Date.now() + 60_000

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -15,6 +14,7 @@ import { reeve, type Place } from '../support/program.ts'
 import { placeOf } from '../support/proof-of.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import { openbaoProgram } from './peers/openbao.ts'
+import { freePort } from '../support/free-port.ts'
 
 // A real OpenBao with its own database secrets engine over a real PostgreSQL: what it gives logs in there, until the grant ends.
 const cleaning = cleaningOfFile()
@@ -124,14 +124,6 @@ test('attack: paths of the system, and those that the policy does not let us rea
   assert.match(system.stderr, /no path of a dynamic secret/)
   assert.match(other.stderr, /refused it \(reading the path: 403\)|nothing at this path/)
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const found = server.address()
-  server.close()
-  return typeof found === 'object' && found ? found.port : 0
-}
 
 async function untilUp(): Promise<void> {
   const until = Date.now() + 60_000

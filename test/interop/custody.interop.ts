@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -17,6 +15,7 @@ import { rewrapAll } from '../../src/server/rewrap.ts'
 import { freshDatabase } from '../support/database.ts'
 import { cleaningOfFile } from '../support/installation.ts'
 import { openbaoProgram } from './peers/openbao.ts'
+import { freePort } from '../support/free-port.ts'
 
 // The root key wrapped by a real OpenBao's transit engine, and a deposit opened by Go's own HPKE.
 const cleaning = cleaningOfFile()
@@ -152,14 +151,6 @@ test('what is exported is opened by Go’s HPKE with the private key, and under 
   await assert.rejects(opened({ ...given, aad: 'licence:2' }))
   await assert.rejects(opened({ ...given, info: 'something else' }))
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const found = server.address()
-  server.close()
-  return typeof found === 'object' && found ? found.port : 0
-}
 
 async function untilUp(): Promise<void> {
   const until = Date.now() + 60_000

@@ -1,83 +1,17 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { createServer } from 'node:net'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { test, type TestContext } from 'node:test'
+import { test } from 'node:test'
 import { z } from 'zod'
 import { activateIdentity, registerIdentity } from '../../src/identities/contract.ts'
-import { sleep } from '../../src/kernel/timer.ts'
 import { transact } from '../../src/kernel/db.ts'
 import { createLoginLink, listLoginSessions } from '../../src/login/contract.ts'
 import { openStepUp } from '../../src/login/login.ts'
 import { eventually } from '../support/eventually.ts'
 import { beginDevice, decide, openBrowser, poll, type Browser } from '../support/login-world.ts'
 import { newTestKey, tokenWorld, type Answer, type TokenWorld } from '../support/token-world.ts'
-import { keycloakHome } from './peers/keycloak.ts'
+import { freePort } from '../support/free-port.ts'
+import { administer, startKeycloak } from './peers/keycloak.ts'
 
-const ADMIN = 'admin'
-const PASSWORD = 'only for this test'
 const CLIENT_SECRET = 'the secret of reeve at keycloak'
-const START_MS = 240_000
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
-  })
-}
-
-/** Keycloak on a port of this machine, in memory, trusting the authority of our server. */
-async function startKeycloak(t: TestContext, port: number, authority: string): Promise<string> {
-  const home = await keycloakHome()
-  const folder = mkdtempSync(join(tmpdir(), 'reeve-keycloak-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
-  const ca = join(folder, 'ca.pem')
-  writeFileSync(ca, authority)
-  const child = spawn(
-    join(home, 'bin', 'kc.sh'),
-    ['start-dev', '--db=dev-mem', `--http-port=${port}`, '--http-host=127.0.0.1', `--truststore-paths=${ca}`],
-    {
-      env: { ...process.env, KC_BOOTSTRAP_ADMIN_USERNAME: ADMIN, KC_BOOTSTRAP_ADMIN_PASSWORD: PASSWORD },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      detached: true,
-    },
-  )
-  let said = ''
-  child.stdout.on('data', (text: Buffer) => (said += text.toString()))
-  child.stderr.on('data', (text: Buffer) => (said += text.toString()))
-  t.after(() => {
-    // The script starts Java below it: both go.
-    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL')
-  })
-  const url = `http://127.0.0.1:${port}`
-  for (const until = performance.now() + START_MS; ; await sleep(500)) {
-    assert.ok(child.exitCode === null && performance.now() < until, said)
-    const answer = await fetch(`${url}/realms/master`).catch(() => undefined)
-    if (answer?.ok) return url
-  }
-}
-
-/** A call of its administration. */
-async function administer(url: string, path: string, body?: unknown): Promise<unknown> {
-  const form = { grant_type: 'password', client_id: 'admin-cli', username: ADMIN, password: PASSWORD }
-  const token = await fetch(`${url}/realms/master/protocol/openid-connect/token`, {
-    method: 'POST',
-    body: new URLSearchParams(form),
-  })
-  const { access_token } = z.object({ access_token: z.string() }).parse(await token.json())
-  const answer = await fetch(`${url}/admin${path}`, {
-    method: body === undefined ? 'GET' : 'POST',
-    headers: { authorization: `Bearer ${access_token}`, 'content-type': 'application/json' },
-    ...(body !== undefined && { body: JSON.stringify(body) }),
-  })
-  assert.ok(answer.ok, `${path}: ${answer.status} ${await answer.clone().text()}`)
-  const text = await answer.text()
-  return text === '' ? undefined : JSON.parse(text)
-}
 
 const realmOf = (w: TokenWorld) => ({
   realm: 'company',
@@ -204,7 +138,7 @@ test('Keycloak logs a person in, who lets the command line in; a logout there en
   })
   const down = await openBrowser(w).get('/login/start/keycloak')
   assert.equal(down.status, 503, 'before it is up')
-  const url = await startKeycloak(t, port, w.server.authority.certificate)
+  const url = await startKeycloak(t, { port, authority: w.server.authority.certificate })
   await administer(url, '/realms', realmOf(w))
   const users = z
     .array(z.object({ id: z.string() }))

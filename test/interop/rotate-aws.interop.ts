@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
-import { createServer } from 'node:net'
 import { after, before, test } from 'node:test'
 import { promisify } from 'node:util'
 import { z } from 'zod'
@@ -23,6 +22,7 @@ import { freshDatabase, type TestDatabase } from '../support/database.ts'
 import { closers, credentialNeeds, movableClock } from '../support/lease-world.ts'
 import { permitFor } from '../support/permit.ts'
 import { pythonWith } from './peers/python.ts'
+import { freePort } from '../support/free-port.ts'
 
 // Access keys of an IAM user against moto, which knows two per user and refuses keys that it does not have. It takes inactive keys all the same, which AWS
 // does not, so that much is added to it here: that an inactive key is refused is AWS's word and not proven by this.
@@ -74,15 +74,6 @@ before(async () => {
   home = await freshDatabase(closing)
 })
 after(() => closing.close())
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => void server.once('listening', resolve))
-  const at = server.address()
-  await new Promise((resolve) => void server.close(resolve))
-  if (at === null || typeof at === 'string') throw new Error('no port')
-  return at.port
-}
 
 /** As an administrator of the account, whose own key moto takes while nobody's counts. */
 async function boto(lines: readonly string[]): Promise<string> {

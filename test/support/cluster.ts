@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -14,6 +13,7 @@ import { findPostmaster, stopPostmaster } from '../../src/kernel/postgres/postma
 import { Secret } from '../../src/kernel/secret.ts'
 import { sleep } from '../../src/kernel/timer.ts'
 import { quickFolder } from './quick-folder.ts'
+import { freePort } from './free-port.ts'
 
 /** A throw-away PostgreSQL on 127.0.0.1 that plays a company's own database. Nothing of it is left after disposal. */
 export type Cluster = AsyncDisposable & {
@@ -166,17 +166,4 @@ async function answers(connection: Connection): Promise<boolean> {
   } finally {
     await client.end().catch(() => undefined)
   }
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() =>
-        typeof address === 'object' && address !== null ? resolve(address.port) : reject(new Error('no port')),
-      )
-    })
-  })
 }

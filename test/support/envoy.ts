@@ -8,6 +8,7 @@ import { connect, createServer as createSocket, type AddressInfo } from 'node:ne
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { eventually } from './eventually.ts'
+import { freePort } from './free-port.ts'
 
 const exec = promisify(execFile)
 const VERSION = '1.40.0'
@@ -272,15 +273,6 @@ function reeveCluster({ port, ca }: NonNullable<Behind['reeve']>): object {
 
 function addressOf(port: number): object {
   return { socket_address: { address: '127.0.0.1', port_value: port } }
-}
-
-async function freePort(): Promise<number> {
-  const server = createSocket().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 function answers(port: number): Promise<boolean> {

@@ -2,11 +2,11 @@ import { execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type { TestContext } from 'node:test'
+import { freePort } from './free-port.ts'
 
 const run = promisify(execFile)
 const START_MS = 60_000
@@ -19,14 +19,6 @@ export type GiteaForge = {
   readonly api: (method: string, path: string, body?: unknown) => Promise<unknown>
   /** A token of a user with these scopes. */
   readonly tokenOf: (user: string, scopes: readonly string[]) => Promise<string>
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  return typeof address === 'object' && address ? address.port : 0
 }
 
 /** A real Gitea on SQLite in a folder of its own, with an administrator and nothing else. */

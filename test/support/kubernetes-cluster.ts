@@ -3,10 +3,10 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { freePort } from './free-port.ts'
 
 export type KubernetesCluster = {
   readonly url: string
@@ -20,14 +20,6 @@ export type KubernetesCluster = {
 }
 
 const START_MS = 60_000
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  return typeof address === 'object' && address ? address.port : 0
-}
 
 /** A real API server over etcd, without controllers and nodes: RBAC, admission, storage and audit are as they are everywhere. */
 export async function kubernetesCluster(t: Pick<TestContext, 'after'>, apiserver: string): Promise<KubernetesCluster> {

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { certificateOf, ecKey, pemKey } from './certificates.ts'
 import { eventually } from './eventually.ts'
 import type { Cleaning } from './installation.ts'
+import { freePort } from './free-port.ts'
 
 const execute = promisify(execFile)
 
@@ -101,12 +101,4 @@ export async function startMariadb(cleaning: Cleaning): Promise<Mariadb> {
       ]),
     generalLog: () => readFileSync(log, 'utf8'),
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const found = server.address()
-  server.close()
-  return typeof found === 'object' && found ? found.port : 0
 }

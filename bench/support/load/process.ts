@@ -1,4 +1,4 @@
-/** The process of the load: it takes nothing from the server's own. Started by http.ts. */
+/** The process of the load: it takes nothing from the server's own. Started by load.ts. */
 import { openLines, type Line } from './client.ts'
 import type { Drive, Driven } from './messages.ts'
 

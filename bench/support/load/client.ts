@@ -14,14 +14,14 @@ export type Line = Disposable & {
 
 const HEAD_END = Buffer.from('\r\n\r\n')
 
-/** Connects; an answer that is not a 200 with `expected` in it goes to `onError`, and so does a connection that breaks. */
+/** Connects; an answer that is no success with `expected` in it goes to `onError`, and so does a connection that breaks. */
 export async function openLines(
   door: Door,
   count: number,
   expected: string,
   onError: (error: Error) => void,
 ): Promise<Line[]> {
-  const secureContext = createSecureContext({ ca: door.ca })
+  const secureContext = createSecureContext({ ca: door.ca, ...door.client })
   const sockets = Array.from({ length: count }, () =>
     connect({
       port: door.port,
@@ -51,7 +51,7 @@ function lineOn(socket: TLSSocket, expected: Buffer, onError: (error: Error) => 
     held = undefined
     const answer = waiting
     waiting = undefined
-    if (!answer || all.length > size || !all.includes(expected) || !all.subarray(0, 13).equals(OK)) {
+    if (!answer || all.length > size || !all.includes(expected) || !all.subarray(0, OK.length).equals(OK)) {
       onError(new Error(`not the answer that was expected: ${all.toString('utf8').slice(0, 2000)}`))
     } else answer()
   })
@@ -67,13 +67,19 @@ function lineOn(socket: TLSSocket, expected: Buffer, onError: (error: Error) => 
   }
 }
 
-const OK = Buffer.from('HTTP/1.1 200 ')
+const OK = Buffer.from('HTTP/1.1 20')
 
-/** Of the whole answer; undefined while its head is not there yet. Both servers send a length. */
+const LAST_CHUNK = Buffer.from('\r\n0\r\n\r\n')
+
+/** Of the whole answer; undefined while it cannot be told, and while the last of its chunks is not there. */
 function sizeOf(all: Buffer): number | undefined {
   const end = all.indexOf(HEAD_END)
   if (end === -1) return undefined
-  const length = /\r\ncontent-length: (\d+)\r\n/i.exec(all.toString('latin1', 0, end + 2))?.[1]
+  const head = all.toString('latin1', 0, end + 2)
+  if (/\r\ntransfer-encoding: chunked\r\n/i.test(head)) {
+    return all.subarray(-LAST_CHUNK.length).equals(LAST_CHUNK) ? all.length : undefined
+  }
+  const length = /\r\ncontent-length: (\d+)\r\n/i.exec(head)?.[1]
   if (length === undefined) throw new Error('an answer without a length')
   return end + HEAD_END.length + Number(length)
 }
