@@ -18,23 +18,23 @@ import { newSigningKey, openSigningKey } from '../src/kernel/signing-key.ts'
 import { startServer, type RunningServer } from '../src/server.ts'
 import { createTrustRule } from '../src/tokens/contract.ts'
 import { openMint } from '../src/tokens/jwt.ts'
-import { measureRoles, type Roles } from './issue/roles.ts'
+import { measureRoles, type Roles, type RolesFound } from './issue/roles.ts'
 import { countedStatements, countStatements } from './support/statements.ts'
 
 const AT_ONCE = 32
 const ROUNDS = 5
 const SUBJECT = 'system:serviceaccount:bench:issuer'
 
-type Size = { readonly tokens: number; readonly signatures: number; readonly roles: number }
+type Size = { readonly tokens: number; readonly signatures: number; readonly roles: number; readonly standing: number }
 
 export async function run(flags: string[]): Promise<void> {
   const { values } = parseArgs({ args: flags, options: { quick: { type: 'boolean', default: false } } })
   const size: Size = values.quick
-    ? { tokens: 500, signatures: 2_000, roles: 10 }
-    : { tokens: 10_000, signatures: 20_000, roles: 40 }
+    ? { tokens: 500, signatures: 2_000, roles: 10, standing: 200 }
+    : { tokens: 10_000, signatures: 20_000, roles: 64, standing: 5_000 }
   const load = loadavg()[0] ?? 0
   const minting = await measureMinting(size.signatures)
-  const roles = await measureRoles(size.roles)
+  const roles = await measureRoles(size.roles, size.standing)
   const folder = await mkdtemp(join(tmpdir(), 'reeve-bench-'))
   // As root the database runs under another uid, which must be able to pass through.
   await chmod(folder, 0o711)
@@ -150,7 +150,7 @@ async function measureIssue(server: RunningServer, count: number): Promise<Issue
     .sign(privateKey)
   const pair = await newKeyPair()
   const spki = readPublicKey(pair.publicKey)?.spki ?? Buffer.alloc(0)
-  const { cert } = server.authority.issueClient({ spki, commonName: 'job', ttlSeconds: 3600 })
+  const { cert } = await server.authority.issueClient({ spki, commonName: 'job', ttlSeconds: 3600 })
   const agent = new Agent({
     keepAlive: true,
     maxSockets: AT_ONCE,
@@ -263,7 +263,7 @@ function median(values: readonly number[]): number {
 
 type Found = {
   readonly load: number
-  readonly roles: Roles
+  readonly roles: RolesFound
   readonly minting: Minting
   readonly issued: Issued
   readonly verified: Verified
@@ -288,8 +288,16 @@ function report({ load, minting, roles, issued, verified }: Found): void {
   console.log(
     `own token verified       ${whole(verified.first)}/s anew, ${whole(verified.again)}/s again: ${whole(replayed)} times (goal 100)`,
   )
-  console.log(
-    `database role, a lease    ${roles.lease.toFixed(0)}/s with its connection, ${(roles.lease / roles.bare).toFixed(2)} of a bare CREATE ROLE on an open one, ${roles.bare.toFixed(0)}/s (goals 4, batched 25: none are made together)`,
-  )
+  reportRoles('few leases', roles.few)
+  reportRoles(`beside ${whole(roles.standing)} leases`, roles.many)
   console.log(`RESULT ${JSON.stringify({ load, minting, roles, issued: told, verified, toBare, toJose, replayed })}`)
+}
+
+function reportRoles(beside: string, { bare, ...ours }: Roles): void {
+  console.log(
+    `database roles, ${beside}: bare CREATE ROLE ${bare.toFixed(0)}/s; times that (goals 4 single, 25 together):`,
+  )
+  for (const [what, perSecond] of Object.entries(ours)) {
+    console.log(`  ${what.padEnd(22)} ${perSecond.toFixed(0)}/s, ${(perSecond / bare).toFixed(2)} times`)
+  }
 }

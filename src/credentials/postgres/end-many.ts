@@ -2,7 +2,8 @@ import pg from 'pg'
 import { sleep } from '../../kernel/timer.ts'
 import { reachLease } from '../fault-points.ts'
 import { LeaseFailure, type Ended, type Residue, type Site, type WrittenLease } from '../writer.ts'
-import { oidOf } from './end.ts'
+import { membership, oidOf, SHUT } from './end.ts'
+import { asMaker, MAKER_OF } from './makers.ts'
 import { refusalOf } from './probe.ts'
 import { residueOf } from './residue.ts'
 import { fenceOf, standingOf, type Standing } from './role.ts'
@@ -23,7 +24,7 @@ const SAMPLED_AT_LEAST = 2
 const OURS = /^reeve_[0-9a-f]{16}$/
 
 /** A lease with the one role that it is; null when the role is gone already. */
-type Held = { readonly lease: WrittenLease; readonly oid: string | null }
+type Held = { readonly lease: WrittenLease; readonly oid: string | null; readonly maker: string | null }
 
 /**
  * Ends many roles by a few statements, in the steps of the single way and with its fences, and proves them dead. Whatever is not plain is left
@@ -39,7 +40,7 @@ export async function endMany(
   await using upstream = await enter(site, settings, settings.database, signal)
   const standing = await standingOf(upstream)
   const found = await plainRoles(upstream, await fenced(upstream, leases))
-  const standingRoles = found.flatMap(({ lease, oid }) => (oid === null ? [] : [{ lease, oid }]))
+  const standingRoles = found.flatMap(({ lease, oid, maker }) => (oid === null ? [] : [{ lease, oid, maker }]))
   const ended =
     standingRoles.length === 0 ? new Set<string>() : await shutAndDrop(upstream, standing, standingRoles, signal)
   const gone = found.filter(({ lease, oid }) => oid === null || ended.has(lease.id)).map(({ lease }) => lease)
@@ -76,9 +77,9 @@ async function fenced(upstream: Upstream, leases: readonly WrittenLease[]): Prom
 
 /** Those that are one role of their own name and oid, or none any more. */
 async function plainRoles(upstream: Upstream, leases: readonly WrittenLease[]): Promise<Held[]> {
-  const rows = await upstream.query<{ id: string; oid: string; rolname: string }>(
+  const rows = await upstream.query<{ id: string; oid: string; rolname: string; maker: string | null }>(
     'finding the roles',
-    `select l.id, r.oid::text, r.rolname
+    `select l.id, r.oid::text, r.rolname, ${MAKER_OF('r')} as maker
        from unnest($1::text[], $2::text[], $3::oid[]) as l (id, principal, oid)
        join pg_roles r on r.rolname = l.principal or r.oid = l.oid`,
     [leases.map(({ id }) => id), leases.map(({ principal }) => principal), leases.map(oidOf)],
@@ -86,13 +87,13 @@ async function plainRoles(upstream: Upstream, leases: readonly WrittenLease[]): 
   const byLease = Map.groupBy(rows, ({ id }) => id)
   return leases.flatMap((lease): Held[] => {
     const [role, ...others] = byLease.get(lease.id) ?? []
-    if (!role) return [{ lease, oid: null }]
+    if (!role) return [{ lease, oid: null, maker: null }]
     const isPlain = others.length === 0 && role.rolname === lease.principal && role.oid === oidOf(lease)
-    return isPlain ? [{ lease, oid: role.oid }] : []
+    return isPlain ? [{ lease, oid: role.oid, maker: role.maker }] : []
   })
 }
 
-type Role = { readonly lease: WrittenLease; readonly oid: string }
+type Role = { readonly lease: WrittenLease; readonly oid: string; readonly maker: string | null }
 
 /** The ids of those whose role is gone then. */
 async function shutAndDrop(
@@ -101,47 +102,85 @@ async function shutAndDrop(
   roles: readonly Role[],
   signal: AbortSignal,
 ): Promise<Set<string>> {
-  const how = standing.version >= 160_000 ? ' with inherit true, set true' : ''
-  await upstream.query(
+  await upstream.script(
     'shutting the roles out',
-    roles
-      .map(({ lease }) => {
-        const role = name(lease.principal)
-        const out = `alter role ${role} with nologin connection limit 0 password null valid until '-infinity'`
-        return standing.isSuperuser ? out : `${out}; grant ${role} to ${name(standing.user)}${how}`
-      })
-      .join('; '),
+    byMaker(roles, (some) => some.map(({ lease }) => `alter role ${name(lease.principal)} ${SHUT}`)),
   )
   await reachLease('lease.nologin')
-  await terminate(upstream, roles, signal)
+  const joined = new Set<string>()
+  await terminate(upstream, { standing, joined }, roles, signal)
   await reachLease('lease.terminated')
   const plain = await withoutTrouble(upstream, roles)
   if (plain.length === 0) return new Set()
-  for (const [heir, theirs] of await heirsOf(upstream, standing, plain)) {
+  const full = await ownersAmong(upstream, plain)
+  await join(upstream, { standing, joined }, full)
+  for (const [heir, theirs] of await heirsOf(upstream, standing, full)) {
     const list = theirs.map(({ lease }) => name(lease.principal)).join(', ')
     await upstream.query('emptying the roles', `reassign owned by ${list} to ${name(heir)}; drop owned by ${list}`)
   }
   await reachLease('lease.reassigned')
-  const all = plain.map(({ lease }) => name(lease.principal)).join(', ')
-  await upstream.query('dropping the roles', `drop role ${all}`)
+  await upstream.script(
+    'dropping the roles',
+    byMaker(plain, (some) => [`drop role ${some.map(({ lease }) => name(lease.principal)).join(', ')}`]),
+  )
   await reachLease('lease.dropped')
   return new Set(plain.map(({ lease }) => lease.id))
 }
 
-async function terminate(upstream: Upstream, roles: readonly Role[], signal: AbortSignal): Promise<void> {
+/** Each by whoever administers it. */
+function byMaker(roles: readonly Role[], statements: (some: readonly Role[]) => readonly string[]): string[] {
+  return [...Map.groupBy(roles, ({ maker }) => maker)].flatMap(([maker, some]) => asMaker(maker, statements(some)))
+}
+
+type Joined = { readonly standing: Standing; readonly joined: Set<string> }
+
+/** Ending sessions, REASSIGN and DROP OWNED need the rights of the role, once for each that has anything to end. */
+async function join(upstream: Upstream, { standing, joined }: Joined, roles: readonly Role[]): Promise<void> {
+  const others = standing.isSuperuser ? [] : roles.filter(({ oid }) => !joined.has(oid))
+  if (others.length === 0) return
+  await upstream.script(
+    'becoming a member of the roles',
+    byMaker(others, (some) => some.map(({ lease }) => membership(standing, lease.principal))),
+  )
+  for (const { oid } of others) joined.add(oid)
+}
+
+async function terminate(upstream: Upstream, by: Joined, roles: readonly Role[], signal: AbortSignal): Promise<void> {
   const oids = roles.map(({ oid }) => oid)
   let absent = 0
   for (let look = 0; look < LOOKS; look += 1) {
-    const alive = await upstream.query(
-      'terminating their sessions',
-      'select pid, pg_terminate_backend(pid) from pg_stat_activity where usesysid = any($1::oid[])',
+    const alive = await upstream.query<{ oid: string }>(
+      'looking for their sessions',
+      'select distinct usesysid::text as oid from pg_stat_activity where usesysid = any($1::oid[])',
       [oids],
     )
     absent = alive.length === 0 ? absent + 1 : 0
     if (absent >= ABSENT_LOOKS) return
+    if (alive.length > 0) {
+      const found = new Set(alive.map(({ oid }) => oid))
+      const theirs = roles.filter(({ oid }) => found.has(oid))
+      await join(upstream, by, theirs)
+      await upstream.query(
+        'terminating their sessions',
+        'select pid, pg_terminate_backend(pid) from pg_stat_activity where usesysid = any($1::oid[])',
+        [theirs.map(({ oid }) => oid)],
+      )
+    }
     await sleep(LOOK_MS, signal)
   }
   throw new LeaseFailure('their sessions do not end')
+}
+
+/** Those that own anything here or have a right in their own name. */
+async function ownersAmong(upstream: Upstream, roles: readonly Role[]): Promise<Role[]> {
+  const rows = await upstream.query<{ oid: string }>(
+    'finding what they own',
+    `select distinct refobjid::text as oid from pg_shdepend
+      where refclassid = 'pg_authid'::regclass and refobjid = any($1::oid[])`,
+    [roles.map(({ oid }) => oid)],
+  )
+  const owners = new Set(rows.map(({ oid }) => oid))
+  return roles.filter(({ oid }) => owners.has(oid))
 }
 
 /** Without those that left a prepared transaction, or on which something in another database depends. */
@@ -162,6 +201,7 @@ async function withoutTrouble(upstream: Upstream, roles: readonly Role[]): Promi
 
 /** Who gets what they own: their group, as if it had been born there; the provisioner where the group is gone. */
 async function heirsOf(upstream: Upstream, standing: Standing, roles: readonly Role[]): Promise<Map<string, Role[]>> {
+  if (roles.length === 0) return new Map()
   const groups = [...new Set(roles.map(({ lease }) => lease.terms.roles[0] ?? ''))]
   const rows = await upstream.query<{ rolname: string; reachable: boolean }>(
     'finding their groups',

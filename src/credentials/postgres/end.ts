@@ -3,6 +3,7 @@ import { sqlState } from '../../kernel/db.ts'
 import { sleep } from '../../kernel/timer.ts'
 import { reachLease } from '../fault-points.ts'
 import { LeaseBusy, LeaseFailure, type Site, type WrittenLease } from '../writer.ts'
+import { asMaker, MAKER_OF } from './makers.ts'
 import { fenceOf, standingOf, type Standing } from './role.ts'
 import type { PostgresSettings } from './settings.ts'
 import { enter, type Upstream } from './upstream.ts'
@@ -10,7 +11,7 @@ import { enter, type Upstream } from './upstream.ts'
 const name = pg.escapeIdentifier
 
 /** A role at the target that is the lease: by its oid, which renaming does not change, or by its name. */
-type Found = { readonly oid: string; readonly rolname: string }
+type Found = { readonly oid: string; readonly rolname: string; readonly maker: string | null }
 
 const LOOK_MS = 20
 /** About ten seconds for backends to go; then the attempt fails and is made again. */
@@ -19,6 +20,9 @@ const LOOKS = 500
 const ABSENT_LOOKS = 2
 /** Dropping may fail because something was granted to the role meanwhile; each pass takes what is there. */
 const PASSES = 3
+
+/** How a role looks that nobody enters any more. */
+export const SHUT = `with nologin connection limit 0 password null valid until '-infinity'`
 
 /** Ends the role (core 20): no login, no sessions, nothing owned, no role. Every step may run again. */
 export async function endRole(
@@ -38,7 +42,7 @@ export async function endRole(
   for (const role of await rolesOfLease(upstream, lease)) {
     await shutOut(upstream, role)
     await reachLease('lease.nologin')
-    if (!standing.isSuperuser) await takeMembership(upstream, standing, role.rolname)
+    if (!standing.isSuperuser) await takeMembership(upstream, standing, role)
     await terminate(upstream, role, signal)
     await reachLease('lease.terminated')
     await refusePrepared(upstream, role)
@@ -50,7 +54,7 @@ export async function endRole(
 export function rolesOfLease(upstream: Upstream, lease: WrittenLease): Promise<Found[]> {
   return upstream.query<Found>(
     'finding the role',
-    'select oid::text, rolname from pg_roles where rolname = $1 or oid = $2::oid',
+    `select r.oid::text, r.rolname, ${MAKER_OF('r')} as maker from pg_roles r where r.rolname = $1 or r.oid = $2::oid`,
     [lease.principal, oidOf(lease)],
   )
 }
@@ -62,11 +66,8 @@ export function oidOf(lease: WrittenLease): string {
 }
 
 /** The password goes too: it may have been changed by the role itself, and nothing here relies on knowing it. */
-async function shutOut(upstream: Upstream, { rolname }: Found): Promise<void> {
-  await upstream.query(
-    'shutting the role out',
-    `alter role ${name(rolname)} with nologin connection limit 0 password null valid until '-infinity'`,
-  )
+async function shutOut(upstream: Upstream, { rolname, maker }: Found): Promise<void> {
+  await upstream.script('shutting the role out', asMaker(maker, [`alter role ${name(rolname)} ${SHUT}`]))
 }
 
 async function terminate(upstream: Upstream, role: Found, signal: AbortSignal): Promise<void> {
@@ -115,7 +116,8 @@ async function emptyAndDrop(work: Emptying): Promise<void> {
     for (const database of await databasesToEmpty(work)) await emptyIn(work, database, heir)
     await reachLease('lease.reassigned')
     try {
-      await work.upstream.query('dropping the role', `drop role if exists ${name(work.role.rolname)}`)
+      const { rolname, maker } = work.role
+      await work.upstream.script('dropping the role', asMaker(maker, [`drop role if exists ${name(rolname)}`]))
       await reachLease('lease.dropped')
       return
     } catch (error) {
@@ -133,14 +135,22 @@ async function heirOf({ upstream, standing, lease }: Emptying): Promise<string> 
     [lease.terms.roles[0] ?? ''],
   )
   if (!group) return standing.user
-  if (!standing.isSuperuser && !group.reachable) await takeMembership(upstream, standing, group.rolname)
+  if (!standing.isSuperuser && !group.reachable) await takeMembership(upstream, standing, { ...group, maker: null })
   return group.rolname
 }
 
 /** REASSIGN, DROP OWNED and ending sessions need the rights of the role; administering it does not give them. */
-async function takeMembership(upstream: Upstream, standing: Standing, rolname: string): Promise<void> {
-  const how = standing.version >= 160_000 ? ' with inherit true, set true' : ''
-  await upstream.query(`becoming a member of ${rolname}`, `grant ${name(rolname)} to ${name(standing.user)}${how}`)
+async function takeMembership(
+  upstream: Upstream,
+  standing: Standing,
+  { rolname, maker }: Omit<Found, 'oid'>,
+): Promise<void> {
+  await upstream.script(`becoming a member of ${rolname}`, asMaker(maker, [membership(standing, rolname)]))
+}
+
+/** Makes the provisioner a member of a role, with all of its rights. */
+export function membership({ version, user }: Standing, rolname: string): string {
+  return `grant ${name(rolname)} to ${name(user)}${version >= 160_000 ? ' with inherit true, set true' : ''}`
 }
 
 /** Where something depends on the role; the database we are in stands for what is shared by all. */

@@ -1,5 +1,6 @@
 import { LeaseFailure, type Residue, type ResidueItem, type Site, type WrittenLease } from '../writer.ts'
 import { oidOf } from './end.ts'
+import { IS_MAKER } from './makers.ts'
 import { standingOf } from './role.ts'
 import type { PostgresSettings } from './settings.ts'
 import { enter, type Upstream } from './upstream.ts'
@@ -21,7 +22,8 @@ const YOUNGER = (alias: string) =>
 const SHARED = [
   `select 'membership' as kind, g.rolname || ' to ' || u.rolname as name, u.rolname as principal
      from pg_auth_members m join pg_roles g on g.oid = m.roleid join pg_roles u on u.oid = m.member
-    where ${YOUNGER('m')} and u.oid <> $2::oid and g.oid <> $2::oid and u.rolname <> current_user limit ${ROWS}`,
+    where ${YOUNGER('m')} and u.oid <> $2::oid and g.oid <> $2::oid and u.rolname <> current_user
+      and not ${IS_MAKER('u')} limit ${ROWS}`,
   `select 'setting' as kind, coalesce(r.rolname, 'all roles') || ' in ' || coalesce(d.datname, 'all databases') as name,
           r.rolname as principal
      from pg_db_role_setting s left join pg_roles r on r.oid = s.setrole left join pg_database d on d.oid = s.setdatabase
@@ -36,7 +38,7 @@ const ROLES_SEEN_WHOLE = `select 'role' as kind, a.rolname as name, a.rolname as
      from pg_authid a where ${YOUNGER('a')} and a.oid <> $2::oid limit ${ROWS}`
 /** Others see new roles by their oid, which the server counts upwards. */
 const ROLES_SEEN_BY_OID = `select 'role' as kind, r.rolname as name, r.rolname as principal
-     from pg_roles r where r.oid > $2::oid and $1::text is not null limit ${ROWS}`
+     from pg_roles r where r.oid > $2::oid and $1::text is not null and not ${IS_MAKER('r')} limit ${ROWS}`
 
 const LOCAL = [
   `select 'security-definer function' as kind, n.nspname || '.' || p.proname as name, null as principal

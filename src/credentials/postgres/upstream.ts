@@ -10,6 +10,10 @@ export type Upstream = AsyncDisposable & {
   readonly database: string
   /** One statement. A failure becomes a `LeaseFailure` that begins with `step`, a phrase such as "making the role". */
   query<Row extends pg.QueryResultRow>(step: string, text: string, values?: readonly unknown[]): Promise<Row[]>
+  /** Several statements in one message, and the rows of each. What belongs together is between `begin` and `commit`. */
+  script<Row extends pg.QueryResultRow>(step: string, statements: readonly string[]): Promise<Row[][]>
+  /** Whether it was still there when last heard of. */
+  isOpen(): boolean
 }
 
 const CONNECT_MS = 10_000
@@ -127,18 +131,31 @@ async function upstreamOf(client: pg.Client, database: string, signal: AbortSign
   // Ending the socket is the one way to leave a statement that waits.
   const cut = () => void client.end().catch(() => undefined)
   signal.addEventListener('abort', cut, { once: true })
+  let isOpen = true
+  client.once('end', () => (isOpen = false))
+  const ask = async <T>(step: string, work: () => Promise<T>): Promise<T> => {
+    signal.throwIfAborted()
+    try {
+      return await work()
+    } catch (error) {
+      signal.throwIfAborted()
+      throw new LeaseFailure(`${step} failed (${codeOf(error)}${hintOf(error)})`, { cause: error })
+    }
+  }
   const upstream: Upstream = {
     database,
-    async query<Row extends pg.QueryResultRow>(step: string, text: string, values?: readonly unknown[]) {
-      signal.throwIfAborted()
-      try {
+    query: <Row extends pg.QueryResultRow>(step: string, text: string, values?: readonly unknown[]) =>
+      ask(step, async () => {
         const result = await client.query<Row>(text, values === undefined ? undefined : [...values])
         return result.rows
-      } catch (error) {
-        signal.throwIfAborted()
-        throw new LeaseFailure(`${step} failed (${codeOf(error)}${hintOf(error)})`, { cause: error })
-      }
-    },
+      }),
+    script: <Row extends pg.QueryResultRow>(step: string, statements: readonly string[]) =>
+      ask(step, async () => {
+        // The driver gives a list where there was more than one statement.
+        const results = [await client.query<Row>(statements.join(';\n'))].flat()
+        return results.map(({ rows }) => rows)
+      }),
+    isOpen: () => isOpen,
     async [Symbol.asyncDispose]() {
       signal.removeEventListener('abort', cut)
       await client.end().catch(() => undefined)

@@ -3,9 +3,9 @@ import { endRole } from './end.ts'
 import { endMany } from './end-many.ts'
 import { probeRole } from './probe.ts'
 import { residueOf } from './residue.ts'
-import { announceRole, makeRole } from './role.ts'
+import { announceRole } from './role.ts'
 import { PostgresSettings } from './settings.ts'
-import { enter } from './upstream.ts'
+import { makeSoon } from './together.ts'
 
 /**
  * An ephemeral database role per grant (core 19–21). Whoever holds one can always change its password, since PostgreSQL lets every role
@@ -24,8 +24,7 @@ export const postgresRoleWriter: LeaseWriter = {
   plan: (random) => ({ ...announceRole(random), revocability: 'immediate' }),
   async apply(site, lease, { isWanted }, signal) {
     const settings = PostgresSettings.parse(site.settings)
-    await using upstream = await enter(site, settings, settings.database, signal)
-    return { details: await makeRole(upstream, settings, lease, isWanted) }
+    return { details: await makeSoon(site, { settings, lease, isWanted }, signal) }
   },
   async end(site, lease, signal) {
     const settings = PostgresSettings.parse(site.settings)

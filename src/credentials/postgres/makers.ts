@@ -1,0 +1,88 @@
+import pg from 'pg'
+import { sha256 } from '../../kernel/crypto.ts'
+import type { WrittenLease } from '../writer.ts'
+import type { Standing } from './role.ts'
+import type { Upstream } from './upstream.ts'
+
+const name = pg.escapeIdentifier
+const literal = pg.escapeLiteral
+
+/**
+ * From PostgreSQL 16 on whoever makes a role is a member of it with the right to administer it, and for each change of a role the server walks
+ * all that its administrator is a member of (`is_admin_of_role`, and `GRANT`, in user.c and acl.c). Seen at 5,000 leases of one provisioner: 30 ms a
+ * grant. So a provisioner that has many leases makes further ones as one of a few roles that are made for it, each of which knows only its own.
+ */
+const MANY_OWN = 128
+const MAKERS = 64
+
+/** How many leases the provisioner administers itself, not counting further than that says something. */
+export const OWN_ROLES = `select count(*)::int as own
+  from pg_auth_members m join pg_roles r on r.oid = m.roleid
+ where m.member = (select oid from pg_roles where rolname = current_user) and r.rolname ~ '^reeve_[0-9a-f]{16}$'`
+
+const COMMENT = 'Reeve makes roles of leases as this one. Whoever drops it leaves those to a superuser.'
+
+/** Of roles of this name, those that are makers of whoever asks: only the server itself enters who made a role, as its first superuser (oid 10). */
+export const IS_MAKER = (role: string) => `(${role}.rolname ~ '^reeve_maker_[0-9a-f]{8}_[0-9]{2}$' and exists (
+   select from pg_auth_members made
+    where made.roleid = ${role}.oid and made.grantor = 10 and made.admin_option
+      and made.member = (select oid from pg_roles where rolname = current_user)))`
+
+/** What makers were found ready for, by connection. */
+const seen = new WeakMap<Upstream, ReadonlySet<string>>()
+
+/** The maker of a role, by its name; null where it has none. */
+export const MAKER_OF = (role: string) => `(select maker.rolname::text
+   from pg_auth_members of join pg_roles maker on maker.oid = of.member
+  where of.roleid = ${role}.oid and of.admin_option and ${IS_MAKER('maker')} limit 1)`
+
+/** Statements for one message, which is one transaction: who acts is taken back with the rest when one fails. */
+export function asMaker(maker: string | null, statements: readonly string[]): readonly string[] {
+  return maker === null ? statements : [`set local role ${name(maker)}`, ...statements, 'reset role']
+}
+
+/** The role as which these leases are made; undefined: as the provisioner itself. Makes it if need be, in the transaction that is open. */
+export async function makerFor(
+  upstream: Upstream,
+  { version, isSuperuser, user }: Standing,
+  own: number,
+  leases: readonly WrittenLease[],
+): Promise<string | undefined> {
+  const [first] = leases
+  if (isSuperuser || version < 160_000 || own < MANY_OWN || !first) return undefined
+  const maker = makerOf(user, first.principal)
+  const groups = [...new Set(leases.flatMap(({ terms }) => terms.roles))]
+  const known = seen.get(upstream) ?? new Set<string>()
+  if (groups.every((group) => known.has(`${maker} ${group}`))) return maker
+  const [found] = await upstream.query<{ ours: boolean; groups: string[] }>(
+    'looking for a maker',
+    `select ${IS_MAKER('r')} as ours,
+            array(select g.rolname::text from pg_auth_members m join pg_roles g on g.oid = m.roleid
+                   where m.member = r.oid and m.admin_option and g.rolname = any($2)) as groups
+       from pg_roles r where r.rolname = $1`,
+    [maker, groups],
+  )
+  // Somebody else's of the same name is left alone.
+  if (found?.ours === false) return undefined
+  const missing = groups.filter((group) => found?.groups.includes(group) !== true)
+  const making = [
+    `create role ${name(maker)} with nologin createrole noinherit`,
+    `grant ${name(maker)} to ${name(user)} with inherit false, set true`,
+    `comment on role ${name(maker)} is ${literal(COMMENT)}`,
+  ]
+  const joining = missing.map(
+    (group) => `grant ${name(group)} to ${name(maker)} with admin true, inherit false, set false`,
+  )
+  const steps = [...(found ? [] : making), ...joining]
+  if (steps.length > 0) await upstream.script('making a maker', steps)
+  // What is made now may be taken back; what was found stands, and is looked at again by the next connection.
+  else seen.set(upstream, new Set([...known, ...groups.map((group) => `${maker} ${group}`)]))
+  return maker
+}
+
+/** Many of them, so that each has few leases; which one does not matter, but those that are made together have the same. */
+function makerOf(provisioner: string, principal: string): string {
+  const whose = sha256(provisioner).toString('hex').slice(0, 8)
+  const which = sha256(principal).readUInt32BE(4) % MAKERS
+  return `reeve_maker_${whose}_${String(which).padStart(2, '0')}`
+}
