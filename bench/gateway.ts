@@ -343,7 +343,7 @@ async function selfSigned(): Promise<{ key: string; cert: string }> {
   const folder = mkdtempSync(join(tmpdir(), 'reeve-bench-tls-'))
   try {
     const authority = await openAuthority(join(folder, 'ca'), { clock: systemClock, random: systemRandom })
-    const { key, cert } = authority.issueServer(['localhost'])
+    const { key, cert } = await authority.issueServer(['localhost'])
     return { key: key.reveal(), cert }
   } finally {
     rmSync(folder, { recursive: true, force: true })

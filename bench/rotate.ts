@@ -96,7 +96,7 @@ async function open(stack: AsyncDisposableStack): Promise<Opened> {
   await admin.query(`create role ${LOGIN.account} login password '${LOGIN.password}'`)
   await admin.end()
   const authority = await openAuthority(join(folder, 'ca'), { clock: systemClock, random: systemRandom })
-  const server = authority.issueServer(['localhost', '127.0.0.1'])
+  const server = await authority.issueServer(['localhost', '127.0.0.1'])
   const gateway = postgresGateway({ allowsPlaintext: true })
   const world = await planeWorld(t, {
     protocol: gateway.protocol,

@@ -23,7 +23,7 @@ export async function startProduction(
 ): Promise<Production> {
   const needs = { clock: systemClock, random: systemRandom }
   const authority = await openAuthority(join(folder, 'production-ca'), needs)
-  const { key, cert } = authority.issueServer(['127.0.0.1', 'localhost'])
+  const { key, cert } = await authority.issueServer(['127.0.0.1', 'localhost'])
   const cluster = await startCluster({
     tls: { key: key.reveal(), cert },
     ...(binFolder !== undefined && { binFolder }),

@@ -60,13 +60,14 @@ async function start(config: Config, log: Log, stop: Stop): Promise<RunningServe
   const ground = await openGround(config, log, stop.signal)
   stop.add('database', ground, 15_000)
   health.add('clock', () => ground.clock.isNear())
-  const authority = await openAuthority(join(config.home, 'ca'), { clock: ground.clock, random: systemRandom })
+  const { clock, keys } = ground
+  const authority = await openAuthority(join(config.home, 'ca'), { clock, keys, random: systemRandom })
   const domains = await openDomains({ config, ground, log, metrics, stop, authority, version: VERSION })
   health.add('rules', () => domains.rules.isLoaded())
   health.add('ends', () => domains.ends.isHealthy())
   health.add('node', () => domains.node.silenceMs() < NODE_SILENT_MS)
   if (config.node.roles.includes('worker')) stop.add('work', await startWork({ ...ground, log, ...domains.work }))
-  const certificate = await certificateOf(config, authority, ground, (renewed) => {
+  const certificate = await certificateOf({ config, authority, ground, log }, (renewed) => {
     tls.current = renewed
     api?.renewTls({ ...renewed, clientCa: authority.certificate })
     mesh?.renewTls({ ...renewed, clientCa: authority.certificate })
@@ -113,13 +114,16 @@ type Presented = { readonly key: Secret; readonly cert: string }
 
 /** The certificate that was configured, else one of our own authority's that is renewed in time. */
 async function certificateOf(
-  config: Config,
-  authority: Authority,
-  ground: Ground,
+  { config, authority, ground, log }: Pick<ApiParts, 'config' | 'authority' | 'ground' | 'log'>,
   onRenewed: (certificate: Presented) => void,
 ): Promise<Disposable & { readonly first: Presented }> {
   const { certFile, keyFile } = config.tls
-  if (!certFile || !keyFile) return keepServerCertificate(authority, namesOf(config), ground.clock, onRenewed)
+  if (!certFile || !keyFile) {
+    const terms = { names: namesOf(config), clock: ground.clock }
+    return keepServerCertificate(authority, terms, onRenewed, (error) =>
+      log.warn({ err: error }, 'the certificate of the listeners could not be renewed; it is tried again in an hour'),
+    )
+  }
   const [cert, key] = await Promise.all([readFile(certFile, 'utf8'), readFile(keyFile, 'utf8')])
   return { first: { cert, key: new Secret(key) }, [Symbol.dispose]: () => undefined }
 }

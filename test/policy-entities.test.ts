@@ -20,9 +20,10 @@ const POLICIES = join(import.meta.dirname, '../policies')
 async function decidedWorld(t: Parameters<typeof world>[0]) {
   const w = await world(t)
   const routes = new Map<string, Route>(
-    [...identityRoutes({ ...w.needs, db: w.db, certify: () => '' }), ...catalogRoutes({ ...w.needs, db: w.db })].map(
-      (route) => [route.operation.id, route],
-    ),
+    [
+      ...identityRoutes({ ...w.needs, db: w.db, certify: async () => '' }),
+      ...catalogRoutes({ ...w.needs, db: w.db }),
+    ].map((route) => [route.operation.id, route]),
   )
   const privileged = ACTIONS.map(({ name, class: kind }) => ({
     name,

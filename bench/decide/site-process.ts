@@ -57,7 +57,7 @@ async function start(folder: string): Promise<{ server: RunningServer; ada: Clie
   const { ada, gate } = await populate(server)
   const { connection } = gate
   const { authority } = server
-  const { cert, key } = authority.issueServer(['localhost', '127.0.0.1'])
+  const { cert, key } = await authority.issueServer(['localhost', '127.0.0.1'])
   const token = connection.token?.reveal() ?? ''
   const requests = {
     plain: PEOPLE.map((person) => requestOf(token, plainQuestion(person))),

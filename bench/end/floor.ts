@@ -18,7 +18,7 @@ export async function measureFloor(
   size: { readonly trials: number; readonly count: number },
 ): Promise<number[]> {
   const sockets = new Set<Socket>()
-  const { cert, key } = authority.issueServer(['localhost', '127.0.0.1'])
+  const { cert, key } = await authority.issueServer(['localhost', '127.0.0.1'])
   const secureContext = createSecureContext({ cert, key: key.reveal() })
   await using server = createServer((raw) => {
     raw.on('error', () => undefined)

@@ -26,7 +26,7 @@ async function open({ settings, login }: Terms): Promise<NodeReady> {
   const folder = await mkdtemp(join(tmpdir(), 'reeve-bench-ca-'))
   t.after(() => rm(folder, { recursive: true, force: true }))
   const authority = await openAuthority(join(folder, 'ca'), { clock: systemClock, random: systemRandom })
-  const server = authority.issueServer(['localhost', '127.0.0.1'])
+  const server = await authority.issueServer(['localhost', '127.0.0.1'])
   const gateway = postgresGateway({ allowsPlaintext: true })
   const world = await planeWorld(t, {
     protocol: gateway.protocol,

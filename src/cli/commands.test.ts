@@ -277,11 +277,11 @@ test('with --key the token is kept with a key that never left, and comes with it
   const cli = await cliFor(t)
   const { spkiSha256 } = await import('../kernel/key-pair.ts')
   const { createPublicKey } = await import('node:crypto')
-  api.answer = ({ path, body }) => {
+  api.answer = async ({ path, body }) => {
     if (path === '/v1/whoami') return { status: 200, body: { ...identityNamed('pipeline'), kind: 'workload' } }
     const { publicKey } = body as { publicKey: string }
     const spki = createPublicKey(publicKey).export({ type: 'spki', format: 'der' })
-    const { cert } = api.authority.issueClient({ spki, commonName: 'pipeline', ttlSeconds: 600 })
+    const { cert } = await api.authority.issueClient({ spki, commonName: 'pipeline', ttlSeconds: 600 })
     const id = '01890000-0000-7000-8000-000000000009'
     return {
       status: 201,

@@ -33,7 +33,7 @@ export type FakeApi = {
   readonly authority: Authority
   readonly asked: Asked[]
   /** What each further request gets. */
-  answer: (asked: Asked) => Reply
+  answer: (asked: Asked) => Reply | Promise<Reply>
 }
 
 export async function folderOf(t: Context): Promise<string> {
@@ -45,7 +45,7 @@ export async function folderOf(t: Context): Promise<string> {
 /** An HTTPS server with a certificate from a CA of its own, which says so at /v1/installation. */
 export async function fakeApi(t: Context, gatewayPort = 5): Promise<FakeApi> {
   const authority = await openAuthority(join(await folderOf(t), 'ca'), { clock: systemClock, random: systemRandom })
-  const { key, cert } = authority.issueServer(['127.0.0.1', 'localhost'])
+  const { key, cert } = await authority.issueServer(['127.0.0.1', 'localhost'])
   const api: { -readonly [Key in keyof FakeApi]: FakeApi[Key] } = {
     url: '',
     authority,
@@ -89,7 +89,7 @@ async function respond(api: FakeApi, gatewayPort: number, request: IncomingMessa
     certificate: isProven ? socket.getPeerCertificate().fingerprint256 : undefined,
   }
   api.asked.push(asked)
-  const reply = api.answer(asked)
+  const reply = await api.answer(asked)
   if (reply === 'cut') {
     socket.destroy()
     return

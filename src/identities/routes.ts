@@ -20,7 +20,7 @@ import { findToken, issueToken, listTokens, mayKnowTokensOf, revokeToken, tokenR
 export type CertifyToken = (
   publicKey: string,
   token: { readonly identityId: string; readonly expiresAt: Date },
-) => string
+) => Promise<string>
 
 type RouteNeeds = IdentityNeeds & { readonly db: Db; readonly certify: CertifyToken }
 
@@ -34,18 +34,18 @@ export function identityOpenRoutes(needs: RouteNeeds): OpenRoute[] {
   return [
     openRoute(contract.redeemEnrolment, async ({ input }) => {
       const { token, ...issued } = await transact(needs.db, (tx) => redeemEnrolment(tx, needs, input))
-      return { ...issued, token: token.reveal(), ...certified(needs, input, issued) }
+      return { ...issued, token: token.reveal(), ...(await certified(needs, input, issued)) }
     }),
   ]
 }
 
 /** By which certificate the key is shown that was sent along. */
-function certified(
+async function certified(
   needs: RouteNeeds,
   { publicKey }: { readonly publicKey?: string | undefined },
   token: Parameters<CertifyToken>[1],
-): { readonly certificate?: string } {
-  return publicKey === undefined ? {} : { certificate: needs.certify(publicKey, token) }
+): Promise<{ readonly certificate?: string }> {
+  return publicKey === undefined ? {} : { certificate: await needs.certify(publicKey, token) }
 }
 
 type Named = { readonly params: { readonly identity: string }; readonly caller: Caller }
@@ -149,7 +149,7 @@ function credentialRoutes(needs: RouteNeeds): Route[] {
       resource,
       run: async ({ caller, input }, permit) => {
         const { token, ...issued } = await transact(db, (tx) => issueToken(tx, needs, permit, { caller, input }))
-        return { ...issued, token: token.reveal(), ...certified(needs, input, issued) }
+        return { ...issued, token: token.reveal(), ...(await certified(needs, input, issued)) }
       },
     }),
     route(contract.listTokens, {

@@ -22,7 +22,9 @@ test('a server certificate chains to the authority and holds its names and addre
   const authority = await openAuthority(folder(t), needs)
   const ca = new X509Certificate(authority.certificate)
 
-  const leaf = new X509Certificate(authority.issueServer(['reeve.example', '127.0.0.1', '::1', 'fd00::12:1']).cert)
+  const leaf = new X509Certificate(
+    (await authority.issueServer(['reeve.example', '127.0.0.1', '::1', 'fd00::12:1'])).cert,
+  )
 
   assert.ok(ca.ca && ca.checkIssued(ca) && ca.verify(ca.publicKey))
   assert.ok(!leaf.ca && leaf.checkIssued(ca) && leaf.verify(ca.publicKey))
@@ -40,7 +42,7 @@ test('a client certificate is for the key that was given, short-lived and no ser
   const authority = await openAuthority(folder(t), needs)
   const spki = p256()
 
-  const { cert, expiresAt } = authority.issueClient({ spki, commonName: 'grant-1', ttlSeconds: 600 })
+  const { cert, expiresAt } = await authority.issueClient({ spki, commonName: 'grant-1', ttlSeconds: 600 })
 
   const leaf = new X509Certificate(cert)
   assert.equal(leaf.subject, 'CN=grant-1')
@@ -54,9 +56,9 @@ test('a key of another kind gets no certificate', async (t) => {
   const authority = await openAuthority(folder(t), needs)
   const rsa = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey.export({ format: 'der', type: 'spki' })
 
-  assert.throws(() => authority.issueClient({ spki: rsa, commonName: 'x', ttlSeconds: 60 }), /not a P-256 key/)
-  assert.throws(() => authority.issueClient({ spki: Buffer.from('junk'), commonName: 'x', ttlSeconds: 60 }))
-  assert.throws(() => authority.issueServer(['a name, with stray characters']), /not a name/)
+  await assert.rejects(authority.issueClient({ spki: rsa, commonName: 'x', ttlSeconds: 60 }), /not a P-256 key/)
+  await assert.rejects(authority.issueClient({ spki: Buffer.from('junk'), commonName: 'x', ttlSeconds: 60 }))
+  await assert.rejects(authority.issueServer(['a name, with stray characters']), /not a name/)
 })
 
 test('opening again, or twice at once, gives the same authority, its key readable by its owner alone', async (t) => {
@@ -82,6 +84,6 @@ test('nothing is issued beyond the life of the authority, and an expired one doe
 
   const late = await openAuthority(place, at(3640))
 
-  assert.deepEqual(late.issueServer(['x']).expiresAt, new X509Certificate(authority.certificate).validToDate)
+  assert.deepEqual((await late.issueServer(['x'])).expiresAt, new X509Certificate(authority.certificate).validToDate)
   await assert.rejects(openAuthority(place, at(3651)), /has expired/)
 })

@@ -2,14 +2,16 @@
  * The installation's own certificate authority: issues the listeners' certificates and the short-lived client certificates of single runs.
  * A certificate proves a key and nothing else; the grant row is the authority, so there is no revocation list.
  */
-import { createPrivateKey, createPublicKey, generateKeyPairSync, X509Certificate, type KeyObject } from 'node:crypto'
+import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { secondsAfter, type Clock } from './clock.ts'
 import type { Random } from './random.ts'
 import { Secret } from './secret.ts'
+import { jwkOfSpki, jwkThumbprint, spkiOfJwk, type SigningKey } from './signing-key.ts'
+import { sealedKeys, type SigningKeys } from './signing-keys.ts'
 import { every } from './timer.ts'
-import { makeCertificate, p256Spki, type CertificateUse } from './x509.ts'
+import { p256Spki, signCertificate, type CertificateUse } from './x509.ts'
 
 export type ServerCertificate = { readonly key: Secret; readonly cert: string; readonly expiresAt: Date }
 type ClientCertificate = { readonly cert: string; readonly expiresAt: Date }
@@ -19,13 +21,18 @@ export type Authority = {
   readonly certificate: string
   readonly certificateFile: string
   /** A new key with a certificate for these names and addresses; the first is the subject. */
-  issueServer(names: readonly string[]): ServerCertificate
-  /** A certificate for somebody's own P-256 key; throws for any other kind of key. */
-  issueClient(terms: { spki: Uint8Array; commonName: string; ttlSeconds: number }): ClientCertificate
+  issueServer(names: readonly string[]): Promise<ServerCertificate>
+  /** A certificate for somebody's own P-256 key; rejects for any other kind of key. */
+  issueClient(terms: { spki: Uint8Array; commonName: string; ttlSeconds: number }): Promise<ClientCertificate>
 }
 
-type Needs = { readonly clock: Clock; readonly random: Random }
-type Material = { readonly key: KeyObject; readonly certificate: string }
+type Needs = {
+  readonly clock: Clock
+  readonly random: Random
+  /** Where its key is made, and held if it is held elsewhere; here if left out. */
+  readonly keys?: SigningKeys
+}
+type Material = { readonly key: SigningKey; readonly certificate: string }
 
 const CA_FILE = 'ca.pem'
 const KEY_FILE = 'ca.key'
@@ -42,22 +49,20 @@ const LONGEST_NAME = 64
 
 /** Opens the authority in `folder`, making it (0700, key 0600) when there is none. Two processes that start at once get the same one. */
 export async function openAuthority(folder: string, needs: Needs): Promise<Authority> {
-  const found = (await load(folder)) ?? (await create(folder, needs))
+  const found = (await load(folder, needs)) ?? (await create(folder, needs))
   const own = new X509Certificate(found.certificate)
-  if (!own.checkPrivateKey(found.key))
-    throw new Error(`the key and the certificate in ${folder} do not belong together`)
   if (own.validToDate <= needs.clock.now()) {
     throw new Error(`the certificate authority in ${folder} has expired: move the folder away and start again`)
   }
-  const issuerSpki = createPublicKey(found.key).export({ format: 'der', type: 'spki' })
+  const issuerSpki = spkiOfJwk(found.key.publicJwk)
   const issuer = commonNameOf(own)
-  const issue = (subject: string, spki: Buffer, ttlSeconds: number, use: CertificateUse) => {
+  const issue = async (subject: string, spki: Buffer, ttlSeconds: number, use: CertificateUse) => {
     if (subject.length === 0 || subject.length > LONGEST_NAME) throw new Error('a common name has 1 to 64 characters')
     const now = needs.clock.now()
     const wanted = secondsAfter(now, ttlSeconds)
     const expiresAt = wanted < own.validToDate ? wanted : own.validToDate
     const notBefore = secondsAfter(now, -SKEW_SECONDS)
-    const cert = makeCertificate(
+    const cert = await signCertificate(
       { serial: serialFrom(needs.random), issuer, subject, notBefore, notAfter: expiresAt, spki, use },
       found.key,
     )
@@ -66,41 +71,48 @@ export async function openAuthority(folder: string, needs: Needs): Promise<Autho
   return {
     certificate: found.certificate,
     certificateFile: join(folder, CA_FILE),
-    issueServer(names) {
+    async issueServer(names) {
       const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
       const spki = publicKey.export({ format: 'der', type: 'spki' })
       const subject = (names[0] ?? '').slice(0, LONGEST_NAME)
-      const issued = issue(subject, spki, SERVER_SECONDS, { kind: 'server', names, issuerSpki })
+      const issued = await issue(subject, spki, SERVER_SECONDS, { kind: 'server', names, issuerSpki })
       return { ...issued, key: new Secret(privateKey.export({ format: 'pem', type: 'pkcs8' }).toString()) }
     },
-    issueClient: ({ spki, commonName, ttlSeconds }) =>
+    issueClient: async ({ spki, commonName, ttlSeconds }) =>
       issue(commonName, p256Spki(spki), ttlSeconds, { kind: 'client', issuerSpki }),
   }
 }
 
-/** A server certificate that is renewed while it lives; `onRenewed` gets each later one. */
-export function keepServerCertificate(
+/** A server certificate that is renewed while it lives; `onRenewed` gets each later one, `onFailed` why there is none yet. */
+export async function keepServerCertificate(
   authority: Authority,
-  names: readonly string[],
-  clock: Clock,
+  { names, clock }: { readonly names: readonly string[]; readonly clock: Clock },
   onRenewed: (certificate: ServerCertificate) => void,
-): Disposable & { readonly first: ServerCertificate } {
-  const first = authority.issueServer(names)
+  onFailed: (error: unknown) => void,
+): Promise<Disposable & { readonly first: ServerCertificate }> {
+  const first = await authority.issueServer(names)
   let current = first
   const timer = every(RENEW_CHECK_MS, () => {
     if (secondsAfter(clock.now(), RENEW_BEFORE_SECONDS) < current.expiresAt) return
-    current = authority.issueServer(names)
-    onRenewed(current)
+    authority.issueServer(names).then((renewed) => {
+      current = renewed
+      onRenewed(renewed)
+    }, onFailed)
   })
   return { first, [Symbol.dispose]: () => timer[Symbol.dispose]() }
 }
 
-async function load(folder: string): Promise<Material | undefined> {
+async function load(folder: string, { keys = sealedKeys }: Needs): Promise<Material | undefined> {
   const keyFile = join(folder, KEY_FILE)
   try {
-    const [key, certificate] = await Promise.all([readFile(keyFile), readFile(join(folder, CA_FILE), 'utf8')])
+    const [text, certificate] = await Promise.all([readFile(keyFile, 'utf8'), readFile(join(folder, CA_FILE), 'utf8')])
     if ((await stat(keyFile)).mode & 0o077) throw new Error(`others may read ${keyFile}: run chmod 600 on it`)
-    return { key: createPrivateKey(key), certificate }
+    const spki = new X509Certificate(certificate).publicKey.export({ format: 'der', type: 'spki' })
+    const published = jwkOfSpki(spki)
+    const key = await keys.open(keptOf(text), published)
+    if (jwkThumbprint(published).toString('base64url') !== key.kid)
+      throw new Error(`the key and the certificate in ${folder} do not belong together`)
+    return { key, certificate }
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT' && !(await exists(folder)))
       return undefined
@@ -108,29 +120,42 @@ async function load(folder: string): Promise<Material | undefined> {
   }
 }
 
+/** The file holds the key itself, or who holds it. */
+function keptOf(text: string): Secret<Buffer> {
+  if (!text.startsWith('-----BEGIN')) return new Secret(Buffer.from(text.trim(), 'utf8'))
+  return new Secret(createPrivateKey(text).export({ format: 'der', type: 'pkcs8' }))
+}
+
 /** The folder appears whole or not at all; whoever is second takes the first one's. */
-async function create(folder: string, { clock, random }: Needs): Promise<Material> {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const spki = publicKey.export({ format: 'der', type: 'spki' })
+async function create(folder: string, needs: Needs): Promise<Material> {
+  const { clock, random, keys = sealedKeys } = needs
   const subject = `Reeve CA ${random.bytes(4).toString('hex')}`
+  const { kept, key } = await keys.make('ES256', subject)
   const now = clock.now()
   const validity = { notBefore: secondsAfter(now, -SKEW_SECONDS), notAfter: secondsAfter(now, CA_SECONDS) }
-  const serial = serialFrom(random)
-  const terms = { serial, issuer: subject, subject, ...validity, spki, use: { kind: 'authority' } as const }
-  const certificate = makeCertificate(terms, privateKey)
+  const spki = spkiOfJwk(key.publicJwk)
+  const terms = { serial: serialFrom(random), issuer: subject, subject, ...validity, spki }
+  const certificate = await signCertificate({ ...terms, use: { kind: 'authority' } }, key)
   await mkdir(dirname(folder), { recursive: true, mode: 0o700 })
   const made = await mkdtemp(`${folder}.`)
-  await writeFile(join(made, KEY_FILE), privateKey.export({ format: 'pem', type: 'pkcs8' }), { mode: 0o600 })
+  await writeFile(join(made, KEY_FILE), fileOf(keys, kept), { mode: 0o600 })
   await writeFile(join(made, CA_FILE), certificate, { mode: 0o644 })
   try {
     await rename(made, folder)
-    return { key: privateKey, certificate }
+    return { key, certificate }
   } catch (error) {
     await rm(made, { recursive: true })
-    const theirs = await load(folder)
+    await keys.discard(kept)
+    const theirs = await load(folder, needs)
     if (!theirs) throw error
     return theirs
   }
+}
+
+function fileOf({ place }: SigningKeys, kept: Secret<Buffer>): string {
+  if (place !== 'sealed') return `${kept.reveal().toString('utf8')}\n`
+  const key = createPrivateKey({ key: kept.reveal(), format: 'der', type: 'pkcs8' })
+  return key.export({ format: 'pem', type: 'pkcs8' }).toString()
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -190,7 +190,7 @@ test('attack: whoever sits at the address without a certificate for the name is 
   const folder = mkdtempSync(join(tmpdir(), 'reeve-egress-'))
   t.after(() => rmSync(folder, { recursive: true }))
   const authority = await openAuthority(join(folder, 'ca'), { clock: systemClock, random: systemRandom })
-  const own = authority.issueServer(['name.test'])
+  const own = await authority.issueServer(['name.test'])
   const server = createHttpsServer({ key: own.key.reveal(), cert: own.cert }, answerJson)
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
   t.after(() => {

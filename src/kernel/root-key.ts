@@ -19,6 +19,9 @@ export type RootKeyFiles = {
   readonly others: readonly RootKeyForm[]
 }
 
+/** What was wrapped for something else by the same key is no root key of ours. */
+export const ROOT_KEY_BOUND_TO = 'reeve root key'
+
 const CURRENT = 'root.key'
 const NEXT = 'root.key.next'
 

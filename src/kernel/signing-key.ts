@@ -65,6 +65,11 @@ export function jwkOfSpki(spki: Uint8Array): PublicJwk {
   return jwkOf(createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' }))
 }
 
+/** The SubjectPublicKeyInfo of a published key, in DER. */
+export function spkiOfJwk(jwk: PublicJwk): Buffer {
+  return createPublicKey({ key: { ...jwk }, format: 'jwk' }).export({ format: 'der', type: 'spki' })
+}
+
 /** RFC 7638: SHA-256 over the required members in the order of their names. */
 export function jwkThumbprint(jwk: PublicJwk): Buffer {
   const { crv, kty, x } = jwk
@@ -89,8 +94,8 @@ function jwkOf(key: KeyObject): PublicJwk {
   throw new Error('the key is neither of P-256 nor of Ed25519')
 }
 
-// RFC 3279 §2.2.3 to RFC 7518 §3.4: two signed integers of any length to two unsigned ones of 32 bytes.
-function rawFromDer(der: Buffer): Buffer {
+/** RFC 3279 §2.2.3 to RFC 7518 §3.4: two signed integers of any length to two unsigned ones of 32 bytes. */
+export function rawFromDer(der: Buffer): Buffer {
   const raw = Buffer.alloc(64)
   // 0x30 len 0x02 len(r) r 0x02 len(s) s; for P-256 every length is below 128.
   const rLength = der[3] ?? 0
@@ -107,7 +112,8 @@ function put(raw: Buffer, end: number, der: Buffer, from: number, to: number): v
   der.copy(raw, end - (to - start), start, to)
 }
 
-function derFromRaw(raw: Uint8Array): Buffer {
+/** The way back: what certificates hold. */
+export function derFromRaw(raw: Uint8Array): Buffer {
   const [r, s] = [integerOf(raw.subarray(0, 32)), integerOf(raw.subarray(32))]
   return Buffer.concat([Buffer.of(0x30, r.length + s.length), r, s])
 }

@@ -1,7 +1,7 @@
-import { readFile, stat } from 'node:fs/promises'
 import { z } from 'zod'
 import { EgressFailed, type Egress } from './egress.ts'
-import type { RootKeyForm } from './root-key.ts'
+import { ROOT_KEY_BOUND_TO, type RootKeyForm } from './root-key.ts'
+import { readSecretFile } from './secret-file.ts'
 import { Secret } from './secret.ts'
 
 export type TransitKey = {
@@ -12,8 +12,7 @@ export type TransitKey = {
 }
 
 const PREFIX = 'vault:v'
-/** What was wrapped as something else by the same key is no root key of ours. */
-const BOUND_TO = Buffer.from('reeve root key').toString('base64')
+const BOUND_TO = Buffer.from(ROOT_KEY_BOUND_TO).toString('base64')
 
 const Encrypted = z.object({ data: z.object({ ciphertext: z.string().startsWith(PREFIX).max(1_000) }) })
 const Decrypted = z.object({ data: z.object({ plaintext: z.base64().max(1_000) }) })
@@ -42,7 +41,8 @@ async function ask<T extends z.ZodType>(
   answer: T,
 ): Promise<z.output<T>> {
   const url = `${at.address.replace(/\/$/, '')}/v1/${at.mount}/${act}/${at.key}`
-  const headers = { 'x-vault-token': (await tokenOf(at.tokenFile)).reveal(), 'content-type': 'application/json' }
+  const token = await readSecretFile(at.tokenFile, 'the token')
+  const headers = { 'x-vault-token': token.reveal(), 'content-type': 'application/json' }
   const types = ['application/json']
   const asked = await egress
     .ask(url, { method: 'POST', headers, body: JSON.stringify(body), types })
@@ -65,12 +65,4 @@ async function ask<T extends z.ZodType>(
   const parsed = answer.safeParse(JSON.parse(asked.body.toString('utf8')))
   if (!parsed.success) throw new Error(`${at.address} did not answer as a transit engine does`)
   return parsed.data
-}
-
-async function tokenOf(file: string): Promise<Secret> {
-  const found = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new Error(`the token file ${file} cannot be read (${error.code ?? 'unknown'})`, { cause: error })
-  })
-  if (((await stat(file)).mode & 0o077) !== 0) throw new Error(`others may read the token ${file}: run chmod 600 on it`)
-  return new Secret(found.trim())
 }

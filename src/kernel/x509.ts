@@ -13,6 +13,7 @@ import {
   time,
   utf8String,
 } from './der.ts'
+import { derFromRaw, type SigningKey } from './signing-key.ts'
 
 /** What a certificate says. Keys are P-256 (core 25): an Ed25519 certificate breaks libpq's SCRAM channel binding. */
 export type CertificateTerms = {
@@ -54,7 +55,18 @@ const CERT_AND_CRL_SIGN = bitString(Buffer.of(0b0000_0110), 1)
 /** A certificate in PEM, signed by `issuerKey` with ECDSA and SHA-256 (RFC 5280 §4.1, RFC 5758 §3.2). */
 export function makeCertificate(terms: CertificateTerms, issuerKey: KeyObject): string {
   const body = certificateBody(terms)
-  return pemOf(sequence(body, ECDSA_WITH_SHA256, bitString(sign('sha256', body, issuerKey))))
+  return pemOf(certificateOf(body, sign('sha256', body, issuerKey)))
+}
+
+/** The same, signed by a key that may be held elsewhere. */
+export async function signCertificate(terms: CertificateTerms, issuerKey: Pick<SigningKey, 'sign'>): Promise<string> {
+  const body = certificateBody(terms)
+  return pemOf(certificateOf(body, derFromRaw(await issuerKey.sign(body))))
+}
+
+/** RFC 5280 §4.1: the body, the algorithm, and the signature in DER as a bit string. */
+export function certificateOf(body: Buffer, signature: Buffer): Buffer {
+  return sequence(body, ECDSA_WITH_SHA256, bitString(signature))
 }
 
 /** A certificate as PEM, from its DER (RFC 7468 §5). */

@@ -92,7 +92,7 @@ test('attack: what was pushed with a TLS certificate is redeemed with its key al
   const certified = async () => {
     const { publicKey, privateKey } = await newKeyPair()
     const spki = readPublicKey(publicKey)?.spki ?? assert.fail()
-    return { ...elsewhere.issueClient({ spki, commonName: 'x', ttlSeconds: 600 }), key: privateKey.reveal() }
+    return { ...(await elsewhere.issueClient({ spki, commonName: 'x', ttlSeconds: 600 })), key: privateKey.reveal() }
   }
   const [mine, theirs] = await Promise.all([certified(), certified()])
   const body = new URLSearchParams(defined(codeAsked())).toString()

@@ -8,17 +8,17 @@ import type { Ground } from './ground.ts'
 export function certifier(authority: Authority, { clock }: Ground): Parameters<typeof accessRoutes>[0]['certify'] {
   return async ({ spki, subjectName, expiresAt }) => {
     const ttlSeconds = Math.max(1, Math.ceil((expiresAt.getTime() - clock.now().getTime()) / 1000))
-    const { cert } = authority.issueClient({ spki, commonName: subjectName, ttlSeconds })
+    const { cert } = await authority.issueClient({ spki, commonName: subjectName, ttlSeconds })
     return { certificate: cert, authority: authority.certificate }
   }
 }
 
 /** Certifies the key that a token is bound to until the token ends. */
 export function tokenCertifier(authority: Authority, { clock }: Ground): CertifyToken {
-  return (publicKey, { identityId, expiresAt }) => {
+  return async (publicKey, { identityId, expiresAt }) => {
     const spki = readPublicKey(publicKey)?.spki
     if (!spki) throw new Error('a token was bound to a key that is none')
     const ttlSeconds = Math.ceil((expiresAt.getTime() - clock.now().getTime()) / 1000)
-    return authority.issueClient({ spki, commonName: identityId, ttlSeconds }).cert
+    return (await authority.issueClient({ spki, commonName: identityId, ttlSeconds })).cert
   }
 }

@@ -4,7 +4,14 @@ import { sql } from 'kysely'
 import { rootKeyTaken } from '../credentials/credentials.ts'
 import type { Config } from '../kernel/config.ts'
 import { transact, type Db, type Tx } from '../kernel/db.ts'
-import { openEgress } from '../kernel/egress.ts'
+import { systemClock } from '../kernel/clock.ts'
+import { openEgress, type Egress } from '../kernel/egress.ts'
+import { openKms, type Kms } from '../kernel/kms/client.ts'
+import { kmsHolder } from '../kernel/kms/holder.ts'
+import { kmsForm } from '../kernel/kms/root-key-form.ts'
+import { pkcs11Holder } from '../kernel/pkcs11/holder.ts'
+import { pkcs11Form } from '../kernel/pkcs11/root-key-form.ts'
+import { Token } from '../kernel/pkcs11/token.ts'
 import {
   inClear,
   makeRootKey,
@@ -12,20 +19,54 @@ import {
   readRootKey,
   rootKeyFile,
   type RootKeyFiles,
+  type RootKeyForm,
 } from '../kernel/root-key.ts'
 import { sealUnder, type Seal } from '../kernel/seal.ts'
+import { openSigningKeys, type SigningKeys } from '../kernel/signing-keys.ts'
 import { transitForm } from '../kernel/transit.ts'
 import { SYSTEM, type Ledger } from '../ledger/ledger.ts'
 
-/** The files of the root key, and who wraps it. */
-export async function rootKeyFiles({ home, custody, egress: rules }: Config): Promise<RootKeyFiles> {
-  const folder = join(home, 'keys')
+/** The files of the root key, and who wraps it. Whatever else is configured may have wrapped what still stands there. */
+export async function rootKeyFiles(config: Config): Promise<RootKeyFiles> {
+  const { custody, pkcs11, kms } = config
   const { address, key, tokenFile, mount } = custody
-  if (address === undefined || key === undefined || tokenFile === undefined)
-    return { folder, form: inClear, others: [] }
+  const forms = new Map<typeof custody.kind, RootKeyForm>([['file', inClear]])
+  if (address !== undefined && key !== undefined && tokenFile !== undefined) {
+    forms.set('transit', transitForm(await egressOf(config), { address, key, tokenFile, mount }))
+  }
+  const token = tokenOf(config)
+  if (token && pkcs11.rootKey !== undefined) forms.set('pkcs11', pkcs11Form(token, pkcs11.rootKey))
+  const cloud = await kmsOf(config)
+  if (cloud && kms.rootKey !== undefined) forms.set('kms', kmsForm(cloud, kms.rootKey))
+  const form = forms.get(custody.kind) ?? inClear
+  return { folder: join(config.home, 'keys'), form, others: [...forms.values()].filter((other) => other !== form) }
+}
+
+/** Where keys that sign are, and where new ones are made. */
+export async function signingKeysOf(config: Config): Promise<SigningKeys> {
+  const [token, cloud] = [tokenOf(config), await kmsOf(config)]
+  const holders = [...(token ? [pkcs11Holder(token)] : []), ...(cloud ? [kmsHolder(cloud)] : [])]
+  const holder = holders.find(({ kind }) => kind === config.keys.kind)
+  return openSigningKeys(
+    holder,
+    holders.filter((other) => other !== holder),
+  )
+}
+
+function tokenOf({ pkcs11: { module, token, pinFile } }: Config): Token | undefined {
+  if (module === undefined || token === undefined || pinFile === undefined) return undefined
+  return new Token({ module, token, pinFile })
+}
+
+async function kmsOf(config: Config): Promise<Kms | undefined> {
+  const { region, address, credentialsFile, profile } = config.kms
+  if (region === undefined || credentialsFile === undefined) return undefined
+  return openKms(await egressOf(config), systemClock, { region, address, credentialsFile, profile })
+}
+
+async function egressOf({ egress: rules }: Config): Promise<Egress> {
   const ca = rules.caFile === undefined ? undefined : await readFile(rules.caFile, 'utf8')
-  const form = transitForm(openEgress({ allow: rules.allow, ca }), { address, key, tokenFile, mount })
-  return { folder, form, others: [inClear] }
+  return openEgress({ allow: rules.allow, ca })
 }
 
 /** The seal of this installation. Throws a sentence that says what to restore where the root key is not the one the database is sealed under. */

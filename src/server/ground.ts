@@ -8,7 +8,8 @@ import type { Log } from '../kernel/log.ts'
 import { migrate, refuseOwner, schemaState } from '../kernel/migrate.ts'
 import { startEmbeddedPostgres } from '../kernel/postgres/embedded.ts'
 import type { Seal } from '../kernel/seal.ts'
-import { openSeal } from './custody.ts'
+import type { SigningKeys } from '../kernel/signing-keys.ts'
+import { openSeal, signingKeysOf } from './custody.ts'
 
 /** What everything stands on: the database at this release's schema, its time, and the seal of this installation. */
 export type Ground = AsyncDisposable & {
@@ -17,6 +18,8 @@ export type Ground = AsyncDisposable & {
   readonly connection: Connection
   readonly clock: DatabaseClock
   readonly seal: Seal
+  /** Where keys that sign are made and held. */
+  readonly keys: SigningKeys
 }
 
 /** Sessions, calls and jobs of one node; PostgreSQL's default allows 100 in all, so two nodes fit on one machine. */
@@ -32,8 +35,9 @@ export async function openGround(config: Config, log: Log, signal: AbortSignal):
   const { db } = opened.use(openDatabase(connection, { max: POOL_SIZE, log }))
   const clock = opened.use(await openDatabaseClock(db, log))
   const seal = await openSeal(config, db)
+  const keys = await signingKeysOf(config)
   const kept = opened.move()
-  return { db, connection, clock, seal, [Symbol.asyncDispose]: () => kept.disposeAsync() }
+  return { db, connection, clock, seal, keys, [Symbol.asyncDispose]: () => kept.disposeAsync() }
 }
 
 /** The home lets the database's own user pass through when Reeve runs as root; what is secret in it has stricter folders. */

@@ -66,12 +66,12 @@ export async function openTokens(
     readonly bundleOf: TokenNeeds['bundleOf']
   },
 ): Promise<OpenTokens> {
-  const { db, clock, seal } = ground
+  const { db, clock, seal, keys } = ground
   const { caFile } = config.egress
   const ca = caFile === undefined ? undefined : await readFile(caFile, 'utf8')
   const egress = openEgress({ allow: config.egress.allow, ca })
   const base = { ...parts, db, clock, seal, log }
-  const ring = await openKeyRing(base, config.tokens)
+  const ring = await openKeyRing({ ...base, keys }, config.tokens)
   stop.add('signing keys', ring)
   let issuer = config.tokens.issuer ?? addressOf(config, config.api.port)
   const needs: TokenNeeds = {

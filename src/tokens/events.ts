@@ -65,6 +65,8 @@ export const accessTokensEnded = event('access-token.ended', 'Access tokens ende
 export const signingKeyMade = event('signing-key.made', 'A key was published that will sign access tokens.', {
   kid: Text,
   algorithm: Text,
+  /** Its private half: `sealed` here, or where else it is. */
+  heldIn: Text,
 })
 export const signingKeyRotated = event('signing-key.rotated', 'The next key signs access tokens now.', {
   kid: Text,

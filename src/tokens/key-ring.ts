@@ -6,14 +6,9 @@ import { transact, type Db, type Tx } from '../kernel/db.ts'
 import type { Log } from '../kernel/log.ts'
 import { newId, type Random } from '../kernel/random.ts'
 import type { Seal } from '../kernel/seal.ts'
-import {
-  newSigningKey,
-  openSigningKey,
-  openVerifyingKey,
-  type PublicJwk,
-  type SigningAlgorithm,
-  type SigningKey,
-} from '../kernel/signing-key.ts'
+import type { Secret } from '../kernel/secret.ts'
+import { openVerifyingKey, type PublicJwk, type SigningAlgorithm } from '../kernel/signing-key.ts'
+import type { MadeKey, SigningKeys } from '../kernel/signing-keys.ts'
 import { every } from '../kernel/timer.ts'
 import { SYSTEM, type Ledger } from '../ledger/ledger.ts'
 import { signingKeyMade, signingKeyRetired, signingKeyRotated } from './events.ts'
@@ -40,6 +35,7 @@ export type KeyRingNeeds = {
   readonly clock: Clock
   readonly random: Random
   readonly seal: Seal
+  readonly keys: SigningKeys
   readonly ledger: Ledger
   readonly log: Log
 }
@@ -62,6 +58,7 @@ const Jwk = z.union([
 
 type Held = { readonly kid: string; readonly algorithm: SigningAlgorithm; readonly jwk: PublicJwk }
 type Opened = {
+  readonly currentId: string
   readonly held: readonly Held[]
   readonly mint: ReturnType<typeof openMint>
   readonly verifiers: ReadonlyMap<string, { alg: string; verify: ReturnType<typeof openVerifyingKey> }>
@@ -69,13 +66,12 @@ type Opened = {
 
 /** Opens the keys, making the first ones where there are none. */
 export async function openKeyRing(needs: KeyRingNeeds, terms: KeyRingTerms): Promise<KeyRing> {
-  const move = (isForced: boolean) => transact(needs.db, (tx) => moveKeys(tx, needs, terms, isForced))
-  await move(false)
-  let opened = await load(needs)
+  await move(needs, terms, false)
+  let opened = await load(needs, undefined)
   const verified = new Map<string, Readonly<Record<string, unknown>>>()
   const keep = async (isForced: boolean) => {
-    await move(isForced)
-    opened = await load(needs)
+    await move(needs, terms, isForced)
+    opened = await load(needs, opened)
     verified.clear()
   }
   const timer = every(KEEP_MS, () => {
@@ -113,7 +109,7 @@ function verifiedBy({ verifiers }: Opened, token: string): Readonly<Record<strin
   return key.verify(Buffer.from(token.slice(0, end), 'latin1'), signature) ? unverifiedClaims(token) : undefined
 }
 
-async function load({ db, seal }: KeyRingNeeds): Promise<Opened> {
+async function load({ db, seal, keys }: KeyRingNeeds, before: Opened | undefined): Promise<Opened> {
   const rows = await db
     .selectFrom('signingKey')
     .select(['id', 'kid', 'algorithm', 'publicJwk', 'sealedKey', 'state'])
@@ -122,11 +118,16 @@ async function load({ db, seal }: KeyRingNeeds): Promise<Opened> {
     .execute()
   const current = rows.find(({ state }) => state === 'current')
   if (!current?.sealedKey) throw new Error('there is no key to sign tokens with')
-  const signing: SigningKey = openSigningKey(seal.open(current.sealedKey, placeOf(current.id)))
   const held = rows.map(({ kid, algorithm, publicJwk }) => ({ kid, algorithm, jwk: Jwk.parse(publicJwk) }))
+  const jwk = Jwk.parse(current.publicJwk)
   return {
+    currentId: current.id,
     held,
-    mint: openMint(signing),
+    // A key that is held elsewhere is asked to prove itself, so the same one is not opened again.
+    mint:
+      before?.currentId === current.id
+        ? before.mint
+        : openMint(await keys.open(seal.open(current.sealedKey, placeOf(current.id)), jwk)),
     verifiers: new Map(held.map(({ kid, algorithm, jwk }) => [kid, { alg: algorithm, verify: openVerifyingKey(jwk) }])),
   }
 }
@@ -135,43 +136,100 @@ function placeOf(id: string): string {
   return `signing_key.sealed_key:${id}`
 }
 
-/** Makes and moves the keys whose time has come; one node at a time. */
-async function moveKeys(tx: Tx, needs: KeyRingNeeds, terms: KeyRingTerms, isForced: boolean): Promise<void> {
-  await sql`select pg_advisory_xact_lock(hashtext('reeve signing keys'))`.execute(tx)
-  const now = needs.clock.now()
-  const rows = await tx
+type KeyRow = {
+  readonly id: string
+  readonly kid: string
+  readonly state: 'next' | 'current' | 'previous' | 'retired'
+  readonly sealedKey: Buffer | null
+  readonly signsAt: Date | null
+  readonly retiresAt: Date | null
+}
+
+/** What is to be done now with the keys there are. */
+function planFor(rows: readonly KeyRow[], now: Date, { rotateDays }: KeyRingTerms, isForced: boolean) {
+  const current = rows.find(({ state }) => state === 'current')
+  const next = rows.find(({ state }) => state === 'next')
+  const isDue = !current || isForced || (current.signsAt ?? now) <= secondsAfter(now, -rotateDays * DAY)
+  const over = rows.filter(({ retiresAt }) => retiresAt !== null && retiresAt <= now)
+  return { current, next, isDue, over, wanted: (isDue && !next ? 1 : 0) + (isDue || !next ? 1 : 0) }
+}
+
+function keyRows(db: Db): Promise<KeyRow[]> {
+  return db
     .selectFrom('signingKey')
-    .select(['id', 'kid', 'state', 'signsAt', 'retiresAt'])
+    .select(['id', 'kid', 'state', 'sealedKey', 'signsAt', 'retiresAt'])
     .where('state', '<>', 'retired')
     .execute()
-  for (const { id, kid, retiresAt } of rows) {
-    if (retiresAt === null || retiresAt > now) continue
+}
+
+/** Another node may move the keys between a look and the lock; then there is another look. */
+const MOST_LOOKS = 3
+
+/** Makes and moves the keys whose time has come. Those that are needed are made first: whoever holds them may take long, and rows are locked then. */
+async function move(needs: KeyRingNeeds, terms: KeyRingTerms, isForced: boolean): Promise<void> {
+  for (let looks = 0; looks < MOST_LOOKS; looks += 1) {
+    const { wanted } = planFor(await keyRows(needs.db), needs.clock.now(), terms, isForced)
+    const made: MadeKey[] = []
+    let moved: Moved | undefined
+    try {
+      for (let at = 0; at < wanted; at += 1) made.push(await needs.keys.make(terms.algorithm, 'reeve access tokens'))
+      moved = await transact(needs.db, (tx) => moveKeys(tx, needs, { terms, isForced, made }))
+    } finally {
+      for (const { kept } of made.slice(moved?.used ?? 0)) await discard(needs, kept)
+    }
+    for (const kept of moved?.stopped ?? []) await discard(needs, kept)
+    if (moved) return
+  }
+}
+
+/** Nobody uses it any more; what could not be destroyed is named, for somebody to do it by hand. */
+async function discard({ keys, log }: KeyRingNeeds, kept: Secret<Buffer>): Promise<void> {
+  await keys.discard(kept).catch((error: unknown) => {
+    log.warn({ err: error }, 'a signing key that is not used any more could not be destroyed where it is held')
+  })
+}
+
+type Moving = { readonly terms: KeyRingTerms; readonly isForced: boolean; readonly made: readonly MadeKey[] }
+
+/** How many of the made ones are in use now, and what was kept of those that sign no more. */
+type Moved = { readonly used: number; readonly stopped: readonly Secret<Buffer>[] }
+
+/** One node at a time. Undefined where more keys are needed than were made. */
+async function moveKeys(tx: Tx, needs: KeyRingNeeds, { terms, isForced, made }: Moving): Promise<Moved | undefined> {
+  await sql`select pg_advisory_xact_lock(hashtext('reeve signing keys'))`.execute(tx)
+  const now = needs.clock.now()
+  const { current, next, isDue, over, wanted } = planFor(await keyRows(tx), now, terms, isForced)
+  if (wanted > made.length) return undefined
+  for (const { id, kid } of over) {
     const cause = await needs.ledger.record(tx, { ...BY_ITSELF, event: signingKeyRetired, facts: { kid } })
     await tx.updateTable('signingKey').set({ state: 'retired', cause }).where('id', '=', id).execute()
   }
-  const current = rows.find(({ state }) => state === 'current')
-  const next = rows.find(({ state }) => state === 'next')
-  const isDue = !current || isForced || (current.signsAt ?? now) <= secondsAfter(now, -terms.rotateDays * DAY)
+  let used = 0
+  const enterNext = () => enterKey(tx, needs, made[used++])
+  let stopped: Secret<Buffer>[] = []
   if (isDue) {
-    const successor = next ?? (await makeKey(tx, needs, terms))
+    const successor = next ?? (await enterNext())
     const facts = { kid: successor.kid, previousKid: current?.kid ?? null }
     const cause = await needs.ledger.record(tx, { ...BY_ITSELF, event: signingKeyRotated, facts })
     if (current) {
       const retiresAt = secondsAfter(now, PUBLISHED_AFTER_SECONDS)
-      const stopped = { state: 'previous', sealedKey: null, retiresAt, cause } as const
-      await tx.updateTable('signingKey').set(stopped).where('id', '=', current.id).execute()
+      const change = { state: 'previous', sealedKey: null, retiresAt, cause } as const
+      await tx.updateTable('signingKey').set(change).where('id', '=', current.id).execute()
+      if (current.sealedKey) stopped = [needs.seal.open(current.sealedKey, placeOf(current.id))]
     }
     const begun = { state: 'current', signsAt: now, cause } as const
     await tx.updateTable('signingKey').set(begun).where('id', '=', successor.id).execute()
   }
-  if (isDue || !next) await makeKey(tx, needs, terms)
+  if (isDue || !next) await enterNext()
+  return { used, stopped }
 }
 
-async function makeKey(tx: Tx, needs: KeyRingNeeds, { algorithm }: KeyRingTerms): Promise<{ id: string; kid: string }> {
-  const secret = newSigningKey(algorithm)
-  const { kid, publicJwk } = openSigningKey(secret)
+async function enterKey(tx: Tx, needs: KeyRingNeeds, made: MadeKey | undefined): Promise<{ id: string; kid: string }> {
+  if (!made) throw new Error('fewer keys were made than are needed')
+  const { kid, publicJwk, algorithm } = made.key
   const id = newId(needs.clock, needs.random)
-  const cause = await needs.ledger.record(tx, { ...BY_ITSELF, event: signingKeyMade, facts: { kid, algorithm } })
+  const facts = { kid, algorithm, heldIn: needs.keys.place }
+  const cause = await needs.ledger.record(tx, { ...BY_ITSELF, event: signingKeyMade, facts })
   await tx
     .insertInto('signingKey')
     .values({
@@ -179,7 +237,7 @@ async function makeKey(tx: Tx, needs: KeyRingNeeds, { algorithm }: KeyRingTerms)
       kid,
       algorithm,
       publicJwk: JSON.stringify(publicJwk),
-      sealedKey: needs.seal.seal(secret, placeOf(id)),
+      sealedKey: needs.seal.seal(made.kept, placeOf(id)),
       state: 'next',
       createdAt: needs.clock.now(),
       signsAt: null,

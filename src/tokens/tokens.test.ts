@@ -174,7 +174,7 @@ test('a client proves itself by its own key, in an assertion or in the handshake
 async function certified(authority: Awaited<ReturnType<typeof openAuthority>>) {
   const { publicKey, privateKey } = await newKeyPair()
   const spki = readPublicKey(publicKey)?.spki ?? Buffer.alloc(0)
-  const { cert } = authority.issueClient({ spki, commonName: 'anybody', ttlSeconds: 600 })
+  const { cert } = await authority.issueClient({ spki, commonName: 'anybody', ttlSeconds: 600 })
   const [x, y] = [spki.subarray(-64, -32), spki.subarray(-32)].map((part) => part.toString('base64url'))
   assert.ok(x && y)
   return { jwk: { kty: 'EC', crv: 'P-256', x, y } as const, tls: { cert, key: privateKey.reveal() } }

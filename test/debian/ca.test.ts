@@ -16,8 +16,8 @@ test('every kind of certificate passes the strict checks of openssl, for its own
   const spki = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'der', type: 'spki' })
   const server = join(folder, 'server.pem')
   const client = join(folder, 'client.pem')
-  writeFileSync(server, authority.issueServer(['reeve.example', '127.0.0.1', '2001:db8::1']).cert)
-  writeFileSync(client, authority.issueClient({ spki, commonName: 'grant', ttlSeconds: 60 }).cert)
+  writeFileSync(server, (await authority.issueServer(['reeve.example', '127.0.0.1', '2001:db8::1'])).cert)
+  writeFileSync(client, (await authority.issueClient({ spki, commonName: 'grant', ttlSeconds: 60 })).cert)
   const ca = authority.certificateFile
   const verify = (purpose: string, ...rest: string[]) =>
     execFileSync('openssl', ['verify', '-x509_strict', '-CAfile', ca, '-purpose', purpose, ...rest], {

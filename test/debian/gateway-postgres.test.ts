@@ -177,7 +177,7 @@ test('a refusal reaches the person as a sentence', async (t) => {
 
 test('a client certificate logs in with verify-full and no password', async (t) => {
   const bed = await openGatewayBed(t, cluster)
-  const env = withCertificate(bed)
+  const env = await withCertificate(bed)
 
   assert.equal(await psql(bed, ['select 1'], { env }), '1')
   assert.deepEqual(bed.plane.asked, ['key'])
@@ -212,7 +212,7 @@ test('libpq 18 speaks protocol 3.2 and direct TLS', async (t) => {
   assert.equal(await psql(bed, ['select 3'], { env, options: 'sslnegotiation=direct' }), '3')
   assert.equal(
     await psql(bed, ['select 4'], {
-      env: { ...env, ...withCertificate(bed) },
+      env: { ...env, ...(await withCertificate(bed)) },
       options: 'sslnegotiation=direct max_protocol_version=latest',
     }),
     '4',
@@ -271,8 +271,8 @@ test('pgbench in pipelines is followed', async (t) => {
   assert.equal(done.length, 4 * 50 * 20)
 })
 
-function withCertificate(bed: GatewayBed): NodeJS.ProcessEnv {
-  const { key, cert } = bed.plane.certificate(bed.grant())
+async function withCertificate(bed: GatewayBed): Promise<NodeJS.ProcessEnv> {
+  const { key, cert } = await bed.plane.certificate(bed.grant())
   const [keyFile, certFile] = [join(folder, 'run.key'), join(folder, 'run.crt')]
   writeFileSync(keyFile, key, { mode: 0o600 })
   writeFileSync(certFile, cert)

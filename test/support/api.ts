@@ -43,7 +43,7 @@ export async function startApi(
 ): Promise<ApiWorld> {
   const folder = mkdtempSync(join(tmpdir(), 'reeve-api-'))
   const authority = await openAuthority(join(folder, 'ca'), { clock: systemClock, random: systemRandom })
-  const own = authority.issueServer(['localhost', '127.0.0.1'])
+  const own = await authority.issueServer(['localhost', '127.0.0.1'])
   const server = await openApi({
     host: '127.0.0.1',
     port: 0,

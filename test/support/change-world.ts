@@ -37,7 +37,7 @@ export async function changeWorld(
   const founder = await w.founder()
   const routes = new Map<string, Route>()
   const changes: ChangeNeeds = { ...access, db, seal: needs.seal, routeOf: (operation) => routes.get(operation) }
-  const live = { ...needs, certify: () => '', teams: access.teams, random: systemRandom, db }
+  const live = { ...needs, certify: async () => '', teams: access.teams, random: systemRandom, db }
   for (const route of [
     ...identityRoutes(live),
     ...catalogRoutes(live),

@@ -13,7 +13,7 @@ export type Issued = { readonly key: string; readonly cert: string; readonly ca:
 /** A server's certificate from an authority made for it alone. */
 export async function issuedServer(name: string): Promise<Issued> {
   return withAuthority(async (authority) => {
-    const { key, cert } = authority.issueServer([name])
+    const { key, cert } = await authority.issueServer([name])
     return { key: key.reveal(), cert, ca: authority.certificate }
   })
 }
@@ -23,7 +23,7 @@ export async function issuedClient(commonName: string): Promise<Issued> {
   return withAuthority(async (authority) => {
     const pair = await newKeyPair()
     const spki = readPublicKey(pair.publicKey)?.spki ?? Buffer.alloc(0)
-    const { cert } = authority.issueClient({ spki, commonName, ttlSeconds: 3600 })
+    const { cert } = await authority.issueClient({ spki, commonName, ttlSeconds: 3600 })
     return { key: pair.privateKey.reveal(), cert, ca: authority.certificate }
   })
 }

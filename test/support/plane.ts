@@ -71,7 +71,7 @@ export type FakePlane = Plane & {
   /** A ticket for this grant. */
   ticket(grant: FakeGrant): string
   /** A client's key and certificate for this grant, in PEM. */
-  certificate(grant: FakeGrant, ttlSeconds?: number): { key: string; cert: string }
+  certificate(grant: FakeGrant, ttlSeconds?: number): Promise<{ key: string; cert: string }>
 }
 
 /** A plane in memory: what the gateway needs of everything behind it, and nothing of the domains. */
@@ -83,7 +83,7 @@ export async function fakePlane(
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   const clock = options.clock ?? systemClock
   const authority = await openAuthority(join(folder, 'ca'), { clock, random: systemRandom })
-  const server = authority.issueServer(['localhost', '127.0.0.1'])
+  const server = await authority.issueServer(['localhost', '127.0.0.1'])
   const grants = new Map<string, FakeGrant>()
   const seen: Seen[] = []
   const asked: string[] = []
@@ -112,11 +112,11 @@ export async function fakePlane(
       grants.set(ticket, grant)
       return ticket
     },
-    certificate(grant, ttlSeconds = 60) {
+    async certificate(grant, ttlSeconds = 60) {
       const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
       const spki = publicKey.export({ format: 'der', type: 'spki' })
       grants.set(sha256(spki).toString('hex'), grant)
-      const { cert } = authority.issueClient({ spki, commonName: 'run', ttlSeconds })
+      const { cert } = await authority.issueClient({ spki, commonName: 'run', ttlSeconds })
       return { cert, key: privateKey.export({ format: 'pem', type: 'pkcs8' }).toString() }
     },
     async admit({ proof, target, account }, signal) {

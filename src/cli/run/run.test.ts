@@ -102,7 +102,7 @@ async function world(
   })
   cli.env['REEVE_CACERT'] = api.authority.certificateFile
   let looks = 0
-  api.answer = ({ method, path, body }) => {
+  api.answer = async ({ method, path, body }) => {
     if (path === '/v1/requests' || path === `/v1/requests/${REQUEST}`) {
       const state = states[Math.min(looks, states.length - 1)]
       looks += 1
@@ -110,7 +110,7 @@ async function world(
     }
     if (path.startsWith('/v1/targets/orders/accounts'))
       return problemReply(403, 'not-permitted', 'No policy permits this.')
-    if (path === `/v1/grants/${GRANT}/keys`) return { status: 201, body: issued(api, body) }
+    if (path === `/v1/grants/${GRANT}/keys`) return { status: 201, body: await issued(api, body) }
     if (path.endsWith('/heartbeat')) return { status: 200, body: { grantId: GRANT, expiresAt: AT, nextBefore: AT } }
     return method === 'POST' ? { status: 200, body: {} } : { status: 404 }
   }
@@ -122,10 +122,10 @@ async function world(
   }
 }
 
-function issued(api: FakeApi, body: unknown) {
+async function issued(api: FakeApi, body: unknown) {
   const { publicKey } = body as { publicKey: string }
   const spki = createPublicKey(publicKey).export({ type: 'spki', format: 'der' })
-  const { cert } = api.authority.issueClient({ spki, commonName: 'alice', ttlSeconds: 600 })
+  const { cert } = await api.authority.issueClient({ spki, commonName: 'alice', ttlSeconds: 600 })
   const more = { firstUseBefore: AT, isSingleUse: false, expiresAt: AT }
   return {
     id: ID,

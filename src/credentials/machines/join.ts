@@ -253,16 +253,16 @@ async function admit(
   return { admission, cause, keySha256: Buffer.from(keySha256, 'hex') }
 }
 
-function answerOf(
+async function answerOf(
   { certify, trustDomain }: MachineNeeds,
   { identity, token, expiresAt, publicKey }: Awaited<ReturnType<typeof admit>>['admission'],
-): Admission {
+): Promise<Admission> {
   return {
     identityId: identity.id,
     identity: identity.name,
     trustDomain,
     token: token.reveal(),
-    certificate: certify(publicKey, { identityId: identity.id, expiresAt }),
+    certificate: await certify(publicKey, { identityId: identity.id, expiresAt }),
     expiresAt,
   }
 }

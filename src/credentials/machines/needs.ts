@@ -10,5 +10,8 @@ export type MachineNeeds = SpiffeNeeds &
   Pick<IdentityNeeds, 'teams'> & {
     readonly db: Db
     /** Makes the certificate by which an agent shows the key that its token is bound to. */
-    readonly certify: (publicKey: string, token: { readonly identityId: string; readonly expiresAt: Date }) => string
+    readonly certify: (
+      publicKey: string,
+      token: { readonly identityId: string; readonly expiresAt: Date },
+    ) => Promise<string>
   }

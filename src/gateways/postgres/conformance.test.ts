@@ -14,7 +14,7 @@ test('the PostgreSQL gateway keeps the promises of every gateway', async (t) => 
   const folder = mkdtempSync(join(tmpdir(), 'reeve-conform-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   const authority = await openAuthority(join(folder, 'ca'), { clock: systemClock, random: systemRandom })
-  const server = authority.issueServer(['localhost'])
+  const server = await authority.issueServer(['localhost'])
   const { protocol, actions } = postgresGateway()
   const tls = () => ({ key: server.key, cert: server.cert, clientCa: authority.certificate })
   const world = await planeWorld(t, { protocol, actions, tls })

@@ -221,7 +221,7 @@ test('a target that is down is named, without its address or its lease', async (
 
 test('a lease that the target refuses is told without the lease’s name', async (t) => {
   const bed = await openGatewayBed(t, cluster)
-  const upstream = { user: 'lease', password: bed.plane.authority.issueServer(['x']).key }
+  const upstream = { user: 'lease', password: (await bed.plane.authority.issueServer(['x'])).key }
 
   await assert.rejects(bed.client({ upstream }), (error: Error) => {
     assert.match(error.message, /It answered 28P01\.$/)

@@ -162,7 +162,7 @@ test('a wrong ticket opens nothing, and tells nobody what exists', async (t) => 
 
 test('a certificate of a run is a proof, without any password', async (t) => {
   const bed = await openGatewayBed(t, cluster)
-  const { key, cert } = bed.plane.certificate(bed.grant())
+  const { key, cert } = await bed.plane.certificate(bed.grant())
   const ssl = { ca: bed.plane.authority.certificate, servername: 'localhost', key, cert }
 
   const client = await bed.client({}, { ssl, password: undefined })
@@ -174,9 +174,9 @@ test('a certificate of a run is a proof, without any password', async (t) => {
 test('a certificate of somebody else, an expired one and a server’s prove nothing', async (t) => {
   const bed = await openGatewayBed(t, cluster)
   const other = await openGatewayBed(t, cluster)
-  const expired = bed.plane.certificate(bed.grant(), -10)
-  const foreign = other.plane.certificate(bed.grant())
-  const server = bed.plane.authority.issueServer(['localhost'])
+  const expired = await bed.plane.certificate(bed.grant(), -10)
+  const foreign = await other.plane.certificate(bed.grant())
+  const server = await bed.plane.authority.issueServer(['localhost'])
 
   for (const { key, cert } of [expired, foreign, { key: server.key.reveal(), cert: server.cert }]) {
     const ssl = { ca: bed.plane.authority.certificate, servername: 'localhost', key, cert }

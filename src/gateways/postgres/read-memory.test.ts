@@ -31,7 +31,7 @@ test('TLS has taken the bytes of a first write when it returns', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'reeve-tls-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   const authority = await openAuthority(join(folder, 'ca'), { clock: systemClock, random: systemRandom })
-  const { key, cert } = authority.issueServer(['localhost'])
+  const { key, cert } = await authority.issueServer(['localhost'])
   const secureContext = createSecureContext({ key: key.reveal(), cert })
   const sizeBytes = 4 * 1024 * 1024
   const server = createServer((raw) => {

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { Secret } from '../secret.ts'
 import { SIGNING_ALGORITHMS } from '../signing-key.ts'
 import { weekly } from '../weekly.ts'
-import { Custody } from './custody.ts'
+import { Custody, Keys, Kms, Pkcs11 } from './custody.ts'
 import { Lifecycle } from './lifecycle.ts'
 import { Login } from './login.ts'
 import { Mesh } from './mesh.ts'
@@ -256,6 +256,9 @@ export const ConfigSchema = z
     mesh: Mesh.prefault({}),
     spiffe: Spiffe.prefault({}),
     custody: Custody.prefault({}),
+    keys: Keys.prefault({}),
+    pkcs11: Pkcs11.prefault({}),
+    kms: Kms.prefault({}),
     risk: Risk.prefault({}),
   })
   .refine((config) => !config.tls.certFile === !config.tls.keyFile, {
@@ -270,13 +273,30 @@ export const ConfigSchema = z
     path: ['api', 'plaintext'],
     message: 'only a loopback address may be served without TLS',
   })
+  .refine(({ custody }) => isAllOrNone(custody.kind === 'transit', [custody.address, custody.key, custody.tokenFile]), {
+    path: ['custody'],
+    message: 'transit needs address, key and tokenFile, which stand together',
+  })
   .refine(
-    ({ custody }) => (custody.kind === 'transit') === Boolean(custody.address && custody.key && custody.tokenFile),
-    {
-      path: ['custody'],
-      message: 'transit needs address, key and tokenFile, and a file needs none of them',
-    },
+    ({ custody, keys, pkcs11: { module, token, pinFile } }) =>
+      isAllOrNone(custody.kind === 'pkcs11' || keys.kind === 'pkcs11', [module, token, pinFile]),
+    { path: ['pkcs11'], message: 'a token needs module, token and pinFile, which stand together' },
   )
+  .refine(
+    ({ custody, keys, kms }) =>
+      isAllOrNone(custody.kind === 'kms' || keys.kind === 'kms', [kms.region, kms.credentialsFile]),
+    { path: ['kms'], message: 'AWS KMS needs region and credentialsFile, which stand together' },
+  )
+  .refine(
+    ({ custody, pkcs11, kms }) =>
+      (custody.kind !== 'pkcs11' || pkcs11.rootKey !== undefined) &&
+      (custody.kind !== 'kms' || kms.rootKey !== undefined),
+    { path: ['custody', 'kind'], message: 'name the key that wraps the root key: pkcs11.rootKey or kms.rootKey' },
+  )
+  .refine(({ keys, tokens }) => keys.kind === 'sealed' || tokens.algorithm === 'ES256', {
+    path: ['tokens', 'algorithm'],
+    message: 'keys in a token or in AWS KMS sign ES256 only',
+  })
   .refine((config) => !config.mesh.plaintext || isLoopback(config.mesh.host), {
     path: ['mesh', 'plaintext'],
     message: 'only a loopback address may be served without TLS',
@@ -287,4 +307,10 @@ export type ConfigValues = z.output<typeof ConfigSchema>
 /** Whether only this machine can reach the address. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
+}
+
+/** What is needed stands there whole; what stands there for another time does so too. */
+function isAllOrNone(isNeeded: boolean, values: readonly (string | undefined)[]): boolean {
+  const count = values.filter((value) => value !== undefined).length
+  return count === values.length || (count === 0 && !isNeeded)
 }
