@@ -44,7 +44,7 @@ create table trust_rule (
   created_at   timestamptz not null,
   version      integer not null default 1,
   cause        bigint not null constraint cause_fkey references ledger_entry,
-  constraint preset_is_known check (preset in ('oidc', 'github-actions', 'gitlab-ci', 'kubernetes', 'buildkite', 'circleci', 'client-key', 'spiffe')),
+  constraint preset_is_known check (preset in ('oidc', 'github-actions', 'gitlab-ci', 'kubernetes', 'buildkite', 'circleci', 'client-key', 'spiffe', 'id-jag')),
   constraint state_is_known check (state in ('active', 'retired')),
   constraint ttl_is_short check (ttl_seconds between 60 and 3600),
   constraint keys_come_from_one_place check (keys is null or keys_url is null),
@@ -52,7 +52,7 @@ create table trust_rule (
   constraint reviewer_belongs_to_a_review check (review is not null or sealed_reviewer is null)
 );
 comment on table trust_rule is 'A row lets what one issuer says of one subject prove one registered identity.';
-comment on column trust_rule.subject is 'Exactly, or how the `sub` begins.';
+comment on column trust_rule.subject is 'Exactly, or how the `sub` begins. Of id-jag: the `client_id`, which is the name of the identity.';
 comment on column trust_rule.claims is 'Further claims that must be there, each exactly or by its beginning.';
 comment on column trust_rule.keys is 'The keys themselves (RFC 7517), of a client or of an issuer that cannot be asked.';
 comment on column trust_rule.review is 'Of Kubernetes: where a token is held up for review as well.';

@@ -284,14 +284,19 @@ create table api_token (
   actor_ids uuid[] not null default '{}'::uuid[],
   parent_id uuid,
   login_session_id uuid,
+  login_link_id uuid,
+  link_rule_id uuid,
   constraint api_token_pkey PRIMARY KEY (id),
   constraint token_is_unique UNIQUE (token_sha256),
   constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
   constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint link_rule_fkey FOREIGN KEY (link_rule_id) REFERENCES trust_rule(id),
+  constraint login_link_fkey FOREIGN KEY (login_link_id) REFERENCES login_link(id),
   constraint login_session_fkey FOREIGN KEY (login_session_id) REFERENCES login_session(id),
   constraint on_behalf_of_fkey FOREIGN KEY (on_behalf_of_id) REFERENCES identity(id),
   constraint parent_fkey FOREIGN KEY (parent_id) REFERENCES api_token(id),
   constraint trust_rule_fkey FOREIGN KEY (trust_rule_id) REFERENCES trust_rule(id),
+  constraint a_link_has_a_rule CHECK (((login_link_id IS NULL) = (link_rule_id IS NULL))),
   constraint ends_after_start CHECK ((expires_at > created_at)),
   constraint one_key_at_most CHECK (((key_sha256 IS NULL) OR (dpop_key_sha256 IS NULL))),
   constraint proof_is_known CHECK ((proof = ANY (ARRAY['token'::text, 'bound-token'::text, 'mtls'::text, 'spiffe'::text, 'kubernetes'::text, 'oidc'::text, 'dpop'::text, 'passkey'::text]))),
@@ -299,6 +304,8 @@ create table api_token (
 );
 CREATE INDEX api_token_cause ON api_token USING btree (cause);
 CREATE INDEX api_token_identity ON api_token USING btree (identity_id);
+CREATE INDEX api_token_link_rule ON api_token USING btree (link_rule_id);
+CREATE INDEX api_token_login_link ON api_token USING btree (login_link_id);
 CREATE INDEX api_token_login_session ON api_token USING btree (login_session_id);
 CREATE INDEX api_token_on_behalf_of ON api_token USING btree (on_behalf_of_id);
 CREATE INDEX api_token_parent ON api_token USING btree (parent_id);
@@ -312,6 +319,8 @@ comment on column api_token.details is 'What it is narrowed to (RFC 9396).';
 comment on column api_token.actor_ids is 'Who acted before in a chain of delegations, the last one first.';
 comment on column api_token.parent_id is 'The token it was exchanged for, and ends with.';
 comment on column api_token.login_session_id is 'The login it was given for, and ends with.';
+comment on column api_token.login_link_id is 'The link by which a provider named the person it is for (ID-JAG); it ends with the link.';
+comment on column api_token.link_rule_id is 'The rule by which that provider is believed; it ends with the rule.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON api_token FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE CONSTRAINT TRIGGER credential_change_is_hinted AFTER INSERT OR UPDATE ON api_token DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hint_credential();
 CREATE TRIGGER removed_token_is_hinted AFTER DELETE ON api_token FOR EACH ROW EXECUTE FUNCTION hint_record('token');
@@ -2960,7 +2969,7 @@ create table trust_rule (
   constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
   constraint a_client_has_keys CHECK (((preset <> 'client-key'::text) OR (keys IS NOT NULL))),
   constraint keys_come_from_one_place CHECK (((keys IS NULL) OR (keys_url IS NULL))),
-  constraint preset_is_known CHECK ((preset = ANY (ARRAY['oidc'::text, 'github-actions'::text, 'gitlab-ci'::text, 'kubernetes'::text, 'buildkite'::text, 'circleci'::text, 'client-key'::text, 'spiffe'::text]))),
+  constraint preset_is_known CHECK ((preset = ANY (ARRAY['oidc'::text, 'github-actions'::text, 'gitlab-ci'::text, 'kubernetes'::text, 'buildkite'::text, 'circleci'::text, 'client-key'::text, 'spiffe'::text, 'id-jag'::text]))),
   constraint reviewer_belongs_to_a_review CHECK (((review IS NOT NULL) OR (sealed_reviewer IS NULL))),
   constraint state_is_known CHECK ((state = ANY (ARRAY['active'::text, 'retired'::text]))),
   constraint ttl_is_short CHECK (((ttl_seconds >= 60) AND (ttl_seconds <= 3600)))
@@ -2970,7 +2979,7 @@ CREATE INDEX trust_rule_created_by ON trust_rule USING btree (created_by);
 CREATE INDEX trust_rule_identity ON trust_rule USING btree (identity_id);
 CREATE INDEX trust_rule_issuer ON trust_rule USING btree (issuer) WHERE (state = 'active'::text);
 comment on table trust_rule is 'A row lets what one issuer says of one subject prove one registered identity.';
-comment on column trust_rule.subject is 'Exactly, or how the `sub` begins.';
+comment on column trust_rule.subject is 'Exactly, or how the `sub` begins. Of id-jag: the `client_id`, which is the name of the identity.';
 comment on column trust_rule.claims is 'Further claims that must be there, each exactly or by its beginning.';
 comment on column trust_rule.keys is 'The keys themselves (RFC 7517), of a client or of an issuer that cannot be asked.';
 comment on column trust_rule.review is 'Of Kubernetes: where a token is held up for review as well.';

@@ -137,6 +137,8 @@ export type ApiTokenTable = {
   actorIds: Generated<string[]>
   parentId: string | null
   loginSessionId: string | null
+  loginLinkId: string | null
+  linkRuleId: string | null
 }
 
 export type AuthorizationCodeTable = {
@@ -1484,7 +1486,7 @@ export type TrustRuleTable = {
   id: string
   name: string
   identityId: string
-  preset: 'oidc' | 'github-actions' | 'gitlab-ci' | 'kubernetes' | 'buildkite' | 'circleci' | 'client-key' | 'spiffe'
+  preset: 'oidc' | 'github-actions' | 'gitlab-ci' | 'kubernetes' | 'buildkite' | 'circleci' | 'client-key' | 'spiffe' | 'id-jag'
   issuer: string
   audience: string
   subject: ColumnType<unknown, string, string>

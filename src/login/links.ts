@@ -1,4 +1,4 @@
-import { actOf, openEnrolment, spendEnrolment } from '../identities/identities.ts'
+import { actOf, endTokens, openEnrolment, spendEnrolment } from '../identities/identities.ts'
 import type { Db, Tx } from '../kernel/db.ts'
 import { invalid } from '../kernel/invalid.ts'
 import { idAfter, pageAfter, type Page } from '../kernel/page.ts'
@@ -166,6 +166,18 @@ export async function retireLoginLink(
     .returning(LINK_COLUMNS)
     .executeTakeFirst()
   if (!retired) throw conflict('The link is retired already.', { type: 'LoginLink', id, state: 'retired' })
+  // Whoever issues by the link holds it until they have committed.
+  const tokens = await tx
+    .selectFrom('apiToken')
+    .select('id')
+    .where('loginLinkId', '=', id)
+    .where('revokedAt', 'is', null)
+    .execute()
+  await endTokens(
+    tx,
+    tokens.map((token) => token.id),
+    { now: needs.clock.now(), cause },
+  )
   return retired
 }
 

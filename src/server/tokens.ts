@@ -83,6 +83,7 @@ export async function openTokens(
     resources: config.tokens.resources,
     publicClients: [COMMAND_LINE, ...config.login.clients],
     mustPush: config.login.mustPush,
+    takesIdJag: config.tokens.drafts.includes('id-jag-04'),
     enforcementPoints: new Set(config.authzen.enforcementPoints),
     authenticate: ({ token, keySha256, dpopKeySha256 }) =>
       authenticate(db, clock, new Secret(token), keySha256, dpopKeySha256),

@@ -1,5 +1,18 @@
 import { OAuthError } from './oauth-error.ts'
+import type { Tx } from '../kernel/db.ts'
+import type { Narrowed } from './details.ts'
 import type { Proven } from './proven.ts'
+
+/** What an assertion of a person by their provider is believed by, and bounds its token to. */
+type Asserted = {
+  readonly linkId: string
+  readonly ruleId: string
+  /** Places it is good for; undefined where it does not say. */
+  readonly resources: readonly string[] | undefined
+  readonly details: Narrowed | null
+  /** Holds the link still in the transaction that issues. Throws `OAuthError`. */
+  readonly claim: (tx: Tx) => Promise<void>
+}
 
 /** Who acts, for whom, and by what that was shown. */
 export type Delegated = {
@@ -7,6 +20,8 @@ export type Delegated = {
   readonly subject: Proven
   readonly onBehalfOfId: string | null
   readonly actorIds: readonly string[]
+  /** Of an assertion of the person by their provider: by what it is believed, and what it is bounded to. */
+  readonly asserted?: Asserted
 }
 
 /** Agents that hand a task on to agents; the standard has no bound, and nobody follows a longer chain (RFC 8693 §4.1). */

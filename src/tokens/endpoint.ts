@@ -7,6 +7,8 @@ import { delegated, type Delegated } from './delegation.ts'
 import { narrowedFurther, parseDetails } from './details.ts'
 import { redeemDevice } from './device.ts'
 import { ACCESS_TOKEN_TYPE, GRANT_TYPES, ID_TOKEN_TYPE, JWT_TYPE } from './grants.ts'
+import { isIdJag } from './foreign.ts'
+import { assertedBy } from './id-jag.ts'
 import { issueAccess, type AccessToken, type Issuing } from './issue.ts'
 import type { TokenNeeds } from './needs.ts'
 import { OAuthError } from './oauth-error.ts'
@@ -106,10 +108,11 @@ async function issuingOf(
 ): Promise<{ issuing: Issuing; isExchange: boolean }> {
   const client = await clientOf(needs, asked)
   const who = await delegatedBy(needs, asked, { grantType, client, binding })
-  const { acting, subject } = who
+  const { acting, subject, asserted } = who
   const details = asked.fields.get('authorization_details')
   const all = [...new Set([acting, subject, ...(client ? [client] : [])])]
-  const audience = audienceOf(needs, asked)
+  const audience = audienceOf(needs, asked, asserted?.resources)
+  const narrowed = asserted ? asserted.details : (subject.held?.narrowedTo ?? null)
   return {
     isExchange: grantType === GRANT_TYPES.exchange,
     issuing: {
@@ -130,13 +133,15 @@ async function issuingOf(
           ? all.flatMap(({ expiresAt }) => (expiresAt === null ? [] : [expiresAt]))
           : [],
       details: narrowedFurther(
-        narrowedFurther(subject.held?.narrowedTo ?? null, acting.held?.narrowedTo ?? null),
+        narrowedFurther(narrowed, acting.held?.narrowedTo ?? null),
         details === undefined ? null : parseDetails(details),
       ),
       audience,
       once: [...all.flatMap(({ once }) => once), ...(binding?.kind === 'dpop' ? [binding.once] : [])],
       jti: subject.jti,
       session: null,
+      asserted,
+      ...(asserted && { claim: asserted.claim }),
     },
   }
 }
@@ -152,7 +157,9 @@ async function delegatedBy(needs: TokenNeeds, asked: FormAsked, shown: Shown): P
     return delegated({ subject: client, actor: undefined })
   }
   if (grantType === GRANT_TYPES.bearer) {
-    const subject = await provenByForeign(needs, required(fields, 'assertion'), fields.get('client_id'))
+    const assertion = required(fields, 'assertion')
+    if (isIdJag(assertion)) return assertedBy(needs, assertion, client, binding)
+    const subject = await provenByForeign(needs, assertion, fields.get('client_id'))
     if (client && client.identity.id !== subject.identity.id) {
       throw new OAuthError('invalid_grant', 'The assertion proves another identity than the client.')
     }
@@ -195,14 +202,22 @@ function proofOf({ proof }: Proven, binding: Binding | undefined): Issuing['proo
   return proof === 'oidc' || proof === 'kubernetes' || proof === 'spiffe' ? proof : binding.kind
 }
 
-/** RFC 8707 §2, and `audience` of RFC 8693: this API by default, or one other place that was configured; null is this API. */
-function audienceOf(needs: TokenNeeds, { lists }: FormAsked): string | null {
-  const named = [...new Set([...(lists.get('resource') ?? []), ...(lists.get('audience') ?? [])])]
+/**
+ * RFC 8707 §2, and `audience` of RFC 8693: this API by default, or one other place that was configured; null is this API. What was shown may
+ * be good for certain places only, and is for the one that it names.
+ */
+function audienceOf(needs: TokenNeeds, { lists }: FormAsked, bounds?: readonly string[]): string | null {
+  const asked = [...new Set([...(lists.get('resource') ?? []), ...(lists.get('audience') ?? [])])]
+  const named = asked.length === 0 ? (bounds ?? []) : asked
   const [only] = named
   if (only === undefined) return null
   if (named.length > 1) throw new OAuthError('invalid_target', 'A token is for one place.')
   const issuer = needs.issuer()
-  if (only === issuer || only === `${issuer}/`) return null
+  const isOurs = (place: string) => place === issuer || place === `${issuer}/`
+  if (bounds && !bounds.some((each) => each === only || (isOurs(each) && isOurs(only)))) {
+    throw new OAuthError('invalid_target', 'What was shown is not good for this place.')
+  }
+  if (isOurs(only)) return null
   if (needs.resources.includes(only)) return only
   throw new OAuthError('invalid_target', 'Tokens for this place are not issued here.')
 }

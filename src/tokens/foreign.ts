@@ -1,6 +1,7 @@
 import type { Proof } from '../identities/identities.ts'
 import { secondsAfter } from '../kernel/clock.ts'
 import type { Claims } from './issuer-keys.ts'
+import { ID_JAG_TYP } from './grants.ts'
 import { headerOf, isCompact, unverifiedClaims } from './jwt.ts'
 import type { TokenNeeds } from './needs.ts'
 import { OAuthError } from './oauth-error.ts'
@@ -13,6 +14,7 @@ import { JTI_MAX_CHARS, type OnceOnly } from './used-proofs.ts'
 /** What a token that somebody else made has proven. */
 export type ForeignProven = {
   readonly rule: KnownRule
+  readonly claims: Claims
   readonly proof: Proof
   readonly jti: string | null
   readonly expiresAt: Date
@@ -27,6 +29,19 @@ const ASSERTION_MAX_SECONDS = 3_600
 /** What lives longer is a standing credential by another name. */
 const TOKEN_MAX_SECONDS = 86_400
 
+/** What somebody shows: an assertion of their own, a token of a platform, or what a provider asserts of a person to them. */
+type Kind = 'assertion' | 'token' | 'id-jag'
+
+function kindOf(preset: KnownRule['preset']): Kind {
+  return preset === 'client-key' ? 'assertion' : preset === 'id-jag' ? 'id-jag' : 'token'
+}
+
+/** By what it calls itself (RFC 8725 §3.11), so that neither is ever taken for the other. */
+export function isIdJag(token: string): boolean {
+  const typ = headerOf(token)?.['typ']
+  return typeof typ === 'string' && typ.toLowerCase().replace(/^application\//, '') === ID_JAG_TYP
+}
+
 /**
  * Which identity a token of another issuer proves: exactly one rule names its issuer, audience, subject and claims, and that rule's keys
  * verify it. Throws `OAuthError`, with one sentence for every way in which it is not believed.
@@ -34,7 +49,7 @@ const TOKEN_MAX_SECONDS = 86_400
 export async function verifyForeign(
   needs: TokenNeeds,
   token: string,
-  asked: { readonly kind: 'assertion' | 'token'; readonly identity?: string | undefined },
+  asked: { readonly kind: Kind; readonly identity?: string | undefined },
 ): Promise<ForeignProven> {
   const claims = isCompact(token) ? unverifiedClaims(token) : undefined
   const issuer = claims?.['iss']
@@ -42,18 +57,21 @@ export async function verifyForeign(
   const domain = claims && svidDomainOf(claims)
   const named = typeof issuer === 'string' && issuer.length <= 500 ? issuer : undefined
   if (!claims || (named === undefined && domain === undefined) || named === needs.issuer()) throw unbelieved()
-  const isClient = asked.kind === 'assertion'
+  const { kind } = asked
+  if (isIdJag(token) !== (kind === 'id-jag')) throw unbelieved()
+  // Of an assertion of a person it is the client that a rule names; the person is known by a link of their own.
+  const about = kind === 'id-jag' ? { ...claims, sub: claims['client_id'] } : claims
   const known = [
     ...(named === undefined ? [] : await rulesOf(needs.db, named)),
     ...(domain === undefined || domain === named ? [] : await rulesOf(needs.db, domain)),
   ]
   const rules = known.filter(
     (rule) =>
-      (rule.preset === 'client-key') === isClient &&
+      kindOf(rule.preset) === kind &&
       // Of a trust domain the subject says whose it is, of any other issuer the token itself.
       rule.issuer === (rule.preset === 'spiffe' ? domain : named) &&
-      isFor(claims, rule.audience, isClient) &&
-      isExpected(claims, rule) &&
+      isFor(claims, rule.audience, kind !== 'token') &&
+      isExpected(about, rule) &&
       (asked.identity === undefined || asked.identity === rule.identity || asked.identity === rule.identityId),
   )
   // More than one: whoever asks says which identity they mean, by client_id.
@@ -87,7 +105,7 @@ async function verifiedBy(
 }
 
 async function provenBy(needs: TokenNeeds, token: string, rule: KnownRule, claims: Claims): Promise<ForeignProven> {
-  const isClient = rule.preset === 'client-key'
+  const isShort = kindOf(rule.preset) !== 'token'
   const { proof, isOnce } = PRESET_FACTS[rule.preset]
   const now = needs.clock.now()
   const nowSeconds = now.getTime() / 1000
@@ -95,7 +113,7 @@ async function provenBy(needs: TokenNeeds, token: string, rule: KnownRule, claim
   if (typeof exp !== 'number' || !Number.isFinite(exp) || exp <= nowSeconds - SKEW_SECONDS) throw unbelieved()
   if (nbf !== undefined && (typeof nbf !== 'number' || nbf > nowSeconds + SKEW_SECONDS)) throw unbelieved()
   if (iat !== undefined && (typeof iat !== 'number' || iat > nowSeconds + SKEW_SECONDS)) throw unbelieved()
-  if (exp > nowSeconds + (isClient ? ASSERTION_MAX_SECONDS : TOKEN_MAX_SECONDS) + SKEW_SECONDS) throw unbelieved()
+  if (exp > nowSeconds + (isShort ? ASSERTION_MAX_SECONDS : TOKEN_MAX_SECONDS) + SKEW_SECONDS) throw unbelieved()
   const named = typeof jti === 'string' && jti !== '' && jti.length <= JTI_MAX_CHARS ? jti : null
   if (jti !== undefined && named === null) throw unbelieved()
   if (isOnce && named === null) throw unbelieved()
@@ -105,13 +123,13 @@ async function provenBy(needs: TokenNeeds, token: string, rule: KnownRule, claim
     isOnce && named !== null
       ? { kind: 'assertion', by: rule.issuer, jti: named, expiresAt: secondsAfter(expiresAt, SKEW_SECONDS) }
       : null
-  return { rule, proof, jti: named, expiresAt, once }
+  return { rule, claims, proof, jti: named, expiresAt, once }
 }
 
 /** An assertion of a client is for us alone (RFC 7523bis §3); a token of an issuer is for us among others. */
-function isFor({ aud }: Claims, audience: string, isClient: boolean): boolean {
+function isFor({ aud }: Claims, audience: string, isAlone: boolean): boolean {
   if (typeof aud === 'string') return aud === audience
-  if (!Array.isArray(aud) || (isClient && aud.length !== 1)) return false
+  if (!Array.isArray(aud) || (isAlone && aud.length !== 1)) return false
   return aud.includes(audience)
 }
 

@@ -13,3 +13,6 @@ export const CLIENT_ASSERTION = 'urn:ietf:params:oauth:client-assertion-type:jwt
 export const ACCESS_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:access_token'
 export const JWT_TYPE = 'urn:ietf:params:oauth:token-type:jwt'
 export const ID_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:id_token'
+/** draft-ietf-oauth-identity-assertion-authz-grant-04 §3, §7. */
+export const ID_JAG_TYP = 'oauth-id-jag+jwt'
+export const ID_JAG_PROFILE = 'urn:ietf:params:oauth:grant-profile:id-jag'

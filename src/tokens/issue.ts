@@ -39,6 +39,8 @@ export type Issuing = {
   readonly jti: string | null
   /** The login of a person that it is given for, and ends with. */
   readonly session: TokenSession | null
+  /** By what a provider's word of the person is believed: it ends with either. */
+  readonly asserted?: { readonly linkId: string; readonly ruleId: string } | undefined
   /** What is spent by issuing it, in the same transaction. Throws `OAuthError`. */
   readonly claim?: (tx: Tx, tokenId: string) => Promise<void>
 }
@@ -184,6 +186,8 @@ async function store(
       actorIds: [...issuing.actorIds],
       parentId: issuing.parentId,
       loginSessionId: issuing.session?.id ?? null,
+      loginLinkId: issuing.asserted?.linkId ?? null,
+      linkRuleId: issuing.asserted?.ruleId ?? null,
       cause: made.cause,
     })
     .execute()

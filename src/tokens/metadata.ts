@@ -3,7 +3,7 @@ import { BACKCHANNEL_PATH } from './ciba.ts'
 import { DEVICE_PATH } from './device.ts'
 import { DPOP_ALGORITHMS } from './dpop.ts'
 import { TOKEN_PATH } from './endpoint.ts'
-import { GRANT_TYPES } from './grants.ts'
+import { GRANT_TYPES, ID_JAG_PROFILE } from './grants.ts'
 import { INTROSPECTION_PATH, REVOCATION_PATH } from './inspect.ts'
 import type { KeyRing } from './key-ring.ts'
 
@@ -29,6 +29,7 @@ export function tokenDocuments(needs: {
   readonly issuer: () => string
   readonly ring: KeyRing
   readonly mustPush: boolean
+  readonly takesIdJag: boolean
 }): Documents {
   const server = () => {
     const issuer = needs.issuer()
@@ -53,6 +54,8 @@ export function tokenDocuments(needs: {
       // RFC 9207 §3.
       authorization_response_iss_parameter_supported: true,
       grant_types_supported: Object.values(GRANT_TYPES),
+      // draft-ietf-oauth-identity-assertion-authz-grant-04 §7.
+      ...(needs.takesIdJag && { authorization_grant_profiles_supported: [ID_JAG_PROFILE] }),
       token_endpoint_auth_methods_supported: [...CLIENT_METHODS, 'none'],
       token_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
       introspection_endpoint_auth_methods_supported: CLIENT_METHODS,

@@ -27,6 +27,8 @@ export type TokenNeeds = Pick<IdentityNeeds, 'clock' | 'random' | 'ledger' | 'te
   readonly issuer: () => string
   /** Other places that our tokens may be for (RFC 8707), as they call themselves. */
   readonly resources: readonly string[]
+  /** Whether assertions of persons by their provider are taken (ID-JAG, a draft). */
+  readonly takesIdJag: boolean
   /** First-party clients without a secret. */
   readonly publicClients: readonly PublicClient[]
   /** Whether they push what they ask for (RFC 9126), and a browser alone says nothing. */

@@ -40,6 +40,7 @@ export const PRESET_FACTS: Readonly<Record<Preset, PresetFacts>> = {
   circleci: { fixed: 'org/', proof: 'oidc', isOnce: false },
   'client-key': { fixed: '', proof: 'token', isOnce: true },
   spiffe: { fixed: 'spiffe://', proof: 'spiffe', isOnce: false },
+  'id-jag': { fixed: '', proof: 'oidc', isOnce: true },
 }
 
 /** Letters and digits that say who, after what every subject of the kind begins with. */

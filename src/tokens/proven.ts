@@ -80,12 +80,12 @@ async function clientByCertificate(needs: TokenNeeds, asked: FormAsked): Promise
   )
   const now = needs.clock.now()
   if (rule) {
-    const proven = byRule({ rule, proof: 'mtls', jti: null, expiresAt: now, once: null })
+    const proven = byRule({ rule, claims: {}, proof: 'mtls', jti: null, expiresAt: now, once: null })
     return { ...proven, proof: 'key', expiresAt: null }
   }
   const svid = await ruleOfSvid(needs, keyCertificate, clientId)
   if (!svid) return undefined
-  const shown = { rule: svid.rule, proof: 'spiffe', jti: null, expiresAt: svid.endsAt, once: null } as const
+  const shown = { rule: svid.rule, claims: {}, proof: 'spiffe', jti: null, expiresAt: svid.endsAt, once: null } as const
   return { ...byRule(shown), isBound: true }
 }
 

@@ -12,6 +12,7 @@ const PRESETS = [
   'circleci',
   'client-key',
   'spiffe',
+  'id-jag',
 ] as const
 export const Preset = shown(z.enum(PRESETS))
 export type Preset = z.output<typeof Preset>

@@ -37,6 +37,7 @@ export async function createTrustRule(
   if (identity.state === 'retired') {
     throw conflict('The identity is retired.', { type: 'Identity', id: identity.id, state: identity.state })
   }
+  if (input.preset === 'id-jag' && identity.kind !== 'agent') throw invalid('identity', 'only agents act for people')
   const terms = termsOf(needs, input, identity.name)
   const id = newId(needs.clock, needs.random)
   const kids = input.keys?.keys.map((key) => sha256(canonicalJson(key)).toString('hex')) ?? []
@@ -106,6 +107,7 @@ function termsOf(needs: TokenNeeds, input: CreateTrustRule, name: string): Terms
     }
     return { issuer: name, audience, subject: { is: name } }
   }
+  if (preset === 'id-jag') return idJagTerms(needs, input, name)
   if (preset === 'spiffe') {
     const terms = svidTerms(input)
     refuseWide(preset, terms.subject, claims)
@@ -120,6 +122,22 @@ function termsOf(needs: TokenNeeds, input: CreateTrustRule, name: string): Terms
   const url = keysUrl ?? (keys ? undefined : issuer)
   if (url !== undefined) askable(needs, keysUrl === undefined ? 'issuer' : 'keysUrl', url)
   return { issuer, audience, subject: input.subject }
+}
+
+/** What a provider asserts of a person to a client of theirs: the client is pinned by its name, the person by their own link to the provider. */
+function idJagTerms(needs: TokenNeeds, input: CreateTrustRule, name: string): Terms {
+  const { issuer, claims, keys, keysUrl } = input
+  if (!needs.takesIdJag) throw invalid('preset', 'it is a draft that is not turned on (tokens.drafts)')
+  if (issuer === undefined) throw invalid('issuer', 'say whose assertions these are')
+  if (issuer === needs.issuer()) throw invalid('issuer', 'this token service asserts nobody to itself')
+  if (input.subject !== undefined || input.audience !== undefined) {
+    throw invalid('subject', 'the client is this identity, and the assertion is for this token service')
+  }
+  if (keys && keysUrl !== undefined) throw invalid('keysUrl', 'keys come from one place')
+  refuseWide('id-jag', { is: name }, claims)
+  const url = keysUrl ?? (keys ? undefined : issuer)
+  if (url !== undefined) askable(needs, keysUrl === undefined ? 'issuer' : 'keysUrl', url)
+  return { issuer, audience: needs.issuer(), subject: { is: name } }
 }
 
 /** What could never be asked is refused now, not at the first token. Where a name leads is looked at each time. */
@@ -150,7 +168,7 @@ export async function retireTrustRule(
   const live = await tx
     .selectFrom('apiToken')
     .select('id')
-    .where('trustRuleId', '=', id)
+    .where((is) => is.or([is('trustRuleId', '=', id), is('linkRuleId', '=', id)]))
     .where('revokedAt', 'is', null)
     .where('expiresAt', '>', now)
     .execute()

@@ -184,6 +184,11 @@ const Tokens = z.strictObject({
     .max(100)
     .default([])
     .describe('Other places that access tokens may be for, as they name themselves (RFC 8707).'),
+  drafts: z
+    .array(z.enum(['id-jag-04']))
+    .max(10)
+    .default([])
+    .describe('Standards that are not finished and are taken all the same, each in one version of its draft.'),
 })
 
 const Egress = z.strictObject({
