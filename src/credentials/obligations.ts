@@ -18,6 +18,8 @@ const LEASES_AT_ONCE = 4
 const CLAIM_ROWS = 16
 /** Where a writer ends many together: one transaction there, and one entry each here. */
 const CLAIM_MANY = 256
+/** One waits for backends and logins while the other changes roles. */
+const BATCHES_AT_ONCE = 2
 /** Fewer are ended one by one. */
 const MANY = 4
 /** A worker never hangs on one lease behind a dead network; moving many objects to their group may take minutes. */
@@ -74,19 +76,34 @@ export async function settleObligations(db: Db, needs: CredentialNeeds, signal: 
 
 async function workOnTarget(db: Db, needs: CredentialNeeds, targetId: string, signal: AbortSignal): Promise<void> {
   // One first: a target that is down costs one connection.
-  for (let rows = 1; !signal.aborted;) {
-    const claimed = await claimDue(db, needs, targetId, rows)
-    const [first] = claimed
-    if (!first) return
-    rows = endsMany(needs, first.kind) ? CLAIM_MANY : CLAIM_ROWS
-    await reachLease('lease.end-claimed')
-    const left = await workTogether(db, needs, claimed, signal)
-    const down = left instanceof TargetDown ? left : await workOnEach(db, needs, left, signal)
-    if (down) {
-      needs.log.warn({ err: down, targetId }, 'a target is down; its leases stay open obligations')
-      return recordTargetDown(db, needs, claimed, down.message)
-    }
+  const first = await workOnDue(db, needs, { targetId, rows: 1 }, signal)
+  if (first === undefined) return
+  const ways = endsMany(needs, first) ? { rows: CLAIM_MANY, chains: BATCHES_AT_ONCE } : { rows: CLAIM_ROWS, chains: 1 }
+  const chain = async () => {
+    while (!signal.aborted && (await workOnDue(db, needs, { targetId, rows: ways.rows }, signal)) !== undefined);
   }
+  await Promise.all(Array.from({ length: ways.chains }, chain))
+}
+
+type Due = { readonly targetId: string; readonly rows: number }
+
+/** Works on what is due, so many at most. What kind it was; undefined when nothing is left to do now. */
+async function workOnDue(
+  db: Db,
+  needs: CredentialNeeds,
+  { targetId, rows }: Due,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const claimed = await claimDue(db, needs, targetId, rows)
+  const [first] = claimed
+  if (!first) return undefined
+  await reachLease('lease.end-claimed')
+  const left = await workTogether(db, needs, claimed, signal)
+  const down = left instanceof TargetDown ? left : await workOnEach(db, needs, left, signal)
+  if (!down) return signal.aborted ? undefined : first.kind
+  needs.log.warn({ err: down, targetId }, 'a target is down; its leases stay open obligations')
+  await recordTargetDown(db, needs, claimed, down.message)
+  return undefined
 }
 
 function endsMany(needs: CredentialNeeds, kind: string): boolean {

@@ -4,9 +4,9 @@ import { reachLease } from '../fault-points.ts'
 import { LeaseFailure, type Ended, type Residue, type Site, type WrittenLease } from '../writer.ts'
 import { membership, oidOf, SHUT } from './end.ts'
 import { asMaker, MAKER_OF } from './makers.ts'
-import { refusalOf } from './probe.ts'
+import { provenDead } from './probe-many.ts'
 import { residueOf } from './residue.ts'
-import { fenceOf, standingOf, type Standing } from './role.ts'
+import { EMPTYING, fenceOf, standingOf, type Standing } from './role.ts'
 import type { PostgresSettings } from './settings.ts'
 import { enter, type Upstream } from './upstream.ts'
 
@@ -17,9 +17,6 @@ const LOOK_MS = 20
 const LOOKS = 500
 /** As in the single way: a backend between its login check and its first sight is invisible for a moment. */
 const ABSENT_LOOKS = 2
-/** Of so many one is tried with its own secret, and never fewer than two. */
-const ONE_IN = 32
-const SAMPLED_AT_LEAST = 2
 /** As roles of leases are called; whether it is one of ours is looked up by whoever records it. */
 const OURS = /^reeve_[0-9a-f]{16}$/
 
@@ -47,17 +44,7 @@ export async function endMany(
   if (gone.length === 0) return new Map()
   const residues = await residuesOf(site, settings, gone, signal)
   const evidence = await provenDead(site, settings, gone, signal)
-  return new Map(
-    evidence === undefined
-      ? []
-      : gone.map((lease) => [
-          lease.id,
-          {
-            residue: residues.get(lease.id) ?? NOTHING,
-            evidence: { role: lease.principal, oid: oidOf(lease), ...evidence },
-          },
-        ]),
-  )
+  return new Map([...evidence].map(([id, each]) => [id, { residue: residues.get(id) ?? NOTHING, evidence: each }]))
 }
 
 const NOTHING: Residue = { appeared: [], unread: [] }
@@ -116,7 +103,12 @@ async function shutAndDrop(
   await join(upstream, { standing, joined }, full)
   for (const [heir, theirs] of await heirsOf(upstream, standing, full)) {
     const list = theirs.map(({ lease }) => name(lease.principal)).join(', ')
-    await upstream.query('emptying the roles', `reassign owned by ${list} to ${name(heir)}; drop owned by ${list}`)
+    // Rights at one database are one row, which two batches must not change at once.
+    await upstream.script('emptying the roles', [
+      `select pg_advisory_xact_lock(${EMPTYING.join(', ')})`,
+      `reassign owned by ${list} to ${name(heir)}`,
+      `drop owned by ${list}`,
+    ])
   }
   await reachLease('lease.reassigned')
   await upstream.script(
@@ -247,39 +239,4 @@ async function residuesOf(
   const each = new Map<string, Residue>()
   for (const { lease } of noted) each.set(lease.id, await residueOf(site, settings, lease, signal))
   return each
-}
-
-/**
- * The negative probe of many (core 21): a connection of its own sees none of them in the catalog and no session of any, and the logins of a
- * sample are refused, by the way that sessions take. That the rest is refused follows: PostgreSQL lets nobody in, by whichever method, for whom
- * the catalog has no row; the sample shows that the door leads to the server whose catalog was read. Undefined when any of it does not hold.
- */
-async function provenDead(
-  site: Site,
-  settings: PostgresSettings,
-  leases: readonly WrittenLease[],
-  signal: AbortSignal,
-) {
-  await using upstream = await enter(site, settings, settings.database, signal)
-  const standing = await standingOf(upstream)
-  const [left] = await upstream.query(
-    'looking for them',
-    `select from pg_roles where rolname = any($1) or oid = any($2::oid[])
-      union all
-     select from pg_stat_activity where usesysid = any($2::oid[]) or usename = any($1)`,
-    [leases.map(({ principal }) => principal), leases.map(oidOf).filter((oid) => oid !== '0')],
-  )
-  if (left) return undefined
-  const size = Math.max(SAMPLED_AT_LEAST, Math.ceil(leases.length / ONE_IN))
-  const sample = leases.filter((_, at) => at % Math.max(1, Math.floor(leases.length / size)) === 0)
-  const codes = await Promise.all(
-    sample.map((lease) => refusalOf(settings, lease, lease.terms.databases[0] ?? settings.database, signal)),
-  )
-  if (codes.includes(undefined)) return undefined
-  return {
-    serverVersion: standing.version,
-    absentFrom: [standing.isSuperuser ? 'pg_authid' : 'pg_roles', 'pg_stat_activity'],
-    together: leases.length,
-    logins: { tried: sample.map(({ principal }) => principal), sqlStates: codes.flatMap((code) => code ?? []) },
-  }
 }

@@ -48,3 +48,6 @@ export function standingIn(row: StandingRow | undefined): Standing {
 export function fenceOf(principal: string): [number, number] {
   return [FENCE, sha256(principal).readInt32BE(0)]
 }
+
+/** Held while roles are emptied together. */
+export const EMPTYING: readonly [number, number] = [FENCE + 1, 0]
