@@ -24,7 +24,7 @@ import { after } from './timer.ts'
 export { EgressFailed } from './http-client.ts'
 
 type EgressAsk = {
-  readonly method?: 'GET' | 'POST' | 'DELETE'
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE'
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
   /** Media types an answer of success may have, without parameters. */

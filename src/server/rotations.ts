@@ -4,6 +4,7 @@ import {
   countAlarms,
   countObligations,
   countRotations,
+  keycloakSecretRotator,
   mysqlLoginRotator,
   postgresLoginRotator,
   runRotations,
@@ -35,7 +36,12 @@ export async function rotationNeeds(
   const egress = openEgress({ allow, ca: caFile === undefined ? undefined : await readFile(caFile, 'utf8') })
   return {
     ...base,
-    rotators: [postgresLoginRotator, mysqlLoginRotator, awsKeyRotator({ egress, clock: base.clock })],
+    rotators: [
+      postgresLoginRotator,
+      mysqlLoginRotator,
+      awsKeyRotator({ egress, clock: base.clock }),
+      keycloakSecretRotator({ egress }),
+    ],
     egress,
     hasTeam: (name) => teams.has(name),
     mostDaysOf: mostDaysBy(standard),

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { keycloakSecretRotator } from '../../src/credentials/keycloak/rotate.ts'
 import { mysqlLoginRotator } from '../../src/credentials/mysql/rotate.ts'
 import { abortRotation } from '../../src/credentials/rotation/abort.ts'
 import { configureRotation } from '../../src/credentials/rotation/configure.ts'
@@ -24,12 +25,15 @@ import { credentialNeeds, movableClock } from './lease-world.ts'
 import { permitFor } from './permit.ts'
 
 /** What rotates logins of targets other than PostgreSQL, known to a test and to the processes that it kills. */
-const ROTATORS: Readonly<Record<string, LoginRotator>> = { mysql: mysqlLoginRotator }
+const egress = openEgress({ allow: ['http://127.0.0.0/8'] })
+const ROTATORS: Readonly<Record<string, LoginRotator>> = {
+  mysql: mysqlLoginRotator,
+  keycloak: keycloakSecretRotator({ egress }),
+}
 
 export function rotationNeedsAt(protocol: string, clock: Clock): RotationNeeds {
   const rotator = ROTATORS[protocol]
   if (!rotator) throw new Error(`nothing rotates logins of ${protocol}`)
-  const egress = openEgress({ allow: ['http://127.0.0.0/8'] })
   return { ...credentialNeeds(clock), rotators: [rotator], egress }
 }
 

@@ -4,12 +4,13 @@ import { LeaseFailure, TargetDown } from '../writer.ts'
 /** An answer of a target's API, read as JSON where it is; of what is no JSON the text is kept. */
 export type Answer = {
   readonly status: number
+  /** An object; the list that `text` is stays there. */
   readonly json: Readonly<Record<string, unknown>>
   readonly text: string
 }
 
 type Asking = {
-  readonly method: 'GET' | 'POST' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   readonly body?: string

@@ -66,19 +66,16 @@ function retaining(): Retaining {
     if (server.isMariadb) throw new LeaseFailure('MariaDB knows one secret of a login: choose another way')
   }
   return {
-    maker: 'reeve',
     add: (place, { old: _old, secret, mark, ...act }, signal) =>
       actOn(place, act, signal, async (upstream, actor) => {
-        if (!secret) throw new Error('there is no secret to tell')
         const standing = await standingOf(upstream, act.user, actor)
         mustRetain(standing)
         // Asked under the fence: told twice, the new one would take the place of the old one.
         const tried = await tryLogin(place, { user: act.user, secret }, signal)
-        if (tried.isAccepted) return secret
+        if (tried.isAccepted) return
         await mustHaveRoom(standing, act.user)
         await leaveMark(standing, act.user, mark)
         await setSecret(standing, act.user, secret, ' retain current password')
-        return secret
       }),
     discard: (place, { mark, ...act }, signal) =>
       actOn(place, act, signal, async (upstream, actor) => {

@@ -67,7 +67,7 @@ export async function planRotation(tx: Tx, needs: RotationNeeds, login: Rotatabl
         soakSeconds: occasion === 'leak' ? 0 : way.soakSeconds,
         deadlineAt: way.deadlineDays === null ? null : secondsAfter(now, way.deadlineDays * DAY_SECONDS),
         wasSha256: login.sha256,
-        sealedNext: strategy.maker(rotator) === 'reeve' ? sealNext(needs, id, rotator.make(needs.random)) : null,
+        sealedNext: strategy.maker === 'reeve' ? sealNext(needs, id, rotator.make(needs.random)) : null,
         plannedAt: now,
         nextTryAt: now,
         cause,

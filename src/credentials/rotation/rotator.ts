@@ -87,17 +87,12 @@ export type Slots = {
 
 /** Where one login has two secrets, that of now and the one before. Each may run again after a crash. */
 export type Retaining = {
-  /** Who makes the new one. */
-  readonly maker: 'reeve' | 'target'
-  /**
-   * The new one becomes that of now, and `old` the one before; returns it. Where the target makes it, `secret` is undefined until it is known, and what
-   * a killed process had asked for is told again. Throws where there is one before already: it would be cut off.
-   */
+  /** The new one becomes that of now, and `old` the one before. Throws where there is one before already: it would be cut off. */
   add(
     place: Place,
-    act: Act & { readonly old: Secret; readonly secret: Secret | undefined; readonly mark: string },
+    act: Act & { readonly old: Secret; readonly secret: Secret; readonly mark: string },
     signal: AbortSignal,
-  ): Promise<Secret>
+  ): Promise<void>
   /** The one before is let in no more. */
   discard(place: Place, act: Act & { readonly mark: string }, signal: AbortSignal): Promise<void>
   /** Back: the old one is the only one again. */

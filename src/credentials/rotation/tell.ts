@@ -14,7 +14,7 @@ const MOST_MADE = 3
 /** Tells the target the secret. One it refuses by its own rules is replaced by another, the old one being good all the while. */
 export async function tell(work: Work, at: Claimed, strategy: Strategy): Promise<void> {
   const { needs, db, rotator } = work
-  if (strategy.maker(rotator) !== 'reeve') return strategy.issue(work, at, at.next)
+  if (strategy.maker !== 'reeve') return strategy.issue(work, at, at.next)
   let { generation } = at
   let next = at.next ?? rotator.make(needs.random)
   for (let made = 1; ; made += 1) {

@@ -78,22 +78,23 @@ export async function startMysql(cleaning: Cleaning): Promise<Mysql> {
   await writeFile(at('cert.pem'), server.pem)
   await writeFile(at('key.pem'), pemKey(server.key), { mode: 0o600 })
   const port = await freePort()
+  const files = {
+    'ssl-ca': 'ca.pem',
+    'ssl-cert': 'cert.pem',
+    'ssl-key': 'key.pem',
+    'general-log-file': 'general.log',
+    socket: 'socket',
+    'pid-file': 'pid',
+  }
   const args = [
-    ...[
-      `--port=${port}`,
-      '--bind-address=127.0.0.1',
-      `--socket=${at('socket')}`,
-      '--mysqlx=0',
-      `--pid-file=${at('pid')}`,
-    ],
-    ...[`--ssl-ca=${at('ca.pem')}`, `--ssl-cert=${at('cert.pem')}`, `--ssl-key=${at('key.pem')}`],
-    ...[
-      '--general-log=1',
-      `--general-log-file=${at('general.log')}`,
-      '--innodb-buffer-pool-size=32M',
-      '--skip-log-bin',
-      '--secure-file-priv=',
-    ],
+    `--port=${port}`,
+    '--bind-address=127.0.0.1',
+    '--mysqlx=0',
+    '--general-log=1',
+    '--innodb-buffer-pool-size=32M',
+    '--skip-log-bin',
+    '--secure-file-priv=',
+    ...Object.entries(files).map(([name, file]) => `--${name}=${at(file)}`),
   ]
   const child = spawn(join(root, loader), [...begin, ...shared, ...messages, ...args], { stdio: 'ignore' })
   const ended = once(child, 'exit')

@@ -15,7 +15,7 @@ export const alternating: Strategy = {
     turns ? undefined : `Logins of ${protocol} targets cannot take turns in this release.`,
   coexisting: 2,
   copies: 'held',
-  maker: () => 'reeve',
+  maker: 'reeve',
   showsWho: true,
   endsSessions: ({ turns }) => turns?.endsSessions === true,
   nextUser: ({ alternate }, accountName, principal) => (principal === alternate ? accountName : alternate),

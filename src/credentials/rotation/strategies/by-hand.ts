@@ -9,7 +9,7 @@ export const byHand: Strategy = {
   name: 'by-hand',
   coexisting: 1,
   copies: 'held',
-  maker: () => 'person',
+  maker: 'person',
   showsWho: true,
   endsSessions: () => false,
   async issue({ way }, at) {

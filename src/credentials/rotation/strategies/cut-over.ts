@@ -7,7 +7,7 @@ export const cutOver: Strategy = {
   impossibleAt: ({ slots }) => (slots ? 'Its secrets are made by the target itself.' : undefined),
   coexisting: 1,
   copies: 'none',
-  maker: () => 'reeve',
+  maker: 'reeve',
   showsWho: true,
   endsSessions: () => false,
   issue: changeInPlace,

@@ -22,7 +22,7 @@ export const dualSlot: Strategy = {
   coexisting: 2,
   // Reeve itself is who uses the keys that it keeps so.
   copies: 'none',
-  maker: () => 'target',
+  maker: 'target',
   showsWho: true,
   // Sessions that were opened with a key end by themselves.
   endsSessions: () => false,

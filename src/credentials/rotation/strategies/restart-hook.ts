@@ -20,7 +20,7 @@ export const restartHook: Strategy = {
   impossibleAt: ({ slots }) => (slots ? 'Its secrets are made by the target itself.' : undefined),
   coexisting: 1,
   copies: 'held',
-  maker: () => 'reeve',
+  maker: 'reeve',
   showsWho: true,
   endsSessions: () => false,
   issue: changeInPlace,

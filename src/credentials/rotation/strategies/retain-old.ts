@@ -1,12 +1,10 @@
 import type { Secret } from '../../../kernel/secret.ts'
 import { LeaseFailure } from '../../writer.ts'
 import type { Claimed } from '../claim.ts'
-import { reachRotation } from '../fault-points.ts'
 import { keptLogin } from '../login.ts'
 import { actorsFor } from '../place.ts'
 import type { Retaining } from '../rotator.ts'
-import { isLetIn } from '../try.ts'
-import { keepMade, stillAt } from './acts.ts'
+import { stillAt } from './acts.ts'
 import type { Strategy, Work } from './strategy.ts'
 
 /**
@@ -19,36 +17,27 @@ export const retainOld: Strategy = {
     retains ? undefined : `Logins of ${protocol} targets do not know two secrets at once.`,
   coexisting: 2,
   copies: 'held',
-  maker: ({ retains }) => retains?.maker ?? 'reeve',
+  maker: 'reeve',
   showsWho: false,
   endsSessions: () => false,
   async issue(work, at, secret) {
+    if (!secret) throw new Error('there is no secret to tell')
     const old = await oldOf(work, at)
-    const told = await retainsOf(work).add(work.place, { ...(await actOf(work, at)), old, secret }, work.signal)
-    if (secret) return
-    await reachRotation('rotation.slot-made')
-    await keepMade(work, at, { user: at.principal, secret: told })
+    await retainsOf(work).add(work.place, { ...(await actOf(work, at)), old, secret }, work.signal)
   },
   // There is no way to shut it that could be undone: this is its end.
   disable: discard,
-  async enable(work, at, user) {
-    const old = await oldOf(work, at)
-    if (!(await isLetIn(work, { user, secret: old }))) await restore(work, at, old)
-  },
-  async revoke(work, at) {
-    if (at.state === 'aborting') return restore(work, at, await oldOf(work, at))
-    await discard(work, at)
-  },
-  async undo(work, at) {
-    await restore(work, at, await oldOf(work, at))
-  },
+  // Of two, the one that is kept again is the only one: that ends the new one too.
+  enable: restore,
+  revoke: (work, at) => (at.state === 'aborting' ? restore(work, at) : discard(work, at)),
 }
 
 async function discard(work: Work, at: Claimed): Promise<void> {
   await retainsOf(work).discard(work.place, await actOf(work, at), work.signal)
 }
 
-async function restore(work: Work, at: Claimed, old: Secret): Promise<void> {
+async function restore(work: Work, at: Claimed): Promise<void> {
+  const old = await oldOf(work, at)
   await retainsOf(work).restore(work.place, { ...(await actOf(work, at)), old }, work.signal)
 }
 

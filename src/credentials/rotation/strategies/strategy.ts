@@ -29,7 +29,7 @@ export type Strategy = {
   /** Whether somebody else may hold a copy: then each must be seen with the new one before the old one ends. */
   readonly copies: 'none' | 'held'
   /** Who makes the new secret. */
-  readonly maker: (rotator: LoginRotator) => 'reeve' | 'person' | 'target'
+  readonly maker: 'reeve' | 'person' | 'target'
   /** Whether a session at the target tells by which of two secrets it came; without it a person's word counts. */
   readonly showsWho: boolean
   /** The login that gets the new secret, where it is another one. */
