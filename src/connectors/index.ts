@@ -2,6 +2,7 @@ import type { Connector } from './connector.ts'
 import { giteaConnector } from './gitea/connector.ts'
 import { githubConnector } from './github/connector.ts'
 import { gitlabConnector } from './gitlab/connector.ts'
+import { keycloakConnector } from './keycloak/connector.ts'
 import { kubernetesConnector } from './kubernetes/connector.ts'
 import { ldapConnector } from './ldap/connector.ts'
 import { mysqlConnector } from './mysql/connector.ts'
@@ -26,4 +27,5 @@ export const connectors: readonly Connector[] = [
   tableConnector,
   openbaoConnector,
   ldapConnector,
+  keycloakConnector,
 ]

@@ -10,3 +10,15 @@ export function* inPages(told: readonly Observation[], cursor?: string): Generat
     yield { observations: told.slice(at, at + PAGE), ...(isLast && cursor !== undefined && { cursor }) }
   }
 }
+
+/** Many small steps of a reading as few pages; a page that would be empty is left out. */
+export async function* inBatches(told: AsyncIterable<readonly Observation[]>): AsyncGenerator<Page, void> {
+  let kept: Observation[] = []
+  for await (const some of told) {
+    for (const each of some) kept.push(each)
+    if (kept.length < PAGE) continue
+    yield* inPages(kept)
+    kept = []
+  }
+  if (kept.length > 0) yield* inPages(kept)
+}

@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import type { TestContext } from 'node:test'
 import { z } from 'zod'
 import { sleep } from '../../../src/kernel/timer.ts'
 import { build, keptFolder } from './folder.ts'
@@ -38,7 +37,10 @@ const START_MS = 240_000
 type Start = { readonly port?: number; readonly authority?: string; readonly features?: readonly string[] }
 
 /** Keycloak on a port of this machine, in memory, trusting an authority beside the public ones. */
-export async function startKeycloak(t: Pick<TestContext, 'after'>, start: Start = {}): Promise<string> {
+export async function startKeycloak(
+  t: { readonly after: (end: () => void) => void },
+  start: Start = {},
+): Promise<string> {
   const { port = await freePort(), authority, features = [] } = start
   const home = await keycloakHome(features)
   const folder = mkdtempSync(join(tmpdir(), 'reeve-keycloak-'))
