@@ -11,8 +11,8 @@ import { parseArgs } from 'node:util'
 import { ed25519Signer } from '../src/kernel/crypto.ts'
 import { newKeyPair, opensshPublicKey } from '../src/kernel/key-pair.ts'
 import { Secret } from '../src/kernel/secret.ts'
-import { newSigningKey } from '../src/kernel/signing-key.ts'
-import { openX509Key, spkiOf } from '../src/kernel/x509-key.ts'
+import { newSigningKey, openSigningKey, spkiOfJwk } from '../src/kernel/signing-key.ts'
+import { openX509Key } from '../src/kernel/x509-key.ts'
 import { authorityLine, makeUserCertificate } from '../src/credentials/ssh/certificate.ts'
 import { readSshPublicKey } from '../src/credentials/ssh/public-key.ts'
 
@@ -68,9 +68,9 @@ function median(values: readonly number[]): number {
 }
 
 async function x509Ways(): Promise<Way[]> {
-  const authority = newSigningKey('ES256')
+  const authority = openSigningKey(newSigningKey('ES256'))
   const minter = openX509Key(authority, 'Reeve example.org')
-  const spki = spkiOf(newSigningKey('ES256'))
+  const spki = spkiOfJwk(openSigningKey(newSigningKey('ES256')).publicJwk)
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const body = randomBytes(400)
   const leaf = () => {

@@ -1,28 +1,20 @@
-import { createPrivateKey, createPublicKey, sign, X509Certificate } from 'node:crypto'
-import { bitString, objectId, sequence } from './der.ts'
-import type { Secret } from './secret.ts'
-import { certificateBody, type CertificateTerms } from './x509.ts'
-import { CertificateTemplate } from './x509-template.ts'
-
-/** The SubjectPublicKeyInfo of a private key (PKCS #8 in DER). */
-export function spkiOf(pkcs8: Secret<Buffer>): Buffer {
-  return createPublicKey(privateKey(pkcs8)).export({ format: 'der', type: 'spki' })
-}
+import { X509Certificate } from 'node:crypto'
+import { derFromRaw, spkiOfJwk, type SigningKey } from './signing-key.ts'
+import { certificateBody, certificateOf, type CertificateTerms } from './x509.ts'
+import { CertificateTemplate, wrapped } from './x509-template.ts'
 
 type Authority = Pick<CertificateTerms, 'subject' | 'notBefore' | 'notAfter' | 'serial'> & { readonly uri: string }
 
 /** A certificate of a SPIFFE trust domain for its own key, in DER (X509-SVID §3.1: its URI names the domain and no path). */
-export function certificateAuthority(pkcs8: Secret<Buffer>, { uri, ...terms }: Authority): Buffer {
-  const spki = spkiOf(pkcs8)
+export async function certificateAuthority(key: SigningKey, { uri, ...terms }: Authority): Promise<Buffer> {
   const body = certificateBody({
     ...terms,
     serial: positive(terms.serial),
     issuer: terms.subject,
-    spki,
+    spki: spkiOfJwk(key.publicJwk),
     use: { kind: 'svid-authority', uri },
   })
-  const algorithm = sequence(objectId('1.2.840.10045.4.3.2'))
-  return sequence(body, algorithm, bitString(sign('sha256', body, privateKey(pkcs8))))
+  return certificateOf(body, derFromRaw(await key.sign(body)))
 }
 
 /** What a leaf has to know of its authority: the name it is issued by, and until when. Throws for what is no such certificate. */
@@ -38,15 +30,14 @@ export type SvidMint = {
   /** A leaf in DER for `uri`. Serials are 16 unpredictable bytes. */
   mint(
     leaf: Pick<CertificateTerms, 'serial' | 'subject' | 'notBefore' | 'notAfter' | 'spki'> & { readonly uri: string },
-  ): Buffer
+  ): Buffer | Promise<Buffer>
 }
 
 /** Workloads that renew ask for the same names again; so many are remembered. */
 const MOST_TEMPLATES = 10_000
 
-export function openX509Key(pkcs8: Secret<Buffer>, issuer: string): SvidMint {
-  const key = privateKey(pkcs8)
-  const issuerSpki = spkiOf(pkcs8)
+export function openX509Key(key: SigningKey, issuer: string): SvidMint {
+  const issuerSpki = spkiOfJwk(key.publicJwk)
   const templates = new Map<string, CertificateTemplate>()
   return {
     mint({ uri, subject, serial, ...filling }) {
@@ -58,7 +49,10 @@ export function openX509Key(pkcs8: Secret<Buffer>, issuer: string): SvidMint {
         if (templates.size >= MOST_TEMPLATES && oldest !== undefined) templates.delete(oldest)
         templates.set(name, template)
       }
-      return template.mint({ ...filling, serial: positive(serial) }, key)
+      const body = template.fill({ ...filling, serial: positive(serial) })
+      const signature = key.sign(body)
+      if (Buffer.isBuffer(signature)) return wrapped(body, derFromRaw(signature))
+      return signature.then((raw) => wrapped(body, derFromRaw(raw)))
     },
   }
 }
@@ -68,8 +62,4 @@ function positive(serial: Buffer): Buffer {
   const bytes = Buffer.from(serial)
   bytes[0] = ((bytes[0] ?? 0) & 0x3f) | 0x40
   return bytes
-}
-
-function privateKey(pkcs8: Secret<Buffer>) {
-  return createPrivateKey({ key: pkcs8.reveal(), format: 'der', type: 'pkcs8' })
 }

@@ -2,7 +2,6 @@
  * Certificates that differ in little, minted at the cost of their signature: what is signed is written once, with places for what changes, and
  * each certificate is a copy with these filled in.
  */
-import { sign, type KeyObject } from 'node:crypto'
 import { sha256 } from './crypto.ts'
 import { objectId, sequence } from './der.ts'
 import { certificateBody, type CertificateTerms, type CertificateUse } from './x509.ts'
@@ -43,8 +42,8 @@ export class CertificateTemplate {
     this.#keyIdAt = this.#placeOf(keyId(spki))
   }
 
-  /** The certificate in DER, signed with ECDSA and SHA-256. Throws for a key that is not P-256, or a time that takes another form. */
-  mint({ serial, notBefore, notAfter, spki }: Filling, issuerKey: KeyObject): Buffer {
+  /** What is to be signed. Throws for a key that is not P-256, or a time that takes another form. */
+  fill({ serial, notBefore, notAfter, spki }: Filling): Buffer {
     const first = serial[0] ?? 0
     if (serial.length !== SERIAL_BYTES || first < 0x40 || first > 0x7f) throw new Error('the serial has another size')
     if (spki.length !== SPKI_BYTES) throw new Error('the key is not a P-256 key')
@@ -56,7 +55,7 @@ export class CertificateTemplate {
     utcTime(notAfter).copy(body, this.#notAfterAt)
     spki.copy(body, this.#spkiAt)
     keyId(spki).copy(body, this.#keyIdAt)
-    return wrapped(body, sign('sha256', body, issuerKey))
+    return body
   }
 
   #placeOf(bytes: Buffer): number {
@@ -66,8 +65,8 @@ export class CertificateTemplate {
   }
 }
 
-/** RFC 5280 §4.1: the body, the algorithm, and the signature as a bit string without unused bits. */
-function wrapped(body: Buffer, signature: Buffer): Buffer {
+/** RFC 5280 §4.1: the body, the algorithm ECDSA with SHA-256, and its signature in DER as a bit string without unused bits. */
+export function wrapped(body: Buffer, signature: Buffer): Buffer {
   const size = body.length + ALGORITHM.length + 3 + signature.length
   const headed = size < 0x100 ? [SEQUENCE, 0x81, size] : [SEQUENCE, 0x82, size >> 8, size & 0xff]
   // A P-256 signature has 72 bytes at most, so its length takes one.

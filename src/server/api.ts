@@ -106,7 +106,7 @@ export function apiOf({ config, ground, authority }: DomainParts, parts: ApiPart
     ...credentialRoutes({ ...base, wake: () => obligations.wake() }),
     ...custodyRoutes({ ...base, hasTeam: (name) => rules.teams.has(name) }),
     ...rotationRoutes({ ...parts.rotations.needs, db, wake: () => parts.rotations.wake() }),
-    ...spiffeRoutes({ ...base, trustDomain: config.spiffe.trustDomain }),
+    ...spiffeRoutes({ ...base, keys: ground.keys, trustDomain: config.spiffe.trustDomain }),
     ...parts.machines.routes,
     ...sshRoutes({ ...base, ...access, db }),
     ...issuedRoutes({ ...base, ...access, db, handed: parts.handed, wake: () => obligations.wake() }),
@@ -127,7 +127,7 @@ export function apiOf({ config, ground, authority }: DomainParts, parts: ApiPart
     routes,
     openRoutes: [
       ...identityOpenRoutes({ ...identities, db }),
-      ...spiffeOpenRoutes({ ...base, trustDomain: config.spiffe.trustDomain }),
+      ...spiffeOpenRoutes({ ...base, keys: ground.keys, trustDomain: config.spiffe.trustDomain }),
       ...parts.machines.openRoutes,
       ...sshOpenRoutes({ ...base, ...access, db }),
     ],

@@ -29,19 +29,22 @@ export type OpenMachines = { readonly routes: readonly Route[]; readonly openRou
 const LOOK_MS = 5_000
 
 /** What verifies identity documents of a trust domain, our own or one that is believed. */
-export function bundlesBy({ config }: Pick<DomainParts, 'config'>, base: Base): TokenNeeds['bundleOf'] {
+export function bundlesBy(
+  { config, ground }: Pick<DomainParts, 'config' | 'ground'>,
+  base: Base,
+): TokenNeeds['bundleOf'] {
   const { trustDomain } = config.spiffe
-  return (name) => trustBundle({ ...base, trustDomain }, name)
+  return (name) => trustBundle({ ...base, keys: ground.keys, trustDomain }, name)
 }
 
 /** Machines, the workloads on them, and trust domains of others. */
 export function openMachines(
-  { config, stop }: Pick<DomainParts, 'config' | 'stop'>,
+  { config, ground, stop }: Pick<DomainParts, 'config' | 'ground' | 'stop'>,
   base: Base,
   { certify, egress }: { readonly certify: CertifyToken; readonly egress: Egress },
 ): OpenMachines {
   const { trustDomain } = config.spiffe
-  const needs = { ...base, trustDomain, certify, egress }
+  const needs = { ...base, keys: ground.keys, trustDomain, certify, egress }
   if (config.node.roles.includes('worker')) following(stop, base.log, needs)
   return { routes: [...machineRoutes(needs), ...federationRoutes(needs)], openRoutes: machineOpenRoutes(needs) }
 }

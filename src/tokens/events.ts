@@ -65,8 +65,7 @@ export const accessTokensEnded = event('access-token.ended', 'Access tokens ende
 export const signingKeyMade = event('signing-key.made', 'A key was published that will sign access tokens.', {
   kid: Text,
   algorithm: Text,
-  /** Its private half: `sealed` here, or where else it is. */
-  heldIn: Text,
+  heldIn: Text.describe('its private half: `sealed` here, or where else it is'),
 })
 export const signingKeyRotated = event('signing-key.rotated', 'The next key signs access tokens now.', {
   kid: Text,

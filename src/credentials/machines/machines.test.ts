@@ -16,6 +16,7 @@ import { teamsFrom } from '../../identities/identities.ts'
 import { transact } from '../../kernel/db.ts'
 import { newKeyPair, type KeyPair } from '../../kernel/key-pair.ts'
 import { Secret } from '../../kernel/secret.ts'
+import { sealedKeys } from '../../kernel/signing-keys.ts'
 import {
   attestationText,
   certifyOnMachine,
@@ -94,6 +95,7 @@ test('attack: a token that is older than it was made for admits nobody', async (
     trustDomain: 'example.org',
     teams: teamsFrom(new Map()),
     certify: never,
+    keys: sealedKeys,
   }
   const { publicKey } = await newKeyPair()
 

@@ -12,15 +12,17 @@ import { transact, violatedConstraint, type Db, type Tx } from '../../kernel/db.
 import { installation } from '../../kernel/http/route.ts'
 import { conflict } from '../../kernel/problem.ts'
 import { newId } from '../../kernel/random.ts'
-import { Secret } from '../../kernel/secret.ts'
-import { newSigningKey } from '../../kernel/signing-key.ts'
-import { certificateAuthority, spkiOf } from '../../kernel/x509-key.ts'
+import type { Secret } from '../../kernel/secret.ts'
+import { spkiOfJwk } from '../../kernel/signing-key.ts'
+import type { SigningKeys } from '../../kernel/signing-keys.ts'
+import { certificateAuthority } from '../../kernel/x509-key.ts'
 import { SYSTEM, type Fact } from '../../ledger/ledger.ts'
 import type { CredentialNeeds } from '../needs.ts'
 import { spiffeKeyMade, spiffeKeysTurned } from './events.ts'
 
 export type SpiffeNeeds = Pick<CredentialNeeds, 'clock' | 'random' | 'ledger' | 'seal'> & {
   readonly trustDomain: string
+  readonly keys: SigningKeys
 }
 
 const KINDS = ['x509', 'jwt'] as const
@@ -31,8 +33,12 @@ export type SigningRow = {
   readonly id: string
   readonly publicKey: Buffer
   readonly certificate: Buffer | null
-  readonly key: Secret<Buffer>
+  /** What is kept of its private half. */
+  readonly kept: Secret<Buffer>
 }
+
+/** A key that was made and is not entered yet. */
+type Draft = Omit<SigningRow, 'id'> & { readonly kind: Kind }
 
 const DAY = 86_400
 /** Of the certificate that verifiers trust. Keys turn long before. */
@@ -48,7 +54,7 @@ export async function signingKey(db: Db, needs: SpiffeNeeds, kind: Kind): Promis
     const found = await signing(db, needs, kind)
     if (found && found.signsAt > secondsAfter(needs.clock.now(), -TURN_SECONDS)) return found
     try {
-      await transact(db, (tx) => (found ? turn(tx, needs, BY_AGE) : begin(tx, needs)))
+      await (found ? turn(db, needs, BY_AGE) : begin(db, needs))
     } catch (error) {
       // Another node did it meanwhile.
       if (!violatedConstraint(error)?.startsWith('spiffe_authority_') && !conflict.is(error)) throw error
@@ -71,11 +77,39 @@ const BY_AGE: Turning = {
 }
 
 /** Lets the next keys sign. Throws `conflict` where what the keys before the present ones signed may still be in use. */
-export async function turn(tx: Tx, needs: SpiffeNeeds, { fact, distrust, reason }: Turning): Promise<void> {
+export async function turn(db: Db, needs: SpiffeNeeds, turning: Turning): Promise<void> {
+  const over = await withDrafts(needs, KINDS, (drafts) => transact(db, (tx) => turnTo(tx, needs, turning, drafts)))
+  // What cannot be destroyed now stays where it is held: nothing that it signs is believed for long.
+  await Promise.allSettled(over.map((kept) => needs.keys.discard(kept)))
+}
+
+/** Keys are made before rows are locked for them: whoever holds them may take long. None is left of an act that failed. */
+async function withDrafts<T>(
+  needs: SpiffeNeeds,
+  kinds: readonly Kind[],
+  act: (drafts: readonly Draft[]) => Promise<T>,
+): Promise<T> {
+  const drafts: Draft[] = []
+  try {
+    for (const kind of kinds) drafts.push(await draft(needs, kind))
+    return await act(drafts)
+  } catch (error) {
+    await Promise.allSettled(drafts.map(({ kept }) => needs.keys.discard(kept)))
+    throw error
+  }
+}
+
+/** Gives what was kept of the keys that sign no more. */
+async function turnTo(
+  tx: Tx,
+  needs: SpiffeNeeds,
+  { fact, distrust, reason }: Turning,
+  drafts: readonly Draft[],
+): Promise<Secret<Buffer>[]> {
   const now = needs.clock.now()
   const rows = await tx
     .selectFrom('spiffeAuthority')
-    .select(['id', 'kind', 'state', 'signsAt'])
+    .select(['id', 'kind', 'state', 'signsAt', 'sealedKey'])
     .where('state', '<>', 'retired')
     .orderBy('id')
     .forUpdate()
@@ -114,36 +148,50 @@ export async function turn(tx: Tx, needs: SpiffeNeeds, { fact, distrust, reason 
   await move(of('trusted'), { state: 'retired' })
   await move(of('signing'), { state: distrust ? 'retired' : 'trusted' })
   await move(of('next'), { state: 'signing' })
-  for (const kind of KINDS) await make(tx, needs, { kind, state: 'next' })
+  for (const one of drafts) await enter(tx, needs, one, 'next')
+  return rows.flatMap(({ id, state, sealedKey }) =>
+    state === 'signing' && sealedKey ? [needs.seal.open(sealedKey, placeOf(id))] : [],
+  )
 }
 
 /** The first keys of an installation: one of each kind that signs, and one that comes after it. */
-async function begin(tx: Tx, needs: SpiffeNeeds): Promise<void> {
-  for (const kind of KINDS) for (const state of ['signing', 'next'] as const) await make(tx, needs, { kind, state })
+async function begin(db: Db, needs: SpiffeNeeds): Promise<void> {
+  await withDrafts(needs, [...KINDS, ...KINDS], (drafts) =>
+    transact(db, async (tx) => {
+      for (const [at, one] of drafts.entries()) await enter(tx, needs, one, at < KINDS.length ? 'signing' : 'next')
+    }),
+  )
 }
 
-async function make(tx: Tx, needs: SpiffeNeeds, { kind, state }: { kind: Kind; state: 'signing' | 'next' }) {
-  const { clock, random, ledger, seal, trustDomain } = needs
+async function draft({ clock, random, keys, trustDomain }: SpiffeNeeds, kind: Kind): Promise<Draft> {
+  const { kept, key } = await keys.make('ES256', `reeve ${kind} ${trustDomain}`)
+  const publicKey = spkiOfJwk(key.publicJwk)
+  if (kind === 'jwt') return { kind, kept, publicKey, certificate: null }
+  const now = clock.now()
+  const certificate = await certificateAuthority(key, {
+    uri: `spiffe://${trustDomain}`,
+    subject: `Reeve ${trustDomain}`.slice(0, 64),
+    notBefore: now,
+    notAfter: secondsAfter(now, AUTHORITY_SECONDS),
+    serial: random.bytes(16),
+  })
+  return { kind, kept, publicKey, certificate }
+}
+
+async function enter(
+  tx: Tx,
+  { clock, random, ledger, seal, keys }: SpiffeNeeds,
+  { kind, kept, publicKey, certificate }: Draft,
+  state: 'signing' | 'next',
+) {
   const id = newId(clock, random)
   const now = clock.now()
-  const key = newSigningKey('ES256')
-  const publicKey = spkiOf(key)
-  const certificate =
-    kind === 'jwt'
-      ? null
-      : certificateAuthority(key, {
-          uri: `spiffe://${trustDomain}`,
-          subject: `Reeve ${trustDomain}`.slice(0, 64),
-          notBefore: now,
-          notAfter: secondsAfter(now, AUTHORITY_SECONDS),
-          serial: random.bytes(16),
-        })
   const cause = await ledger.record(tx, {
     event: spiffeKeyMade,
     actor: SYSTEM,
     resource: installation(),
     outcome: 'done',
-    facts: { kind, publicKeySha256: sha256(publicKey).toString('hex') },
+    facts: { kind, publicKeySha256: sha256(publicKey).toString('hex'), heldIn: keys.place },
   })
   await tx
     .insertInto('spiffeAuthority')
@@ -152,7 +200,7 @@ async function make(tx: Tx, needs: SpiffeNeeds, { kind, state }: { kind: Kind; s
       kind,
       publicKey,
       certificate,
-      sealedKey: seal.seal(key, placeOf(id)),
+      sealedKey: seal.seal(kept, placeOf(id)),
       state,
       createdAt: now,
       signsAt: state === 'signing' ? now : null,
@@ -174,7 +222,7 @@ async function signing(
     .executeTakeFirst()
   if (!row?.sealedKey || !row.signsAt) return undefined
   const { id, publicKey, certificate, signsAt } = row
-  return { id, publicKey, certificate, signsAt, key: new Secret(seal.open(row.sealedKey, placeOf(id)).reveal()) }
+  return { id, publicKey, certificate, signsAt, kept: seal.open(row.sealedKey, placeOf(id)) }
 }
 
 function placeOf(id: string): string {

@@ -25,6 +25,7 @@ export const jwtSvidIssued = event('jwt-svid.issued', 'A JWT-SVID was issued.', 
 export const spiffeKeyMade = event('spiffe-key.made', 'A key of the trust domain was made; it does not sign yet.', {
   kind: Kind,
   publicKeySha256: Sha256,
+  heldIn: Text.describe('its private half: `sealed` here, or where else it is'),
 })
 export const spiffeKeysTurned = event('spiffe-key.turned', 'The next keys of the trust domain sign from here on.', {
   distrusted: shown(z.boolean()).describe('whatever the old ones signed is refused'),

@@ -7,7 +7,7 @@ import { invalid } from '../../kernel/invalid.ts'
 import type { Permit } from '../../kernel/permit.ts'
 import { notFound } from '../../kernel/problem.ts'
 import { newId } from '../../kernel/random.ts'
-import { openSigningKey, type SigningKey } from '../../kernel/signing-key.ts'
+import { jwkOfSpki } from '../../kernel/signing-key.ts'
 import { openX509Key, readAuthority, type SvidMint } from '../../kernel/x509-key.ts'
 import { pemOf } from '../../kernel/x509.ts'
 import { openMint } from '../../tokens/tokens.ts'
@@ -60,7 +60,7 @@ export class SvidIssuer {
     const spiffeId = spiffeIdOf(trustDomain, identity)
     const now = clock.now()
     const expiresAt = this.#endOf(identity, now, input.ttlSeconds, authority.endsAt)
-    const der = authority.mint.mint({
+    const der = await authority.mint.mint({
       uri: spiffeId,
       subject: identity.name.slice(0, LONGEST_NAME),
       serial: random.bytes(SERIAL_BYTES),
@@ -131,7 +131,7 @@ export class SvidIssuer {
     const row = await signingKey(this.#db, this.#needs, 'x509')
     if (this.#x509?.id !== row.id) {
       const { subject, endsAt } = authorityOf(row)
-      this.#x509 = { id: row.id, mint: openX509Key(row.key, subject), endsAt }
+      this.#x509 = { id: row.id, mint: openX509Key(await this.#open(row), subject), endsAt }
     }
     return this.#x509
   }
@@ -139,10 +139,13 @@ export class SvidIssuer {
   async #jwtMint() {
     const row = await signingKey(this.#db, this.#needs, 'jwt')
     if (this.#jwt?.id !== row.id) {
-      const key: SigningKey = openSigningKey(row.key)
-      this.#jwt = { id: row.id, mint: openMint(key, 'JWT') }
+      this.#jwt = { id: row.id, mint: openMint(await this.#open(row), 'JWT') }
     }
     return this.#jwt.mint
+  }
+
+  #open({ kept, publicKey }: SigningRow) {
+    return this.#needs.keys.open(kept, jwkOfSpki(publicKey))
   }
 }
 

@@ -1,5 +1,5 @@
 import { actOf, findIdentity, identityResource } from '../../identities/identities.ts'
-import { transact, type Db } from '../../kernel/db.ts'
+import type { Db } from '../../kernel/db.ts'
 import { installation, openRoute, route, type OpenRoute, type Route } from '../../kernel/http/route.ts'
 import { signingKey, turn, type SpiffeNeeds } from './authority.ts'
 import { bundleText } from './bundle.ts'
@@ -27,7 +27,7 @@ export function spiffeRoutes(needs: Needs): Route[] {
       run: async ({ input: { distrust, reason } }, permit) => {
         const on = spiffe ?? refuse()
         await signingKey(db, on, 'x509')
-        await transact(db, (tx) => turn(tx, on, { fact: actOf(permit), distrust, reason }))
+        await turn(db, on, { fact: actOf(permit), distrust, reason })
         return listAuthorities(db)
       },
     }),
