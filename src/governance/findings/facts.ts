@@ -131,6 +131,10 @@ export type TrustFacts = Subject &
     readonly issuer: string | null
     /** Claims that it must show with a value of their own. */
     readonly claims: readonly string[]
+    /** What makes it wider than it has to be, in words of its connector: `any-host`, `unsigned`. */
+    readonly widens: readonly string[]
+    /** Whether its system came with it. */
+    readonly isBuiltIn: boolean
   }
 
 /** Of a credential: who has it in keeping, and who uses it. */
@@ -142,6 +146,11 @@ export type KeepingFacts = Subject &
     /** Whether there is a source, and each was last seen whole. */
     readonly isAllWhole: boolean
     readonly heldBy: string | null
+    /** Of a grant: whether it works while whoever gave it is not there. */
+    readonly isOffline: boolean
+    readonly neverExpires: boolean
+    /** Of one that works so: the last use that a source told. */
+    readonly lastUsedAt: Date | null
     /** The partner it was given to, as far as a tag, an application or the record says. */
     readonly vendor: string | null
     /** What the record says of that partner; null: it does not know it. */

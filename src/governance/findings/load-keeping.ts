@@ -25,7 +25,8 @@ export async function loadKeepingFacts(db: Db, { after, limit, now }: Batch): Pr
        order by o.id limit ${limit})
     select o.id, o.name, i.id as "identityId", o.source, o.environment, o.is_whole as "isWhole", o.missed_at is null as "isPresent",
            o.read_at as "readAt", o.gone_at as "goneAt", o.type, o.state, coalesce(cardinality(o.fingerprints), 0) > 0 as "hasFingerprint",
-           o.held_by as "heldBy", v.vendor,
+           o.held_by as "heldBy", o.facts @> '{"isOffline": true}' as "isOffline", o.never_expires as "neverExpires",
+           case when o.facts @> '{"isOffline": true}' then (select max(u.last_at) from observed_usage u where u.subject_id = o.id) end as "lastUsedAt", v.vendor,
            (select case when bool_or(b.state in ('registered', 'active')) then 'active' else 'ended' end from identity b
              where b.vendor = v.vendor having count(*) > 0) as "vendorState",
            ${peopleOf(recent)} as people, ${jobsOf()} as jobs, ${keptIn()} as "keptIn",
@@ -39,7 +40,7 @@ export async function loadKeepingFacts(db: Db, { after, limit, now }: Batch): Pr
                                          order by m.observed_kind limit 1)) as identity_id) own on true
       left join identity i on i.id = own.identity_id
      cross join lateral (
-        select lower(coalesce(i.vendor, p.tags ->> 'vendor', case when p.type = 'app' then p.name end)) as vendor) v
+        select lower(coalesce(o.facts ->> 'vendor', i.vendor, p.tags ->> 'vendor', case when p.type = 'app' then p.name end)) as vendor) v
      order by o.id`.execute(db)
   const whole = await readWhole(db)
   return rows.map((row) => ({ ...row, ...whole, now }))

@@ -46,7 +46,9 @@ export async function loadTrustFacts(db: Db, { after, limit, now }: Batch): Prom
   const { rows } = await sql<Omit<TrustFacts, 'now'>>`
     select o.id, left(o.native_id, 200) as name, null::uuid as "identityId", ${READ}, o.native_kind as "nativeKind", o.facts ->> 'method' as method,
            o.claims -> 'type' ->> 0 as connection, o.is_wildcard as "isWildcard", o.facts ->> 'where' as "where", o.issuer,
-           array(select c.key from jsonb_each(coalesce(o.claims, '{}')) c where c.value <> '[]' and not c.value @> '["*"]' order by c.key) as claims
+           array(select c.key from jsonb_each(coalesce(o.claims, '{}')) c where c.value <> '[]' and not c.value @> '["*"]' order by c.key) as claims,
+           array(select jsonb_array_elements_text(case when jsonb_typeof(o.facts -> 'widens') = 'array' then o.facts -> 'widens' else '[]' end)) as widens,
+           coalesce(o.facts @> '{"isBuiltIn": true}', false) as "isBuiltIn"
       from observed_trust o
       join source_scope c on c.id = o.scope_id
       join source s on s.id = c.source_id

@@ -42,6 +42,8 @@ export const trust: TrustFacts = {
   where: null,
   issuer: null,
   claims: [],
+  widens: [],
+  isBuiltIn: false,
 }
 export const keeping: KeepingFacts = {
   ...subject,
@@ -55,6 +57,9 @@ export const keeping: KeepingFacts = {
   hasFingerprint: true,
   isAllWhole: true,
   heldBy: 'self',
+  isOffline: false,
+  neverExpires: false,
+  lastUsedAt: null,
   vendor: null,
   vendorState: null,
   people: [],
@@ -89,6 +94,7 @@ export const trustRule: TrustRuleFacts = {
   tier: 2,
 }
 const certificate = { type: 'certificate' } as const
+const clientSecret = { type: 'client-secret', expiresAt: null, neverExpires: true } as const
 
 export const ON_CREDENTIALS: Cases<CredentialFacts> = {
   'long-lived': {
@@ -169,6 +175,25 @@ export const ON_CREDENTIALS: Cases<CredentialFacts> = {
       { heldBy: 'ci', codeRead: 'partly' },
     ],
   },
+  'overdue-secret': {
+    found: [
+      { ...clientSecret, createdAt: ago(181) },
+      { ...clientSecret, createdAt: ago(500), rotatedAt: ago(400), isWhole: false },
+      { ...clientSecret, expiresAt: ago(1), neverExpires: false },
+    ],
+    clear: [
+      {},
+      { ...clientSecret, createdAt: ago(500), rotatedAt: ago(10) },
+      { ...clientSecret, createdAt: ago(500), expiresAt: ago(-1), neverExpires: false },
+      { ...clientSecret, createdAt: ago(500), state: 'expired' },
+      { createdAt: ago(500), expiresAt: null },
+    ],
+    unknown: [
+      clientSecret,
+      { ...clientSecret, createdAt: ago(1), isWhole: false },
+      { ...clientSecret, createdAt: ago(181), isPresent: false },
+    ],
+  },
   'expiring-certificate': {
     found: [
       { ...certificate, expiresAt: ago(-29) },
@@ -190,6 +215,17 @@ const federation = {
   isWildcard: false,
   method: null,
 }
+const redirect = { nativeKind: 'oidc-redirect', issuer: 'https://app.example/*', widens: ['any-path'] } as const
+const flow = { nativeKind: 'oidc-flow', method: 'password', where: 'client shop' } as const
+const open = { nativeKind: 'oidc-public-client', method: 'none' } as const
+const provider = { nativeKind: 'oidc-provider', issuer: 'https://idp.example', isWildcard: true } as const
+const offline = {
+  type: 'oauth-grant',
+  heldBy: 'third-party',
+  isOffline: true,
+  neverExpires: true,
+  vendor: 'acme',
+} as const
 const outside = { heldBy: 'third-party', type: 'oauth-grant', vendor: 'acme' } as const
 export const ON_KEEPING: Cases<KeepingFacts> = {
   'person-and-job': {
@@ -204,6 +240,21 @@ export const ON_KEEPING: Cases<KeepingFacts> = {
     found: [outside, { ...outside, vendor: null }, { ...outside, vendorState: 'ended' }],
     clear: [{}, { ...outside, vendorState: 'active' }, { ...outside, state: 'revoked' }],
     unknown: [{ heldBy: null }, { heldBy: 'unknown-holder' }, { isWhole: false }, { ...outside, isPresent: false }],
+  },
+  'lasting-grant': {
+    found: [offline, { ...offline, lastUsedAt: ago(100) }, { ...offline, vendor: null, isWhole: false }],
+    clear: [
+      {},
+      { ...offline, isOffline: false },
+      { ...offline, neverExpires: false },
+      { ...offline, heldBy: 'self' },
+      { ...offline, state: 'inactive' },
+    ],
+    unknown: [
+      { ...offline, heldBy: 'unknown-holder' },
+      { ...offline, isPresent: false },
+      { ...offline, neverExpires: false, isWhole: false },
+    ],
   },
   'outside-store': {
     found: [{ keptIn: ['env of shop/api: TOKEN'] }, { heldBy: 'file' }, { heldBy: 'file', hasFingerprint: false }],
@@ -271,7 +322,12 @@ export const ON_TRUST: Cases<TrustFacts> = {
       { ...federation, claims: ['sub'] },
       { ...federation, issuer: 'http://id.example' },
     ],
-    clear: [{}, federation, { ...federation, nativeKind: 'pipeline-action', isWildcard: true }],
+    clear: [
+      {},
+      federation,
+      { ...federation, nativeKind: 'pipeline-action', isWildcard: true },
+      { ...federation, nativeKind: 'oidc-redirect', isWildcard: true },
+    ],
     unknown: [
       { ...federation, isWhole: false },
       { ...federation, isWildcard: true, isPresent: false },
@@ -281,5 +337,57 @@ export const ON_TRUST: Cases<TrustFacts> = {
     found: [{ method: 'trust', connection: 'host' }, { method: 'md5' }, { method: 'password', connection: 'local' }],
     clear: [{}, { nativeKind: 'something-else', method: 'trust' }],
     unknown: [{ method: null }, { isWhole: false }, { method: 'trust', isPresent: false }],
+  },
+  'wildcard-redirect': {
+    found: [
+      redirect,
+      { ...redirect, widens: ['any-address', 'no-pkce'] },
+      { ...redirect, widens: ['any-host'], isWhole: false },
+      { ...redirect, widens: ['plaintext'] },
+    ],
+    clear: [{}, { ...redirect, widens: ['no-pkce'] }, { ...redirect, isBuiltIn: true }],
+    unknown: [
+      { ...redirect, widens: [], isWhole: false },
+      { ...redirect, isPresent: false },
+    ],
+  },
+  'outdated-flow': {
+    found: [flow, { ...flow, widens: ['public'] }, { ...flow, method: 'implicit', isBuiltIn: true, isWhole: false }],
+    clear: [
+      {},
+      { ...flow, method: 'authorization-code' },
+      { ...flow, method: 'client-credentials', widens: ['public'] },
+    ],
+    unknown: [
+      { ...flow, method: null },
+      { ...flow, method: 'device', isWhole: false },
+      { ...flow, isPresent: false },
+    ],
+  },
+  'public-client-powers': {
+    found: [
+      { ...open, widens: ['service-account'] },
+      { ...open, widens: ['token-exchange'], isBuiltIn: true },
+      { ...open, widens: ['full-scope', 'password'] },
+      { ...open, widens: ['full-scope'] },
+      { ...open, widens: ['administers'], isWhole: false },
+    ],
+    clear: [{}, open, { ...open, widens: ['device'] }],
+    unknown: [
+      { ...open, isWhole: false },
+      { ...open, widens: ['full-scope'], isPresent: false },
+    ],
+  },
+  'loose-provider': {
+    found: [
+      { ...provider, widens: ['unsigned'] },
+      { ...provider, widens: ['no-pkce', 'plaintext'] },
+      { ...provider, widens: ['believes-addresses'], isWhole: false },
+    ],
+    clear: [{}, provider],
+    unknown: [
+      { ...provider, isWhole: false },
+      { ...provider, widens: ['unsigned'], isPresent: false },
+    ],
   },
 }

@@ -17,21 +17,26 @@ import { guessableAdministrator } from './guessable-administrator.ts'
 import { hardCodedAndLive } from './hard-coded-and-live.ts'
 import { hardCoded } from './hard-coded.ts'
 import { humanUse } from './human-use.ts'
+import { lastingGrant } from './lasting-grant.ts'
 import { lastingLeak } from './lasting-leak.ts'
 import { leftoverAdministrator } from './leftover-administrator.ts'
 import { legacyAccountToken } from './legacy-account-token.ts'
 import { longLived } from './long-lived.ts'
 import { looseFederation } from './loose-federation.ts'
+import { looseProvider } from './loose-provider.ts'
 import { looseTrustRule } from './loose-trust-rule.ts'
 import { noRevocationPath } from './no-revocation-path.ts'
 import { openDoorToTierZero } from './open-door-to-tier-zero.ts'
 import { orphaned } from './orphaned.ts'
+import { outdatedFlow } from './outdated-flow.ts'
 import { outOfBandAccount } from './out-of-band-account.ts'
 import { outsideStore } from './outside-store.ts'
+import { overdueSecret } from './overdue-secret.ts'
 import { pastItsEnd } from './past-its-end.ts'
 import { pastItsPurpose } from './past-its-purpose.ts'
 import { personAndJob } from './person-and-job.ts'
 import { proposedCode } from './proposed-code.ts'
+import { publicClientPowers } from './public-client-powers.ts'
 import { reachesTierZero } from './reaches-tier-zero.ts'
 import { sharedCredential } from './shared-credential.ts'
 import { staleAccount } from './stale-account.ts'
@@ -45,6 +50,7 @@ import { vendorToTierZero } from './vendor-to-tier-zero.ts'
 import { vaultedAndInCode } from './vaulted-and-in-code.ts'
 import { weakAuthentication } from './weak-authentication.ts'
 import { weakLoginRule } from './weak-login-rule.ts'
+import { wildcardRedirect } from './wildcard-redirect.ts'
 import { wildcardRight } from './wildcard-right.ts'
 
 /** Every rule by what it looks at; a combination looks at an identity with all that was found on it. */
@@ -78,9 +84,19 @@ export const RULES: {
     hardCoded,
     hardCodedAndLive,
     vaultedAndInCode,
+    overdueSecret,
   ],
-  keeping: [personAndJob, vendorHeld, outsideStore],
-  trust: [weakLoginRule, unpinnedAction, proposedCode, looseFederation],
+  keeping: [personAndJob, vendorHeld, outsideStore, lastingGrant],
+  trust: [
+    weakLoginRule,
+    unpinnedAction,
+    proposedCode,
+    looseFederation,
+    wildcardRedirect,
+    outdatedFlow,
+    publicClientPowers,
+    looseProvider,
+  ],
   grant: [wildcardRight],
   trustRule: [looseTrustRule],
   combined: [

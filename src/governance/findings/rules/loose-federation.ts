@@ -10,7 +10,8 @@ export const looseFederation: Rule<TrustFacts> = {
   fix: 'Ask for `aud` and for the whole `sub`: repository, branch and environment.',
   control: 'Rules of trust are made from a form that has the subject in it, and are reviewed.',
   judge({ issuer, nativeKind, claims, isWildcard, where, isPresent, isWhole, readAt }) {
-    if (issuer === null || !/^https?:\/\//.test(issuer) || nativeKind.startsWith('pipeline-')) return clear(readAt)
+    // Actions of pipelines, and redirects and providers of a realm, have rules of their own.
+    if (issuer === null || !/^https?:\/\//.test(issuer) || /^(?:pipeline|oidc)-/.test(nativeKind)) return clear(readAt)
     if (!isPresent) return unknown('it was not in the last complete reading, and is gone only after the next')
     const evidence = [
       ...(isWildcard ? ['its condition lets in more than one named subject'] : []),
