@@ -15,7 +15,7 @@ import { placeOf } from './place.ts'
 import { strategyOf } from './strategies/index.ts'
 import type { Strategy, Work } from './strategies/strategy.ts'
 import { tell } from './tell.ts'
-import { isAccepted, isLetIn } from './try.ts'
+import { isAccepted, isLetIn, type When } from './try.ts'
 import { wayOf } from './way.ts'
 
 /** Ids of uses that an entry lists. */
@@ -107,7 +107,7 @@ async function verify(work: Work, at: Claimed): Promise<void> {
 async function distribute(work: Work, at: Claimed): Promise<void> {
   const { needs, db } = work
   const next = mustHave(at.next)
-  if (!(await isAccepted(work, at, next))) return goBack(work, at)
+  if (!(await isAccepted(work, at, next, 'lately'))) return goBack(work, at)
   const now = needs.clock.now()
   await transact(db, async (tx) => {
     // In this order everywhere: first the login, then its rotation.
@@ -130,7 +130,7 @@ async function distribute(work: Work, at: Claimed): Promise<void> {
 /** distributed → adopted: every consumer that is known was seen with the new secret. Having been told is not having taken it up. */
 async function adopt(work: Work, at: Claimed, strategy: Strategy): Promise<void> {
   const { needs, db } = work
-  await mustStand(work, at, strategy)
+  await mustStand(work, at, strategy, 'lately')
   if (strategy.tell && !at.toldAt) {
     await strategy.tell(work, at)
     const set = { toldAt: needs.clock.now() }
@@ -152,7 +152,7 @@ async function adopt(work: Work, at: Claimed, strategy: Strategy): Promise<void>
 /** adopted → disabled: the old one is shut in a way that can be undone; where there is one secret, issuing the new one did. From here there is no way back. */
 async function disable(work: Work, at: Claimed, strategy: Strategy): Promise<void> {
   const { needs, db } = work
-  await mustStand(work, at, strategy)
+  await mustStand(work, at, strategy, strategy.disable ? 'now' : 'lately')
   await strategy.disable?.(work, at, at.principal)
   await reachRotation('rotation.disabled-upstream')
   const set = { disabledAt: needs.clock.now() }
@@ -185,7 +185,7 @@ async function revoke(work: Work, at: Claimed, strategy: Strategy): Promise<void
   if (at.soakBefore && at.soakBefore > now) {
     throw new Waiting(`it soaks until ${at.soakBefore.toISOString()}`, { untilAt: at.soakBefore })
   }
-  await mustStand(work, at, strategy)
+  await mustStand(work, at, strategy, strategy.revoke ? 'now' : 'lately')
   await strategy.revoke?.(work, at, at.principal)
   await reachRotation('rotation.revoked-upstream')
   await transact(db, (tx) =>
@@ -233,11 +233,11 @@ function openedWithTheOld({ rotator }: Work, strategy: Strategy, ended: number |
 }
 
 /** What is kept is let in; where the target was set back since, it is told again. What somebody gave since is not ours to tell. */
-async function mustStand(work: Work, at: Claimed, strategy: Strategy): Promise<KeptLogin> {
+async function mustStand(work: Work, at: Claimed, strategy: Strategy, when: When = 'now'): Promise<KeptLogin> {
   const { needs, db } = work
   const kept = await keptLogin(db, needs, at)
   if (!kept) throw new LeaseFailure('the login is not kept any more')
-  if (await isLetIn(work, kept)) return kept
+  if (await isLetIn(work, kept, when)) return kept
   const next = mustHave(at.next)
   if (kept.secret.reveal() !== next.reveal()) {
     throw new LeaseFailure('the login was replaced since, and the target refuses the one that was given')
