@@ -35,6 +35,7 @@ create table trust_rule (
   claims       jsonb not null,
   keys_url     text,
   keys         jsonb,
+  notify_url   text,
   review       jsonb,
   sealed_reviewer bytea,
   is_bound     boolean not null,
@@ -49,12 +50,14 @@ create table trust_rule (
   constraint ttl_is_short check (ttl_seconds between 60 and 3600),
   constraint keys_come_from_one_place check (keys is null or keys_url is null),
   constraint a_client_has_keys check (preset <> 'client-key' or keys is not null),
+  constraint only_clients_are_told check (preset = 'client-key' or notify_url is null),
   constraint reviewer_belongs_to_a_review check (review is not null or sealed_reviewer is null)
 );
 comment on table trust_rule is 'A row lets what one issuer says of one subject prove one registered identity.';
 comment on column trust_rule.subject is 'Exactly, or how the `sub` begins. Of id-jag: the `client_id`, which is the name of the identity.';
 comment on column trust_rule.claims is 'Further claims that must be there, each exactly or by its beginning.';
 comment on column trust_rule.keys is 'The keys themselves (RFC 7517), of a client or of an issuer that cannot be asked.';
+comment on column trust_rule.notify_url is 'Where a client is told that a person answered it (OpenID Connect CIBA §10.2).';
 comment on column trust_rule.review is 'Of Kubernetes: where a token is held up for review as well.';
 comment on column trust_rule.sealed_reviewer is 'The token that may ask for reviews, sealed for this row.';
 comment on column trust_rule.is_bound is 'Whether tokens under it are bound to a key; those of tiers 0 and 1 always are.';

@@ -129,10 +129,19 @@ create table backchannel_request (
   key_sha256       bytea not null,
   details          jsonb not null,
   interval_seconds smallint not null,
-  polled_at        timestamptz
+  polled_at        timestamptz,
+  notice_rule_id   uuid constraint notice_rule_fkey references trust_rule,
+  sealed_notice    bytea,
+  notice_next_at   timestamptz,
+  notice_tries     smallint not null default 0,
+  constraint a_notice_has_a_place check ((sealed_notice is null or notice_rule_id is not null) and (sealed_notice is null) = (notice_next_at is null))
 );
 comment on table backchannel_request is 'A row is what a client holds of a question it put to a person: the id by which it fetches the answer, and the pace of asking.';
 comment on column backchannel_request.key_sha256 is 'Of the key it came with: only the same key gets the token.';
+comment on column backchannel_request.notice_rule_id is 'Of a client that is told of the answer: the rule that says where.';
+comment on column backchannel_request.sealed_notice is 'The id, and the word by which the client knows us; sealed for this row, and gone once it was told or the time is over.';
+create index backchannel_request_notice on backchannel_request (notice_next_at) where sealed_notice is not null;
+create index backchannel_request_notice_rule on backchannel_request (notice_rule_id);
 create unique index backchannel_request_step_up on backchannel_request (step_up_id);
 create index backchannel_request_client on backchannel_request (client_id);
 

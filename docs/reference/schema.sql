@@ -362,14 +362,24 @@ create table backchannel_request (
   details jsonb not null,
   interval_seconds smallint not null,
   polled_at timestamp with time zone,
+  notice_rule_id uuid,
+  sealed_notice bytea,
+  notice_next_at timestamp with time zone,
+  notice_tries smallint not null default 0,
   constraint backchannel_request_pkey PRIMARY KEY (auth_req_sha256),
   constraint client_fkey FOREIGN KEY (client_id) REFERENCES identity(id),
-  constraint step_up_fkey FOREIGN KEY (step_up_id) REFERENCES step_up(id)
+  constraint notice_rule_fkey FOREIGN KEY (notice_rule_id) REFERENCES trust_rule(id),
+  constraint step_up_fkey FOREIGN KEY (step_up_id) REFERENCES step_up(id),
+  constraint a_notice_has_a_place CHECK ((((sealed_notice IS NULL) OR (notice_rule_id IS NOT NULL)) AND ((sealed_notice IS NULL) = (notice_next_at IS NULL))))
 );
 CREATE INDEX backchannel_request_client ON backchannel_request USING btree (client_id);
+CREATE INDEX backchannel_request_notice ON backchannel_request USING btree (notice_next_at) WHERE (sealed_notice IS NOT NULL);
+CREATE INDEX backchannel_request_notice_rule ON backchannel_request USING btree (notice_rule_id);
 CREATE UNIQUE INDEX backchannel_request_step_up ON backchannel_request USING btree (step_up_id);
 comment on table backchannel_request is 'A row is what a client holds of a question it put to a person: the id by which it fetches the answer, and the pace of asking.';
 comment on column backchannel_request.key_sha256 is 'Of the key it came with: only the same key gets the token.';
+comment on column backchannel_request.notice_rule_id is 'Of a client that is told of the answer: the rule that says where.';
+comment on column backchannel_request.sealed_notice is 'The id, and the word by which the client knows us; sealed for this row, and gone once it was told or the time is over.';
 
 create table certification (
   id uuid not null,
@@ -2953,6 +2963,7 @@ create table trust_rule (
   claims jsonb not null,
   keys_url text,
   keys jsonb,
+  notify_url text,
   review jsonb,
   sealed_reviewer bytea,
   is_bound boolean not null,
@@ -2969,6 +2980,7 @@ create table trust_rule (
   constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
   constraint a_client_has_keys CHECK (((preset <> 'client-key'::text) OR (keys IS NOT NULL))),
   constraint keys_come_from_one_place CHECK (((keys IS NULL) OR (keys_url IS NULL))),
+  constraint only_clients_are_told CHECK (((preset = 'client-key'::text) OR (notify_url IS NULL))),
   constraint preset_is_known CHECK ((preset = ANY (ARRAY['oidc'::text, 'github-actions'::text, 'gitlab-ci'::text, 'kubernetes'::text, 'buildkite'::text, 'circleci'::text, 'client-key'::text, 'spiffe'::text, 'id-jag'::text]))),
   constraint reviewer_belongs_to_a_review CHECK (((review IS NOT NULL) OR (sealed_reviewer IS NULL))),
   constraint state_is_known CHECK ((state = ANY (ARRAY['active'::text, 'retired'::text]))),
@@ -2982,6 +2994,7 @@ comment on table trust_rule is 'A row lets what one issuer says of one subject p
 comment on column trust_rule.subject is 'Exactly, or how the `sub` begins. Of id-jag: the `client_id`, which is the name of the identity.';
 comment on column trust_rule.claims is 'Further claims that must be there, each exactly or by its beginning.';
 comment on column trust_rule.keys is 'The keys themselves (RFC 7517), of a client or of an issuer that cannot be asked.';
+comment on column trust_rule.notify_url is 'Where a client is told that a person answered it (OpenID Connect CIBA §10.2).';
 comment on column trust_rule.review is 'Of Kubernetes: where a token is held up for review as well.';
 comment on column trust_rule.sealed_reviewer is 'The token that may ask for reviews, sealed for this row.';
 comment on column trust_rule.is_bound is 'Whether tokens under it are bound to a key; those of tiers 0 and 1 always are.';

@@ -163,6 +163,10 @@ export type BackchannelRequestTable = {
   details: ColumnType<unknown, string, string>
   intervalSeconds: number
   polledAt: Date | null
+  noticeRuleId: string | null
+  sealedNotice: Buffer | null
+  noticeNextAt: Date | null
+  noticeTries: Generated<number>
 }
 
 export type CertificationTable = {
@@ -1493,6 +1497,7 @@ export type TrustRuleTable = {
   claims: ColumnType<unknown, string, string>
   keysUrl: string | null
   keys: ColumnType<unknown, string | null | undefined, string>
+  notifyUrl: string | null
   review: ColumnType<unknown, string | null | undefined, string>
   sealedReviewer: Buffer | null
   isBound: boolean

@@ -10,6 +10,7 @@ import type { RunningNode } from '../kernel/nodes.ts'
 import { every } from '../kernel/timer.ts'
 import { sweepLoginSessions, type LoginNeeds } from '../login/login.ts'
 import type { LiveSessions } from '../sessions/sessions.ts'
+import { tellAnswered } from '../tokens/tokens.ts'
 import { followInventory } from './graph.ts'
 import { END_LEASES_JOB } from './hooks.ts'
 
@@ -22,7 +23,7 @@ export type WorkNeeds = {
   readonly access: AccessNeeds
   readonly identities: IdentityNeeds
   readonly sessions: LiveSessions
-  readonly login: Pick<LoginNeeds, 'clock' | 'ledger'>
+  readonly login: Pick<LoginNeeds, 'clock' | 'ledger' | 'db' | 'seal' | 'egress' | 'log'>
   readonly obligations: Obligations
   readonly inventory: InventoryNeeds
 }
@@ -36,6 +37,7 @@ const SOURCES_MS = 30_000
 const FINDINGS_MS = 60_000
 const GRAPH_MS = 30_000
 const REVIEWS_MS = 2_000
+const ANSWERS_MS = 1_000
 
 /** What makes true in the rows what time has decided, and what jobs wake. Every worker runs it; rows that one holds are left by the others. */
 export async function startWork(needs: WorkNeeds): Promise<AsyncDisposable> {
@@ -64,6 +66,7 @@ export async function startWork(needs: WorkNeeds): Promise<AsyncDisposable> {
     repeat('logins that are over', LOGINS_MS, log, async () => {
       for (let isMore = true; isMore;) isMore = (await transact(db, (tx) => sweepLoginSessions(tx, needs.login))) > 0
     }),
+    repeat('answers that clients are told of', ANSWERS_MS, log, () => tellAnswered(needs.login, stopping.signal)),
     repeat('what waits for approval', REVIEWS_MS, log, async () => void (await weighPending(db, access))),
     repeat('what identities reach', REACH_MS, log, async () => {
       for (let isMore = true; isMore;) isMore = await sweepReach(db, access)

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
 import { after, before, test } from 'node:test'
 import * as oauth from 'oauth4webapi'
 import { enrol, redeem } from '../../demo/people.ts'
@@ -18,7 +19,9 @@ import {
   type TestKey,
   type TokenWorld,
 } from '../../test/support/token-world.ts'
+import { eventually } from '../../test/support/eventually.ts'
 import { GRANT_TYPES } from './grants.ts'
+import { tellAnswered } from './notices.ts'
 
 const PATH = '/oauth2/backchannel_authentication'
 const ASSERTION = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer'
@@ -33,9 +36,12 @@ let device: Authenticator
 let others: Authenticator
 let browser: Browser
 let own: TestKey
+let told: Told
+let wide: string[]
 let proofKey: TestKey
 
 before(async () => {
+  told = await startTold()
   w = await tokenWorld(cleaning, { teams: { security: { members: ['erin'] }, administrators: { members: ['ada'] } } })
   ada = w.ada
   browser = browserOf(w.server)
@@ -51,6 +57,21 @@ before(async () => {
   const { x = '', y = '' } = own.jwk
   const keys = { keys: [{ kty: 'EC' as const, crv: 'P-256' as const, x, y, kid: 'one' }] }
   await w.rule('helper', { name: 'helper', preset: 'client-key', keys })
+  await ada.ask(registerIdentity, { input: { ...helper, name: 'pinged', owner: 'ada', ownerTeam: 'administrators' } })
+  await ada.ask(attestOwner, { params: { identity: 'pinged' } })
+  await ada.ask(activateIdentity, { params: { identity: 'pinged' } })
+  const slug = (rule: Promise<unknown>) =>
+    rule.then(
+      () => 'taken',
+      (error: unknown) => String(error),
+    )
+  wide = []
+  for (const notifyUrl of ['http://169.254.169.254/latest', 'https://10.0.0.7/told']) {
+    wide.push(await slug(w.rule('pinged', { name: 'wide', preset: 'client-key', keys, notifyUrl })))
+  }
+  const platform = { issuer: told.url, subject: { is: 'somebody-known' }, notifyUrl: told.url }
+  wide.push(await slug(w.rule('pinged', { name: 'wide', ...platform })))
+  await w.rule('pinged', { name: 'pinged', preset: 'client-key', keys, notifyUrl: `${told.url}/told` })
   const linked = async (name: string) =>
     (await ada.ask(enrolIdentity, { params: { identity: name }, input: {} })).secret
   const fridas = await linked('frida')
@@ -67,8 +88,43 @@ after(() => cleaning.now())
 
 type Form = Record<string, string>
 
+/** Where a client is told: an address on loopback that answers as a test says. */
+type Told = {
+  readonly url: string
+  readonly heard: {
+    readonly method: string
+    readonly path: string
+    readonly authorization: string
+    readonly body: string
+  }[]
+  /** Statuses of the next answers; 204 when there are no more. */
+  statuses: number[]
+}
+
+async function startTold(): Promise<Told> {
+  const server = createServer((request, response) => {
+    let body = ''
+    request.on('data', (chunk: Buffer) => (body += chunk.toString()))
+    request.on('end', () => {
+      const { method = '', url: path = '', headers } = request
+      answering.heard.push({ method, path, authorization: headers.authorization ?? '', body })
+      response.writeHead(answering.statuses.shift() ?? 204, { location: `${answering.url}/elsewhere` }).end()
+    })
+  })
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+  cleaning.after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const address = server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : 0
+  const answering: Told = { url: `http://127.0.0.1:${port}`, heard: [], statuses: [] }
+  return answering
+}
+
 async function post(path: string, form: Form, key = proofKey) {
-  const assertion = await signed(own, { iss: 'helper', sub: 'helper', aud: w.issuer }, { kid: 'one' })
+  const { client_id: id = 'helper' } = form
+  const assertion = await signed(own, { iss: id, sub: id, aud: w.issuer }, { kid: 'one' })
   const proof = await dpopProof(key, { htm: 'POST', htu: `${w.issuer}${path}` })
   const all = { client_id: 'helper', client_assertion: assertion, client_assertion_type: ASSERTION, ...form }
   return w.send(path, {
@@ -119,7 +175,6 @@ test('attack: an agent asks nobody but its sponsor, in no words that mislead, an
   assert.equal(await errors({ binding_message: 'all is well\u202e' }), 'invalid_binding_message')
   assert.equal(await errors({ authorization_details: '[]' }), 'invalid_authorization_details')
   assert.equal(await errors({ scope: 'openid profile' }), 'invalid_scope')
-  assert.equal(await errors({ client_notification_token: 'x' }), 'invalid_request')
   assert.equal((await waiting()).length, 0)
 })
 
@@ -133,6 +188,85 @@ test('attack: somebody else’s passkey answers nothing, and what the person ref
 
   assert.equal(wrong.status, 403)
   assert.equal((await poll(id)).json.error, 'access_denied')
+})
+
+const PINGED = { client_id: 'pinged', client_notification_token: 'a-word-of-the-client-that-is-long' }
+const heardOf = (id: string) => told.heard.filter(({ body }) => body.includes(id))
+const noticeOf = async (id: string) =>
+  w.database.db
+    .selectFrom('backchannelRequest')
+    .select(['sealedNotice', 'noticeTries'])
+    .where('authReqSha256', '=', Buffer.from(await crypto.subtle.digest('SHA-256', Buffer.from(id))))
+    .executeTakeFirstOrThrow()
+
+test('a client with an address is told once that its person answered, and fetches the answer by its key', async () => {
+  const { auth_req_id: id } = (await ask(PINGED)).json
+  const [found] = await waiting()
+  assert.ok(found?.code)
+  assert.deepEqual(heardOf(id), [], 'nobody answered yet')
+  told.statuses = [500, 302, 200]
+
+  await confirm(browser, { id: found.id, code: found.code }, device)
+  await eventually(async () => ((await noticeOf(id)).sealedNotice === null ? true : undefined))
+
+  const heard = heardOf(id)
+  assert.equal(heard.length, 3, 'until it took it')
+  assert.ok(
+    heard.every(({ path, method }) => path === '/told' && method === 'POST'),
+    'no redirect is followed',
+  )
+  const [{ authorization, body } = assert.fail()] = heard
+  assert.equal(authorization, `Bearer ${PINGED.client_notification_token}`)
+  assert.deepEqual(JSON.parse(body), { auth_req_id: id })
+  const form = { grant_type: GRANT_TYPES.backchannel, auth_req_id: id, client_id: 'pinged' }
+  assert.equal((await post('/oauth2/token', form, await newTestKey())).json.error, 'invalid_grant', 'whoever heard it')
+  assert.equal((await post('/oauth2/token', { ...form, client_id: 'helper' })).json.error, 'invalid_grant')
+  assert.equal((await post('/oauth2/token', form)).status, 200)
+})
+
+test('a client is told of a refusal as well, and by one node only', async () => {
+  const { auth_req_id: id } = (await ask(PINGED)).json
+  const [found] = await waiting()
+  assert.ok(found?.code)
+  await browser.post('/login/step-up/refuse', { id: found.id, code: found.code })
+  const { needs } = w.server.domains.tokens
+
+  await Promise.all(Array.from({ length: 5 }, () => tellAnswered(needs, AbortSignal.timeout(10_000))))
+  await eventually(async () => ((await noticeOf(id)).sealedNotice === null ? true : undefined))
+
+  assert.equal(heardOf(id).length, 1)
+})
+
+test('attack: nobody has Reeve call an address that no rule names, an inner one, or with a word that can be guessed', async () => {
+  const errors = async (more: Form) => (await ask(more)).json.error
+  const { client_notification_token: token } = PINGED
+  assert.equal(await errors({ client_notification_token: token }), 'invalid_request', 'a client that polls')
+  assert.equal(await errors({ client_id: 'pinged' }), 'invalid_request', 'without a word of its own')
+  for (const weak of ['short', 'a'.repeat(1_025), `${token}\r\nx-evil: 1`, 'with a blank in its middle']) {
+    assert.equal(await errors({ ...PINGED, client_notification_token: weak }), 'invalid_request', weak)
+  }
+  assert.equal((await waiting()).length, 0)
+  assert.equal(wide.length, 3)
+  for (const said of wide) assert.match(said, /notifyUrl/)
+})
+
+test('attack: an answer is told to nobody where the rule of the client names no address any more', async () => {
+  const { auth_req_id: id } = (await ask(PINGED)).json
+  const { db } = w.database
+  const { needs } = w.server.domains.tokens
+  const stale = await db.selectFrom('trustRule').select('id').where('name', '=', 'helper').executeTakeFirstOrThrow()
+  const [found] = await waiting()
+  assert.ok(found?.code)
+  await db
+    .updateTable('backchannelRequest')
+    .set({ noticeRuleId: stale.id })
+    .where('sealedNotice', 'is not', null)
+    .execute()
+
+  await browser.post('/login/step-up/refuse', { id: found.id, code: found.code })
+  await tellAnswered(needs, AbortSignal.timeout(10_000))
+
+  assert.deepEqual(heardOf(id), [])
 })
 
 test('oauth4webapi asks and polls by what the metadata say', async () => {

@@ -13,6 +13,7 @@ import { backchannelRedeemed } from './events.ts'
 import { GRANT_TYPES } from './grants.ts'
 import type { Issuing } from './issue.ts'
 import type { TokenNeeds } from './needs.ts'
+import { noticeFor } from './notices.ts'
 import { OAuthError } from './oauth-error.ts'
 import { clientOf, type Proven } from './proven.ts'
 import type { Holder } from './trust-rules.ts'
@@ -50,7 +51,7 @@ export type AskPerson = (
   },
 ) => Promise<{ readonly id: string }>
 
-/** An agent asks the person who sponsors it, on a device of theirs (OpenID Connect CIBA §7). The answer is fetched by polling. */
+/** An agent asks the person who sponsors it, on a device of theirs (OpenID Connect CIBA §7). The answer is fetched by polling; who has an address is told when. */
 export function backchannelDoor(needs: TokenNeeds, askPerson: AskPerson): FormDoor {
   return {
     path: BACKCHANNEL_PATH,
@@ -83,7 +84,7 @@ async function begin(
 ): Promise<Readonly<Record<string, unknown>>> {
   const { fields } = asked
   if (fields.get('scope') !== 'openid') throw new OAuthError('invalid_scope', 'The scope is openid, and nothing more.')
-  if (fields.has('client_notification_token')) throw new OAuthError('invalid_request', 'Answers are polled for.')
+  const notice = await noticeFor(needs, client.ruleId, fields.get('client_notification_token'))
   const person = await sponsorOf(needs, client.identity, fields.get('login_hint'))
   const details = parseDetails(fields.get('authorization_details') ?? '[]')
   if (details.length === 0) {
@@ -122,6 +123,7 @@ async function begin(
         details: JSON.stringify(details),
         intervalSeconds: INTERVAL_SECONDS,
         polledAt: null,
+        ...notice?.rowOf(authReqId),
       })
       .execute()
   })

@@ -18,6 +18,7 @@ export const trustRuleCreated = event('trust-rule.created', 'A rule lets an issu
   subject: Expected,
   claims: shown(z.array(z.object({ claim: z.string(), value: Expected }))),
   keysUrl: Text.nullable(),
+  notifyUrl: Text.nullable(),
   kids: Texts.describe('thumbprints of the keys that were given with it'),
   isReviewed: shown(z.boolean()),
   isBound: shown(z.boolean()),

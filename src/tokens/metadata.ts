@@ -46,7 +46,7 @@ export function tokenDocuments(needs: {
       device_authorization_endpoint: `${issuer}${DEVICE_PATH}`,
       // OpenID Connect CIBA §4.
       backchannel_authentication_endpoint: `${issuer}${BACKCHANNEL_PATH}`,
-      backchannel_token_delivery_modes_supported: ['poll'],
+      backchannel_token_delivery_modes_supported: ['poll', 'ping'],
       backchannel_user_code_parameter_supported: false,
       response_types_supported: ['code'],
       response_modes_supported: ['query'],

@@ -101,6 +101,7 @@ export const TrustRule = z
     claims: Claims,
     keysUrl: Url.nullable(),
     keys: Jwks.nullable(),
+    notifyUrl: Url.nullable().describe('where a client is told that a person answered it (CIBA, ping)'),
     review: Review.nullable(),
     isBound: shown(z.boolean()).describe('whether its tokens are bound to a key; of tiers 0 and 1 they always are'),
     ttlSeconds: TtlSeconds,
@@ -121,6 +122,7 @@ export const CreateTrustRule = z.strictObject({
   claims: Claims.default([]),
   keysUrl: Url.optional().describe('where its keys are; found by the issuer’s own metadata if left out'),
   keys: Jwks.optional().describe('the keys themselves, of a client or an issuer that cannot be asked'),
+  notifyUrl: Url.optional().describe('of a client: where it is told that a person answered what it asked (CIBA, ping)'),
   review: Review.optional().describe('of Kubernetes: hold each token up for review by the cluster as well'),
   reviewer: z
     .string()

@@ -51,6 +51,7 @@ export async function createTrustRule(
       ...terms,
       claims: input.claims,
       keysUrl: input.keysUrl ?? null,
+      notifyUrl: input.notifyUrl ?? null,
       kids,
       isReviewed: input.review !== undefined,
       isBound: input.isBound,
@@ -80,6 +81,7 @@ export async function createTrustRule(
           claims: JSON.stringify(input.claims),
           keysUrl: input.keysUrl ?? null,
           keys: input.keys === undefined ? null : JSON.stringify(input.keys),
+          notifyUrl: input.notifyUrl ?? null,
           review: input.review === undefined ? null : JSON.stringify(input.review),
           sealedReviewer,
           isBound: input.isBound,
@@ -94,12 +96,14 @@ export async function createTrustRule(
 }
 
 function termsOf(needs: TokenNeeds, input: CreateTrustRule, name: string): Terms {
-  const { preset, claims, keys, keysUrl, review, reviewer } = input
+  const { preset, claims, keys, keysUrl, notifyUrl, review, reviewer } = input
   const audience = input.audience ?? needs.issuer()
   if (reviewer !== undefined && review === undefined) throw invalid('reviewer', 'it needs review')
   if (review !== undefined && preset !== 'kubernetes') throw invalid('review', 'only Kubernetes reviews tokens')
   if (review !== undefined && reviewer === undefined) throw invalid('reviewer', 'review needs a token to ask with')
   if (review) askable(needs, 'review', review.url)
+  if (notifyUrl !== undefined && preset !== 'client-key') throw invalid('notifyUrl', 'only clients are told of answers')
+  if (notifyUrl !== undefined) askable(needs, 'notifyUrl', notifyUrl)
   if (preset === 'client-key') {
     if (!keys) throw invalid('keys', 'a client has keys of its own')
     if (input.issuer !== undefined || input.subject !== undefined || claims.length > 0 || keysUrl !== undefined) {
@@ -196,6 +200,7 @@ const COLUMNS = [
   'trustRule.claims',
   'trustRule.keysUrl',
   'trustRule.keys',
+  'trustRule.notifyUrl',
   'trustRule.review',
   'trustRule.isBound',
   'trustRule.ttlSeconds',
