@@ -49,7 +49,7 @@ export function openX509Key(key: SigningKey, issuer: string): SvidMint {
         if (templates.size >= MOST_TEMPLATES && oldest !== undefined) templates.delete(oldest)
         templates.set(name, template)
       }
-      const body = template.fill({ ...filling, serial: positive(serial) })
+      const body = template.bodyOf({ ...filling, serial: positive(serial) })
       const signature = key.sign(body)
       if (Buffer.isBuffer(signature)) return wrapped(body, derFromRaw(signature))
       return signature.then((raw) => wrapped(body, derFromRaw(raw)))

@@ -16,8 +16,8 @@ function template(uri: string) {
   return { terms, made: new CertificateTemplate(terms) }
 }
 
-function minted(made: CertificateTemplate, filling: Parameters<CertificateTemplate['fill']>[0]): Buffer {
-  const body = made.fill(filling)
+function minted(made: CertificateTemplate, filling: Parameters<CertificateTemplate['bodyOf']>[0]): Buffer {
+  const body = made.bodyOf(filling)
   return wrapped(body, sign('sha256', body, issuer.privateKey))
 }
 
@@ -69,6 +69,6 @@ test('what a template has no place for is refused', () => {
     { spki: generateKeyPairSync('ed25519').publicKey.export({ format: 'der', type: 'spki' }) },
     { notAfter: new Date('2050-01-01T00:00:00Z') },
   ]) {
-    assert.throws(() => made.fill({ ...good, ...wrong }))
+    assert.throws(() => made.bodyOf({ ...good, ...wrong }))
   }
 })

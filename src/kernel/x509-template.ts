@@ -43,7 +43,7 @@ export class CertificateTemplate {
   }
 
   /** What is to be signed. Throws for a key that is not P-256, or a time that takes another form. */
-  fill({ serial, notBefore, notAfter, spki }: Filling): Buffer {
+  bodyOf({ serial, notBefore, notAfter, spki }: Filling): Buffer {
     const first = serial[0] ?? 0
     if (serial.length !== SERIAL_BYTES || first < 0x40 || first > 0x7f) throw new Error('the serial has another size')
     if (spki.length !== SPKI_BYTES) throw new Error('the key is not a P-256 key')

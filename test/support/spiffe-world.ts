@@ -11,8 +11,11 @@ export type SpiffeWorld = Site & {
   workload(name: string, more?: Readonly<Record<string, unknown>>, isBound?: boolean): Promise<Client>
 }
 
-export async function spiffeWorld(cleaning: Cleaning): Promise<SpiffeWorld> {
-  const here = await site(cleaning)
+export async function spiffeWorld(
+  cleaning: Cleaning,
+  more: Readonly<Record<string, unknown>> = {},
+): Promise<SpiffeWorld> {
+  const here = await site(cleaning, more)
   const ada = await enrolFounder(here.server)
   const bob = await enrol(here.server, ada, { kind: 'human', name: 'bob', profile: 'person' })
   return {
