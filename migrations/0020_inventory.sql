@@ -130,11 +130,27 @@ begin
   execute format('create trigger rows_are_kept before delete on %s for each row execute function refuse_change()', held);
   execute format('create trigger table_is_kept before truncate on %s for each statement execute function refuse_change()', held);
 end $$;
+-- The same of the scope a row belongs to. Scopes are never removed, so what there is when a row is written is there for good.
+create function require_scopes() returns trigger language plpgsql as $$
+begin
+  if exists (
+    select from (select distinct scope_id from changed) c
+     where not exists (select from public.source_scope s where s.id = c.scope_id)) then
+    raise exception 'a row of % belongs to a scope of a source', tg_table_name using errcode = 'RV020';
+  end if;
+  return null;
+end $$;
+create function hold_observed(held regclass) returns void language plpgsql as $$
+begin
+  perform hold_causes(held);
+  execute format('create trigger scopes_are_held_at_birth after insert on %s referencing new table as changed for each statement execute function require_scopes()', held);
+  execute format('create trigger scopes_are_held after update on %s referencing new table as changed for each statement execute function require_scopes()', held);
+end $$;
 
 -- What was seen. An id is the hash of authority, kind and native id, so that things name each other before, and whether or not, they are seen.
 create table observed_principal (
   id            uuid primary key,
-  scope_id      uuid not null constraint scope_fkey references source_scope,
+  scope_id      uuid not null,
   native_kind   text not null,
   native_id     text not null,
   type          text not null,
@@ -168,11 +184,11 @@ comment on column observed_principal.gone_at is 'The second complete reading wit
 create index observed_principal_scope on observed_principal (scope_id);
 create index observed_principal_name on observed_principal (name, id);
 create index observed_principal_account on observed_principal (account_id);
-select hold_causes('observed_principal');
+select hold_observed('observed_principal');
 
 create table observed_credential (
   id            uuid primary key,
-  scope_id      uuid not null constraint scope_fkey references source_scope,
+  scope_id      uuid not null,
   native_kind   text not null,
   native_id     text not null,
   principal_id  uuid,
@@ -204,12 +220,12 @@ comment on column observed_credential.fingerprints is 'As <algorithm>:<value>; k
 create index observed_credential_scope on observed_credential (scope_id);
 create index observed_credential_name on observed_credential (name, id);
 create index observed_credential_principal on observed_credential (principal_id);
-create index observed_credential_fingerprints on observed_credential using gin (fingerprints);
-select hold_causes('observed_credential');
+create index observed_credential_fingerprints on observed_credential using gin (fingerprints) where fingerprints is not null;
+select hold_observed('observed_credential');
 
 create table observed_resource (
   id            uuid primary key,
-  scope_id      uuid not null constraint scope_fkey references source_scope,
+  scope_id      uuid not null,
   native_kind   text not null,
   native_id     text not null,
   type          text not null,
@@ -232,11 +248,11 @@ comment on table observed_resource is 'A row is something that rights are held o
 create index observed_resource_scope on observed_resource (scope_id);
 create index observed_resource_name on observed_resource (name, id);
 create index observed_resource_parent on observed_resource (parent_id);
-select hold_causes('observed_resource');
+select hold_observed('observed_resource');
 
 create table observed_grant (
   id            uuid primary key,
-  scope_id      uuid not null constraint scope_fkey references source_scope,
+  scope_id      uuid not null,
   native_kind   text not null,
   native_id     text not null,
   principal_id  uuid not null,
@@ -262,11 +278,11 @@ comment on table observed_grant is 'A row is a right that stands at a source, a 
 create index observed_grant_scope on observed_grant (scope_id);
 create index observed_grant_principal on observed_grant (principal_id, id);
 create index observed_grant_on on observed_grant (on_id, id);
-select hold_causes('observed_grant');
+select hold_observed('observed_grant');
 
 create table observed_trust (
   id            uuid primary key,
-  scope_id      uuid not null constraint scope_fkey references source_scope,
+  scope_id      uuid not null,
   native_kind   text not null,
   native_id     text not null,
   from_id       uuid,
@@ -289,11 +305,11 @@ comment on table observed_trust is 'A row says whom something at a source believ
 create index observed_trust_scope on observed_trust (scope_id);
 create index observed_trust_to on observed_trust (to_id);
 create index observed_trust_from on observed_trust (from_id);
-select hold_causes('observed_trust');
+select hold_observed('observed_trust');
 
 create table observed_reference (
   id            uuid primary key,
-  scope_id      uuid not null constraint scope_fkey references source_scope,
+  scope_id      uuid not null,
   native_kind   text not null,
   native_id     text not null,
   consumer_id   uuid not null,
@@ -317,12 +333,12 @@ comment on table observed_reference is 'A row is a place where a credential is k
 create index observed_reference_scope on observed_reference (scope_id);
 create index observed_reference_consumer on observed_reference (consumer_id);
 create index observed_reference_credential on observed_reference (credential_id);
-create index observed_reference_fingerprint on observed_reference (fingerprint);
-select hold_causes('observed_reference');
+create index observed_reference_fingerprint on observed_reference (fingerprint) where fingerprint is not null;
+select hold_observed('observed_reference');
 
 create table observed_usage (
   id         uuid primary key,
-  scope_id   uuid not null constraint scope_fkey references source_scope,
+  scope_id   uuid not null,
   subject_id uuid not null,
   semantics  text not null,
   privilege  text,
@@ -344,11 +360,11 @@ comment on column observed_usage.count is '0 when the source does not count.';
 comment on column observed_usage.instances is 'How many short-lived instances of the subject it stands for.';
 create index observed_usage_scope on observed_usage (scope_id);
 create index observed_usage_subject on observed_usage (subject_id, last_at);
-select hold_causes('observed_usage');
+select hold_observed('observed_usage');
 
 create table usage_window (
   id         uuid primary key,
-  scope_id   uuid not null constraint scope_fkey references source_scope,
+  scope_id   uuid not null,
   subject_id uuid,
   semantics  text not null,
   sees       text not null,
@@ -360,7 +376,7 @@ comment on table usage_window is 'A row says when use of something would have be
 comment on column usage_window.subject_id is 'Null: of every principal of the source.';
 create index usage_window_scope on usage_window (scope_id);
 create index usage_window_subject on usage_window (subject_id);
-select hold_causes('usage_window');
+select hold_observed('usage_window');
 
 create table inventory_measure (
   at      timestamptz primary key,

@@ -19,8 +19,8 @@ create table finding (
   accepted_before   timestamptz,
   accepted_severity smallint,
   version           integer not null default 1,
-  cause             bigint not null constraint cause_fkey references ledger_entry,
-  constraint one_per_rule_and_subject unique (rule, subject_id),
+  cause             bigint not null,
+  constraint one_per_rule_and_subject unique (subject_id, rule),
   constraint subject_kind_is_known check (subject_kind in ('identity', 'account', 'credential', 'trust')),
   constraint severity_is_known check (severity between 0 and 3),
   constraint state_is_known check (state in ('open', 'accepted', 'fixed', 'reopened')),
@@ -38,11 +38,9 @@ comment on column finding.found_at is 'When the facts it stands on were read: on
 comment on column finding.accepted_before is 'An acceptance ends; then the finding is reopened.';
 comment on column finding.accepted_severity is 'What was accepted: a finding that grows worse is reopened.';
 create index finding_worst on finding (severity, id);
-create index finding_subject on finding (subject_id);
 create index finding_identity on finding (identity_id);
 create index finding_accepted_by on finding (accepted_by_id);
-create index finding_cause on finding (cause);
-select hold_cause('finding');
+select hold_causes('finding');
 
 create function finding_moves_legally() returns trigger language plpgsql as $$
 begin

@@ -15,18 +15,43 @@ create unlogged table inventory_stage (
   reading_id uuid not null,
   object_id  uuid not null,
   kind       text not null,
-  digest     bytea not null,
-  content    jsonb,
+  content    jsonb not null,
   constraint inventory_stage_pkey primary key (reading_id, object_id)
 );
-comment on table inventory_stage is 'A row is a thing that the scope now being read told, new or otherwise than it stands: it enters the inventory when the scope is closed.';
-comment on column inventory_stage.content is 'Its row of the inventory; null when it was told otherwise before and then as it stands.';
-alter table inventory_stage set (autovacuum_vacuum_scale_factor = 0.5);
+comment on table inventory_stage is 'A row is uses of one page, added up, or a window of them: they enter the inventory when the scope is closed.';
 create unlogged table inventory_told (
   reading_id uuid not null,
+  scope_id   uuid not null,
+  place      bigint not null,
   digest     bytea not null,
-  ids        uuid[] not null,
-  constraint inventory_told_pkey primary key (reading_id, digest)
+  ids        uuid[],
+  constraint inventory_told_pkey primary key (reading_id, scope_id, place)
 );
-comment on table inventory_told is 'A row is a part of a page of the scope now being read: things that it told just as they stand.';
-comment on column inventory_told.digest is 'Of the ids, so that a page that comes again is one row.';
+comment on table inventory_told is 'A row is a block: a few things that the scope now being read told one after the other.';
+comment on column inventory_told.place is 'The number of the page, and where in it: what is told later counts.';
+comment on column inventory_told.digest is 'Of all that was told of them.';
+comment on column inventory_told.ids is 'Null where the last complete reading told the same block, which has the ids.';
+create unlogged table inventory_block (
+  scope_id uuid not null,
+  digest   bytea not null,
+  ids      uuid[] not null,
+  constraint inventory_block_pkey primary key (scope_id, digest)
+);
+comment on table inventory_block is 'A row is a block that the last complete reading of a scope told, of things that all stand just so: told again, none of them is looked at.';
+comment on column inventory_block.ids is 'All blocks of a scope together have each thing that stands in it once, but for what is missed; or it has none.';
+
+-- Of each kind what the scope now being read told, new or otherwise than it stands: columns as the inventory has them, and no index but by place.
+-- By scope too: what earlier scopes of a reading left there, removed and not yet cleaned up, is not walked over.
+create function make_stage(kind text) returns void language plpgsql as $$
+begin
+  execute format('create unlogged table staged_%1$s as select null::uuid as reading_id, null::bigint as place, o.* from observed_%1$s o with no data', kind);
+  execute format('alter table staged_%1$s drop column first_seen_at, drop column changed_at, drop column last_seen_at,
+                  drop column missed_at, drop column gone_at, drop column cause, alter column id set not null, alter column digest set not null,
+                  add constraint staged_%1$s_pkey primary key (reading_id, scope_id, place)', kind);
+  execute format('comment on table staged_%1$s is %2$L', kind,
+                 format('A row is a %s that the scope now being read told, new or otherwise than it stands: it enters the inventory when the scope is closed.', kind));
+  execute format('create index observed_%1$s_missed on observed_%1$s (scope_id) where missed_at is not null and gone_at is null', kind);
+end $$;
+select make_stage(kind) from unnest(array['principal', 'credential', 'resource', 'grant', 'trust', 'reference']) kind;
+alter table staged_principal drop column account_id;
+drop function make_stage;

@@ -701,9 +701,8 @@ create table finding (
   version integer not null default 1,
   cause bigint not null,
   constraint finding_pkey PRIMARY KEY (id),
-  constraint one_per_rule_and_subject UNIQUE (rule, subject_id),
+  constraint one_per_rule_and_subject UNIQUE (subject_id, rule),
   constraint accepted_by_fkey FOREIGN KEY (accepted_by_id) REFERENCES identity(id),
-  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
   constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
   constraint accepted_says_by_whom_why_and_until CHECK ((((state = 'accepted'::text) = (num_nonnulls(accepted_by_id, accepted_because, accepted_before, accepted_severity) = 4)) AND (num_nonnulls(accepted_by_id, accepted_because, accepted_before, accepted_severity) = ANY (ARRAY[0, 4])))),
   constraint fixed_says_when CHECK (((state = 'fixed'::text) = (fixed_at IS NOT NULL))),
@@ -713,9 +712,7 @@ create table finding (
   constraint subject_kind_is_known CHECK ((subject_kind = ANY (ARRAY['identity'::text, 'account'::text, 'credential'::text, 'trust'::text, 'grant'::text, 'trust-rule'::text])))
 );
 CREATE INDEX finding_accepted_by ON finding USING btree (accepted_by_id);
-CREATE INDEX finding_cause ON finding USING btree (cause);
 CREATE INDEX finding_identity ON finding USING btree (identity_id);
-CREATE INDEX finding_subject ON finding USING btree (subject_id);
 CREATE INDEX finding_subject_kind ON finding USING btree (subject_kind, subject_id) WHERE (state <> 'fixed'::text);
 CREATE INDEX finding_worst ON finding USING btree (severity, id);
 comment on table finding is 'A row is one thing that a rule found wrong with one subject; there is one for both, and what it went through is in the ledger.';
@@ -725,7 +722,8 @@ comment on column finding.uncertainty is 'What could not be seen and might chang
 comment on column finding.found_at is 'When the facts it stands on were read: only facts that were read later can say that it is fixed.';
 comment on column finding.accepted_before is 'An acceptance ends; then the finding is reopened.';
 comment on column finding.accepted_severity is 'What was accepted: a finding that grows worse is reopened.';
-CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON finding FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER causes_are_held AFTER UPDATE ON finding REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
+CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON finding REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
 CREATE TRIGGER finding_moves_legally BEFORE UPDATE ON finding FOR EACH ROW EXECUTE FUNCTION finding_moves_legally();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON finding FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON finding FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -1058,6 +1056,15 @@ create table identity_reach (
 CREATE INDEX identity_reach_due ON identity_reach USING btree (is_stale DESC, looked_at NULLS FIRST);
 comment on table identity_reach is 'A row is what was last seen of the reach of an identity. What follows from it is in the row of the identity, with an entry.';
 
+create table inventory_block (
+  scope_id uuid not null,
+  digest bytea not null,
+  ids uuid[] not null,
+  constraint inventory_block_pkey PRIMARY KEY (scope_id, digest)
+);
+comment on table inventory_block is 'A row is a block that the last complete reading of a scope told, of things that all stand just so: told again, none of them is looked at.';
+comment on column inventory_block.ids is 'All blocks of a scope together have each thing that stands in it once, but for what is missed; or it has none.';
+
 create table inventory_measure (
   at timestamp with time zone not null,
   percent jsonb not null,
@@ -1075,21 +1082,23 @@ create table inventory_stage (
   reading_id uuid not null,
   object_id uuid not null,
   kind text not null,
-  digest bytea not null,
-  content jsonb,
+  content jsonb not null,
   constraint inventory_stage_pkey PRIMARY KEY (reading_id, object_id)
 );
-comment on table inventory_stage is 'A row is a thing that the scope now being read told, new or otherwise than it stands: it enters the inventory when the scope is closed.';
-comment on column inventory_stage.content is 'Its row of the inventory; null when it was told otherwise before and then as it stands.';
+comment on table inventory_stage is 'A row is uses of one page, added up, or a window of them: they enter the inventory when the scope is closed.';
 
 create table inventory_told (
   reading_id uuid not null,
+  scope_id uuid not null,
+  place bigint not null,
   digest bytea not null,
-  ids uuid[] not null,
-  constraint inventory_told_pkey PRIMARY KEY (reading_id, digest)
+  ids uuid[],
+  constraint inventory_told_pkey PRIMARY KEY (reading_id, scope_id, place)
 );
-comment on table inventory_told is 'A row is a part of a page of the scope now being read: things that it told just as they stand.';
-comment on column inventory_told.digest is 'Of the ids, so that a page that comes again is one row.';
+comment on table inventory_told is 'A row is a block: a few things that the scope now being read told one after the other.';
+comment on column inventory_told.place is 'The number of the page, and where in it: what is told later counts.';
+comment on column inventory_told.digest is 'Of all that was told of them.';
+comment on column inventory_told.ids is 'Null where the last complete reading told the same block, which has the ids.';
 
 create table issued_credential (
   lease_id uuid not null,
@@ -1648,10 +1657,10 @@ create table observed_credential (
   missed_at timestamp with time zone,
   gone_at timestamp with time zone,
   cause bigint not null,
-  constraint observed_credential_pkey PRIMARY KEY (id),
-  constraint scope_fkey FOREIGN KEY (scope_id) REFERENCES source_scope(id)
+  constraint observed_credential_pkey PRIMARY KEY (id)
 );
-CREATE INDEX observed_credential_fingerprints ON observed_credential USING gin (fingerprints);
+CREATE INDEX observed_credential_fingerprints ON observed_credential USING gin (fingerprints) WHERE (fingerprints IS NOT NULL);
+CREATE INDEX observed_credential_missed ON observed_credential USING btree (scope_id) WHERE ((missed_at IS NOT NULL) AND (gone_at IS NULL));
 CREATE INDEX observed_credential_name ON observed_credential USING btree (name, id);
 CREATE INDEX observed_credential_principal ON observed_credential USING btree (principal_id);
 CREATE INDEX observed_credential_scope ON observed_credential USING btree (scope_id);
@@ -1661,6 +1670,8 @@ comment on column observed_credential.fingerprints is 'As <algorithm>:<value>; k
 CREATE TRIGGER causes_are_held AFTER UPDATE ON observed_credential REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
 CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON observed_credential REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON observed_credential FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER scopes_are_held AFTER UPDATE ON observed_credential REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_scopes();
+CREATE TRIGGER scopes_are_held_at_birth AFTER INSERT ON observed_credential REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_scopes();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON observed_credential FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 create table observed_grant (
@@ -1686,9 +1697,9 @@ create table observed_grant (
   missed_at timestamp with time zone,
   gone_at timestamp with time zone,
   cause bigint not null,
-  constraint observed_grant_pkey PRIMARY KEY (id),
-  constraint scope_fkey FOREIGN KEY (scope_id) REFERENCES source_scope(id)
+  constraint observed_grant_pkey PRIMARY KEY (id)
 );
+CREATE INDEX observed_grant_missed ON observed_grant USING btree (scope_id) WHERE ((missed_at IS NOT NULL) AND (gone_at IS NULL));
 CREATE INDEX observed_grant_on ON observed_grant USING btree (on_id, id);
 CREATE INDEX observed_grant_principal ON observed_grant USING btree (principal_id, id);
 CREATE INDEX observed_grant_scope ON observed_grant USING btree (scope_id);
@@ -1697,6 +1708,8 @@ comment on table observed_grant is 'A row is a right that stands at a source, a 
 CREATE TRIGGER causes_are_held AFTER UPDATE ON observed_grant REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
 CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON observed_grant REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON observed_grant FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER scopes_are_held AFTER UPDATE ON observed_grant REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_scopes();
+CREATE TRIGGER scopes_are_held_at_birth AFTER INSERT ON observed_grant REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_scopes();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON observed_grant FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 create table observed_principal (
@@ -1725,11 +1738,11 @@ create table observed_principal (
   gone_at timestamp with time zone,
   cause bigint not null,
   constraint observed_principal_pkey PRIMARY KEY (id),
-  constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id),
-  constraint scope_fkey FOREIGN KEY (scope_id) REFERENCES source_scope(id)
+  constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id)
 );
 CREATE INDEX observed_principal_account ON observed_principal USING btree (account_id);
 CREATE INDEX observed_principal_everybody ON observed_principal USING btree (scope_id) WHERE (facts @> '{"everybody": true}'::jsonb);
+CREATE INDEX observed_principal_missed ON observed_principal USING btree (scope_id) WHERE ((missed_at IS NOT NULL) AND (gone_at IS NULL));
 CREATE INDEX observed_principal_name ON observed_principal USING btree (name, id);
 CREATE INDEX observed_principal_scope ON observed_principal USING btree (scope_id);
 CREATE INDEX observed_principal_thing ON observed_principal USING btree (COALESCE(instance_of_id, id), id);
@@ -1743,6 +1756,8 @@ comment on column observed_principal.gone_at is 'The second complete reading wit
 CREATE TRIGGER causes_are_held AFTER UPDATE ON observed_principal REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
 CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON observed_principal REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON observed_principal FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER scopes_are_held AFTER UPDATE ON observed_principal REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_scopes();
+CREATE TRIGGER scopes_are_held_at_birth AFTER INSERT ON observed_principal REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_scopes();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON observed_principal FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 create table observed_reference (
@@ -1766,17 +1781,19 @@ create table observed_reference (
   gone_at timestamp with time zone,
   cause bigint not null,
   constraint observed_reference_pkey PRIMARY KEY (id),
-  constraint scope_fkey FOREIGN KEY (scope_id) REFERENCES source_scope(id),
   constraint refers_to_one_thing CHECK ((num_nonnulls(credential_id, fingerprint) = 1))
 );
 CREATE INDEX observed_reference_consumer ON observed_reference USING btree (consumer_id);
 CREATE INDEX observed_reference_credential ON observed_reference USING btree (credential_id);
-CREATE INDEX observed_reference_fingerprint ON observed_reference USING btree (fingerprint);
+CREATE INDEX observed_reference_fingerprint ON observed_reference USING btree (fingerprint) WHERE (fingerprint IS NOT NULL);
+CREATE INDEX observed_reference_missed ON observed_reference USING btree (scope_id) WHERE ((missed_at IS NOT NULL) AND (gone_at IS NULL));
 CREATE INDEX observed_reference_scope ON observed_reference USING btree (scope_id);
 comment on table observed_reference is 'A row is a place where a credential is kept or used: an edge of the consumer map.';
 CREATE TRIGGER causes_are_held AFTER UPDATE ON observed_reference REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
 CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON observed_reference REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON observed_reference FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER scopes_are_held AFTER UPDATE ON observed_reference REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_scopes();
+CREATE TRIGGER scopes_are_held_at_birth AFTER INSERT ON observed_reference REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_scopes();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON observed_reference FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 create table observed_resource (
@@ -1799,9 +1816,9 @@ create table observed_resource (
   missed_at timestamp with time zone,
   gone_at timestamp with time zone,
   cause bigint not null,
-  constraint observed_resource_pkey PRIMARY KEY (id),
-  constraint scope_fkey FOREIGN KEY (scope_id) REFERENCES source_scope(id)
+  constraint observed_resource_pkey PRIMARY KEY (id)
 );
+CREATE INDEX observed_resource_missed ON observed_resource USING btree (scope_id) WHERE ((missed_at IS NOT NULL) AND (gone_at IS NULL));
 CREATE INDEX observed_resource_name ON observed_resource USING btree (name, id);
 CREATE INDEX observed_resource_parent ON observed_resource USING btree (parent_id);
 CREATE INDEX observed_resource_scope ON observed_resource USING btree (scope_id);
@@ -1809,6 +1826,8 @@ comment on table observed_resource is 'A row is something that rights are held o
 CREATE TRIGGER causes_are_held AFTER UPDATE ON observed_resource REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
 CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON observed_resource REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON observed_resource FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER scopes_are_held AFTER UPDATE ON observed_resource REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_scopes();
+CREATE TRIGGER scopes_are_held_at_birth AFTER INSERT ON observed_resource REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_scopes();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON observed_resource FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 create table observed_trust (
@@ -1831,16 +1850,18 @@ create table observed_trust (
   gone_at timestamp with time zone,
   cause bigint not null,
   constraint observed_trust_pkey PRIMARY KEY (id),
-  constraint scope_fkey FOREIGN KEY (scope_id) REFERENCES source_scope(id),
   constraint trusts_one_thing CHECK ((num_nonnulls(from_id, issuer) = 1))
 );
 CREATE INDEX observed_trust_from ON observed_trust USING btree (from_id);
+CREATE INDEX observed_trust_missed ON observed_trust USING btree (scope_id) WHERE ((missed_at IS NOT NULL) AND (gone_at IS NULL));
 CREATE INDEX observed_trust_scope ON observed_trust USING btree (scope_id);
 CREATE INDEX observed_trust_to ON observed_trust USING btree (to_id);
 comment on table observed_trust is 'A row says whom something at a source believes: a principal, or an issuer with the claims it must show.';
 CREATE TRIGGER causes_are_held AFTER UPDATE ON observed_trust REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
 CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON observed_trust REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON observed_trust FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER scopes_are_held AFTER UPDATE ON observed_trust REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_scopes();
+CREATE TRIGGER scopes_are_held_at_birth AFTER INSERT ON observed_trust REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_scopes();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON observed_trust FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 create table observed_usage (
@@ -1860,7 +1881,6 @@ create table observed_usage (
   instances bigint not null,
   cause bigint not null,
   constraint observed_usage_pkey PRIMARY KEY (id),
-  constraint scope_fkey FOREIGN KEY (scope_id) REFERENCES source_scope(id),
   constraint times_are_in_order CHECK ((first_at <= last_at))
 );
 CREATE INDEX observed_usage_scope ON observed_usage USING btree (scope_id);
@@ -1872,6 +1892,8 @@ comment on column observed_usage.instances is 'How many short-lived instances of
 CREATE TRIGGER causes_are_held AFTER UPDATE ON observed_usage REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
 CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON observed_usage REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON observed_usage FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER scopes_are_held AFTER UPDATE ON observed_usage REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_scopes();
+CREATE TRIGGER scopes_are_held_at_birth AFTER INSERT ON observed_usage REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_scopes();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON observed_usage FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 create table owner_candidate (
@@ -2845,6 +2867,140 @@ CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON ssh_certificate FOR EACH
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON ssh_certificate FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON ssh_certificate FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+create table staged_credential (
+  reading_id uuid not null,
+  place bigint not null,
+  id uuid not null,
+  scope_id uuid not null,
+  native_kind text,
+  native_id text,
+  principal_id uuid,
+  type text,
+  name text,
+  state text,
+  created_at timestamp with time zone,
+  rotated_at timestamp with time zone,
+  expires_at timestamp with time zone,
+  never_expires boolean,
+  fingerprints text[],
+  scopes text[],
+  bindings text[],
+  strength text,
+  strength_why text[],
+  held_by text,
+  facts jsonb,
+  unknown jsonb,
+  digest bytea not null,
+  constraint staged_credential_pkey PRIMARY KEY (reading_id, scope_id, place)
+);
+comment on table staged_credential is 'A row is a credential that the scope now being read told, new or otherwise than it stands: it enters the inventory when the scope is closed.';
+
+create table staged_grant (
+  reading_id uuid not null,
+  place bigint not null,
+  id uuid not null,
+  scope_id uuid not null,
+  native_kind text,
+  native_id text,
+  principal_id uuid,
+  on_id uuid,
+  privilege text,
+  level text,
+  via uuid[],
+  grantable boolean,
+  granted_by_id uuid,
+  expires_at timestamp with time zone,
+  never_expires boolean,
+  facts jsonb,
+  unknown jsonb,
+  digest bytea not null,
+  constraint staged_grant_pkey PRIMARY KEY (reading_id, scope_id, place)
+);
+comment on table staged_grant is 'A row is a grant that the scope now being read told, new or otherwise than it stands: it enters the inventory when the scope is closed.';
+
+create table staged_principal (
+  reading_id uuid not null,
+  place bigint not null,
+  id uuid not null,
+  scope_id uuid not null,
+  native_kind text,
+  native_id text,
+  type text,
+  name text,
+  aliases text[],
+  state text,
+  created_at timestamp with time zone,
+  created_by_id uuid,
+  interactive boolean,
+  environment text,
+  instance_of_id uuid,
+  tags jsonb,
+  facts jsonb,
+  unknown jsonb,
+  digest bytea not null,
+  constraint staged_principal_pkey PRIMARY KEY (reading_id, scope_id, place)
+);
+comment on table staged_principal is 'A row is a principal that the scope now being read told, new or otherwise than it stands: it enters the inventory when the scope is closed.';
+
+create table staged_reference (
+  reading_id uuid not null,
+  place bigint not null,
+  id uuid not null,
+  scope_id uuid not null,
+  native_kind text,
+  native_id text,
+  consumer_id uuid,
+  credential_id uuid,
+  fingerprint text,
+  how text,
+  location text,
+  evidence text,
+  facts jsonb,
+  unknown jsonb,
+  digest bytea not null,
+  constraint staged_reference_pkey PRIMARY KEY (reading_id, scope_id, place)
+);
+comment on table staged_reference is 'A row is a reference that the scope now being read told, new or otherwise than it stands: it enters the inventory when the scope is closed.';
+
+create table staged_resource (
+  reading_id uuid not null,
+  place bigint not null,
+  id uuid not null,
+  scope_id uuid not null,
+  native_kind text,
+  native_id text,
+  type text,
+  name text,
+  parent_id uuid,
+  environment text,
+  sensitivity smallint,
+  tags jsonb,
+  facts jsonb,
+  unknown jsonb,
+  digest bytea not null,
+  constraint staged_resource_pkey PRIMARY KEY (reading_id, scope_id, place)
+);
+comment on table staged_resource is 'A row is a resource that the scope now being read told, new or otherwise than it stands: it enters the inventory when the scope is closed.';
+
+create table staged_trust (
+  reading_id uuid not null,
+  place bigint not null,
+  id uuid not null,
+  scope_id uuid not null,
+  native_kind text,
+  native_id text,
+  from_id uuid,
+  issuer text,
+  claims jsonb,
+  to_id uuid,
+  is_wildcard boolean,
+  facts jsonb,
+  unknown jsonb,
+  digest bytea not null,
+  constraint staged_trust_pkey PRIMARY KEY (reading_id, scope_id, place)
+);
+comment on table staged_trust is 'A row is a trust that the scope now being read told, new or otherwise than it stands: it enters the inventory when the scope is closed.';
+
 create table step_up (
   id uuid not null,
   kind text not null,
@@ -3011,7 +3167,6 @@ create table usage_window (
   seen tstzmultirange not null,
   cause bigint not null,
   constraint usage_window_pkey PRIMARY KEY (id),
-  constraint scope_fkey FOREIGN KEY (scope_id) REFERENCES source_scope(id),
   constraint sees_is_known CHECK ((sees = ANY (ARRAY['every-use'::text, 'samples'::text])))
 );
 CREATE INDEX usage_window_scope ON usage_window USING btree (scope_id);
@@ -3021,6 +3176,8 @@ comment on column usage_window.subject_id is 'Null: of every principal of the so
 CREATE TRIGGER causes_are_held AFTER UPDATE ON usage_window REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
 CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON usage_window REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON usage_window FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER scopes_are_held AFTER UPDATE ON usage_window REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_scopes();
+CREATE TRIGGER scopes_are_held_at_birth AFTER INSERT ON usage_window REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_scopes();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON usage_window FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 create table use_refusal (
@@ -3310,6 +3467,16 @@ begin
   return new;
 end $function$;
 
+CREATE OR REPLACE FUNCTION hold_observed(held regclass)
+ RETURNS void
+ LANGUAGE plpgsql
+AS $function$
+begin
+  perform hold_causes(held);
+  execute format('create trigger scopes_are_held_at_birth after insert on %s referencing new table as changed for each statement execute function require_scopes()', held);
+  execute format('create trigger scopes_are_held after update on %s referencing new table as changed for each statement execute function require_scopes()', held);
+end $function$;
+
 CREATE OR REPLACE FUNCTION identity_merge_moves_legally()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -3575,6 +3742,19 @@ begin
     select from (select distinct cause from changed) c
      where not exists (select from ledger_entry e where e.id = c.cause and e.xid = pg_current_xact_id())) then
     raise exception 'a change of % needs an entry of its own transaction as its cause', tg_table_name using errcode = 'RV002';
+  end if;
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION require_scopes()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if exists (
+    select from (select distinct scope_id from changed) c
+     where not exists (select from source_scope s where s.id = c.scope_id)) then
+    raise exception 'a row of % belongs to a scope of a source', tg_table_name using errcode = 'RV020';
   end if;
   return null;
 end $function$;

@@ -3,7 +3,11 @@ const PAGES_OF_NOTHING = 20
 /** At each power of two from here on it is counted whether anything new was told since the last one. */
 const COUNTED_FROM = 64
 
-type Page = { readonly pages: number; readonly cursor: string | undefined; readonly fresh: number }
+/** Pages that are remembered by what they told. */
+const PAGES_REMEMBERED = 4096
+
+/** `digest`: of all that it told; undefined where that was nothing. */
+type Page = { readonly pages: number; readonly cursor: string | undefined; readonly digest: string | undefined }
 
 /**
  * Notices a source that never ends: cursors that come again, pages that come again, and the same things in ever other pages, which only
@@ -15,6 +19,7 @@ export class Circles {
   #steps = 0
   #until = 1
   #empty = 0
+  readonly #told = new Set<string>()
   #toldBefore = -1
 
   /** `countTold`: how many things were told so far, each once. */
@@ -22,9 +27,16 @@ export class Circles {
     this.#countTold = countTold
   }
 
-  async hasClosed({ pages, cursor, fresh }: Page): Promise<boolean> {
-    this.#empty = fresh > 0 ? 0 : this.#empty + 1
+  async hasClosed({ pages, cursor, digest }: Page): Promise<boolean> {
+    this.#empty = this.#isNews(digest) ? 0 : this.#empty + 1
     return this.#empty >= PAGES_OF_NOTHING || this.#isAgain(cursor) || (await this.#tellsNothingNew(pages))
+  }
+
+  #isNews(digest: string | undefined): boolean {
+    if (digest === undefined || this.#told.has(digest)) return false
+    if (this.#told.size === PAGES_REMEMBERED) this.#told.clear()
+    this.#told.add(digest)
+    return true
   }
 
   /** Brent's way to notice a circle with one remembered place: it is moved on at every power of two. */

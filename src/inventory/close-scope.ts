@@ -4,12 +4,13 @@ import { tame } from '../connectors/connector.ts'
 import { transact, type Db, type Tx } from '../kernel/db.ts'
 import { MISSING_TOLD, scopeRead } from './events.ts'
 import { linkAccounts } from './link.ts'
-import { clearStage, foresee, markAbsent, mergeStage, type Foreseen } from './merge.ts'
+import { clearStage, mergeStage } from './merge.ts'
 import type { InventoryNeeds } from './needs.ts'
 import { hashedId } from './object-id.ts'
 import type { Reading } from './reading.ts'
 import type { ScopeOutcome } from './scope-run.ts'
 import { TakenOver } from './stage.ts'
+import { foresee, keepBlocks, markAbsent, type Foreseen, type Merging } from './told.ts'
 
 /** What of a report is kept; more is counted. */
 const MISSING_MAX = 100
@@ -41,10 +42,12 @@ export async function closeScope(
   return transact(db, async (tx) => {
     // What was staged just now has no statistics: taken for a handful of rows, each thing kept would be looked for in all of them.
     await sql`set local enable_nestloop = off`.execute(tx)
+    await sql`set local work_mem = '64MB'`.execute(tx)
     await mustHold(tx, reading)
     const now = needs.clock.now()
     const scopeId = scopeIdOf(reading.sourceId, ref.scope)
     const { status } = outcome
+    const before = await stateOf(tx, scopeId)
     const isWhole = status === 'complete' && ref.isFeed !== true
     const unseen = boundMissing(outcome.missing)
     const foreseen = await foresee(tx, { readingId: reading.id, scopeId }, isWhole)
@@ -67,35 +70,58 @@ export async function closeScope(
     await putScope(tx, reading.sourceId, ref, { scopeId, cause })
     const merged = await mergeStage(tx, merging, foreseen)
     const absent = isWhole ? await markAbsent(tx, merging, foreseen) : { missed: 0, gone: 0 }
+    // While it was not active another scope may have taken over what it told.
+    const isOurs = before === undefined || before === 'active'
+    const isAsTold = foreseen.isOnce && merged.contested === 0
+    await keepBlocks(
+      tx,
+      { readingId: reading.id, scopeId },
+      { isComplete: isWhole && isAsTold && isOurs, isUntouched: isOurs && !isWhole && foreseen.changed === 0 },
+    )
     const missing = merged.contested === 0 ? unseen : [...unseen, contested(merged.contested)]
     if (targetId !== null && isWhole) await linkAccounts(tx, needs, { targetId, scopeId, cause, act: reading.act })
-    const { validator, cursor } = outcome
-    const isSeen = status === 'complete' || status === 'unchanged'
-    await tx
-      .updateTable('sourceScope')
-      .set((is) => ({
-        status,
-        missing: JSON.stringify(missing),
-        // While something is missed the next reading has to look, whatever the source says of changes.
-        validator:
-          absent.missed > 0 ? null : status === 'unchanged' ? (validator ?? is.ref('validator')) : (validator ?? null),
-        cursor: ref.isFeed === true ? (cursor ?? is.ref('cursor')) : null,
-        readAt: now,
-        ...(isSeen && { seenAt: now }),
-        ...(status === 'complete' && { items }),
-        cause,
-      }))
-      .where('id', '=', scopeId)
-      .execute()
     const counts = { items, added: merged.added, changed: merged.changed, ...absent }
-    const report = { readingId: reading.id, scopeId, status, ...counts, missing: JSON.stringify(missing) }
-    await tx
-      .insertInto('scopeReport')
-      .values({ ...report, readAt: now, cause })
-      .execute()
+    await putReport(tx, merging, { outcome, missing, counts, isFeed: ref.isFeed === true })
     await beginAnew(tx, reading, now)
     return { scope: ref.scope, status, ...counts, missing }
   })
+}
+
+type Report = {
+  readonly outcome: ScopeOutcome
+  readonly missing: readonly Missing[]
+  readonly counts: Pick<Closed, 'items' | 'added' | 'changed' | 'missed' | 'gone'>
+  readonly isFeed: boolean
+}
+
+/** How the scope ended: what it is from now on, and what this reading of it was. */
+async function putReport(
+  tx: Tx,
+  { readingId, scopeId, now, cause }: Merging,
+  { outcome: { status, validator, cursor }, missing, counts, isFeed }: Report,
+): Promise<void> {
+  const isSeen = status === 'complete' || status === 'unchanged'
+  await tx
+    .updateTable('sourceScope')
+    .set((is) => ({
+      status,
+      missing: JSON.stringify(missing),
+      // While something is missed the next reading has to look, whatever the source says of changes.
+      validator:
+        counts.missed > 0 ? null : status === 'unchanged' ? (validator ?? is.ref('validator')) : (validator ?? null),
+      cursor: isFeed ? (cursor ?? is.ref('cursor')) : null,
+      readAt: now,
+      ...(isSeen && { seenAt: now }),
+      ...(status === 'complete' && { items: counts.items }),
+      cause,
+    }))
+    .where('id', '=', scopeId)
+    .execute()
+  const report = { readingId, scopeId, status, ...counts, missing: JSON.stringify(missing) }
+  await tx
+    .insertInto('scopeReport')
+    .values({ ...report, readAt: now, cause })
+    .execute()
 }
 
 /** What was staged is in the inventory; the next scope begins with nothing. */
@@ -159,4 +185,9 @@ function counted({ changed, missed, gone }: Foreseen) {
 
 function contested(count: number): Missing {
   return { what: `${count} things`, why: 'another scope told them before and still does' }
+}
+
+async function stateOf(tx: Tx, scopeId: string): Promise<string | undefined> {
+  const scope = await tx.selectFrom('sourceScope').select('state').where('id', '=', scopeId).executeTakeFirst()
+  return scope?.state
 }

@@ -1,11 +1,10 @@
-import { sql } from 'kysely'
 import { transact, type Db, type Tx } from '../kernel/db.ts'
 import { conflict } from '../kernel/problem.ts'
 import { newId } from '../kernel/random.ts'
 import { secondsAfter } from '../kernel/clock.ts'
 import { SYSTEM, type Fact } from '../ledger/ledger.ts'
 import { readingBegan, readingEnded } from './events.ts'
-import { clearStage, markGone } from './merge.ts'
+import { clearLost, clearStage, markGone } from './merge.ts'
 import type { InventoryNeeds } from './needs.ts'
 
 /** Who set a reading off, as its entries say. */
@@ -48,10 +47,7 @@ export async function beginReading(db: Db, needs: InventoryNeeds, sourceId: stri
       .where('sourceId', '=', sourceId)
       .where('endedAt', 'is', null)
       .execute()
-    for (const table of ['inventory_stage', 'inventory_told']) {
-      await sql`delete from ${sql.table(table)} s where not exists (
-        select from reading_progress p where p.reading_id = s.reading_id)`.execute(tx)
-    }
+    await clearLost(tx)
     await tx.insertInto('sourceReading').values({ id, sourceId, beganAt: now, cause }).execute()
     return { id, sourceId, holderId, act }
   })

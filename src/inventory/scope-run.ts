@@ -11,9 +11,10 @@ import type { Db } from '../kernel/db.ts'
 import { after } from '../kernel/timer.ts'
 import type { InventoryNeeds } from './needs.ts'
 import { Circles } from './circles.ts'
-import { countTold } from './merge.ts'
+import { loadStanding, type Standing } from './blocks.ts'
 import { progressOf, type Reading } from './reading.ts'
 import { stagePage, TakenOver, type Staging } from './stage.ts'
+import { countTold } from './told.ts'
 
 /** A page that takes longer does not come. */
 const PAGE_MS = 120_000
@@ -52,6 +53,7 @@ type Doubts = { refused: number; fromFuture: number }
  */
 export async function readScope(run: Run, ref: ScopeRef, known: Known, signal: AbortSignal): Promise<ScopeOutcome> {
   const doubts: Doubts = { refused: 0, fromFuture: 0 }
+  const standing = await loadStanding(run.db, known.id, ref.isFeed === true)
   let tries = 0
   let patienceMs = PATIENCE_MS
   let cursorBefore: string | undefined
@@ -64,7 +66,7 @@ export async function readScope(run: Run, ref: ScopeRef, known: Known, signal: A
       ? { cursor: cursor ?? known.cursor ?? undefined }
       : { cursor, validator: cursor === undefined ? (known.validator ?? undefined) : undefined }
     try {
-      const report = await readOn(run, { ref, scopeId: known.id, from: { ...since, pages } }, doubts, signal)
+      const report = await readOn(run, { ref, scopeId: known.id, standing, from: { ...since, pages } }, doubts, signal)
       return outcomeOf(report, doubts, await placeOf(run, ref))
     } catch (error) {
       signal.throwIfAborted()
@@ -107,9 +109,16 @@ async function placeOf(run: Run, ref: ScopeRef) {
 
 type From = { readonly cursor?: string | undefined; readonly validator?: string | undefined; readonly pages: number }
 
+type Place = {
+  readonly ref: ScopeRef
+  readonly scopeId: string
+  readonly standing: Standing
+  readonly from: From
+}
+
 async function readOn(
   run: Run,
-  { ref, scopeId, from }: { readonly ref: ScopeRef; readonly scopeId: string; readonly from: From },
+  { ref, scopeId, standing, from }: Place,
   doubts: Doubts,
   signal: AbortSignal,
 ): Promise<ScopeReport> {
@@ -120,7 +129,7 @@ async function readOn(
     { cursor: from.cursor, validator: from.validator },
     AbortSignal.any([signal, over.signal]),
   )
-  const circles = new Circles(() => countTold(db, reading.id))
+  const circles = new Circles(async () => (await countTold(db, { readingId: reading.id, scopeId })).told)
   let { pages } = from
   try {
     for (;;) {
@@ -134,12 +143,13 @@ async function readOn(
         scope: ref.scope,
         scopeId,
         authority,
+        standing,
         now: needs.clock.now(),
       }
       const staged = await stagePage(db, staging, next.value, pages)
       doubts.refused += staged.refused
       doubts.fromFuture += staged.fromFuture
-      if (await circles.hasClosed({ pages, cursor: next.value.cursor, fresh: staged.fresh })) {
+      if (await circles.hasClosed({ pages, cursor: next.value.cursor, digest: staged.digest })) {
         throw new Unreadable('the source gives the same pages again and again')
       }
       run.onPage({ scope: ref.scope, pages, items: staged.told })

@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { submitted, type CopyTarget } from './copy.ts'
 import { clientConfig, type Connection } from './db.ts'
 
 /** PostgreSQL, COPY: the signature, four bytes of flags and the length of what follows them. */
@@ -35,8 +36,6 @@ export async function openBulk(connection: Connection): Promise<BulkSession> {
 }
 
 type CopyData = { readonly chunk: Buffer }
-/** What the driver gives a query while the server waits for rows. */
-type CopyTarget = { sendCopyFromChunk(chunk: Buffer): void; endCopyFrom(): void; sendCopyFail(why: string): void }
 
 function copyOut(client: pg.Client, text: string, onRow: (bytes: Buffer) => void, signal: AbortSignal): Promise<void> {
   let isFirst = true
@@ -70,13 +69,5 @@ function copyIn(client: pg.Client, text: string, chunks: Iterable<Buffer>): Prom
         connection.sendCopyFail('the rows could not be made')
       }
     },
-  })
-}
-
-/** The driver calls these of the query that is under way; its own ones do nothing. */
-function submitted(client: pg.Client, text: string, handlers: object): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const done = (error: Error | null | undefined) => (error ? reject(error) : resolve())
-    client.query(Object.assign(new pg.Query(text, [], done), handlers))
   })
 }

@@ -1,6 +1,15 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { CamelCasePlugin, Kysely, PostgresDialect, type Transaction } from 'kysely'
+import {
+  CamelCasePlugin,
+  CompiledQuery,
+  Kysely,
+  PostgresDialect,
+  type PostgresPool,
+  type PostgresPoolClient,
+  type Transaction,
+} from 'kysely'
 import pg from 'pg'
+import { CopiedRows, copyText } from './copy.ts'
 import { reach } from './fault.ts'
 import type { Log } from './log.ts'
 import type { Database } from './schema.gen.ts'
@@ -41,10 +50,40 @@ export function openDatabase(connection: Connection, options: { max?: number; lo
     client.on('error', (error) => options.log.debug({ err: error }, 'a database connection broke'))
   })
   const db = new Kysely<Database>({
-    dialect: new PostgresDialect({ pool }),
+    dialect: new PostgresDialect({ pool: copying(pool) }),
     plugins: [new CamelCasePlugin({ maintainNestedObjectKeys: true })],
   })
   return { db, pool, [Symbol.asyncDispose]: () => db.destroy() }
+}
+
+/** A pool whose connections take rows by COPY as well: see `copyInto`. */
+function copying(pool: pg.Pool): PostgresPool {
+  // The driver knows a connection by its client, so each client has one.
+  const known = new WeakMap<pg.PoolClient, PostgresPoolClient>()
+  const lend = (client: pg.PoolClient): PostgresPoolClient => {
+    const plain = client.query.bind(client)
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `query` is the client's own but for rows that are copied
+    return Object.create(client, {
+      query: {
+        value: async (text: string, values: unknown[]) => {
+          const [rows] = values ?? []
+          if (!(rows instanceof CopiedRows)) return plain(text, values)
+          await copyText(client, text, rows.lines)
+          return { command: 'COPY', rows: [] }
+        },
+      },
+    }) as PostgresPoolClient
+  }
+  return {
+    options: pool.options,
+    end: () => pool.end(),
+    async connect() {
+      const client = await pool.connect()
+      const lent = known.get(client) ?? lend(client)
+      known.set(client, lent)
+      return lent
+    },
+  }
 }
 
 export type OpenSession = AsyncDisposable & { readonly db: Db; readonly broken: AbortSignal }
@@ -123,6 +162,18 @@ export async function joinFirst<T>(db: Db, also: (tx: Tx) => Promise<void>, work
   const left = joined.also
   if (left) await transact(db, left)
   return done
+}
+
+/** Adds rows to a table by COPY, in the transaction: several times as fast as an insert. Each line comes from `copyLine`. */
+export async function copyInto(
+  tx: Tx,
+  { table, columns }: { readonly table: string; readonly columns: readonly string[] },
+  lines: readonly string[],
+): Promise<void> {
+  if (lines.length === 0) return
+  const named = columns.map((column) => pg.escapeIdentifier(column)).join(', ')
+  const text = `copy ${pg.escapeIdentifier(table)} (${named}) from stdin`
+  await tx.executeQuery(CompiledQuery.raw(text, [new CopiedRows(lines)]))
 }
 
 /** The SQLSTATE of an error that came from PostgreSQL. */

@@ -513,6 +513,12 @@ export type IdentityReachTable = {
   isStale: Generated<boolean>
 }
 
+export type InventoryBlockTable = {
+  scopeId: string
+  digest: Buffer
+  ids: string[]
+}
+
 export type InventoryMeasureTable = {
   at: Date
   percent: ColumnType<unknown, string, string>
@@ -523,14 +529,15 @@ export type InventoryStageTable = {
   readingId: string
   objectId: string
   kind: string
-  digest: Buffer
-  content: ColumnType<unknown, string | null | undefined, string>
+  content: ColumnType<unknown, string, string>
 }
 
 export type InventoryToldTable = {
   readingId: string
+  scopeId: string
+  place: number
   digest: Buffer
-  ids: string[]
+  ids: string[] | null
 }
 
 export type IssuedCredentialTable = {
@@ -1436,6 +1443,128 @@ export type SshCertificateTable = {
   cause: number
 }
 
+export type StagedCredentialTable = {
+  readingId: string
+  place: number
+  id: string
+  scopeId: string
+  nativeKind: string | null
+  nativeId: string | null
+  principalId: string | null
+  type: string | null
+  name: string | null
+  state: string | null
+  createdAt: Date | null
+  rotatedAt: Date | null
+  expiresAt: Date | null
+  neverExpires: boolean | null
+  fingerprints: string[] | null
+  scopes: string[] | null
+  bindings: string[] | null
+  strength: string | null
+  strengthWhy: string[] | null
+  heldBy: string | null
+  facts: ColumnType<unknown, string | null | undefined, string>
+  unknown: ColumnType<unknown, string | null | undefined, string>
+  digest: Buffer
+}
+
+export type StagedGrantTable = {
+  readingId: string
+  place: number
+  id: string
+  scopeId: string
+  nativeKind: string | null
+  nativeId: string | null
+  principalId: string | null
+  onId: string | null
+  privilege: string | null
+  level: string | null
+  via: string[] | null
+  grantable: boolean | null
+  grantedById: string | null
+  expiresAt: Date | null
+  neverExpires: boolean | null
+  facts: ColumnType<unknown, string | null | undefined, string>
+  unknown: ColumnType<unknown, string | null | undefined, string>
+  digest: Buffer
+}
+
+export type StagedPrincipalTable = {
+  readingId: string
+  place: number
+  id: string
+  scopeId: string
+  nativeKind: string | null
+  nativeId: string | null
+  type: string | null
+  name: string | null
+  aliases: string[] | null
+  state: string | null
+  createdAt: Date | null
+  createdById: string | null
+  interactive: boolean | null
+  environment: string | null
+  instanceOfId: string | null
+  tags: ColumnType<unknown, string | null | undefined, string>
+  facts: ColumnType<unknown, string | null | undefined, string>
+  unknown: ColumnType<unknown, string | null | undefined, string>
+  digest: Buffer
+}
+
+export type StagedReferenceTable = {
+  readingId: string
+  place: number
+  id: string
+  scopeId: string
+  nativeKind: string | null
+  nativeId: string | null
+  consumerId: string | null
+  credentialId: string | null
+  fingerprint: string | null
+  how: string | null
+  location: string | null
+  evidence: string | null
+  facts: ColumnType<unknown, string | null | undefined, string>
+  unknown: ColumnType<unknown, string | null | undefined, string>
+  digest: Buffer
+}
+
+export type StagedResourceTable = {
+  readingId: string
+  place: number
+  id: string
+  scopeId: string
+  nativeKind: string | null
+  nativeId: string | null
+  type: string | null
+  name: string | null
+  parentId: string | null
+  environment: string | null
+  sensitivity: number | null
+  tags: ColumnType<unknown, string | null | undefined, string>
+  facts: ColumnType<unknown, string | null | undefined, string>
+  unknown: ColumnType<unknown, string | null | undefined, string>
+  digest: Buffer
+}
+
+export type StagedTrustTable = {
+  readingId: string
+  place: number
+  id: string
+  scopeId: string
+  nativeKind: string | null
+  nativeId: string | null
+  fromId: string | null
+  issuer: string | null
+  claims: ColumnType<unknown, string | null | undefined, string>
+  toId: string | null
+  isWildcard: boolean | null
+  facts: ColumnType<unknown, string | null | undefined, string>
+  unknown: ColumnType<unknown, string | null | undefined, string>
+  digest: Buffer
+}
+
 export type StepUpTable = {
   id: string
   kind: 'call' | 'backchannel'
@@ -1568,6 +1697,7 @@ export type Database = {
   identity: IdentityTable
   identityMerge: IdentityMergeTable
   identityReach: IdentityReachTable
+  inventoryBlock: InventoryBlockTable
   inventoryMeasure: InventoryMeasureTable
   inventoryStage: InventoryStageTable
   inventoryTold: InventoryToldTable
@@ -1639,6 +1769,12 @@ export type Database = {
   spiffeAuthority: SpiffeAuthorityTable
   sshAuthority: SshAuthorityTable
   sshCertificate: SshCertificateTable
+  stagedCredential: StagedCredentialTable
+  stagedGrant: StagedGrantTable
+  stagedPrincipal: StagedPrincipalTable
+  stagedReference: StagedReferenceTable
+  stagedResource: StagedResourceTable
+  stagedTrust: StagedTrustTable
   stepUp: StepUpTable
   subjectKey: SubjectKeyTable
   target: TargetTable

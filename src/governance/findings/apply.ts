@@ -1,6 +1,6 @@
 import { sql, type Selectable } from 'kysely'
 import type { Clock } from '../../kernel/clock.ts'
-import type { Tx } from '../../kernel/db.ts'
+import { transact, type Db, type Tx } from '../../kernel/db.ts'
 import { newId, type Random } from '../../kernel/random.ts'
 import type { Database } from '../../kernel/schema.gen.ts'
 import { SYSTEM, type Fact, type Ledger } from '../../ledger/ledger.ts'
@@ -27,18 +27,37 @@ type Kept = Selectable<Database['finding']>
 /** A verdict with what comes of it. */
 type Due = { readonly judged: Judged; readonly step: Step; readonly row?: Kept }
 
-/** Makes of verdicts what comes of them, each with an entry; what is known already changes nothing. */
-export async function applyVerdicts(
-  tx: Tx,
-  needs: FindingNeeds,
-  judged: readonly Judged[],
-  counts: Counts,
-): Promise<void> {
-  const subjects = [...new Set(judged.map(({ subject }) => subject.id))]
-  if (subjects.length === 0) return
-  const rows = await tx.selectFrom('finding').selectAll().where('subjectId', 'in', subjects).forUpdate().execute()
-  const kept = new Map(rows.map((row) => [`${row.rule} ${row.subjectId}`, row]))
+/**
+ * Makes of verdicts what comes of them, each with an entry. What is known already changes nothing and locks nothing: it is looked for first, and what
+ * was due then is decided once more on rows that are held.
+ */
+export async function applyVerdicts(db: Db, needs: FindingNeeds, judged: readonly Judged[]): Promise<Counts> {
   const now = needs.clock.now()
+  const seen = dueOf(judged, await keptOf(db, judged), now)
+  if (seen.length === 0) return { opened: 0, reopened: 0, restated: 0, fixed: 0 }
+  const isDue = new Set(seen.map((each) => each.judged.subject.id))
+  const about = judged.filter(({ subject }) => isDue.has(subject.id))
+  return transact(db, async (tx) => {
+    const counts: Counts = { opened: 0, reopened: 0, restated: 0, fixed: 0 }
+    const due = dueOf(about, await keptOf(tx, about, sql`order by id for update`), now)
+    const [known, fresh] = [due.filter(({ row }) => row), due.filter(({ row }) => !row)]
+    counts.opened += await openAll(tx, needs, fresh)
+    await moveAll(tx, needs, known, now)
+    for (const { step } of known) if (step.does !== 'open') counts[COUNTED[step.does]] += 1
+    return counts
+  })
+}
+
+/** What is kept of the subjects, by rule and subject. */
+async function keptOf(db: Db, judged: readonly Judged[], end = sql``): Promise<Map<string, Kept>> {
+  const subjects = `{${[...new Set(judged.map(({ subject }) => subject.id))].join()}}`
+  const { rows } = await sql<Kept>`select * from finding where subject_id = any (${subjects}::uuid[]) ${end}`.execute(
+    db,
+  )
+  return new Map(rows.map((row) => [`${row.rule} ${row.subjectId}`, row]))
+}
+
+function dueOf(judged: readonly Judged[], kept: ReadonlyMap<string, Kept>, now: Date): Due[] {
   const due: Due[] = []
   for (const each of judged) {
     const row = kept.get(`${each.rule} ${each.subject.id}`)
@@ -49,10 +68,7 @@ export async function applyVerdicts(
     const step = stepOf(before, each.verdict, now)
     if (step) due.push({ judged: each, step, ...(row && { row }) })
   }
-  const [known, fresh] = [due.filter(({ row }) => row), due.filter(({ row }) => !row)]
-  counts.opened += await openAll(tx, needs, fresh)
-  await moveAll(tx, needs, known, now)
-  for (const { step } of known) if (step.does !== 'open') counts[COUNTED[step.does]] += 1
+  return due
 }
 
 type Found = Extract<Verdict, { readonly is: 'found' }>

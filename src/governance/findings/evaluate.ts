@@ -1,6 +1,6 @@
 import { coverageOf } from '../../inventory/inventory.ts'
 import { secondsAfter } from '../../kernel/clock.ts'
-import { transact, type Db } from '../../kernel/db.ts'
+import type { Db } from '../../kernel/db.ts'
 import { conflict } from '../../kernel/problem.ts'
 import { applyVerdicts, type Counts, type FindingNeeds, type Judged } from './apply.ts'
 import type { FindingsEvaluated, Look } from './contract.ts'
@@ -13,7 +13,7 @@ import { clear, type Rule, type Subject, type SubjectKind } from './rule.ts'
 import { RULES } from './rules/index.ts'
 
 /** Each batch has a transaction of its own, and is all that is held in memory. */
-const BATCH = 500
+const BATCH = 2_000
 const FIRST = '00000000-0000-0000-0000-000000000000'
 const EVERY_SECONDS = 900
 /** A pass that did not end by then was of a node that died. */
@@ -60,7 +60,7 @@ async function claim(db: Db, { clock }: FindingNeeds, endedBefore: Date): Promis
 
 async function passOver(db: Db, needs: FindingNeeds, beganAt: Date, signal: AbortSignal): Promise<FindingsEvaluated> {
   const counts: Counts = { opened: 0, reopened: 0, restated: 0, fixed: 0 }
-  const looks = new Map<string, Look>()
+  const looks = new Map<string, Noted>()
   const over = { db, needs, counts, looks, signal }
   await lookAtAll(over, 'identity', RULES.identity, loadIdentityFacts)
   await lookAtAll(over, 'account', RULES.account, loadAccountFacts)
@@ -80,11 +80,12 @@ async function passOver(db: Db, needs: FindingNeeds, beganAt: Date, signal: Abor
   return { ...counts, pass: { beganAt, endedAt, looks: all }, coverage: await coverageOf(db, needs.clock) }
 }
 
+type Noted = Pick<Look, 'rule'> & { judged: number; found: number; unknown: number; why: Record<string, number> }
 type Over = {
   readonly db: Db
   readonly needs: FindingNeeds
   readonly counts: Counts
-  readonly looks: Map<string, Look>
+  readonly looks: Map<string, Noted>
   readonly signal: AbortSignal
 }
 
@@ -95,30 +96,40 @@ async function lookAtAll<Facts extends Subject>(
   load: (db: Db, batch: Batch) => Promise<Facts[]>,
 ): Promise<void> {
   for (const { id } of rules) looks.set(id, { rule: id, judged: 0, found: 0, unknown: 0, why: {} })
-  for (let after = FIRST; ;) {
+  const next = (after: string) => {
+    const batch = load(db, { after, limit: BATCH, now: needs.clock.now() })
+    // Awaited one batch later; until then nobody hears of its failure.
+    batch.catch(() => undefined)
+    return batch
+  }
+  for (let coming = next(FIRST); ;) {
     signal.throwIfAborted()
-    const batch = await load(db, { after, limit: BATCH, now: needs.clock.now() })
+    const batch = await coming
     const last = batch.at(-1)
     if (!last) return
+    // The database reads the next batch while this one is judged.
+    coming = next(last.id)
     const judged: Judged[] = batch.flatMap((subject) =>
       rules.map((rule) => {
         const verdict = subject.goneAt === null ? rule.judge(subject) : clear(subject.goneAt)
         return { rule: rule.id, kind, subject, verdict }
       }),
     )
-    await transact(db, (tx) => applyVerdicts(tx, needs, judged, counts))
+    const { opened, reopened, restated, fixed } = await applyVerdicts(db, needs, judged)
+    counts.opened += opened
+    counts.reopened += reopened
+    counts.restated += restated
+    counts.fixed += fixed
     for (const each of judged) note(looks, each)
-    after = last.id
   }
 }
 
-function note(looks: Map<string, Look>, { rule, verdict }: Judged): void {
-  const { judged = 0, found = 0, unknown = 0, why = {} } = looks.get(rule) ?? {}
-  looks.set(rule, {
-    rule,
-    judged: judged + 1,
-    found: found + Number(verdict.is === 'found'),
-    unknown: unknown + Number(verdict.is === 'unknown'),
-    why: verdict.is === 'unknown' ? { ...why, [verdict.why]: (why[verdict.why] ?? 0) + 1 } : why,
-  })
+function note(looks: Map<string, Noted>, { rule, verdict }: Judged): void {
+  const look = looks.get(rule)
+  if (!look) throw new Error('a rule looked that was not asked')
+  look.judged += 1
+  if (verdict.is === 'found') look.found += 1
+  if (verdict.is !== 'unknown') return
+  look.unknown += 1
+  look.why[verdict.why] = (look.why[verdict.why] ?? 0) + 1
 }

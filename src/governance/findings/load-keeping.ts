@@ -3,6 +3,7 @@ import { secondsAfter } from '../../kernel/clock.ts'
 import type { Db } from '../../kernel/db.ts'
 import { RECENT_DAYS, type KeepingFacts } from './facts.ts'
 import type { Batch } from './load-record.ts'
+import { nextOf } from './next-of.ts'
 import { readWhole } from './read-whole.ts'
 
 const NAMED = 5
@@ -12,28 +13,63 @@ const BY_ITSELF = sql`('service', 'workload', 'agent', 'app', 'device')`
 /** Where a secret stands as it is. What starts jobs hands it over from somewhere else (`volume`, `ci-secret`, `vault-read`). */
 const IN_THE_OPEN = sql`('env', 'file', 'config', 'connection')`
 
-/** Credentials that sources showed, with who keeps, holds and uses each. */
+/**
+ * Credentials that sources showed, with who keeps, holds and uses each. What belongs to a batch is looked up from it, `offset 0` says so: planned as
+ * one join, a rare type of principal is looked for among all of them, once for each credential.
+ */
 export async function loadKeepingFacts(db: Db, { after, limit, now }: Batch): Promise<KeepingFacts[]> {
   const recent = secondsAfter(now, -RECENT_DAYS * DAY_SECONDS)
   const { rows } = await sql<Omit<KeepingFacts, 'now' | 'isAllWhole' | 'isStoreRead'>>`
-    with batch as (
-      select o.*, s.name as source, s.environment, c.state = 'active' and c.status in ('complete', 'unchanged') as is_whole,
-             greatest(o.changed_at, c.seen_at) as read_at
-        from observed_credential o join source_scope c on c.id = o.scope_id join source s on s.id = c.source_id
-       where o.id > ${after} and s.state = 'active'
-         and (o.gone_at is null or exists (select from finding f where f.subject_id = o.id and f.state <> 'fixed'))
-       order by o.id limit ${limit})
-    select o.id, o.name, i.id as "identityId", o.source, o.environment, o.is_whole as "isWhole", o.missed_at is null as "isPresent",
-           o.read_at as "readAt", o.gone_at as "goneAt", o.type, o.state, coalesce(cardinality(o.fingerprints), 0) > 0 as "hasFingerprint",
-           o.held_by as "heldBy", o.facts @> '{"isOffline": true}' as "isOffline", o.never_expires as "neverExpires",
+    with batch as materialized (${nextOf('observed_credential', { after, limit })}),
+    same as materialized (
+      select b.id as of, b.principal_id, b.held_by from batch b where b.gone_at is null
+      union all
+      select b.id, k.principal_id, k.held_by from batch b cross join lateral (
+        select k.* from observed_credential k where k.fingerprints && b.fingerprints and k.gone_at is null and k.id <> b.id offset 0) k
+       where cardinality(b.fingerprints) > 0
+    ), holders as materialized (
+      select s.of, h.name, h.type from same s cross join lateral (
+        select p.name, p.type from observed_principal p where p.id = s.principal_id and p.gone_at is null offset 0) h
+    ), kept as materialized (
+      select b.id as of, r.how, r.location, c.name, c.type
+        from batch b
+       cross join lateral (
+         select r.* from observed_reference r where r.credential_id = b.id and r.gone_at is null
+         union all
+         select r.* from observed_reference r where r.fingerprint = any (b.fingerprints) and r.gone_at is null offset 0) r
+        left join lateral (select p.name, p.type from observed_principal p where p.id = r.consumer_id offset 0) c on true
+    ), users as materialized (
+      select b.id as of, w.name
+        from batch b
+       cross join lateral (
+         select u.actor_id, u.subject_id from observed_usage u where u.subject_id = any (array[b.id, b.principal_id]) and u.last_at > ${recent} offset 0) u
+       cross join lateral (select p.name, p.type from observed_principal p where p.id = u.actor_id offset 0) w
+       where w.type = 'human' and (u.subject_id = b.id or ${hasNoOther})
+    ), people as (
+      select of, array_agg(distinct name order by name) as names
+        from (select of, name from holders where type = 'human' union all select of, name from users) n group by of
+    ), jobs as (
+      select of, array_agg(distinct name order by name) as names
+        from (select of, name from holders where type in ${BY_ITSELF}
+              union all select of, coalesce(name, location) from kept where type in ${BY_ITSELF} or how = 'ci-secret') n group by of
+    ), places as (
+      select of, array_agg(distinct place order by place) as names
+        from (select of, how || ' of ' || coalesce(name || ': ', '') || left(location, 200) as place from kept where how in ${IN_THE_OPEN}) n group by of
+    )
+    select o.id, o.name, i.id as "identityId", s.name as source, s.environment, c.state = 'active' and c.status in ('complete', 'unchanged') as "isWhole",
+           o.missed_at is null as "isPresent", greatest(o.changed_at, c.seen_at) as "readAt", o.gone_at as "goneAt", o.type, o.state,
+           coalesce(cardinality(o.fingerprints), 0) > 0 as "hasFingerprint", o.held_by as "heldBy", o.facts @> '{"isOffline": true}' as "isOffline", o.never_expires as "neverExpires",
            case when o.facts @> '{"isOffline": true}' then (select max(u.last_at) from observed_usage u where u.subject_id = o.id) end as "lastUsedAt", v.vendor,
-           (select case when bool_or(b.state in ('registered', 'active')) then 'active' else 'ended' end from identity b
-             where b.vendor = v.vendor having count(*) > 0) as "vendorState",
-           ${peopleOf(recent)} as people, ${jobsOf()} as jobs, ${keptIn()} as "keptIn",
-           coalesce(o.held_by = 'vault', false) or exists (select from observed_credential k
-             where k.fingerprints && o.fingerprints and k.held_by = 'vault' and k.gone_at is null) as "isVaulted"
+           case when v.vendor is not null then (
+             select case when bool_or(b.state in ('registered', 'active')) then 'active' else 'ended' end from identity b
+              where b.vendor = v.vendor having count(*) > 0) end as "vendorState",
+           coalesce(people.names[1:${sql.lit(NAMED)}], '{}') as people, coalesce(jobs.names[1:${sql.lit(NAMED)}], '{}') as jobs,
+           coalesce(places.names[1:${sql.lit(NAMED)}], '{}') as "keptIn",
+           coalesce(o.held_by = 'vault', false) or exists (select from same where same.of = o.id and same.held_by = 'vault') as "isVaulted"
       from batch o
-      left join observed_principal p on p.id = o.principal_id
+      join source_scope c on c.id = o.scope_id
+      join source s on s.id = c.source_id
+      left join lateral (select p.account_id, p.tags, p.type, p.name from observed_principal p where p.id = o.principal_id offset 0) p on true
       left join account a on a.id = p.account_id
       left join lateral (
         select coalesce(a.identity_id, (select m.identity_id from linked_identity m where m.observed_id in (o.id, o.principal_id)
@@ -41,41 +77,14 @@ export async function loadKeepingFacts(db: Db, { after, limit, now }: Batch): Pr
       left join identity i on i.id = own.identity_id
      cross join lateral (
         select lower(coalesce(o.facts ->> 'vendor', i.vendor, p.tags ->> 'vendor', case when p.type = 'app' then p.name end)) as vendor) v
+      left join people on people.of = o.id
+      left join jobs on jobs.of = o.id
+      left join places on places.of = o.id
      order by o.id`.execute(db)
   const whole = await readWhole(db)
   return rows.map((row) => ({ ...row, ...whole, now }))
 }
 
-const SAME = sql`observed_credential k join observed_principal h on h.id = k.principal_id
-  where (k.id = o.id or k.fingerprints && o.fingerprints) and k.gone_at is null and h.gone_at is null`
-
 /** A use of a principal is one of its credential where it has no other. */
-function peopleOf(recent: Date) {
-  return sql`array(
-    select distinct named.name from (
-      select h.name from ${SAME} and h.type = 'human'
-      union all
-      select w.name from observed_usage u join observed_principal w on w.id = u.actor_id
-       where w.type = 'human' and u.last_at > ${recent}
-         and (u.subject_id = o.id or u.subject_id = o.principal_id and not exists (
-                select from observed_credential x where x.principal_id = o.principal_id and x.id <> o.id and x.gone_at is null))) named
-    order by named.name limit ${sql.lit(NAMED)})`
-}
-
-const REFERENCES = sql`observed_reference r left join observed_principal c on c.id = r.consumer_id
-  where (r.credential_id = o.id or r.fingerprint = any (o.fingerprints)) and r.gone_at is null`
-
-function jobsOf() {
-  return sql`array(
-    select distinct named.name from (
-      select h.name from ${SAME} and h.type in ${BY_ITSELF}
-      union all
-      select coalesce(c.name, r.location) from ${REFERENCES} and (c.type in ${BY_ITSELF} or r.how = 'ci-secret')) named
-    order by named.name limit ${sql.lit(NAMED)})`
-}
-
-function keptIn() {
-  return sql`array(
-    select distinct r.how || ' of ' || coalesce(c.name || ': ', '') || left(r.location, 200) as place from ${REFERENCES} and r.how in ${IN_THE_OPEN}
-    order by place limit ${sql.lit(NAMED)})`
-}
+const hasNoOther = sql`not exists (
+  select from observed_credential x where x.principal_id = b.principal_id and x.id <> b.id and x.gone_at is null)`

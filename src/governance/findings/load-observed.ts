@@ -2,11 +2,9 @@ import { sql } from 'kysely'
 import type { Db } from '../../kernel/db.ts'
 import type { CredentialFacts, TrustFacts } from './facts.ts'
 import type { Batch } from './load-record.ts'
+import { nextOf } from './next-of.ts'
 
 const NAMED = 10
-
-/** What is there, and what is not but has something open; of a source that was retired nothing more is learnt. */
-const COMES_NEXT = sql`s.state = 'active' and (o.gone_at is null or exists (select from finding f where f.subject_id = o.id and f.state <> 'fixed'))`
 
 const READ = sql`s.name as source, s.environment, c.state = 'active' and c.status in ('complete', 'unchanged') as "isWhole",
   o.missed_at is null as "isPresent", greatest(o.changed_at, c.seen_at) as "readAt", o.gone_at as "goneAt"`
@@ -16,44 +14,44 @@ export async function loadCredentialFacts(db: Db, { after, limit, now }: Batch):
   const isAllWhole = await isEverySourceWhole(db)
   const codeRead = await codeReadOf(db)
   const { rows } = await sql<Omit<CredentialFacts, 'now' | 'isAllWhole' | 'codeRead'>>`
+    with batch as materialized (${nextOf('observed_credential', { after, limit })})
     select o.id, o.name, a.identity_id as "identityId", ${READ}, o.type, o.state, o.created_at as "createdAt", o.rotated_at as "rotatedAt",
            o.expires_at as "expiresAt", o.never_expires as "neverExpires", o.strength, o.strength_why as "strengthWhy",
            coalesce(cardinality(o.fingerprints), 0) > 0 as "hasFingerprint",
            coalesce(same.holders[1:${sql.lit(NAMED)}], '{}') as holders, coalesce(same.environments, '{}') as environments,
            o.held_by as "heldBy", (o.facts -> 'isInNewest') = 'true'::jsonb as "isInNewest", o.facts ->> 'confidence' as confidence,
            coalesce(same.in_code[1:${sql.lit(NAMED)}], '{}') as "inCode", coalesce(same.live_as[1:${sql.lit(NAMED)}], '{}') as "liveAs"
-      from observed_credential o
+      from batch o
       join source_scope c on c.id = o.scope_id
       join source s on s.id = c.source_id
-      left join observed_principal p on p.id = o.principal_id
+      left join lateral (select p.account_id from observed_principal p where p.id = o.principal_id offset 0) p on true
       left join account a on a.id = p.account_id
       left join lateral (
         select array_agg(distinct p2.name order by p2.name) filter (where p2.name is not null) as holders, array_agg(distinct s2.environment order by s2.environment) as environments,
                array_agg(distinct k.name || ' of ' || s2.name) filter (where k.held_by = 'source' and k.missed_at is null and k.state is distinct from 'expired') as in_code,
                array_agg(distinct k.name || ' of ' || s2.name) filter (where k.held_by is distinct from 'source' and k.missed_at is null and coalesce(k.state, 'active') = 'active') as live_as
-          from observed_credential k
-          left join observed_principal p2 on p2.id = k.principal_id
+          from (select k.* from observed_credential k where k.fingerprints && o.fingerprints and k.gone_at is null offset 0) k
+          left join lateral (select p.name from observed_principal p where p.id = k.principal_id offset 0) p2 on true
           join source_scope c2 on c2.id = k.scope_id
           join source s2 on s2.id = c2.source_id
-         where k.fingerprints && o.fingerprints and k.gone_at is null) same on cardinality(o.fingerprints) > 0
-     where o.id > ${after} and ${COMES_NEXT}
-     order by o.id limit ${limit}`.execute(db)
+         where cardinality(o.fingerprints) > 0) same on true
+     order by o.id`.execute(db)
   return rows.map((row) => ({ ...row, now, isAllWhole, codeRead }))
 }
 
 /** Rules of trust that sources showed. */
 export async function loadTrustFacts(db: Db, { after, limit, now }: Batch): Promise<TrustFacts[]> {
   const { rows } = await sql<Omit<TrustFacts, 'now'>>`
+    with batch as materialized (${nextOf('observed_trust', { after, limit })})
     select o.id, left(o.native_id, 200) as name, null::uuid as "identityId", ${READ}, o.native_kind as "nativeKind", o.facts ->> 'method' as method,
            o.claims -> 'type' ->> 0 as connection, o.is_wildcard as "isWildcard", o.facts ->> 'where' as "where", o.issuer,
            array(select c.key from jsonb_each(coalesce(o.claims, '{}')) c where c.value <> '[]' and not c.value @> '["*"]' order by c.key) as claims,
            array(select jsonb_array_elements_text(case when jsonb_typeof(o.facts -> 'widens') = 'array' then o.facts -> 'widens' else '[]' end)) as widens,
            coalesce(o.facts @> '{"isBuiltIn": true}', false) as "isBuiltIn"
-      from observed_trust o
+      from batch o
       join source_scope c on c.id = o.scope_id
       join source s on s.id = c.source_id
-     where o.id > ${after} and ${COMES_NEXT}
-     order by o.id limit ${limit}`.execute(db)
+     order by o.id`.execute(db)
   return rows.map((row) => ({ ...row, now }))
 }
 

@@ -1,0 +1,179 @@
+import { sql } from 'kysely'
+import type { Db, Tx } from '../kernel/db.ts'
+import { OBJECT_KINDS, OBJECT_TABLES, type ObjectKind } from './rows.ts'
+
+export type Merging = {
+  readonly readingId: string
+  readonly scopeId: string
+  readonly now: Date
+  readonly cause: number
+}
+export type Absent = { readonly missed: number; readonly gone: number }
+/** What closing a scope is about to change. */
+export type Foreseen = Absent & {
+  readonly changed: number
+  /** Of each kind that has any, how many things are new or told differently. */
+  readonly kinds: ReadonlyMap<ObjectKind, number>
+  /** Kinds of which something was not told. */
+  readonly absent: readonly ObjectKind[]
+  /** How many things the reading told in all. */
+  readonly told: number
+  /** Whether it told each once. */
+  readonly isOnce: boolean
+}
+
+type Part = Pick<Merging, 'readingId' | 'scopeId'>
+
+/** The scope's entry says what changes before the rows point to it. */
+export async function foresee(tx: Tx, part: Part, isWhole: boolean): Promise<Foreseen> {
+  const { told, isOnce, isAllKnown } = await countTold(tx, part)
+  if (!isOnce) await voidEarlier(tx, part)
+  const kinds = isAllKnown ? new Map<ObjectKind, number>() : await stagedKinds(tx, part)
+  const changed = [...kinds.values()].reduce((sum, count) => sum + count, 0)
+  const found = { changed, kinds, told, isOnce, missed: 0, gone: 0 }
+  if (!isWhole) return { ...found, absent: [] }
+  const of = await leftOut(tx, part)
+  const { rows } = await sql<Absent & { kind: ObjectKind }>`
+    ${of.with} ${sql.join(
+      OBJECT_KINDS.map(
+        (kind) => sql`
+      select ${kind} as kind, (count(*) filter (where o.missed_at is null))::int as missed,
+             (count(*) filter (where o.missed_at is not null))::int as gone
+        from ${sql.table(OBJECT_TABLES[kind].table)} o where ${of.where}`,
+      ),
+      sql` union all `,
+    )}`.execute(tx)
+  const absent = rows.filter(({ missed, gone }) => missed + gone > 0)
+  for (const { missed, gone } of absent) {
+    found.missed += missed
+    found.gone += gone
+  }
+  return { ...found, absent: absent.map(({ kind }) => kind) }
+}
+
+/** How many things the reading told, each once however often it was told. */
+export async function countTold(db: Db, part: Part) {
+  const { rows } = await sql<{ blocks: number; known: number; digests: number; things: number }>`
+    select count(*)::int as blocks, (count(*) filter (where t.ids is null))::int as known, count(distinct t.digest)::int as digests,
+           coalesce(sum(cardinality(coalesce(t.ids, b.ids))), 0)::int as things
+      from ${toldIn(part)}`.execute(db)
+  const { blocks, known, digests, things } = rows[0] ?? { blocks: 0, known: 0, digests: 0, things: 0 }
+  const isAllKnown = blocks === known
+  // What blocks of the last complete reading have, they have once.
+  const told = isAllKnown && digests === blocks ? things : await countDistinct(db, part)
+  return { told, isOnce: told === things, isAllKnown }
+}
+
+async function countDistinct(db: Db, part: Part): Promise<number> {
+  const { rows } = await sql<{ told: number }>`
+    select count(*)::int as told from (
+      select from (select unnest(coalesce(t.ids, b.ids)) as id from ${toldIn(part)}) told group by id) once`.execute(db)
+  return rows[0]?.told ?? 0
+}
+
+function toldIn({ readingId, scopeId }: Part) {
+  return sql`inventory_told t left join inventory_block b on t.ids is null and b.scope_id = t.scope_id and b.digest = t.digest
+       where t.reading_id = ${readingId} and t.scope_id = ${scopeId}`
+}
+
+/** What was told again on a later page, as it stands or otherwise, is told as there. */
+async function voidEarlier(tx: Tx, part: Part): Promise<void> {
+  for (const kind of OBJECT_KINDS) {
+    await sql`
+      delete from ${sql.table(`staged_${kind}`)} s
+       using (select id, max(place) as place from (select unnest(coalesce(t.ids, b.ids)) as id, t.place from ${toldIn(part)}) told group by id) last
+       where s.reading_id = ${part.readingId} and s.scope_id = ${part.scopeId} and last.id = s.id and s.place < last.place`.execute(
+      tx,
+    )
+  }
+}
+
+async function stagedKinds(tx: Tx, { readingId, scopeId }: Part): Promise<Map<ObjectKind, number>> {
+  const { rows } = await sql<{ kind: ObjectKind; count: number }>`${sql.join(
+    OBJECT_KINDS.map(
+      (kind) => sql`
+    select ${kind} as kind, count(distinct id)::int as count from ${sql.table(`staged_${kind}`)}
+     where reading_id = ${readingId} and scope_id = ${scopeId}`,
+    ),
+    sql` union all `,
+  )}`.execute(tx)
+  return new Map(rows.filter(({ count }) => count > 0).map(({ kind, count }) => [kind, count]))
+}
+
+/**
+ * What of a scope was not told, as the beginning and the condition of a statement over each kind `o`. Where the last complete reading left blocks,
+ * that can only be what is in those that were not told again, or is missed already; otherwise it is looked for among all.
+ */
+async function leftOut(tx: Tx, { readingId, scopeId }: Part) {
+  const { rows } = await sql`select from inventory_block where scope_id = ${scopeId} limit 1`.execute(tx)
+  const told = sql`
+    with told as materialized (
+      select unnest(t.ids) as id from inventory_told t where t.reading_id = ${readingId} and t.scope_id = ${scopeId})`
+  const stands = sql`o.scope_id = ${scopeId} and o.gone_at is null`
+  if (rows.length === 0) {
+    return { with: told, where: sql`${stands} and not exists (select from told t where t.id = o.id)` }
+  }
+  const missed = OBJECT_KINDS.map(
+    (kind) => sql`
+      union all select m.id from ${sql.table(OBJECT_TABLES[kind].table)} m
+       where m.scope_id = ${scopeId} and m.missed_at is not null and m.gone_at is null`,
+  )
+  const candidates = sql`${told}, left_out as materialized (
+      select c.id from (
+        select unnest(b.ids) as id from inventory_block b
+         where b.scope_id = ${scopeId} and not exists (
+           select from inventory_told t where t.reading_id = ${readingId} and t.scope_id = ${scopeId} and t.ids is null and t.digest = b.digest)
+        ${sql.join(missed, sql` `)}) c
+       where not exists (select from told t where t.id = c.id))`
+  return { with: candidates, where: sql`${stands} and o.id = any (array(select id from left_out))` }
+}
+
+/** After a reading that saw everything: what it did not tell is missed, and gone when it was missed before. */
+export async function markAbsent(
+  tx: Tx,
+  { readingId, scopeId, now, cause }: Merging,
+  { absent }: Pick<Foreseen, 'absent'>,
+): Promise<Absent> {
+  const sum = { missed: 0, gone: 0 }
+  if (absent.length === 0) return sum
+  const of = await leftOut(tx, { readingId, scopeId })
+  for (const kind of absent) {
+    const { table } = OBJECT_TABLES[kind]
+    const { rows } = await sql<{ missed: number; gone: number }>`
+      ${of.with}, marked as (
+        update ${sql.table(table)} o
+           set missed_at = coalesce(o.missed_at, ${now}), gone_at = case when o.missed_at is not null then ${now}::timestamptz end,
+               last_seen_at = coalesce(o.last_seen_at, (select l.seen_at from source_scope l where l.id = ${scopeId}), o.changed_at),
+               cause = ${cause}
+         where ${of.where}
+        returning (gone_at is not null) as is_gone)
+      select (count(*) filter (where not is_gone))::int as missed, (count(*) filter (where is_gone))::int as gone from marked`.execute(
+      tx,
+    )
+    sum.missed += rows[0]?.missed ?? 0
+    sum.gone += rows[0]?.gone ?? 0
+  }
+  return sum
+}
+
+/**
+ * What the next reading need not look at. Only a complete reading says what all there is; where it told a thing twice, or one of another scope, its
+ * blocks would not say what stands. A reading that changed nothing and was not complete leaves those of the last one that was.
+ */
+export async function keepBlocks(
+  tx: Tx,
+  { readingId, scopeId }: Part,
+  { isComplete, isUntouched }: { readonly isComplete: boolean; readonly isUntouched: boolean },
+): Promise<void> {
+  if (isUntouched && !isComplete) return
+  await sql`
+    delete from inventory_block b where b.scope_id = ${scopeId} and not (${isComplete}::boolean and exists (
+      select from inventory_told t where t.reading_id = ${readingId} and t.scope_id = ${scopeId} and t.ids is null and t.digest = b.digest))`.execute(
+    tx,
+  )
+  if (!isComplete) return
+  await sql`
+    insert into inventory_block (scope_id, digest, ids)
+    select scope_id, digest, ids from inventory_told
+     where reading_id = ${readingId} and scope_id = ${scopeId} and ids is not null`.execute(tx)
+}
