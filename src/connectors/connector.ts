@@ -11,7 +11,8 @@ import type { Clock } from '../kernel/clock.ts'
 import type { Fingerprint } from '../kernel/fingerprint.ts'
 import type { OriginAnswer, OriginAsk, OriginStream } from '../kernel/origin.ts'
 import type { Secret } from '../kernel/secret.ts'
-import type { CredentialType, NativeId, Observation, ObservationKind } from './observation.ts'
+import type { CredentialType, NativeId, ObservationKind } from './observation.ts'
+import type { Missing, Page, ScopeReport, Since } from './scope.ts'
 
 export * from './observation.ts'
 export { tame } from './text.ts'
@@ -20,6 +21,7 @@ export * from './told.ts'
 export * from './place.ts'
 export * from './log-lines.ts'
 export * from './unreadable.ts'
+export * from './scope.ts'
 export * from './denied.ts'
 export * from './holes.ts'
 export * from './pages.ts'
@@ -134,30 +136,6 @@ export type ScopeRef = {
 }
 /** `isAll`: whether scopes that were not named do not exist any more. */
 export type ScopesReport = { readonly isAll: boolean; readonly missing: readonly Missing[] }
-
-export type Since = {
-  /** Of the last complete reading, as the connector gave it. */
-  readonly validator?: string | undefined
-  /** Of the last page that was kept, of this reading or, for a scope that is a feed, of an earlier one. */
-  readonly cursor?: string | undefined
-}
-
-/** At most `PAGE_MAX` observations. A cursor lets a reading that was cut go on behind this page, also after a restart. */
-export type Page = { readonly observations: readonly Observation[]; readonly cursor?: string | undefined }
-export const PAGE_MAX = 5_000
-
-/** How a scope ended. Only `complete` lets something be taken for gone; it may still name fields that stay dark. */
-export type ScopeReport = {
-  readonly status: ScopeStatus
-  readonly missing: readonly Missing[]
-  /** An etag or the like: what `since.validator` will be next time. */
-  readonly validator?: string | undefined
-}
-export const SCOPE_STATUSES = ['complete', 'partial', 'denied', 'unsupported', 'unchanged'] as const
-export type ScopeStatus = (typeof SCOPE_STATUSES)[number]
-
-/** What was not seen, why, and which permission would show it. No text of the source in `why`. */
-export type Missing = { readonly what: string; readonly why: string; readonly permission?: string | undefined }
 
 /** The source asks for patience: the reading goes on after the wait, behind the last page that had a cursor. */
 export class SlowDown extends Error {

@@ -1,4 +1,4 @@
-import type { Missing } from './connector.ts'
+import type { Missing } from './scope.ts'
 
 /** The source does not let this scope be read. Thrown at any moment: what was read before stays, and nothing is gone. */
 export class Denied extends Error {

@@ -1,5 +1,5 @@
 /** Things that are listed by name and read one by one: what one of them does not show is missing of that one. */
-import type { Page, ScopeReport, Since } from './connector.ts'
+import type { Page, ScopeReport, Since } from './scope.ts'
 import { Denied } from './denied.ts'
 import { Holes } from './holes.ts'
 import type { Observation } from './observation.ts'

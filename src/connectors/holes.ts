@@ -1,4 +1,4 @@
-import type { Missing } from './connector.ts'
+import type { Missing } from './scope.ts'
 
 /** Things that were not seen and are named one by one. */
 const NAMED = 20

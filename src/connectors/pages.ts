@@ -1,4 +1,4 @@
-import type { Page } from './connector.ts'
+import type { Page } from './scope.ts'
 import type { Observation } from './observation.ts'
 
 const PAGE = 2_000
