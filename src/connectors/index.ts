@@ -1,3 +1,4 @@
+import { awsConnector } from './aws/connector.ts'
 import type { Connector } from './connector.ts'
 import { giteaConnector } from './gitea/connector.ts'
 import { githubConnector } from './github/connector.ts'
@@ -27,5 +28,6 @@ export const connectors: readonly Connector[] = [
   tableConnector,
   openbaoConnector,
   ldapConnector,
+  awsConnector,
   keycloakConnector,
 ]

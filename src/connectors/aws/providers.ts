@@ -1,0 +1,64 @@
+/** Issuers of tokens that the account knows: OpenID providers with their audiences, SAML providers with their end. */
+import { xmlMembers, xmlText } from '../../kernel/aws/xml.ts'
+import {
+  credential,
+  Denied,
+  Holes,
+  known,
+  resource,
+  tellEach,
+  type Item,
+  type Observation,
+  type Page,
+  type ScopeReport,
+  type Since,
+} from '../connector.ts'
+import { instantOf } from './account.ts'
+import { call, KeyOver, orMissing, type Iam } from './api.ts'
+
+export async function* readProviders(iam: Iam, since: Since, signal: AbortSignal): AsyncGenerator<Page, ScopeReport> {
+  const holes = new Holes()
+  const lists = [
+    ['ListOpenIDConnectProviders', 'OpenIDConnectProviderList', openId],
+    ['ListSAMLProviders', 'SAMLProviderList', saml],
+  ] as const
+  const items: Item[] = []
+  let denied: Denied | undefined
+  for (const [action, list, tell] of lists) {
+    try {
+      for (const one of xmlMembers(await call(iam, action, {}, signal), list)) {
+        const arn = xmlText(one, 'Arn')
+        if (arn !== undefined) items.push({ key: arn, tell: () => tell(iam, arn, signal) })
+      }
+    } catch (error) {
+      if (!(error instanceof Denied) || error instanceof KeyOver || denied) throw error
+      denied = error
+      holes.add(error.missing)
+    }
+  }
+  return yield* tellEach(orMissing, { items, holes }, since, signal)
+}
+
+async function openId(iam: Iam, arn: string, signal: AbortSignal): Promise<Observation[]> {
+  const told = await call(iam, 'GetOpenIDConnectProvider', { OpenIDConnectProviderArn: arn }, signal)
+  const issuer = `https://${(xmlText(told, 'Url') ?? '').replace(/^https:\/\//, '')}`
+  const audiences = xmlMembers(told, 'ClientIDList').map(({ text }) => text)
+  const facts = { arn, issuer, audiences, thumbprints: xmlMembers(told, 'ThumbprintList').length }
+  return [resource({ id: { kind: 'oidc-provider', id: arn }, type: 'oidc-provider', name: issuer, facts })]
+}
+
+async function saml(iam: Iam, arn: string, signal: AbortSignal): Promise<Observation[]> {
+  const told = await call(iam, 'GetSAMLProvider', { SAMLProviderArn: arn }, signal)
+  const until = instantOf(xmlText(told, 'ValidUntil'))
+  const name = arn.slice(arn.lastIndexOf('/') + 1)
+  return [
+    resource({ id: { kind: 'saml-provider', id: arn }, type: 'saml-provider', name, facts: { arn } }),
+    credential({
+      id: { kind: 'saml-metadata', id: arn },
+      type: 'certificate',
+      name: `${name}: what its answers are checked with`,
+      ...(until && { expiresAt: known(until) }),
+      heldBy: known('source'),
+    }),
+  ]
+}
