@@ -50,6 +50,7 @@ const DECIDES: Readonly<Record<string, 'iam' | 'pam' | 'nhi' | 'governance'>> = 
   'ssh-authority': 'nhi',
   source: 'nhi',
   inventory: 'nhi',
+  tool: 'nhi',
   // Governance: the rules, their approval, evidence, what is wrong, and what purposes there are.
   policy: 'governance',
   change: 'governance',

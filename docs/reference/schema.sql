@@ -709,7 +709,7 @@ create table finding (
   constraint reopened_says_why CHECK (((state = 'reopened'::text) = (reopened_because IS NOT NULL))),
   constraint severity_is_known CHECK (((severity >= 0) AND (severity <= 3))),
   constraint state_is_known CHECK ((state = ANY (ARRAY['open'::text, 'accepted'::text, 'fixed'::text, 'reopened'::text]))),
-  constraint subject_kind_is_known CHECK ((subject_kind = ANY (ARRAY['identity'::text, 'account'::text, 'credential'::text, 'trust'::text, 'grant'::text, 'trust-rule'::text])))
+  constraint subject_kind_is_known CHECK ((subject_kind = ANY (ARRAY['identity'::text, 'account'::text, 'credential'::text, 'trust'::text, 'grant'::text, 'trust-rule'::text, 'tool'::text])))
 );
 CREATE INDEX finding_accepted_by ON finding USING btree (accepted_by_id);
 CREATE INDEX finding_identity ON finding USING btree (identity_id);
@@ -1820,6 +1820,7 @@ create table observed_resource (
 );
 CREATE INDEX observed_resource_missed ON observed_resource USING btree (scope_id) WHERE ((missed_at IS NOT NULL) AND (gone_at IS NULL));
 CREATE INDEX observed_resource_name ON observed_resource USING btree (name, id);
+CREATE INDEX observed_resource_offered ON observed_resource USING btree (id) WHERE (type = ANY (ARRAY['mcp-server'::text, 'mcp-tool'::text, 'mcp-prompt'::text, 'mcp-resource'::text, 'mcp-template'::text]));
 CREATE INDEX observed_resource_parent ON observed_resource USING btree (parent_id);
 CREATE INDEX observed_resource_scope ON observed_resource USING btree (scope_id);
 comment on table observed_resource is 'A row is something that rights are held on.';
@@ -3107,6 +3108,24 @@ CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON target FOR EACH STATEMENT EXECUT
 CREATE CONSTRAINT TRIGGER target_change_is_hinted AFTER UPDATE ON target DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((((old.state IS DISTINCT FROM new.state) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.sensitivity IS DISTINCT FROM new.sensitivity)) OR (old.owner_team IS DISTINCT FROM new.owner_team)) OR (old.mode IS DISTINCT FROM new.mode))) EXECUTE FUNCTION hint_second_look('target', 'target_id = $1');
 CREATE TRIGGER target_is_hinted AFTER UPDATE ON target FOR EACH ROW WHEN (((((((old.name IS DISTINCT FROM new.name) OR (old.protocol IS DISTINCT FROM new.protocol)) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.sensitivity IS DISTINCT FROM new.sensitivity)) OR (old.owner_team IS DISTINCT FROM new.owner_team)) OR (old.state IS DISTINCT FROM new.state))) EXECUTE FUNCTION hint_record('target');
 CREATE TRIGGER target_moves_reach AFTER UPDATE ON target FOR EACH ROW WHEN ((((old.state IS DISTINCT FROM new.state) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.sensitivity IS DISTINCT FROM new.sensitivity))) EXECUTE FUNCTION target_moves_reach();
+
+create table tool_approval (
+  resource_id uuid not null,
+  digest text not null,
+  approver_id uuid not null,
+  approved_at timestamp with time zone not null,
+  cause bigint not null,
+  constraint tool_approval_pkey PRIMARY KEY (resource_id),
+  constraint approver_fkey FOREIGN KEY (approver_id) REFERENCES identity(id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id)
+);
+CREATE INDEX tool_approval_approver ON tool_approval USING btree (approver_id);
+CREATE INDEX tool_approval_cause ON tool_approval USING btree (cause);
+comment on table tool_approval is 'A row is a tool of a server as a person approved it: what it is called, says and takes, by its digest.';
+comment on column tool_approval.resource_id is 'Of the inventory; approving it anew is another digest of the same tool.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON tool_approval FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON tool_approval FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON tool_approval FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 create table trust_rule (
   id uuid not null,

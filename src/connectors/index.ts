@@ -6,6 +6,7 @@ import { gitlabConnector } from './gitlab/connector.ts'
 import { keycloakConnector } from './keycloak/connector.ts'
 import { kubernetesConnector } from './kubernetes/connector.ts'
 import { ldapConnector } from './ldap/connector.ts'
+import { mcpConnector } from './mcp/connector.ts'
 import { mysqlConnector } from './mysql/connector.ts'
 import { openbaoConnector } from './openbao/connector.ts'
 import { postgresConnector } from './postgres/connector.ts'
@@ -26,6 +27,7 @@ export const connectors: readonly Connector[] = [
   gitlabConnector,
   sourceConnector,
   tableConnector,
+  mcpConnector,
   openbaoConnector,
   ldapConnector,
   awsConnector,

@@ -4,6 +4,7 @@ import { adoptionOperations } from './adoption/contract.ts'
 import { classOperations } from './classes/contract.ts'
 import { graphOperations } from './graph/contract.ts'
 import { ownerOperations } from './owners/contract.ts'
+import { toolOperations } from './tools/contract.ts'
 import { SEVERITIES } from './findings/rule.ts'
 import { Environment, IdentityKind, Profile, Tier } from '../identities/contract.ts'
 import { shown } from '../kernel/event.ts'
@@ -125,10 +126,12 @@ export const governanceOperations: readonly Operation[] = [
   ...ownerOperations,
   ...classOperations,
   ...adoptionOperations,
+  ...toolOperations,
 ]
 
 export * from './findings/contract.ts'
 export * from './graph/contract.ts'
 export * from './owners/contract.ts'
 export * from './adoption/contract.ts'
+export * from './tools/contract.ts'
 export * from './classes/contract.ts'

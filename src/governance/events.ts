@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { adoptionEvents } from './adoption/events.ts'
 import { findingEvents } from './findings/events.ts'
 import { ownerDeclined } from './owners/events.ts'
+import { toolsApproved } from './tools/events.ts'
 import { event, shown, type EventKind } from '../kernel/event.ts'
 
 export const standardLoaded = event('standard.loaded', 'Another governance standard counts from here on.', {
@@ -14,4 +15,5 @@ export const governanceEvents: readonly EventKind[] = [
   ...findingEvents,
   ownerDeclined,
   ...adoptionEvents,
+  toolsApproved,
 ]

@@ -15,6 +15,7 @@ import { ownerRoutes } from './owners/routes.ts'
 import { liveCredentials } from './credentials.ts'
 import { reachOf } from './reach.ts'
 import type { Standard } from './standard.ts'
+import { toolRoutes } from './tools/routes.ts'
 
 export type GovernanceNeeds = FindingNeeds & AdoptionNeeds & { readonly standard: Standard }
 
@@ -27,6 +28,7 @@ export function governanceRoutes(needs: GovernanceNeeds): Route[] {
     ...ownerRoutes(needs),
     ...classRoutes(needs),
     ...adoptionRoutes(needs),
+    ...toolRoutes(needs),
     route(contract.assessIdentity, {
       resource: async ({ params, caller }) => identityResource(db, await known(db, params.identity, caller)),
       run: async (_call, permit) => {

@@ -21,7 +21,7 @@ import { Secret } from './secret.ts'
 import { after } from './timer.ts'
 
 export type OriginAsk = {
-  readonly method?: 'GET' | 'HEAD' | 'POST'
+  readonly method?: 'GET' | 'HEAD' | 'POST' | 'DELETE'
   readonly path: string
   readonly headers?: Readonly<Record<string, string | Secret>>
   readonly body?: string

@@ -326,7 +326,7 @@ export type EscalationStageTable = {
 export type FindingTable = {
   id: string
   rule: string
-  subjectKind: 'identity' | 'account' | 'credential' | 'trust' | 'grant' | 'trust-rule'
+  subjectKind: 'identity' | 'account' | 'credential' | 'trust' | 'grant' | 'trust-rule' | 'tool'
   subjectId: string
   subjectName: string
   identityId: string | null
@@ -1615,6 +1615,14 @@ export type TargetTable = {
   mode: Generated<'observe' | 'warn' | 'enforce'>
 }
 
+export type ToolApprovalTable = {
+  resourceId: string
+  digest: string
+  approverId: string
+  approvedAt: Date
+  cause: number
+}
+
 export type TrustRuleTable = {
   id: string
   name: string
@@ -1778,6 +1786,7 @@ export type Database = {
   stepUp: StepUpTable
   subjectKey: SubjectKeyTable
   target: TargetTable
+  toolApproval: ToolApprovalTable
   trustRule: TrustRuleTable
   usageWindow: UsageWindowTable
   useRefusal: UseRefusalTable

@@ -220,6 +220,8 @@ nobody else does | ann | inventory.link | annRecord | | no
 nor merges | dora | inventory.merge | pipelineRecord | | no
 administrators adopt what was found | admin | inventory.adopt | installation | | yes administrators-register
 others do not | dora | inventory.adopt | installation | | no
+administrators approve tools of servers | admin | tool.approve | installation | | yes administrators-register
+nobody else approves a tool | ann | tool.approve | installation | | no
 nor give back | dora | inventory.unadopt | pipelineRecord | | no
 the owner team of one does not | dora | rotation.start-many | installation | | no
 the owner team says who holds a copy | dora | consumer.declare | account | | yes logins-are-rotated

@@ -9,6 +9,7 @@ import { loadKeepingFacts } from './load-keeping.ts'
 import { loadCredentialFacts, loadTrustFacts } from './load-observed.ts'
 import { loadIdentityFacts } from './load-identity.ts'
 import { loadAccountFacts, loadCombinedFacts, type Batch } from './load-record.ts'
+import { loadToolFacts } from './load-tools.ts'
 import { clear, type Rule, type Subject, type SubjectKind } from './rule.ts'
 import { RULES } from './rules/index.ts'
 
@@ -69,6 +70,7 @@ async function passOver(db: Db, needs: FindingNeeds, beganAt: Date, signal: Abor
   await lookAtAll(over, 'trust', RULES.trust, loadTrustFacts)
   await lookAtAll(over, 'grant', RULES.grant, loadGrantFacts)
   await lookAtAll(over, 'trust-rule', RULES.trustRule, loadTrustRuleFacts)
+  await lookAtAll(over, 'tool', RULES.tool, loadToolFacts)
   await lookAtAll(over, 'identity', RULES.combined, loadCombinedFacts)
   const endedAt = needs.clock.now()
   const all = [...looks.values()]

@@ -184,6 +184,22 @@ export type GrantFacts = Subject &
     readonly isSourceWhole: boolean
   }
 
+/** Of what a server offers to agents: itself, a tool, a prompt, a resource. */
+export type ToolFacts = Subject &
+  Read & {
+    readonly type: string
+    readonly digest: string | null
+    /** As a person approved it; null where nobody did. */
+    readonly approvedDigest: string | null
+    readonly approvedAt: Date | null
+    /** Whether a person approved any tool of its server. */
+    readonly isServerApproved: boolean
+    /** What in its texts is meant for a model and not for a person. */
+    readonly marks: readonly string[]
+    /** Of a server: whether it answers without a token. */
+    readonly isPublic: boolean | null
+  }
+
 /** Of a rule by which Reeve believes another issuer; all from the record. */
 export type TrustRuleFacts = Subject & {
   readonly preset: string

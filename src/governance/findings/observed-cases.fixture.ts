@@ -1,5 +1,5 @@
 import { ago, subject, type Cases } from './cases.fixture.ts'
-import type { CredentialFacts, GrantFacts, KeepingFacts, TrustFacts, TrustRuleFacts } from './facts.ts'
+import type { CredentialFacts, GrantFacts, KeepingFacts, ToolFacts, TrustFacts, TrustRuleFacts } from './facts.ts'
 
 export const credential: CredentialFacts = {
   ...subject,
@@ -389,5 +389,47 @@ export const ON_TRUST: Cases<TrustFacts> = {
       { ...provider, isWhole: false },
       { ...provider, widens: ['unsigned'], isPresent: false },
     ],
+  },
+}
+
+export const tool: ToolFacts = {
+  ...subject,
+  source: 'shop-tools',
+  environment: 'production',
+  isWhole: true,
+  isPresent: true,
+  readAt: ago(1),
+  type: 'mcp-tool',
+  digest: 'a'.repeat(64),
+  approvedDigest: 'a'.repeat(64),
+  approvedAt: ago(10),
+  isServerApproved: true,
+  marks: [],
+  isPublic: null,
+}
+const server = { type: 'mcp-server', approvedDigest: null, approvedAt: null } as const
+export const ON_TOOLS: Cases<ToolFacts> = {
+  'tool-changed': {
+    found: [
+      { digest: 'b'.repeat(64) },
+      { digest: 'b'.repeat(64), isWhole: false },
+      { approvedDigest: null, approvedAt: null },
+    ],
+    clear: [{}, server, { type: 'mcp-prompt', approvedDigest: null }],
+    unknown: [
+      { approvedDigest: null, approvedAt: null, isServerApproved: false },
+      { digest: 'b'.repeat(64), isPresent: false },
+      { digest: null },
+    ],
+  },
+  'hostile-text': {
+    found: [{ marks: ['hidden-characters'] }, { ...server, marks: ['speaks-as-the-system', 'unread'] }],
+    clear: [{}, server],
+    unknown: [{ marks: ['unread'] }, { marks: ['hidden-characters'], isPresent: false }, { isWhole: false }],
+  },
+  'open-tool-server': {
+    found: [{ ...server, isPublic: true }],
+    clear: [{}, { isPublic: true }, { ...server, isPublic: false }],
+    unknown: [server, { ...server, isPublic: true, isPresent: false }],
   },
 }

@@ -4,7 +4,7 @@ import type { OwaspId } from './frameworks.ts'
 export const SEVERITIES = ['critical', 'high', 'medium', 'low'] as const
 export type Severity = (typeof SEVERITIES)[number]
 
-export const SUBJECT_KINDS = ['identity', 'account', 'credential', 'trust', 'grant', 'trust-rule'] as const
+export const SUBJECT_KINDS = ['identity', 'account', 'credential', 'trust', 'grant', 'trust-rule', 'tool'] as const
 export type SubjectKind = (typeof SUBJECT_KINDS)[number]
 
 /**

@@ -32,6 +32,7 @@ each(RULES.keeping, observed.ON_KEEPING, observed.keeping)
 each(RULES.trust, observed.ON_TRUST, observed.trust)
 each(RULES.grant, observed.ON_GRANTS, observed.grant)
 each(RULES.trustRule, observed.ON_TRUST_RULES, observed.trustRule)
+each(RULES.tool, observed.ON_TOOLS, observed.tool)
 
 test('a combination is found where all of it is, and gone only when a part of it is proven to be', () => {
   const [abandoned, guessable] = RULES.combined

@@ -1,4 +1,4 @@
-import { adoptPrincipals, evaluateOwners } from '../../../src/governance/contract.ts'
+import { adoptPrincipals, evaluateOwners, listTools } from '../../../src/governance/contract.ts'
 import { attestOwner, registerIdentity, updateIdentity } from '../../../src/identities/contract.ts'
 import {
   collectSource,
@@ -11,6 +11,7 @@ import type { Client } from '../../../src/cli/client.ts'
 import type { Row, Rows } from './call.ts'
 import { shopSource, sourceThatWasRead } from './inventory.ts'
 import type { Stage } from './stage.ts'
+import { toolServer } from './tool-server.ts'
 
 type Given = NonNullable<Awaited<ReturnType<Row['done']>>['given']>
 const REASON = 'they looked at it together'
@@ -89,6 +90,21 @@ export function graphRows(stage: Stage): Rows {
     await ada.ask(evaluateOwners, {})
     return { input: { identities: [identity] } }
   }
+  const toolToApprove = async () => {
+    const { name } = await ada.ask(registerSource, {
+      input: {
+        name: stage.name(),
+        connector: 'mcp',
+        settings: { url: await toolServer() },
+        ownerTeam: 'shop',
+        environment: 'production',
+        schedule: 'never',
+      },
+    })
+    await ada.ask(collectSource, { params: { source: name } })
+    const { items } = await bob.ask(listTools, { query: { source: name, limit: 200 } })
+    return { input: { tools: items.map(({ version }) => version) } }
+  }
   const reads = (given: () => Promise<Given> | Given): Row => ({
     done: async () => ({ by: bob, given: await given() }),
     refused: async () => ({ by: drone, given: await given() }),
@@ -138,6 +154,8 @@ export function graphRows(stage: Stage): Rows {
     'owner.evaluate': changes(async () => ({})),
     'inventory.adopt': changes(toAdopt),
     'inventory.unadopt': changes(adopted),
+    'tool.list': reads(() => ({})),
+    'tool.approve': changes(toolToApprove),
     'business-service.list': reads(() => ({})),
     'business-service.attest': {
       done: async () => ({ by: bob, given: await proposedService() }),

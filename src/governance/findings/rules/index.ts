@@ -5,6 +5,7 @@ import type {
   GrantFacts,
   IdentityFacts,
   KeepingFacts,
+  ToolFacts,
   TrustFacts,
   TrustRuleFacts,
 } from '../facts.ts'
@@ -16,6 +17,7 @@ import { expiringCertificate } from './expiring-certificate.ts'
 import { guessableAdministrator } from './guessable-administrator.ts'
 import { hardCodedAndLive } from './hard-coded-and-live.ts'
 import { hardCoded } from './hard-coded.ts'
+import { hostileText } from './hostile-text.ts'
 import { humanUse } from './human-use.ts'
 import { lastingGrant } from './lasting-grant.ts'
 import { lastingLeak } from './lasting-leak.ts'
@@ -27,6 +29,7 @@ import { looseProvider } from './loose-provider.ts'
 import { looseTrustRule } from './loose-trust-rule.ts'
 import { noRevocationPath } from './no-revocation-path.ts'
 import { openDoorToTierZero } from './open-door-to-tier-zero.ts'
+import { openToolServer } from './open-tool-server.ts'
 import { orphaned } from './orphaned.ts'
 import { outdatedFlow } from './outdated-flow.ts'
 import { outOfBandAccount } from './out-of-band-account.ts'
@@ -42,6 +45,7 @@ import { sharedCredential } from './shared-credential.ts'
 import { staleAccount } from './stale-account.ts'
 import { staleIdentity } from './stale-identity.ts'
 import { standingPrivilege } from './standing-privilege.ts'
+import { toolChanged } from './tool-changed.ts'
 import { unbrokeredPrivilege } from './unbrokered-privilege.ts'
 import { unpinnedAction } from './unpinned-action.ts'
 import { unrotatedLogin } from './unrotated-login.ts'
@@ -62,6 +66,7 @@ export const RULES: {
   readonly trust: readonly Rule<TrustFacts>[]
   readonly grant: readonly Rule<GrantFacts>[]
   readonly trustRule: readonly Rule<TrustRuleFacts>[]
+  readonly tool: readonly Rule<ToolFacts>[]
   readonly combined: readonly Rule<CombinedFacts>[]
 } = {
   identity: [orphaned, pastItsEnd, pastItsPurpose, staleIdentity, reachesTierZero, breakGlassAutomated],
@@ -99,6 +104,7 @@ export const RULES: {
   ],
   grant: [wildcardRight],
   trustRule: [looseTrustRule],
+  tool: [toolChanged, hostileText, openToolServer],
   combined: [
     abandonedAdministrator,
     guessableAdministrator,

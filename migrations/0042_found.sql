@@ -1,4 +1,4 @@
--- What was found and taken into the record, and which business service an identity belongs to, by whose word.
+-- What was found and taken into the record, which business service an identity belongs to, and which tools a person approved as they are.
 
 -- What is governed: the definition of what lives for a moment, and everything else itself.
 create index observed_principal_thing on observed_principal ((coalesce(instance_of_id, id)), id);
@@ -67,3 +67,18 @@ create view attested_service as
     join identity i on i.id = s.identity_id and i.business_service = s.service
     join identity p on p.id = s.person_id and p.state = 'active';
 comment on view attested_service is 'A row is a business service that stands: the record still says so, and who said it can still act. With a leaver it is open again.';
+
+create table tool_approval (
+  resource_id uuid primary key,
+  digest      text not null,
+  approver_id uuid not null constraint approver_fkey references identity,
+  approved_at timestamptz not null,
+  cause       bigint not null constraint cause_fkey references ledger_entry
+);
+comment on table tool_approval is 'A row is a tool of a server as a person approved it: what it is called, says and takes, by its digest.';
+comment on column tool_approval.resource_id is 'Of the inventory; approving it anew is another digest of the same tool.';
+create index tool_approval_approver on tool_approval (approver_id);
+create index tool_approval_cause on tool_approval (cause);
+select hold_cause('tool_approval');
+
+create index observed_resource_offered on observed_resource (id) where type in ('mcp-server', 'mcp-tool', 'mcp-prompt', 'mcp-resource', 'mcp-template');

@@ -1,0 +1,22 @@
+import type { Clock } from '../../kernel/clock.ts'
+import { transact, type Db } from '../../kernel/db.ts'
+import { installation, route, type Route } from '../../kernel/http/route.ts'
+import type { Ledger } from '../../ledger/ledger.ts'
+import * as contract from './contract.ts'
+import { approveTools, listTools } from './tools.ts'
+
+type Needs = { readonly db: Db; readonly clock: Clock; readonly ledger: Ledger }
+
+export function toolRoutes(needs: Needs): Route[] {
+  const { db, clock } = needs
+  const resource = async () => installation()
+  return [
+    route(contract.listTools, { resource, run: ({ query }) => listTools(db, clock, query) }),
+    route(contract.approveTools, {
+      resource,
+      run: async ({ input }, permit) => ({
+        tools: await transact(db, (tx) => approveTools(tx, needs, permit, input)),
+      }),
+    }),
+  ]
+}
