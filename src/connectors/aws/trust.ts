@@ -39,7 +39,7 @@ export function tellTrusts(role: Role, account: string): Observation[] {
           wildcard: believed.isWildcard || isOpen,
           facts: {
             where: `the trust policy of the role ${role.name}`,
-            isConditional: statement.conditions.length > 0,
+            method: statement.conditions.length > 0 ? 'conditional' : 'open',
             ...(statement.isNotPrincipal && { isEverybodyBut: true }),
           },
         })

@@ -154,6 +154,27 @@ test('attack: a role by a star that is bound to everybody is critical; what a cl
   assert.ok((await findingResource(e.w.db, mine?.id ?? '')).attributes['ownerTeam'], 'its source is answered for')
 })
 
+test('a policy with a star is held by who has it, and one of its own by whom it stands at, within a boundary or not', async (t) => {
+  const e = await estate(t)
+  const rule = { facts: { isWildcard: true } }
+  await e.tell([
+    resource('*', 'aws-resource'),
+    toyPrincipal('AdministratorAccess', { name: 'AdministratorAccess', type: 'role', facts: { isBuiltIn: true } }),
+    toyPrincipal('Unheld', { name: 'Unheld', type: 'role', facts: { isBuiltIn: true } }),
+    toyPrincipal('deploy', { name: 'deploy', type: 'role', facts: { boundary: 'arn:aws:iam::1:policy/bound' } }),
+    ...['AdministratorAccess', 'Unheld'].map((name) => grant(name, '*', '*', 'admin', rule)),
+    { ...grant('deploy', '*', 's3:*', 'write', rule), id: { kind: 'inline-statement', id: 'deploy/s3' } },
+    grant('deploy', 'AdministratorAccess', 'POLICY', 'use'),
+  ])
+
+  assert.deepEqual(of(await found(e), 'wildcard-right').toSorted(), [
+    'wildcard-right AdministratorAccess: * high',
+    'wildcard-right deploy: * medium',
+  ])
+  const { items } = await listFindings(e.w.db, e.w.clock, FindingQuery.parse({ rule: 'wildcard-right' }))
+  for (const { evidence } of items) assert.ok(evidence.includes('it is held by deploy (within a boundary)'))
+})
+
 test('a break-glass login that a job keeps is critical', async (t) => {
   const e = await estate(t)
   const glass = await e.w.person('glass', { profile: 'break-glass' })

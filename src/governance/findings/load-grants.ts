@@ -11,8 +11,8 @@ const HAS_OPEN = (kind: string) =>
   sql`select f.subject_id from finding f where f.subject_kind = ${sql.lit(kind)} and f.state <> 'fixed'`
 
 /**
- * Rights by a star, told as such by their source. A role's right is held by whom the role is bound to; of roles that a cluster comes with, what it
- * bound to its own parts is left out (Kubernetes, "Using RBAC Authorization": names that begin with `system:` are reserved).
+ * Rights by a star, told as such by their source. A role's right is held by whom the role is bound to, a policy's by who has it, and what stands in
+ * somebody's own policy by them alone; of roles that a cluster comes with, what it bound to its own parts is left out (Kubernetes, "Using RBAC Authorization": names that begin with `system:` are reserved).
  */
 export async function loadGrantFacts(db: Db, { after, limit, now }: Batch): Promise<GrantFacts[]> {
   const { rows } = await sql<Omit<GrantFacts, 'now'>>`
@@ -37,11 +37,11 @@ export async function loadGrantFacts(db: Db, { after, limit, now }: Batch): Prom
       left join observed_principal role on role.id = o.principal_id
       left join observed_resource r on r.id = o.on_id
       left join lateral (
-        select array_agg(distinct h.name order by h.name) as holders,
+        select array_agg(distinct h.name || case when h.facts ? 'boundary' then ' (within a boundary)' else '' end order by h.name || case when h.facts ? 'boundary' then ' (within a boundary)' else '' end) as holders,
                array_agg(distinct m.identity_id) filter (where m.identity_id is not null) as identities,
                bool_or(h.facts @> '{"everybody": true}' or h.name in ('system:authenticated', 'system:unauthenticated')) as is_everybodys
-          from (select b.principal_id from observed_grant b where b.on_id = o.principal_id and b.privilege ~ '^BOUND ' and b.gone_at is null
-                union select o.principal_id where role.type <> 'role') held_by
+          from (select b.principal_id from observed_grant b where b.on_id = o.principal_id and b.privilege ~ '^(BOUND |POLICY$)' and b.gone_at is null
+                union select o.principal_id where role.type <> 'role' or o.native_kind = 'inline-statement') held_by
           join observed_principal h on h.id = held_by.principal_id and h.gone_at is null
           left join linked_identity m on m.observed_id = h.id
          where not (coalesce(role.facts @> '{"isBuiltIn": true}', false)

@@ -208,6 +208,12 @@ export const ON_CREDENTIALS: Cases<CredentialFacts> = {
 }
 const action = { nativeKind: 'pipeline-action', where: 'acme/shop: ci.yml uses actions/checkout@v4' } as const
 const trigger = { nativeKind: 'pipeline-trigger', method: 'runs-proposed-code' } as const
+const foreign = {
+  nativeKind: 'foreign-trust',
+  issuer: 'arn:aws:iam::999999999999:root',
+  isWildcard: false,
+  method: 'open',
+} as const
 const federation = {
   nativeKind: 'role-trust',
   issuer: 'https://id.example',
@@ -313,6 +319,24 @@ export const ON_TRUST: Cases<TrustFacts> = {
     unknown: [
       { ...trigger, method: null },
       { ...trigger, isPresent: false },
+    ],
+  },
+  'loose-role-trust': {
+    found: [
+      { ...foreign, issuer: '*', isWildcard: true },
+      { ...foreign, issuer: '*', isWildcard: true, method: 'conditional', claims: ['aws:SourceIp'] },
+      foreign,
+      { ...foreign, isWildcard: true, isWhole: false },
+    ],
+    clear: [
+      {},
+      { ...foreign, method: 'conditional', claims: ['sts:ExternalId'] },
+      { ...foreign, issuer: '*', method: 'conditional', claims: ['aws:PrincipalOrgID'] },
+      { ...foreign, nativeKind: 'account-trust' },
+    ],
+    unknown: [
+      { ...foreign, isPresent: false },
+      { ...foreign, claims: ['sts:ExternalId'], isWhole: false },
     ],
   },
   'loose-federation': {

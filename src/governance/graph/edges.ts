@@ -119,7 +119,7 @@ function ofGrants(now: Date): EdgeRule[] {
           when g.privilege ~* '^(member|child)' and g.facts @> '{"inherit": false, "set": false}' then ${number('administers-group')}
           when g.privilege ~* '^(member|child)' then ${number('member-of')}
           when g.level = 'impersonate' then ${number('can-assume')}
-          when g.privilege ~* 'password|credential' then ${number('can-set-password')}
+          when g.privilege ~* 'password|credential|accesskey|loginprofile' then ${number('can-set-password')}
           else ${number('owns')} end, g.id
         from observed_grant g join observed_principal r on r.id = g.on_id
        where ${standing(now)} and ${live('r')}
@@ -137,7 +137,7 @@ function ofGrants(now: Date): EdgeRule[] {
           when g.level = 'read' then ${number('can-read-secret')}
           else ${number('administers')} end, g.id
         from observed_grant g join observed_resource r on r.id = g.on_id join live l on l.id = g.scope_id
-       where ${standing(now)} and ${live('r')} and r.type <> 'kubernetes-resource' and (
+       where ${standing(now)} and ${live('r')} and r.type not in ('kubernetes-resource', 'aws-resource') and (
              g.level in ('admin', 'impersonate') and not (g.privilege ~ '^sudo ' and g.level <> 'admin')
              -- Up to 15 it can make itself a member of every role that is not a superuser, those that run programs included.
           or g.privilege = 'CREATEROLE' and l.system ~ 'PostgreSQL (9|1[0-5])([^0-9]|$)'

@@ -81,6 +81,29 @@ test('a role of Kubernetes is worth what it says where it is bound, and what run
   assert.deepEqual([(await e.reach('admin')).includes('*/*'), await e.reach('far')], [true, []])
 })
 
+test('what policies of AWS together let somebody become leads to its account; what they say of patterns does not', async (t) => {
+  const e = await estate(t)
+  await e.tell([
+    resource('account', 'aws-account'),
+    resource('*', 'aws-resource', { sensitivity: known(0) }),
+    ...people('admin', 'maker', 'passer', 'maybe', 'reader', 'starred'),
+    toyPrincipal('function', { name: 'function', type: 'role' }),
+    toyPrincipal('everything', { name: 'everything', type: 'role' }),
+    grant('admin', 'account', '*', 'admin'),
+    grant('maker', 'admin', 'iam:CreateAccessKey', 'write'),
+    grant('function', 'maker', 'iam:UpdateLoginProfile', 'write'),
+    grant('passer', 'function', 'iam:PassRole + lambda:CreateFunction', 'impersonate'),
+    grant('maybe', 'account', 'iam:AttachUserPolicy', 'use', { facts: { isConditional: true } }),
+    grant('everything', '*', '*', 'admin', { facts: { isWildcard: true } }),
+    grant('starred', 'everything', 'POLICY', 'use'),
+    grant('reader', '*', 's3:get*', 'read'),
+  ])
+
+  assert.deepEqual(await e.way('maker'), ['can-set-password', 'administers'])
+  assert.deepEqual(await e.way('passer'), ['can-assume', 'can-set-password', 'can-set-password', 'administers'])
+  for (const name of ['maybe', 'reader', 'starred']) assert.equal(await e.way(name), undefined, name)
+})
+
 test('who writes a repository has what its pipelines have', async (t) => {
   const e = await estate(t)
   await e.tell([

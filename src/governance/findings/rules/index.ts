@@ -26,6 +26,7 @@ import { legacyAccountToken } from './legacy-account-token.ts'
 import { longLived } from './long-lived.ts'
 import { looseFederation } from './loose-federation.ts'
 import { looseProvider } from './loose-provider.ts'
+import { looseRoleTrust } from './loose-role-trust.ts'
 import { looseTrustRule } from './loose-trust-rule.ts'
 import { noRevocationPath } from './no-revocation-path.ts'
 import { openDoorToTierZero } from './open-door-to-tier-zero.ts'
@@ -97,6 +98,7 @@ export const RULES: {
     unpinnedAction,
     proposedCode,
     looseFederation,
+    looseRoleTrust,
     wildcardRedirect,
     outdatedFlow,
     publicClientPowers,

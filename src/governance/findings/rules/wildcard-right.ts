@@ -6,9 +6,10 @@ export const wildcardRight: Rule<GrantFacts> = {
   owasp: 'NHI5:2025',
   title: 'A right is given by a star',
   why: 'It holds for everything there and for all that will be there tomorrow; who took over a holder has much more than the job needs.',
-  needs: 'the roles of the cluster with their rules, and for who has them the bindings',
-  fix: 'See in the audit log what is used, and name verbs and resources in place of the star.',
-  control: 'Admission refuses roles with `*`, and what administers is asked for as a lease.',
+  needs: 'roles or policies with what they say, and who has them',
+  fix: 'See in the log of uses what is used, and name actions and things in place of the star.',
+  control:
+    'Roles and policies with `*` are refused when they are written, and what administers is asked for as a lease.',
   judge({ isPresent, isWhole, isSourceWhole, isBuiltIn, isAdministrator, isEverybodys, holders, readAt, ...facts }) {
     if (!isPresent) return unknown('it was not in the last complete reading, and is gone only after the next')
     if (!facts.privilege.includes('*') && !facts.on.includes('*')) {
