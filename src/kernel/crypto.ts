@@ -143,3 +143,9 @@ export function nativePasswordHash(password: string): string {
   const once = Buffer.from(hash('sha1', password, 'binary'), 'latin1')
   return `*${hash('sha1', once, 'hex').toUpperCase()}`
 }
+
+/** What directories keep of a password as `{SSHA}`: the SHA-1 of password and salt, and the salt. It carries only what cannot be guessed. */
+export function saltedSha1(password: string, salt: Buffer): string {
+  const digest = createHash('sha1').update(password, 'utf8').update(salt).digest()
+  return `{SSHA}${Buffer.concat([digest, salt]).toString('base64')}`
+}

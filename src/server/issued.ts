@@ -10,9 +10,15 @@ import {
   HTTPS,
   httpsActions,
   httpsWriter,
+  KEYCLOAK,
+  keycloakActions,
+  keycloakWriter,
   KUBERNETES_TOKEN,
   kubernetesTokenActions,
   kubernetesTokenWriter,
+  LDAP,
+  ldapActions,
+  ldapWriter,
   MYSQL,
   mysqlActions,
   mysqlWriter,
@@ -25,7 +31,9 @@ import {
 import {
   AwsSettings,
   HttpsSettings,
+  KeycloakSettings,
   KubernetesTokenSettings,
+  LdapSettings,
   MysqlSettings,
   OpenbaoSettings,
 } from '../credentials/contract.ts'
@@ -37,6 +45,8 @@ export const HANDED = [
   { protocol: OPENBAO, actions: openbaoActions, settings: OpenbaoSettings },
   { protocol: MYSQL, actions: mysqlActions, settings: MysqlSettings },
   { protocol: HTTPS, actions: httpsActions, settings: HttpsSettings },
+  { protocol: LDAP, actions: ldapActions, settings: LdapSettings },
+  { protocol: KEYCLOAK, actions: keycloakActions, settings: KeycloakSettings },
 ] as const
 
 type HandedParts = {
@@ -70,5 +80,7 @@ export async function openHanded({ config, clock, signs }: HandedParts): Promise
     openbaoWriter({ egress, clock }),
     mysqlWriter,
     httpsWriter({ egress }),
+    ldapWriter,
+    keycloakWriter({ egress }),
   ]
 }

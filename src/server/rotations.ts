@@ -5,6 +5,7 @@ import {
   countObligations,
   countRotations,
   keycloakSecretRotator,
+  ldapLoginRotator,
   mysqlLoginRotator,
   postgresLoginRotator,
   runRotations,
@@ -39,6 +40,7 @@ export async function rotationNeeds(
     rotators: [
       postgresLoginRotator,
       mysqlLoginRotator,
+      ldapLoginRotator,
       awsKeyRotator({ egress, clock: base.clock }),
       keycloakSecretRotator({ egress }),
     ],

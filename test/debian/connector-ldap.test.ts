@@ -1,16 +1,9 @@
 import assert from 'node:assert/strict'
-import { execFileSync, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
-import { setTimeout as pause } from 'node:timers/promises'
 import { CONFORMANCE, type Bed } from '../../src/connectors/conformance.fixture.ts'
 import { ldapConnector } from '../../src/connectors/ldap/connector.ts'
 import { inventoryWorld } from '../support/inventory-world.ts'
-import { freePort } from '../support/free-port.ts'
+import { startSlapd, type Slapd } from '../support/slapd.ts'
 
 const SECRET = 'correct-horse-battery-staple-4716'
 const BASE = 'dc=shop,dc=example'
@@ -59,83 +52,23 @@ cn: inner
 member: cn=billing,ou=people,${BASE}
 `
 
-/** Debian's slapd with TLS, an accesslog of nobody, and what is above in it. */
-async function slapd(t: Pick<TestContext, 'after'>, users = 0) {
-  const folder = mkdtempSync(join(tmpdir(), 'reeve-slapd-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true }))
-  const at = (name: string) => join(folder, name)
-  mkdirSync(at('db'))
-  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1']
-  execFileSync(
-    'openssl',
-    [
-      'req',
-      '-x509',
-      '-newkey',
-      'rsa:2048',
-      '-nodes',
-      '-days',
-      '2',
-      ...subject,
-      '-keyout',
-      at('key'),
-      '-out',
-      at('crt'),
-    ],
-    { stdio: 'ignore' },
-  )
-  const conf = `
-${['core', 'cosine', 'inetorgperson', 'nis'].map((name) => `include /etc/ldap/schema/${name}.schema`).join('\n')}
-modulepath /usr/lib/ldap
-moduleload back_mdb
-TLSCertificateFile ${at('crt')}
-TLSCertificateKeyFile ${at('key')}
-security simple_bind=128
-sizelimit size.soft=unlimited size.hard=unlimited size.pr=unlimited
-database mdb
-maxsize 104857600
-suffix "${BASE}"
-rootdn "${ROOT}"
-rootpw ${SECRET}
-directory ${at('db')}
-lastbind on
-access to attrs=userPassword by anonymous auth by * none
-access to dn.base="${BASE}" by users read
-access to * by group.exact="cn=readers,ou=control,${BASE}" read by anonymous auth by * none
-`
-  writeFileSync(at('conf'), conf)
+/** Debian's slapd with what is above in it, and so many people more. */
+function slapd(t: Pick<TestContext, 'after'>, users = 0) {
   const more = Array.from({ length: users }, (_, n) => person(`worker-${n}`)).join('\n')
-  execFileSync('/usr/sbin/slapadd', ['-f', at('conf')], {
-    input: `${LDIF}\n${more}`,
-    stdio: ['pipe', 'ignore', 'inherit'],
+  const readers = `cn=readers,ou=control,${BASE}`
+  return startSlapd(t, {
+    base: BASE,
+    root: { user: ROOT, password: SECRET },
+    ldif: `${LDIF}\n${more}`,
+    access: [
+      'to attrs=userPassword by anonymous auth by * none',
+      `to dn.base="${BASE}" by users read`,
+      `to * by group.exact="${readers}" read by anonymous auth by * none`,
+    ],
   })
-  const [port, secure] = [await freePort(), await freePort()]
-  const listen = `ldap://127.0.0.1:${port} ldaps://127.0.0.1:${secure}`
-  const child = spawn('/usr/sbin/slapd', ['-f', at('conf'), '-h', listen, '-d', '0'], { stdio: 'ignore' })
-  t.after(() => child.kill('SIGKILL'))
-  for (const until = performance.now() + 30_000; ; await pause(50)) {
-    assert.ok(child.exitCode === null && performance.now() < until, 'slapd did not start')
-    const line = connect(secure, '127.0.0.1')
-    const isUp = await Promise.race([
-      once(line, 'connect').then(() => true),
-      once(line, 'error').then(() => false),
-    ]).catch(() => false)
-    line.destroy()
-    if (isUp) break
-  }
-  const modify = (ldif: string) =>
-    execFileSync('ldapmodify', ['-x', '-H', `ldap://127.0.0.1:${port}`, '-ZZ', '-D', ROOT, '-w', SECRET], {
-      input: ldif,
-      stdio: ['pipe', 'ignore', 'inherit'],
-      env: { ...process.env, LDAPTLS_CACERT: at('crt') },
-    })
-  return { port, secure, authorities: readFileSync(at('crt'), 'utf8'), modify }
 }
 
-async function bed(
-  t: Pick<TestContext, 'after'>,
-  users = 0,
-): Promise<Bed & { server: Awaited<ReturnType<typeof slapd>> }> {
+async function bed(t: Pick<TestContext, 'after'>, users = 0): Promise<Bed & { server: Slapd }> {
   const server = await slapd(t, users)
   return {
     server,

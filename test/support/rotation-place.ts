@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { keycloakSecretRotator } from '../../src/credentials/keycloak/rotate.ts'
+import { ldapLoginRotator } from '../../src/credentials/ldap/rotate.ts'
 import { mysqlLoginRotator } from '../../src/credentials/mysql/rotate.ts'
 import { abortRotation } from '../../src/credentials/rotation/abort.ts'
 import { configureRotation } from '../../src/credentials/rotation/configure.ts'
@@ -27,6 +28,7 @@ import { permitFor } from './permit.ts'
 /** What rotates logins of targets other than PostgreSQL, known to a test and to the processes that it kills. */
 const egress = openEgress({ allow: ['http://127.0.0.0/8'] })
 const ROTATORS: Readonly<Record<string, LoginRotator>> = {
+  ldap: ldapLoginRotator,
   mysql: mysqlLoginRotator,
   keycloak: keycloakSecretRotator({ egress }),
 }

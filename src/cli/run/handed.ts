@@ -37,6 +37,8 @@ async function variablesOf(handed: HandedCredential, folder: string): Promise<Re
       return { ...secretsOf(handed), MYSQL_HOME: await optionFileIn(folder, handed) }
     case 'openbao-secret':
     case 'https-login':
+    case 'ldap-login':
+    case 'keycloak-client':
       return secretsOf(handed)
     default:
       throw new Failure(EXIT.usage, `This release does not know how a command takes a ${handed.kind}.`)

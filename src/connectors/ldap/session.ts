@@ -1,17 +1,14 @@
 /** A bound connection to one server: searches in pages, bounded in bytes and time, referrals not followed. */
-import { connect, type NetConnectOpts, type Socket } from 'node:net'
-import { connect as connectSecurely, type ConnectionOptions, type TLSSocket } from 'node:tls'
 import type { Client, Entry } from 'ldapts'
-import { isNobodys } from '../../kernel/egress-address.ts'
-import { resolveBySystem } from '../../kernel/http-client.ts'
-import { Denied, SlowDown, Unreadable } from '../connector.ts'
+import { ldapCode, LdapNowhere, openLdap } from '../../kernel/ldap-client.ts'
+import { Denied, SlowDown, Unreadable, type Missing } from '../connector.ts'
 import { LdapSourceCredential, type LdapSourceSettings } from './settings.ts'
 
 const PAGE_ENTRIES = 500
 /** A page of entries with all their members; a server that sends more is cut off. */
 const PAGE_BYTES = 128 * 1024 * 1024
-const OPERATION_MS = 60_000
-const CONNECT_MS = 15_000
+/** Values that are no text. */
+const BYTES = ['objectGUID', 'objectSid', 'msDS-AllowedToActOnBehalfOfOtherIdentity', 'msDS-GroupMSAMembership']
 /** Pages in a row that may be empty, as filters leave them. */
 const EMPTY_MAX = 1_000
 
@@ -35,90 +32,17 @@ export async function openSession(
   credential: string,
   signal: AbortSignal,
 ): Promise<Session> {
-  const { user, password } = LdapSourceCredential.parse(JSON.parse(credential))
-  const { Client } = await import('ldapts')
-  const { hostname, port } = new URL(settings.url.replace(/^ldap/i, 'http'))
-  const host = hostname.replace(/^\[|\]$/g, '')
-  const isSecure = /^ldaps:/i.test(settings.url)
-  const [address] = await resolveBySystem(host)
-  if (address === undefined || isNobodys(address))
-    throw new Unreadable('the address of the source is one that no system has')
-  const place = { host: address, port: port === '' ? (isSecure ? 636 : 389) : Number(port) }
-  const tls: ConnectionOptions = {
-    servername: host,
-    minVersion: 'TLSv1.2',
-    ...(settings.authorities !== undefined && { ca: settings.authorities }),
-  }
-  const line = dialer(place, tls, settings.plaintext)
-  const client = new Client({
-    url: settings.url,
-    timeout: OPERATION_MS,
-    connectTimeout: CONNECT_MS,
-    // Given these, the client begins with TLS whatever the address says.
-    ...(isSecure && { tlsOptions: tls }),
-    createConnection: line.dial,
-    createSecureConnection: line.secure,
-  })
-  signal.addEventListener('abort', line.cut, { once: true })
+  const login = { ...LdapSourceCredential.parse(JSON.parse(credential)), maxBytes: PAGE_BYTES }
   try {
-    // RFC 4513 §3.1: the password is sent after the upgrade or not at all.
-    if (!isSecure && !settings.plaintext) await client.startTLS({ ...tls })
-    await client.bind(user, password)
+    const { client, beginAnswer, close } = await openLdap(settings, login, signal)
+    return { client, beginPage: beginAnswer, close }
   } catch (error) {
-    line.cut()
     signal.throwIfAborted()
+    if (error instanceof LdapNowhere) throw new Unreadable('the address of the source is one that no system has')
     throw new Unreadable(
-      codeOf(error) === 49 ? 'the server does not accept the login' : 'the server cannot be entered over TLS',
+      ldapCode(error) === 49 ? 'the server does not accept the login' : 'the server cannot be entered over TLS',
       { cause: error },
     )
-  }
-  return {
-    client,
-    beginPage: line.beginPage,
-    async close() {
-      signal.removeEventListener('abort', line.cut)
-      await client.unbind().catch(() => undefined)
-      line.cut()
-    },
-  }
-}
-
-/** Connections to the one address that was looked up, with their bytes counted where they are in clear. */
-function dialer(place: { readonly host: string; readonly port: number }, tls: ConnectionOptions, isPlain: boolean) {
-  const sockets = new Set<Socket>()
-  let bytes = 0
-  const counted = (socket: Socket) =>
-    socket.on('data', (chunk: Buffer) => {
-      bytes += chunk.length
-      if (bytes > PAGE_BYTES) socket.destroy(new Error('the answer is larger than a page of any directory'))
-    })
-  function dial(options: NetConnectOpts, listener?: () => void): Socket
-  function dial(port: number, host?: string, listener?: () => void): Socket
-  function dial(path: string, listener?: () => void): Socket
-  function dial(): Socket {
-    const socket = connect(place)
-    sockets.add(socket)
-    if (isPlain) counted(socket)
-    return socket
-  }
-  function secure(options: ConnectionOptions, listener?: () => void): TLSSocket
-  function secure(port: number, host?: string, options?: ConnectionOptions, listener?: () => void): TLSSocket
-  function secure(port: number, options?: ConnectionOptions, listener?: () => void): TLSSocket
-  function secure(first: ConnectionOptions | number): TLSSocket {
-    const socket = connectSecurely(typeof first === 'number' ? { ...tls, ...place } : { ...tls, ...first })
-    sockets.add(socket)
-    counted(socket)
-    return socket
-  }
-  return {
-    dial,
-    secure,
-    beginPage: () => {
-      bytes = 0
-    },
-    cut: () => {
-      for (const socket of sockets) socket.destroy()
-    },
   }
 }
 
@@ -129,7 +53,7 @@ export async function* search(session: Session, asked: Search, signal: AbortSign
     scope,
     filter,
     attributes: [...attributes],
-    explicitBufferAttributes: ['objectGUID', 'objectSid'],
+    explicitBufferAttributes: [...BYTES],
     derefAliases: 'never' as const,
     paged: { pageSize: PAGE_ENTRIES },
   }
@@ -172,25 +96,21 @@ class Places {
   }
 }
 
-function codeOf(error: unknown): number | undefined {
-  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'number'
-    ? error.code
-    : undefined
+/** What a login does not see and cannot know of. */
+export function hidden(base: string): Missing {
+  return {
+    what: `what is below ${base}`,
+    why: 'it is not there for this login',
+    permission: `to read ${base} and what is below it`,
+  }
 }
 
 /** RFC 4511 §4.1.9. A server that hides an entry says that there is none. */
 function reasonOf(error: unknown, base: string): unknown {
-  switch (codeOf(error)) {
+  switch (ldapCode(error)) {
     case 32:
     case 50:
-      return new Denied(
-        {
-          what: `what is below ${base}`,
-          why: 'it is not there for this login',
-          permission: `to read ${base} and what is below it`,
-        },
-        { cause: error },
-      )
+      return new Denied(hidden(base), { cause: error })
     case 1:
     case 49:
       return new Denied(

@@ -13,7 +13,9 @@ export const HandedCredential = z
   .object({
     leaseId: Id,
     grantId: Id,
-    kind: shown(z.string()).describe('kubernetes-token, aws-session, openbao-secret, mysql-user or https-login'),
+    kind: shown(z.string()).describe(
+      'kubernetes-token, aws-session, openbao-secret, mysql-user, https-login, ldap-login or keycloak-client',
+    ),
     target: Slug,
     account: shown(z.string()),
     revocability: Revocability,
