@@ -74,7 +74,7 @@ export function openKms(egress: Egress, clock: Pick<Clock, 'now'>, place: KmsPla
           throw new Error(`AWS KMS at ${url.host} does not answer: ${error.message}`, { cause: error })
         })
         if (asked.status === 200) return read(asked.body, answer, url.host)
-        const refused = refusalOf(asked.body, url.host, action)
+        const refused = refusalOf(asked, url.host, action)
         const isForNow = asked.status >= 500 || /Throttl|LimitExceeded|KMSInternal|Timeout/.test(refused.code)
         if (!isForNow || pauseMs === undefined) throw refused
         await sleep(pauseMs)
@@ -111,10 +111,15 @@ function read<T extends z.ZodType>(body: Buffer, answer: T, host: string): z.out
   return parsed.data
 }
 
-function refusalOf(body: Buffer, host: string, action: KmsAction): KmsRefused {
+function refusalOf(
+  { status, body }: { readonly status: number; readonly body: Buffer },
+  host: string,
+  action: KmsAction,
+): KmsRefused {
   const parsed = Refusal.safeParse(jsonIn(body))
   // `com.amazonaws.kms#NotFoundException`, or the name alone.
-  const code = parsed.success ? (/[A-Za-z]+$/.exec(parsed.data.__type)?.[0] ?? 'unknown') : 'unknown'
+  const named = parsed.success ? /[A-Za-z]+$/.exec(parsed.data.__type)?.[0] : undefined
+  const code = named ?? (status === 403 ? 'AccessDeniedException' : 'unknown')
   return new KmsRefused(`AWS KMS at ${host} refused ${action}: ${SENTENCES[code] ?? code}`, code)
 }
 

@@ -30,7 +30,7 @@ test('attack: a name with a PIN, another module or a second meaning is refused',
     'pkcs11:slot-id=99999999999999999999',
     `pkcs11:token=${'a'.repeat(1_000)}`,
   ]) {
-    assert.throws(() => parseTokenUri(text), undefined, text)
+    assert.throws(() => parseTokenUri(text), Error, text)
   }
 })
 
