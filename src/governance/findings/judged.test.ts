@@ -163,7 +163,7 @@ test('a policy with a star is held by who has it, and one of its own by whom it 
     toyPrincipal('Unheld', { name: 'Unheld', type: 'role', facts: { isBuiltIn: true } }),
     toyPrincipal('deploy', { name: 'deploy', type: 'role', facts: { boundary: 'arn:aws:iam::1:policy/bound' } }),
     ...['AdministratorAccess', 'Unheld'].map((name) => grant(name, '*', '*', 'admin', rule)),
-    { ...grant('deploy', '*', 's3:*', 'write', rule), id: { kind: 'inline-statement', id: 'deploy/s3' } },
+    grant('deploy', '*', 's3:*', 'write', { ...rule, id: { kind: 'inline-statement', id: 'deploy/s3' } }),
     grant('deploy', 'AdministratorAccess', 'POLICY', 'use'),
   ])
 

@@ -5,6 +5,7 @@ import { account, identity, NOW, ON_ACCOUNTS, ON_IDENTITIES, subject, type Cases
 import { CONTROLS_OF, FRAMEWORKS, OWASP } from './frameworks.ts'
 import * as observed from './observed-cases.fixture.ts'
 import type { Rule, Verdict } from './rule.ts'
+import { ON_TRUST, trust } from './trust-cases.fixture.ts'
 import { ALL_RULES, RULES, ruleOf } from './rules/index.ts'
 
 function each<Facts>(rules: readonly Rule<Facts>[], cases: Cases<Facts>, base: Facts): void {
@@ -29,7 +30,7 @@ each(RULES.identity, ON_IDENTITIES, identity)
 each(RULES.account, ON_ACCOUNTS, account)
 each(RULES.credential, observed.ON_CREDENTIALS, observed.credential)
 each(RULES.keeping, observed.ON_KEEPING, observed.keeping)
-each(RULES.trust, observed.ON_TRUST, observed.trust)
+each(RULES.trust, ON_TRUST, trust)
 each(RULES.grant, observed.ON_GRANTS, observed.grant)
 each(RULES.trustRule, observed.ON_TRUST_RULES, observed.trustRule)
 each(RULES.tool, observed.ON_TOOLS, observed.tool)
