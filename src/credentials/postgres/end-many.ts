@@ -3,7 +3,7 @@ import { sleep } from '../../kernel/timer.ts'
 import { reachLease } from '../fault-points.ts'
 import { LeaseFailure, type Ended, type Residue, type Site, type WrittenLease } from '../writer.ts'
 import { membership, oidOf, SHUT } from './end.ts'
-import { asMaker, MAKER_OF } from './makers.ts'
+import { asMaker, BY_INDEX, MAKER_OF } from './makers.ts'
 import { provenDead } from './probe-many.ts'
 import { residueOf } from './residue.ts'
 import { EMPTYING, fenceOf, standingOf, type Standing } from './role.ts'
@@ -35,6 +35,7 @@ export async function endMany(
   signal: AbortSignal,
 ): Promise<ReadonlyMap<string, Ended>> {
   await using upstream = await enter(site, settings, settings.database, signal)
+  await upstream.query('preparing the connection', `set ${BY_INDEX}`)
   const standing = await standingOf(upstream)
   const found = await plainRoles(upstream, await fenced(upstream, leases))
   const standingRoles = found.flatMap(({ lease, oid, maker }) => (oid === null ? [] : [{ lease, oid, maker }]))
@@ -67,8 +68,12 @@ async function plainRoles(upstream: Upstream, leases: readonly WrittenLease[]): 
   const rows = await upstream.query<{ id: string; oid: string; rolname: string; maker: string | null }>(
     'finding the roles',
     `select l.id, r.oid::text, r.rolname, ${MAKER_OF('r')} as maker
-       from unnest($1::text[], $2::text[], $3::oid[]) as l (id, principal, oid)
-       join pg_roles r on r.rolname = l.principal or r.oid = l.oid`,
+       from unnest($1::text[], $3::oid[]) as l (id, oid)
+       join pg_roles r on r.oid = l.oid
+      union
+     select l.id, r.oid::text, r.rolname, ${MAKER_OF('r')}
+       from unnest($1::text[], $2::name[]) as l (id, principal)
+       join pg_roles r on r.rolname = l.principal`,
     [leases.map(({ id }) => id), leases.map(({ principal }) => principal), leases.map(oidOf)],
   )
   const byLease = Map.groupBy(rows, ({ id }) => id)

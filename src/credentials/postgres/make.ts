@@ -2,7 +2,7 @@ import pg from 'pg'
 import { scramVerifier, sha256 } from '../../kernel/crypto.ts'
 import { sqlState } from '../../kernel/db.ts'
 import { LeaseFailure, NotWanted, type Details, type WrittenLease } from '../writer.ts'
-import { makerFor, OWN_ROLES } from './makers.ts'
+import { BY_INDEX, makerFor, OWN_ROLES } from './makers.ts'
 import { fenceOf, STANDING, standingIn, type Standing, type StandingRow } from './role.ts'
 import type { PostgresSettings } from './settings.ts'
 import type { Upstream } from './upstream.ts'
@@ -31,19 +31,26 @@ export type Fenced = { readonly standing: Standing; readonly held: ReadonlySet<n
  * answers no. So a role cannot be born after it was proven dead, however late this process wakes up.
  */
 export async function takeFences(upstream: Upstream, wanted: readonly Wanted[]): Promise<Fenced> {
-  const fences = wanted.map(({ lease }, at) => `(${at}, ${fenceOf(lease.principal).join(', ')})`)
-  const [, locks = [], standings = [], counts = []] = await upstream.script<
-    StandingRow & { at: number; held: boolean; own: number }
+  const locks = wanted.map(
+    ({ lease }, at) => `pg_try_advisory_xact_lock(${fenceOf(lease.principal).join(', ')}) as f${at}`,
+  )
+  const known = looked.get(upstream)
+  const [, , [got] = [], standings = [], counts = []] = await upstream.script<
+    Record<string, unknown> & StandingRow & { own: number }
   >('taking the fences', [
     'begin',
-    `select at, pg_try_advisory_xact_lock(first, second) as held
-       from (values ${fences.join(', ')}) as fence (at, first, second)`,
-    STANDING,
-    OWN_ROLES,
+    `set local ${BY_INDEX}`,
+    `select ${locks.join(', ')}`,
+    ...(known ? [] : [STANDING, OWN_ROLES]),
   ])
-  const held = new Set(locks.filter((lock) => lock.held).map(({ at }) => at))
-  return { standing: standingIn(standings[0]), held, own: counts[0]?.own ?? 0 }
+  const seen = known ?? { standing: standingIn(standings[0]), own: counts[0]?.own ?? 0 }
+  const held = new Set(wanted.flatMap((_, at) => (got?.[`f${at}`] === true ? [at] : [])))
+  looked.set(upstream, { ...seen, own: seen.own + held.size })
+  return { ...seen, held }
 }
+
+/** What a connection was found to be, which is good as long as it is kept, and how many roles there are then at most. */
+const looked = new WeakMap<Upstream, Pick<Fenced, 'standing' | 'own'>>()
 
 /**
  * Makes roles (core 20), all in the transaction that holds their fences. When a statement fails, each is made in one of its own, step by step, so
@@ -106,7 +113,7 @@ type Live = {
   readonly how: 'together' | 'step by step'
 }
 
-type Noted = { readonly rolname: string; readonly oid: string; readonly since: string }
+type Noted = { readonly oids: readonly string[]; readonly since: string }
 
 /** The details of each that was made, by its name. Nothing is open any more. */
 async function makeLive(upstream: Upstream, { standing, own, live, how }: Live): Promise<Map<string, Details>> {
@@ -117,20 +124,26 @@ async function makeLive(upstream: Upstream, { standing, own, live, how }: Live):
   }
   const maker = await makerFor(upstream, standing, own, leases)
   const steps = await stepsFor(standing, live, maker)
-  const names = leases.map(({ principal }) => literal(principal)).join(', ')
-  const noting = `select rolname, oid::text, pg_current_xact_id()::text as since from pg_roles where rolname in (${names})`
+  const names = leases.map(({ principal }) => literal(name(principal))).join(', ')
+  const noting = `select array[${names}]::regrole[]::oid[]::text[] as oids, pg_current_xact_id()::text as since`
   const isShut = leases.some(({ terms }) => terms.databases.length > 0)
-  let noted: Noted[]
+  let noted: Noted | undefined
   if (how === 'together' && !isShut) {
     const rows = await upstream.script<Noted>('making the role', [...steps.map(({ text }) => text), noting, 'commit'])
-    noted = rows.flat()
+    noted = rows.at(-2)?.[0]
   } else {
     for (const { step, text } of steps) await upstream.query(step, text)
     await letIn(upstream, leases)
-    noted = await upstream.query<Noted>('noting the role', noting)
+    noted = (await upstream.query<Noted>('noting the role', noting))[0]
     await upstream.query('making the role', 'commit')
   }
-  return new Map(noted.map(({ rolname, oid, since }) => [rolname, { oid, since, version: standing.version }]))
+  const { oids = [], since } = noted ?? {}
+  return new Map(
+    leases.flatMap(({ principal }, at) => {
+      const oid = oids[at]
+      return oid === undefined || since === undefined ? [] : [[principal, { oid, since, version: standing.version }]]
+    }),
+  )
 }
 
 async function whyNot({ isWanted }: Wanted, isHeld: boolean): Promise<unknown> {

@@ -100,7 +100,7 @@ test('a connection that was kept and has broken since is opened anew', async () 
 
 /** So many roles as leases are called, administered by the provisioner itself. */
 async function crowd(): Promise<string[]> {
-  const names = Array.from({ length: 128 }, () => `reeve_${systemRandom.bytes(8).toString('hex')}`)
+  const names = Array.from({ length: 192 }, () => `reeve_${systemRandom.bytes(8).toString('hex')}`)
   const client = await connectAs(at.cluster, PROVISIONER, new Secret(PROVISIONER_PASSWORD), 'postgres')
   await client.query(names.map((name) => `create role ${name}`).join(';'))
   await client.end()
