@@ -29,6 +29,7 @@ create table login_session (
   issuer           text,
   subject          text,
   provider_session text,
+  sealed_id_token  bytea,
   acr              text,
   amr              text[] not null default '{}',
   authenticated_at timestamptz not null,
@@ -48,10 +49,12 @@ create table login_session (
   constraint idle_is_bounded check (idle_seconds between 60 and 86400),
   constraint end_reason_is_known check (end_reason in ('logged-out', 'ended', 'replaced', 'idle', 'expired', 'identity-ended', 'link-retired',
     'provider-logout', 'cookie-replayed', 'code-replayed')),
-  constraint an_end_has_a_reason check ((ended_at is null) = (end_reason is null))
+  constraint an_end_has_a_reason check ((ended_at is null) = (end_reason is null)),
+  constraint an_end_keeps_no_token check (ended_at is null or sealed_id_token is null)
 );
 comment on table login_session is 'A row is one login of one person, and the authority of everything that was given for it: cookies, codes and tokens end with it.';
 comment on column login_session.provider_session is 'The `sid` by which the provider ends it (OpenID Connect Back-Channel Logout §2.4).';
+comment on column login_session.sealed_id_token is 'By which the provider knows the login that is to end there (OpenID Connect RP-Initiated Logout §2), sealed for this row; gone with the login.';
 comment on column login_session.parent_id is 'Of a program: the session of the browser in which it was let in.';
 create index login_session_identity on login_session (identity_id);
 create index login_session_parent on login_session (parent_id);

@@ -1511,6 +1511,7 @@ create table login_session (
   issuer text,
   subject text,
   provider_session text,
+  sealed_id_token bytea,
   acr text,
   amr text[] not null default '{}'::text[],
   authenticated_at timestamp with time zone not null,
@@ -1529,6 +1530,7 @@ create table login_session (
   constraint parent_fkey FOREIGN KEY (parent_id) REFERENCES login_session(id),
   constraint a_provider_is_named_whole CHECK (((method = 'oidc'::text) = ((issuer IS NOT NULL) AND (subject IS NOT NULL) AND (provider IS NOT NULL)))),
   constraint an_end_has_a_reason CHECK (((ended_at IS NULL) = (end_reason IS NULL))),
+  constraint an_end_keeps_no_token CHECK (((ended_at IS NULL) OR (sealed_id_token IS NULL))),
   constraint channel_is_known CHECK ((channel = ANY (ARRAY['browser'::text, 'cli'::text]))),
   constraint end_reason_is_known CHECK ((end_reason = ANY (ARRAY['logged-out'::text, 'ended'::text, 'replaced'::text, 'idle'::text, 'expired'::text, 'identity-ended'::text, 'link-retired'::text, 'provider-logout'::text, 'cookie-replayed'::text, 'code-replayed'::text]))),
   constraint ends_after_start CHECK ((expires_at > created_at)),
@@ -1542,6 +1544,7 @@ CREATE INDEX login_session_parent ON login_session USING btree (parent_id);
 CREATE INDEX login_session_subject ON login_session USING btree (issuer, subject) WHERE (ended_at IS NULL);
 comment on table login_session is 'A row is one login of one person, and the authority of everything that was given for it: cookies, codes and tokens end with it.';
 comment on column login_session.provider_session is 'The `sid` by which the provider ends it (OpenID Connect Back-Channel Logout §2.4).';
+comment on column login_session.sealed_id_token is 'By which the provider knows the login that is to end there (OpenID Connect RP-Initiated Logout §2), sealed for this row; gone with the login.';
 comment on column login_session.parent_id is 'Of a program: the session of the browser in which it was let in.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON login_session FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON login_session FOR EACH ROW EXECUTE FUNCTION refuse_change();

@@ -760,6 +760,7 @@ export type LoginSessionTable = {
   issuer: string | null
   subject: string | null
   providerSession: string | null
+  sealedIdToken: Buffer | null
   acr: string | null
   amr: Generated<string[]>
   authenticatedAt: Date

@@ -20,7 +20,7 @@ type Fault = {
   readonly why: string
 }
 
-const STATE_MAX_CHARS = 1_000
+export const STATE_MAX_CHARS = 1_000
 /** RFC 7638 with SHA-256. */
 const THUMBPRINT = CHALLENGE
 

@@ -65,6 +65,12 @@ function refusal(error: LoginRefused): PageAnswer {
   )
 }
 
+/** Throws `LoginRefused` for a form that this browser was not given by us. */
+export function mustBeOurForm(isOurs: boolean): void {
+  if (!isOurs)
+    throw new LoginRefused('forged', 'This form was not given to this login. Go back, and load the page again.')
+}
+
 /** RFC 9110 §15.4.4: whatever was sent, what follows is a GET. */
 export function goTo(location: string, cookies: readonly string[] = []): PageAnswer {
   return { status: 303, headers: { location }, cookies }

@@ -1,23 +1,21 @@
 import { loadIdentity } from '../identities/identities.ts'
-import { transact } from '../kernel/db.ts'
 import type { PageAnswer, PageAsked, PageDoor } from '../kernel/http/pages.ts'
 import { Secret } from '../kernel/secret.ts'
-import { goTo, pageDoor, personDoor, returnPath } from './browser.ts'
+import { goTo, pageDoor, returnPath } from './browser.ts'
 import type { LoginNeeds } from './needs.ts'
 import { beginAttempt } from './oidc/attempt.ts'
 import { finishLogin } from './oidc/callback.ts'
 import type { Provider } from './oidc/provider.ts'
+import { hereOnly } from './logout-pages.ts'
 import { html, page, type Html } from './page.ts'
 import { refusing } from './passkeys/pages.ts'
 import { LoginRefused } from './refused.ts'
-import { browserSession, forgetCookie, formToken, isFormToken, type BrowserSession } from './sessions/cookie.ts'
-import { endLoginSessions } from './sessions/end.ts'
+import { browserSession, formToken, type BrowserSession } from './sessions/cookie.ts'
 
 /** Where people log in and out, come back from a provider, and spend a one-time link on a login there. */
 export function loginPages(needs: LoginNeeds): readonly PageDoor[] {
   return [
     pageDoor(needs, { method: 'GET', path: '/login', isEntered: true }, (asked) => loginPage(needs, asked)),
-    personDoor(needs, { method: 'POST', path: '/login/out' }, (asked, browser) => logout(needs, asked, browser)),
     pageDoor(needs, { method: 'GET', path: '/login/enrol', isEntered: true }, async () => enrolPage(needs)),
     pageDoor(needs, { method: 'POST', path: '/login/enrol' }, (asked) => enrol(needs, asked)),
     ...needs.providers.flatMap((provider) => [
@@ -60,25 +58,9 @@ async function loggedIn(needs: LoginNeeds, browser: BrowserSession): Promise<Htm
   return html`<p>You are <strong>${person?.name ?? ''}</strong>, since ${session.createdAt.toISOString()}, by ${by}.</p>
     <form method="post" action="/login/out">
       <input type="hidden" name="form" value="${formToken(browser, 'out')}" /> <button>Log out</button>
+      ${hereOnly(needs, browser)}
     </form>
     <p>A program that shows you a code is let in <a href="/device">here</a>.</p>`
-}
-
-async function logout(needs: LoginNeeds, asked: PageAsked, browser: BrowserSession): Promise<PageAnswer> {
-  const { session } = browser
-  mustBeOurForm(isFormToken(browser, 'out', asked.fields.get('form')))
-  const actor = { id: session.identityId, kind: 'human' } as const
-  await transact(needs.db, (tx) => endLoginSessions(tx, needs, { ids: [session.id] }, { why: 'logged-out', actor }))
-  return {
-    ...page('You are logged out', html`<p>This login and all that was given for it has ended.</p>`),
-    cookies: [forgetCookie()],
-  }
-}
-
-/** Throws `LoginRefused` for a form that this browser was not given by us. */
-export function mustBeOurForm(isOurs: boolean): void {
-  if (!isOurs)
-    throw new LoginRefused('forged', 'This form was not given to this login. Go back, and load the page again.')
 }
 
 async function start(needs: LoginNeeds, provider: Provider, asked: PageAsked): Promise<PageAnswer> {

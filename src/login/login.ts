@@ -6,6 +6,7 @@
 export { authorizationDoors } from './authorize.ts'
 export { devicePages } from './device-pages.ts'
 export { loginPages } from './login-pages.ts'
+export { logoutPages } from './logout-pages.ts'
 export type { LoginNeeds } from './needs.ts'
 export { logoutDoor } from './oidc/logout.ts'
 export { openProvider, type Provider } from './oidc/provider.ts'

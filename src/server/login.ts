@@ -12,6 +12,7 @@ import {
   loginPages,
   loginRoutes,
   logoutDoor,
+  logoutPages,
   openActivity,
   openProvider,
   passkeyPages,
@@ -59,6 +60,7 @@ export async function openLogin(
     routes: [...loginRoutes(needs), ...passkeyRoutes(needs), ...stepUpRoutes(needs)],
     pages: [
       ...loginPages(needs),
+      ...logoutPages(needs),
       ...devicePages(needs),
       ...authorizationDoors(needs),
       ...passkeyPages(needs),

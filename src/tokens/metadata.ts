@@ -11,6 +11,8 @@ import type { KeyRing } from './key-ring.ts'
 export const AUTHORIZATION_PATH = '/oauth2/authorize'
 /** RFC 9126 §2; the same. */
 export const PUSHED_PATH = '/oauth2/par'
+/** OpenID Connect RP-Initiated Logout §2; the same. */
+export const END_SESSION_PATH = '/oauth2/end_session'
 const JWKS_PATH = '/.well-known/jwks.json'
 /** RFC 8414 §3, and what clients of OpenID Connect look for. */
 const SERVER_PATHS = ['/.well-known/oauth-authorization-server', '/.well-known/openid-configuration'] as const
@@ -43,6 +45,8 @@ export function tokenDocuments(needs: {
       // RFC 9126 §5.
       pushed_authorization_request_endpoint: `${issuer}${PUSHED_PATH}`,
       require_pushed_authorization_requests: needs.mustPush,
+      // OpenID Connect RP-Initiated Logout §2.1.
+      end_session_endpoint: `${issuer}${END_SESSION_PATH}`,
       device_authorization_endpoint: `${issuer}${DEVICE_PATH}`,
       // OpenID Connect CIBA §4.
       backchannel_authentication_endpoint: `${issuer}${BACKCHANNEL_PATH}`,

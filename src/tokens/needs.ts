@@ -10,7 +10,13 @@ import type { IssuerKeys } from './issuer-keys.ts'
 import type { KeyRing } from './key-ring.ts'
 
 /** A first-party client that keeps no secret (RFC 6749 §2.1): what it gets is bound to a key that it makes. */
-export type PublicClient = { readonly id: string; readonly title: string; readonly redirectUris: readonly string[] }
+export type PublicClient = {
+  readonly id: string
+  readonly title: string
+  readonly redirectUris: readonly string[]
+  /** Where a browser may be sent that logged out for it. */
+  readonly postLogoutRedirectUris: readonly string[]
+}
 
 /** What the token service works with. */
 export type TokenNeeds = Pick<IdentityNeeds, 'clock' | 'random' | 'ledger' | 'teams'> & {

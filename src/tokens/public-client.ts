@@ -7,7 +7,12 @@ import type { PublicClient, TokenNeeds } from './needs.ts'
 import { OAuthError } from './oauth-error.ts'
 
 /** The command line, which has no address to be sent back to. */
-export const COMMAND_LINE: PublicClient = { id: 'reeve-cli', title: 'the reeve command line', redirectUris: [] }
+export const COMMAND_LINE: PublicClient = {
+  id: 'reeve-cli',
+  title: 'the reeve command line',
+  redirectUris: [],
+  postLogoutRedirectUris: [],
+}
 
 /** Who asks, by its name alone, and the key that whatever it gets will be bound to. Throws `OAuthError`. */
 export async function publicClientOf(

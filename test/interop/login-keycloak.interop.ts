@@ -6,7 +6,7 @@ import { transact } from '../../src/kernel/db.ts'
 import { createLoginLink, listLoginSessions } from '../../src/login/contract.ts'
 import { openStepUp } from '../../src/login/login.ts'
 import { eventually } from '../support/eventually.ts'
-import { beginDevice, decide, openBrowser, poll, type Browser } from '../support/login-world.ts'
+import { beginDevice, decide, fieldIn, openBrowser, poll, type Browser } from '../support/login-world.ts'
 import { newTestKey, tokenWorld, type Answer, type TokenWorld } from '../support/token-world.ts'
 import { freePort } from '../support/free-port.ts'
 import { administer, startKeycloak } from './peers/keycloak.ts'
@@ -37,6 +37,7 @@ const realmOf = (w: TokenWorld) => ({
       redirectUris: [`${w.issuer}/login/callback/keycloak`, `${w.issuer}/login/callback/unpushed`],
       attributes: {
         'pkce.code.challenge.method': 'S256',
+        'post.logout.redirect.uris': `${w.issuer}/login/out`,
         'backchannel.logout.url': `${w.issuer}/oauth2/backchannel-logout/keycloak`,
         'backchannel.logout.session.required': 'true',
       },
@@ -193,4 +194,15 @@ test('Keycloak logs a person in, who lets the command line in; a logout there en
   assert.match(String((await browser.get('/login')).json), /Log in to Reeve/)
   const after = await w.ada.ask(listLoginSessions, { params: { identity: 'alice' } })
   assert.deepEqual([...new Set(after.items.map(({ endReason }) => endReason))], ['provider-logout'])
+
+  // A logout here is one there: whoever comes next in that browser is asked who they are.
+  const leaver = openBrowser(w)
+  const login = async () => String((await leaver.get('/login/start/keycloak')).headers['location'])
+  const fresh = await signIn(await login())
+  await leaver.get(`${fresh.to.pathname}${fresh.to.search}`)
+  const out = await leaver.post('/login/out', { form: fieldIn(await leaver.get('/login'), 'form') })
+  const there = /^0;url=(.+)$/.exec(String(out.headers['refresh']))?.[1] ?? assert.fail(JSON.stringify(out.headers))
+  const left = await atKeycloak(there, fresh.sso)
+  assert.equal(left.headers.get('location'), `${w.issuer}/login/out?state=done`, await left.text())
+  assert.match(await formOf(await atKeycloak(await login(), fresh.sso)), /\/login-actions\/authenticate\?/)
 })

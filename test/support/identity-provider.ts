@@ -32,6 +32,8 @@ export type TestProvider = {
   /** Whether it offers to have requests pushed (RFC 9126), and what it answers to one instead of taking it. */
   pushes: boolean
   pushAnswer: { readonly status: number; readonly body: unknown } | undefined
+  /** Whether it has a place to log out at (OpenID Connect RP-Initiated Logout). */
+  leaves: boolean
   /** What was pushed to it, the latest last. */
   readonly pushed: URLSearchParams[]
   /** What its authorization endpoint was sent, the latest last. */
@@ -104,6 +106,7 @@ export async function startProvider(t: Cleaning): Promise<TestProvider> {
     saysIss: true,
     idToken: undefined,
     pushes: false,
+    leaves: false,
     pushAnswer: undefined,
     pushed: [],
     authorized: [],
@@ -124,7 +127,7 @@ export async function startProvider(t: Cleaning): Promise<TestProvider> {
   return provider
 }
 
-function metadataOf({ url, saysIss, pushes }: TestProvider) {
+function metadataOf({ url, saysIss, pushes, leaves }: TestProvider) {
   return {
     issuer: url,
     authorization_endpoint: `${url}/authorize`,
@@ -134,6 +137,7 @@ function metadataOf({ url, saysIss, pushes }: TestProvider) {
     subject_types_supported: ['public'],
     id_token_signing_alg_values_supported: ['ES256'],
     authorization_response_iss_parameter_supported: saysIss,
+    ...(leaves && { end_session_endpoint: `${url}/logout` }),
     ...(pushes && { pushed_authorization_request_endpoint: `${url}/par` }),
   }
 }

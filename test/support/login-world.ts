@@ -43,7 +43,12 @@ export async function loginWorld(
     login: {
       providers: [{ ...configured('main', provider), ...ofMain }, configured('other', other)],
       clients: [
-        { id: 'console', title: 'the console', redirectUris: ['https://console.example/callback'] },
+        {
+          id: 'console',
+          title: 'the console',
+          redirectUris: ['https://console.example/callback'],
+          postLogoutRedirectUris: ['https://console.example/out'],
+        },
         { id: 'native', title: 'a program', redirectUris: ['http://127.0.0.1/callback'] },
       ],
       ...(typeof login === 'object' ? login : {}),

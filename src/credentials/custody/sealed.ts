@@ -4,6 +4,11 @@ export type SealedColumn = { readonly table: string; readonly column: string; re
 /** Every column under the root key. A test holds the list against the schema, so that a new one is not forgotten. */
 export const SEALED_COLUMNS: readonly SealedColumn[] = [
   byId('account', 'sealed_credential'),
+  {
+    table: 'backchannel_request',
+    column: 'sealed_notice',
+    place: `'backchannel_request.sealed_notice:' || encode(auth_req_sha256, 'hex')`,
+  },
   byId('change', 'sealed_input'),
   {
     table: 'deposit_version',
@@ -19,6 +24,7 @@ export const SEALED_COLUMNS: readonly SealedColumn[] = [
     column: 'sealed_checks',
     place: `'login_attempt.sealed_checks:' || encode(state_sha256, 'hex')`,
   },
+  byId('login_session', 'sealed_id_token'),
   byId('rotation', 'sealed_next'),
   byId('rotation', 'sealed_previous'),
   byId('rotation_way', 'sealed_key'),

@@ -44,6 +44,10 @@ const Provider = z
       .describe(
         'Whether what is asked of it is pushed (RFC 9126) where it offers that, instead of sent by the browser.',
       ),
+    isLeft: z
+      .boolean()
+      .default(true)
+      .describe('Whether people who log out here are sent to its end_session_endpoint, where it has one.'),
   })
   .refine((provider) => !provider.clientSecret || !provider.clientSecretFile, 'give the secret or its file, not both')
   .refine((provider) => provider.scopes.includes('openid'), 'the scope openid is what makes it a login')
@@ -56,6 +60,10 @@ const Client = z.strictObject({
     .regex(/^[a-z0-9][a-z0-9._-]*$/),
   title: z.string().min(1).max(100),
   redirectUris: z.array(z.url().max(500)).min(1).max(20),
+  postLogoutRedirectUris: z
+    .array(z.url({ protocol: /^https?$|\./ }).max(500))
+    .max(20)
+    .default([]),
 })
 
 /** Logins of people. */
@@ -69,7 +77,9 @@ export const Login = z.strictObject({
     .array(Client)
     .max(50)
     .default([])
-    .describe('Public clients that people log in to by a code and PKCE: id, title, redirectUris.'),
+    .describe(
+      'Public clients that people log in to by a code and PKCE: id, title, redirectUris, postLogoutRedirectUris.',
+    ),
   mustPush: z
     .boolean()
     .default(false)

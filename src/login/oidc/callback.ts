@@ -1,5 +1,6 @@
 import { secondsAfter } from '../../kernel/clock.ts'
 import { transact } from '../../kernel/db.ts'
+import type { Secret } from '../../kernel/secret.ts'
 import type { IDToken } from 'openid-client'
 import { loginRefused } from '../events.ts'
 import { linkByEnrolment, linkedIdentity } from '../links.ts'
@@ -7,7 +8,7 @@ import type { LoginNeeds } from '../needs.ts'
 import { LoginRefused } from '../refused.ts'
 import { browserSession, giveCookie, type BrowserSession } from '../sessions/cookie.ts'
 import { endLoginSessions } from '../sessions/end.ts'
-import { openLoginSession, type Authenticated, type ClientSeen } from '../sessions/open.ts'
+import { idTokenPlace, openLoginSession, type Authenticated, type ClientSeen } from '../sessions/open.ts'
 import { proveByLogin } from '../step-up/by-login.ts'
 import { callbackOf, takeAttempt } from './attempt.ts'
 import type { Provider } from './provider.ts'
@@ -30,7 +31,7 @@ export async function finishLogin(needs: LoginNeeds, provider: Provider, came: C
     throw new LoginRefused('refused', `${provider.title} did not let this login through. Start again, or ask there.`)
   }
   const answer = new URL(`${callbackOf(needs, provider)}?${came.query}`)
-  const claims = await provider.finish(answer, attempt.checks)
+  const { claims, idToken } = await provider.finish(answer, attempt.checks)
   const before = attempt.stepUpId === null ? await browserSession(needs, came.cookies) : undefined
   const by = { provider: provider.name, issuer: claims.iss, subject: claims.sub }
   try {
@@ -39,14 +40,14 @@ export async function finishLogin(needs: LoginNeeds, provider: Provider, came: C
       await proveByLogin(needs, provider, { stepUpId, begunAt: createdAt, claims })
       return { returnTo, setCookie: null }
     }
-    return await finished(needs, provider, { came, attempt, claims, by, before })
+    return await finished(needs, provider, { came, attempt, claims, idToken, by, before })
   } catch (error) {
     if (error instanceof LoginRefused) await enterRefusal(needs, by, error)
     throw error
   }
 }
 
-type By = Omit<NonNullable<Authenticated['by']>, 'session'>
+type By = Omit<NonNullable<Authenticated['by']>, 'session' | 'sealedIdToken'>
 
 /** A refusal of somebody who is known is on the record; of strangers there is no end. */
 async function enterRefusal(needs: LoginNeeds, by: By, refusal: LoginRefused): Promise<void> {
@@ -68,12 +69,13 @@ type Finishing = {
   readonly came: CameBack
   readonly attempt: Awaited<ReturnType<typeof takeAttempt>>
   readonly claims: IDToken
+  readonly idToken: Secret
   readonly by: By
   readonly before: BrowserSession | undefined
 }
 
 function finished(needs: LoginNeeds, provider: Provider, finishing: Finishing): Promise<LoggedIn> {
-  const { came, attempt, claims, by, before } = finishing
+  const { came, attempt, claims, idToken, by, before } = finishing
   return transact(needs.db, async (tx) => {
     const identityId =
       attempt.enrolment === null
@@ -82,7 +84,7 @@ function finished(needs: LoginNeeds, provider: Provider, finishing: Finishing): 
     if (identityId === undefined) throw nobody(provider, claims.sub)
     // Whoever was logged in here before is not any more: no login is stacked on another.
     if (before) await endLoginSessions(tx, needs, { ids: [before.session.id] }, { why: 'replaced' })
-    const authenticated = authenticatedBy(needs, claims, { identityId, by })
+    const authenticated = authenticatedBy(needs, claims, { identityId, by, idToken })
     const session = await openLoginSession(tx, needs, authenticated, { channel: 'browser', client: came.client })
     const { setCookie } = await giveCookie(tx, needs, session.id)
     return { returnTo: attempt.returnTo, setCookie }
@@ -102,9 +104,9 @@ const MOST_AMR = 20
 
 /** The strength of the proof, as the provider tells it (OpenID Connect Core §2): bounded, since it is somebody else's text. */
 function authenticatedBy(
-  needs: Pick<LoginNeeds, 'clock'>,
+  needs: Pick<LoginNeeds, 'clock' | 'seal'>,
   claims: IDToken,
-  { identityId, by }: { readonly identityId: string; readonly by: By },
+  { identityId, by, idToken }: { readonly identityId: string; readonly by: By; readonly idToken: Secret },
 ): Authenticated {
   const now = needs.clock.now()
   const { auth_time: authTime, acr, amr, sid } = claims
@@ -112,7 +114,11 @@ function authenticatedBy(
   return {
     identityId,
     method: 'oidc',
-    by: { ...by, session: typeof sid === 'string' && sid.length <= ACR_MAX_CHARS ? sid : null },
+    by: {
+      ...by,
+      session: typeof sid === 'string' && sid.length <= ACR_MAX_CHARS ? sid : null,
+      sealedIdToken: (id) => needs.seal.seal(idToken, idTokenPlace(id)),
+    },
     acr: typeof acr === 'string' && acr !== '' ? acr.slice(0, ACR_MAX_CHARS) : null,
     amr: (Array.isArray(amr) ? amr : [])
       .filter((each): each is string => typeof each === 'string' && each.length <= 100)

@@ -3,6 +3,7 @@ import {
   authorizationCodeGrant,
   buildAuthorizationUrl,
   buildAuthorizationUrlWithPAR,
+  buildEndSessionUrl,
   calculatePKCECodeChallenge,
   ClientSecretBasic,
   ClientSecretPost,
@@ -18,7 +19,7 @@ import {
 import type { Clock } from '../../kernel/clock.ts'
 import { EgressFailed, type Egress } from '../../kernel/egress.ts'
 import type { Log } from '../../kernel/log.ts'
-import type { Secret } from '../../kernel/secret.ts'
+import { Secret } from '../../kernel/secret.ts'
 import { LoginRefused } from '../refused.ts'
 
 /** A provider as it was configured. */
@@ -35,6 +36,8 @@ export type ProviderTerms = {
   readonly algorithm: string
   /** Whether what is asked is pushed where it offers that, so that no browser reads or bends it. */
   readonly isPushed: boolean
+  /** Whether who logs out here is sent there to log out as well. */
+  readonly isLeft: boolean
 }
 
 /** What one login is known by again when the browser comes back. */
@@ -45,12 +48,15 @@ export type Provider = ProviderTerms & {
   /** Where a browser is sent to log in; `isFresh`: whoever is logged in there proves themselves again, by more than one factor. Throws `LoginRefused`. */
   begin(checks: Checks, redirectUri: string, isFresh: boolean): Promise<URL>
   /** What its ID token says, when everything about the answer holds. Throws `LoginRefused`. */
-  finish(answer: URL, checks: Checks): Promise<IDToken>
+  finish(answer: URL, checks: Checks): Promise<{ readonly claims: IDToken; readonly idToken: Secret }>
+  /** Where a browser is sent to log out there as well; undefined where it has no such place, or cannot be asked now. */
+  leave(idToken: Secret | undefined, redirectUri: string, state: string): Promise<URL | undefined>
 }
 
 /** Metadata and keys are asked for again after this. */
 const FRESH_MS = 600_000
 const TIMEOUT_SECONDS = 10
+const HINT_MAX_CHARS = 4_096
 /** By how much clocks may differ. */
 const SKEW_SECONDS = 30
 
@@ -103,10 +109,24 @@ export function openProvider(
       asking(async (config) => {
         // RFC 9207: an `iss` that is not this provider's is refused, and so is a missing one where the provider said that it sends it.
         const checks = { expectedState: state, expectedNonce: nonce, pkceCodeVerifier: verifier, idTokenExpected: true }
-        const claims = (await authorizationCodeGrant(config, answer, checks)).claims()
-        if (!claims) throw new LoginRefused('forged', 'The provider sent no ID token.')
-        return claims
+        const answered = await authorizationCodeGrant(config, answer, checks)
+        const claims = answered.claims()
+        if (!claims || answered.id_token === undefined) {
+          throw new LoginRefused('forged', 'The provider sent no ID token.')
+        }
+        return { claims, idToken: new Secret(answered.id_token) }
       }),
+    leave: (idToken, redirectUri, state) =>
+      asking((config) => {
+        if (!terms.isLeft || config.serverMetadata().end_session_endpoint === undefined) return undefined
+        const hint = idToken?.reveal() ?? ''
+        // OpenID Connect RP-Initiated Logout §2. One that is too long for an address is left out, and the person asked there.
+        return buildEndSessionUrl(config, {
+          post_logout_redirect_uri: redirectUri,
+          state,
+          ...(hint !== '' && hint.length <= HINT_MAX_CHARS && { id_token_hint: hint }),
+        })
+      }).catch(() => undefined),
   }
 }
 

@@ -64,7 +64,7 @@ export async function endLoginSessions(tx: Tx, needs: EndNeeds, which: Which, en
   })
   await tx
     .updateTable('loginSession')
-    .set({ endedAt: now, endReason: end.why, cause })
+    .set({ endedAt: now, endReason: end.why, sealedIdToken: null, cause })
     .where('id', 'in', ids)
     .where('endedAt', 'is', null)
     .execute()

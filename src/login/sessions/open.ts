@@ -18,6 +18,8 @@ export type Authenticated = {
     readonly issuer: string
     readonly subject: string
     readonly session: string | null
+    /** What a logout there is asked for with, sealed for the login of this id; of a program's login none. */
+    readonly sealedIdToken?: (sessionId: string) => Buffer
   } | null
   readonly acr: string | null
   readonly amr: readonly string[]
@@ -83,6 +85,7 @@ export async function openLoginSession(
       issuer: by?.issuer ?? null,
       subject: by?.subject ?? null,
       providerSession: by?.session ?? null,
+      sealedIdToken: by?.sealedIdToken?.(id) ?? null,
       createdAt: now,
       idleSeconds: needs.idleSeconds,
       cause,
@@ -91,6 +94,11 @@ export async function openLoginSession(
     .executeTakeFirstOrThrow()
   await tx.insertInto('loginActivity').values({ sessionId: id, seenAt: now }).execute()
   return row
+}
+
+/** Where the ID token of a login is sealed for. */
+export function idTokenPlace(sessionId: string): string {
+  return `login_session.sealed_id_token:${sessionId}`
 }
 
 async function usablePerson(tx: Tx, needs: SessionNeeds, id: string): Promise<Identity> {
