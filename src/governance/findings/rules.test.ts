@@ -86,8 +86,8 @@ test('how grave it is follows what it opens', () => {
 
   assert.equal(severity(orphaned?.judge({ ...identity, ownerState: 'lost', tier: 0 })), 'high')
   assert.equal(severity(orphaned?.judge({ ...identity, ownerState: 'lost' })), 'medium')
-  assert.equal(severity(weak?.judge({ ...observed.trust, method: 'trust', connection: 'host' })), 'critical')
-  assert.equal(severity(weak?.judge({ ...observed.trust, method: 'md5', connection: 'local' })), 'low')
+  assert.equal(severity(weak?.judge({ ...trust, method: 'trust', connection: 'host' })), 'critical')
+  assert.equal(severity(weak?.judge({ ...trust, method: 'md5', connection: 'local' })), 'low')
 })
 
 test('every rule says why, by what, how to put it right and what prevents it, under an id of its own', () => {
