@@ -14,6 +14,7 @@ import { migrate } from '../src/kernel/migrate.ts'
 import { startEmbeddedPostgres } from '../src/kernel/postgres/embedded.ts'
 import { estateSource, INSTANCES, type Size } from './discover/estate.ts'
 import { openInventory, type Inventory } from './discover/inventory.ts'
+import { timePages } from './discover/pages.ts'
 
 const FULL: Size = { identities: 1_000_000, grants: 3_000_000, references: 1_000_000 }
 
@@ -68,6 +69,8 @@ async function measure({ db, needs, register, collect, swap }: Inventory, size: 
   const findingsAgainSeconds = await timed(() => evaluateFindings(db, needs, signal))
   say(`again ${findingsAgainSeconds} s`)
   clearInterval(timer)
+  const pages = await timePages(db, id)
+  console.table(pages)
   const count = async (table: string, what = 'count(*)') => {
     const { rows } = await sql<{ n: number }>`select ${sql.raw(what)}::int as n from ${sql.table(table)}`.execute(db)
     return rows[0]?.n ?? -1
@@ -86,6 +89,7 @@ async function measure({ db, needs, register, collect, swap }: Inventory, size: 
     findingsAgainSeconds,
     findings: await count('finding'),
     memoryMb: Math.round(mostBytes / 1e6),
+    slowestPageP99Ms: Math.max(...Object.values(pages).map(({ p99 }) => p99)),
   }
   console.table(result)
   console.log(`RESULT ${JSON.stringify({ bench: 'discover', ...result })}`)

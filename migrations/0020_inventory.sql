@@ -181,8 +181,9 @@ comment on column observed_principal.digest is 'Of all that was told of it: a re
 comment on column observed_principal.last_seen_at is 'When it last stood there; null while it does, and then it is its scope''s.';
 comment on column observed_principal.missed_at is 'The first complete reading without it.';
 comment on column observed_principal.gone_at is 'The second complete reading without it: it is gone. Rows stay.';
-create index observed_principal_scope on observed_principal (scope_id);
+create index observed_principal_scope on observed_principal (scope_id, id);
 create index observed_principal_name on observed_principal (name, id);
+create index observed_principal_type on observed_principal (type, id);
 create index observed_principal_account on observed_principal (account_id);
 select hold_observed('observed_principal');
 
@@ -217,8 +218,9 @@ create table observed_credential (
 );
 comment on table observed_credential is 'A row is a credential as a source shows it: what it is, how old, whose. Never its value.';
 comment on column observed_credential.fingerprints is 'As <algorithm>:<value>; keyed ones match one secret across sources.';
-create index observed_credential_scope on observed_credential (scope_id);
+create index observed_credential_scope on observed_credential (scope_id, id);
 create index observed_credential_name on observed_credential (name, id);
+create index observed_credential_type on observed_credential (type, id);
 create index observed_credential_principal on observed_credential (principal_id);
 create index observed_credential_fingerprints on observed_credential using gin (fingerprints) where fingerprints is not null;
 select hold_observed('observed_credential');
@@ -245,8 +247,9 @@ create table observed_resource (
   cause         bigint not null
 );
 comment on table observed_resource is 'A row is something that rights are held on.';
-create index observed_resource_scope on observed_resource (scope_id);
+create index observed_resource_scope on observed_resource (scope_id, id);
 create index observed_resource_name on observed_resource (name, id);
+create index observed_resource_type on observed_resource (type, id);
 create index observed_resource_parent on observed_resource (parent_id);
 select hold_observed('observed_resource');
 
@@ -275,7 +278,7 @@ create table observed_grant (
   cause         bigint not null
 );
 comment on table observed_grant is 'A row is a right that stands at a source, a membership among them: who, what, on which.';
-create index observed_grant_scope on observed_grant (scope_id);
+create index observed_grant_scope on observed_grant (scope_id, id);
 create index observed_grant_principal on observed_grant (principal_id, id);
 create index observed_grant_on on observed_grant (on_id, id);
 select hold_observed('observed_grant');
@@ -302,7 +305,7 @@ create table observed_trust (
   constraint trusts_one_thing check (num_nonnulls(from_id, issuer) = 1)
 );
 comment on table observed_trust is 'A row says whom something at a source believes: a principal, or an issuer with the claims it must show.';
-create index observed_trust_scope on observed_trust (scope_id);
+create index observed_trust_scope on observed_trust (scope_id, id);
 create index observed_trust_to on observed_trust (to_id);
 create index observed_trust_from on observed_trust (from_id);
 select hold_observed('observed_trust');
@@ -330,7 +333,7 @@ create table observed_reference (
   constraint refers_to_one_thing check (num_nonnulls(credential_id, fingerprint) = 1)
 );
 comment on table observed_reference is 'A row is a place where a credential is kept or used: an edge of the consumer map.';
-create index observed_reference_scope on observed_reference (scope_id);
+create index observed_reference_scope on observed_reference (scope_id, id);
 create index observed_reference_consumer on observed_reference (consumer_id);
 create index observed_reference_credential on observed_reference (credential_id);
 create index observed_reference_fingerprint on observed_reference (fingerprint) where fingerprint is not null;

@@ -38,6 +38,8 @@ comment on column finding.found_at is 'When the facts it stands on were read: on
 comment on column finding.accepted_before is 'An acceptance ends; then the finding is reopened.';
 comment on column finding.accepted_severity is 'What was accepted: a finding that grows worse is reopened.';
 create index finding_worst on finding (severity, id);
+create index finding_rule on finding (rule, severity, id);
+create index finding_not_open on finding (state, severity, id) where state <> 'open';
 create index finding_identity on finding (identity_id);
 create index finding_accepted_by on finding (accepted_by_id);
 select hold_causes('finding');

@@ -50,7 +50,8 @@ begin
                   add constraint staged_%1$s_pkey primary key (reading_id, scope_id, place)', kind);
   execute format('comment on table staged_%1$s is %2$L', kind,
                  format('A row is a %s that the scope now being read told, new or otherwise than it stands: it enters the inventory when the scope is closed.', kind));
-  execute format('create index observed_%1$s_missed on observed_%1$s (scope_id) where missed_at is not null and gone_at is null', kind);
+  execute format('create index observed_%1$s_missed on observed_%1$s (scope_id, id) where missed_at is not null and gone_at is null', kind);
+  execute format('create index observed_%1$s_gone on observed_%1$s (id) where gone_at is not null', kind);
 end $$;
 select make_stage(kind) from unnest(array['principal', 'credential', 'resource', 'grant', 'trust', 'reference']) kind;
 alter table staged_principal drop column account_id;

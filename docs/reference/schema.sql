@@ -713,6 +713,8 @@ create table finding (
 );
 CREATE INDEX finding_accepted_by ON finding USING btree (accepted_by_id);
 CREATE INDEX finding_identity ON finding USING btree (identity_id);
+CREATE INDEX finding_not_open ON finding USING btree (state, severity, id) WHERE (state <> 'open'::text);
+CREATE INDEX finding_rule ON finding USING btree (rule, severity, id);
 CREATE INDEX finding_subject_kind ON finding USING btree (subject_kind, subject_id) WHERE (state <> 'fixed'::text);
 CREATE INDEX finding_worst ON finding USING btree (severity, id);
 comment on table finding is 'A row is one thing that a rule found wrong with one subject; there is one for both, and what it went through is in the ledger.';
@@ -1663,10 +1665,12 @@ create table observed_credential (
   constraint observed_credential_pkey PRIMARY KEY (id)
 );
 CREATE INDEX observed_credential_fingerprints ON observed_credential USING gin (fingerprints) WHERE (fingerprints IS NOT NULL);
-CREATE INDEX observed_credential_missed ON observed_credential USING btree (scope_id) WHERE ((missed_at IS NOT NULL) AND (gone_at IS NULL));
+CREATE INDEX observed_credential_gone ON observed_credential USING btree (id) WHERE (gone_at IS NOT NULL);
+CREATE INDEX observed_credential_missed ON observed_credential USING btree (scope_id, id) WHERE ((missed_at IS NOT NULL) AND (gone_at IS NULL));
 CREATE INDEX observed_credential_name ON observed_credential USING btree (name, id);
 CREATE INDEX observed_credential_principal ON observed_credential USING btree (principal_id);
-CREATE INDEX observed_credential_scope ON observed_credential USING btree (scope_id);
+CREATE INDEX observed_credential_scope ON observed_credential USING btree (scope_id, id);
+CREATE INDEX observed_credential_type ON observed_credential USING btree (type, id);
 CREATE INDEX observed_credential_vaulted ON observed_credential USING btree (id) WHERE (held_by = 'vault'::text);
 comment on table observed_credential is 'A row is a credential as a source shows it: what it is, how old, whose. Never its value.';
 comment on column observed_credential.fingerprints is 'As <algorithm>:<value>; keyed ones match one secret across sources.';
@@ -1702,10 +1706,11 @@ create table observed_grant (
   cause bigint not null,
   constraint observed_grant_pkey PRIMARY KEY (id)
 );
-CREATE INDEX observed_grant_missed ON observed_grant USING btree (scope_id) WHERE ((missed_at IS NOT NULL) AND (gone_at IS NULL));
+CREATE INDEX observed_grant_gone ON observed_grant USING btree (id) WHERE (gone_at IS NOT NULL);
+CREATE INDEX observed_grant_missed ON observed_grant USING btree (scope_id, id) WHERE ((missed_at IS NOT NULL) AND (gone_at IS NULL));
 CREATE INDEX observed_grant_on ON observed_grant USING btree (on_id, id);
 CREATE INDEX observed_grant_principal ON observed_grant USING btree (principal_id, id);
-CREATE INDEX observed_grant_scope ON observed_grant USING btree (scope_id);
+CREATE INDEX observed_grant_scope ON observed_grant USING btree (scope_id, id);
 CREATE INDEX observed_grant_wildcard ON observed_grant USING btree (id) WHERE (facts @> '{"isWildcard": true}'::jsonb);
 comment on table observed_grant is 'A row is a right that stands at a source, a membership among them: who, what, on which.';
 CREATE TRIGGER causes_are_held AFTER UPDATE ON observed_grant REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
@@ -1745,10 +1750,12 @@ create table observed_principal (
 );
 CREATE INDEX observed_principal_account ON observed_principal USING btree (account_id);
 CREATE INDEX observed_principal_everybody ON observed_principal USING btree (scope_id) WHERE (facts @> '{"everybody": true}'::jsonb);
-CREATE INDEX observed_principal_missed ON observed_principal USING btree (scope_id) WHERE ((missed_at IS NOT NULL) AND (gone_at IS NULL));
+CREATE INDEX observed_principal_gone ON observed_principal USING btree (id) WHERE (gone_at IS NOT NULL);
+CREATE INDEX observed_principal_missed ON observed_principal USING btree (scope_id, id) WHERE ((missed_at IS NOT NULL) AND (gone_at IS NULL));
 CREATE INDEX observed_principal_name ON observed_principal USING btree (name, id);
-CREATE INDEX observed_principal_scope ON observed_principal USING btree (scope_id);
+CREATE INDEX observed_principal_scope ON observed_principal USING btree (scope_id, id);
 CREATE INDEX observed_principal_thing ON observed_principal USING btree (COALESCE(instance_of_id, id), id);
+CREATE INDEX observed_principal_type ON observed_principal USING btree (type, id);
 comment on table observed_principal is 'A row is something that can hold rights at a source: an account, a group, a role, a client.';
 comment on column observed_principal.unknown is 'Of fields that are null: why they are not known. A null that is not named here is known to be nothing.';
 comment on column observed_principal.account_id is 'The account of the shared record that it is.';
@@ -1789,8 +1796,9 @@ create table observed_reference (
 CREATE INDEX observed_reference_consumer ON observed_reference USING btree (consumer_id);
 CREATE INDEX observed_reference_credential ON observed_reference USING btree (credential_id);
 CREATE INDEX observed_reference_fingerprint ON observed_reference USING btree (fingerprint) WHERE (fingerprint IS NOT NULL);
-CREATE INDEX observed_reference_missed ON observed_reference USING btree (scope_id) WHERE ((missed_at IS NOT NULL) AND (gone_at IS NULL));
-CREATE INDEX observed_reference_scope ON observed_reference USING btree (scope_id);
+CREATE INDEX observed_reference_gone ON observed_reference USING btree (id) WHERE (gone_at IS NOT NULL);
+CREATE INDEX observed_reference_missed ON observed_reference USING btree (scope_id, id) WHERE ((missed_at IS NOT NULL) AND (gone_at IS NULL));
+CREATE INDEX observed_reference_scope ON observed_reference USING btree (scope_id, id);
 comment on table observed_reference is 'A row is a place where a credential is kept or used: an edge of the consumer map.';
 CREATE TRIGGER causes_are_held AFTER UPDATE ON observed_reference REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
 CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON observed_reference REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
@@ -1821,11 +1829,13 @@ create table observed_resource (
   cause bigint not null,
   constraint observed_resource_pkey PRIMARY KEY (id)
 );
-CREATE INDEX observed_resource_missed ON observed_resource USING btree (scope_id) WHERE ((missed_at IS NOT NULL) AND (gone_at IS NULL));
+CREATE INDEX observed_resource_gone ON observed_resource USING btree (id) WHERE (gone_at IS NOT NULL);
+CREATE INDEX observed_resource_missed ON observed_resource USING btree (scope_id, id) WHERE ((missed_at IS NOT NULL) AND (gone_at IS NULL));
 CREATE INDEX observed_resource_name ON observed_resource USING btree (name, id);
 CREATE INDEX observed_resource_offered ON observed_resource USING btree (id) WHERE (type = ANY (ARRAY['mcp-server'::text, 'mcp-tool'::text, 'mcp-prompt'::text, 'mcp-resource'::text, 'mcp-template'::text]));
 CREATE INDEX observed_resource_parent ON observed_resource USING btree (parent_id);
-CREATE INDEX observed_resource_scope ON observed_resource USING btree (scope_id);
+CREATE INDEX observed_resource_scope ON observed_resource USING btree (scope_id, id);
+CREATE INDEX observed_resource_type ON observed_resource USING btree (type, id);
 comment on table observed_resource is 'A row is something that rights are held on.';
 CREATE TRIGGER causes_are_held AFTER UPDATE ON observed_resource REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
 CREATE TRIGGER causes_are_held_at_birth AFTER INSERT ON observed_resource REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();
@@ -1857,8 +1867,9 @@ create table observed_trust (
   constraint trusts_one_thing CHECK ((num_nonnulls(from_id, issuer) = 1))
 );
 CREATE INDEX observed_trust_from ON observed_trust USING btree (from_id);
-CREATE INDEX observed_trust_missed ON observed_trust USING btree (scope_id) WHERE ((missed_at IS NOT NULL) AND (gone_at IS NULL));
-CREATE INDEX observed_trust_scope ON observed_trust USING btree (scope_id);
+CREATE INDEX observed_trust_gone ON observed_trust USING btree (id) WHERE (gone_at IS NOT NULL);
+CREATE INDEX observed_trust_missed ON observed_trust USING btree (scope_id, id) WHERE ((missed_at IS NOT NULL) AND (gone_at IS NULL));
+CREATE INDEX observed_trust_scope ON observed_trust USING btree (scope_id, id);
 CREATE INDEX observed_trust_to ON observed_trust USING btree (to_id);
 comment on table observed_trust is 'A row says whom something at a source believes: a principal, or an issuer with the claims it must show.';
 CREATE TRIGGER causes_are_held AFTER UPDATE ON observed_trust REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION require_causes();

@@ -38,17 +38,44 @@ export async function itemsOf(
   { after, limit }: { readonly after: string | undefined; readonly limit: number },
 ): Promise<InventoryItem[]> {
   const source = filters.source === undefined ? undefined : await loadSource(db, filters.source)
+  const table = sql.table(OBJECT_TABLES[kind].table)
   const { rows } = await sql<Record<string, unknown>>`
+    with page as materialized (${idsOf(table, conditions(kind, { ...filters, after }), { limit, sourceId: source?.id, id: filters.id })})
     select o.id, ${kind} as kind, s.name as source, c.scope, o.native_kind, o.native_id, ${NAMED.has(kind) ? sql.ref('o.name') : sql`null`} as name,
            case when o.gone_at is not null then 'gone' when o.missed_at is not null then 'missed' else 'present' end as presence,
            to_jsonb(o) - ${COMMON}::text[] as fields, o.unknown, o.first_seen_at,
            coalesce(o.last_seen_at, greatest(o.changed_at, c.seen_at)) as last_seen_at
-      from ${sql.table(OBJECT_TABLES[kind].table)} o
+      from page
+      join ${table} o on o.id = page.id
       join source_scope c on c.id = o.scope_id
       join source s on s.id = c.source_id
-     where ${sql.join(conditions(kind, { ...filters, sourceId: source?.id, after }), sql` and `)}
-     order by o.id limit ${limit}`.execute(db)
+     order by o.id`.execute(db)
   return rows.map(({ fields, ...row }) => InventoryRow.parse({ ...row, fields: camelCased(fields) }))
+}
+
+type Cut = { readonly limit: number; readonly sourceId: string | undefined; readonly id: string | undefined }
+
+/**
+ * Which things a page has, of a million in a few milliseconds: of all sources along the ids, of one along the ids of each of its scopes. Joined first,
+ * all of them would be read and sorted for every page; so they would by an index of scopes, which `is true` hides.
+ */
+function idsOf(table: RawBuilder<unknown>, all: readonly RawBuilder<unknown>[], { limit, sourceId, id }: Cut) {
+  const where = sql.join([...all, sql`true`], sql` and `)
+  if (id !== undefined) return sql`select o.id from ${table} o where o.id = ${id} and ${where}`
+  if (sourceId === undefined) {
+    return sql`
+      select o.id from ${table} o
+       where ${where} and (o.scope_id = any (array(
+         select c.id from source_scope c join source s on s.id = c.source_id where s.state = 'active'))) is true
+       order by o.id limit ${limit}`
+  }
+  return sql`
+    select o.id
+      from source_scope c
+      join source s on s.id = c.source_id
+     cross join lateral (select o.id from ${table} o where o.scope_id = c.id and ${where} order by o.id limit ${limit}) o
+     where c.source_id = ${sourceId} and s.state = 'active'
+     order by o.id limit ${limit}`
 }
 
 /** As the database gives it: instants are dates already. */
@@ -69,19 +96,16 @@ function camelCased(fields: unknown): Record<string, unknown> {
 
 type Asked = Filters & {
   readonly id?: string
-  readonly sourceId: string | undefined
   readonly after: string | undefined
 }
 
 function conditions(kind: ObjectKind, asked: Asked): RawBuilder<unknown>[] {
-  const { id, sourceId, after, presence, name, type, principal, on } = asked
+  const { id, after, presence, name, type, principal, on } = asked
   const all: RawBuilder<unknown>[] = []
   if (id === undefined) {
-    all.push(sql`s.state = 'active'`)
     if (presence === 'gone') all.push(sql`o.gone_at is not null`)
     else all.push(presence === 'missed' ? sql`o.gone_at is null and o.missed_at is not null` : sql`o.missed_at is null`)
-  } else all.push(sql`o.id = ${id}`)
-  if (sourceId !== undefined) all.push(sql`c.source_id = ${sourceId}`)
+  }
   if (after !== undefined) all.push(sql`o.id > ${after}`)
   // What a kind does not have, nothing of it has.
   if (name !== undefined) all.push(NAMED.has(kind) ? sql`starts_with(o.name, ${name})` : sql`false`)
