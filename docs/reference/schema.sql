@@ -2700,7 +2700,7 @@ CREATE INDEX signing_key_cause ON signing_key USING btree (cause);
 CREATE UNIQUE INDEX signing_key_current ON signing_key USING btree (state) WHERE (state = 'current'::text);
 CREATE UNIQUE INDEX signing_key_next ON signing_key USING btree (state) WHERE (state = 'next'::text);
 comment on table signing_key is 'A row is a key that access tokens are signed with. It is published before it signs and until its last token has expired.';
-comment on column signing_key.sealed_key is 'PKCS #8, sealed for this row; destroyed when the key stops signing.';
+comment on column signing_key.sealed_key is 'PKCS #8, or the name of a key that is held elsewhere, sealed for this row; destroyed when the key stops signing.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON signing_key FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON signing_key FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON signing_key FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
@@ -2830,7 +2830,7 @@ CREATE UNIQUE INDEX spiffe_authority_trusted ON spiffe_authority USING btree (ki
 comment on table spiffe_authority is 'A row is a key of the trust domain. It is in the bundle before it signs and while anything it signed may be in use.';
 comment on column spiffe_authority.public_key is 'SubjectPublicKeyInfo.';
 comment on column spiffe_authority.certificate is 'Of a key for X509-SVIDs: what verifiers trust, in DER.';
-comment on column spiffe_authority.sealed_key is 'PKCS #8, sealed for this row; destroyed when the key stops signing.';
+comment on column spiffe_authority.sealed_key is 'PKCS #8, or the name of a key that is held elsewhere, sealed for this row; destroyed when the key stops signing.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON spiffe_authority FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON spiffe_authority FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON spiffe_authority FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

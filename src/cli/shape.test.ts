@@ -77,6 +77,7 @@ test('no secret is taken from an argument, which every process of the machine ca
     'rotation.configure --hook-key-file',
     'rotation.hand-in --password-file',
     'source.register --credential-file',
+    'source.update --credential-file',
     'target.register --provisioner-file',
     'target.update --provisioner-file',
     'trust-rule.create --reviewer-file',

@@ -2,8 +2,10 @@ import { sql } from 'kysely'
 import type { Clock } from '../kernel/clock.ts'
 import { secondsAfter } from '../kernel/clock.ts'
 import type { Db } from '../kernel/db.ts'
+import { Id } from '../kernel/ids.ts'
 import { notFound } from '../kernel/problem.ts'
 import { coverageOf } from './coverage.ts'
+import { placedId } from './named.ts'
 import type { InventoryNeeds } from './needs.ts'
 import type { Consumer, Consumers, UseAnswer } from './schemas.ts'
 import { useOf } from './use.ts'
@@ -43,9 +45,11 @@ export async function consumersOf(
 export async function consumersOfThing(
   db: Db,
   needs: ConsumerNeeds & { readonly clock: Clock },
-  id: string,
+  thing: string,
   days = RECENT_DAYS,
 ): Promise<Consumers> {
+  const id = Id.safeParse(thing).success ? thing : await placedId(db, thing)
+  if (id === undefined) throw unheardOf(thing)
   const { rows } = await sql<Stands & { readonly isAccount: boolean; readonly isKnown: boolean }>`
     select exists (select from account a where a.id = ${id}) as "isAccount",
            exists (select from observed_principal p where p.id = ${id}) or exists (select from observed_credential k where k.id = ${id}) as "isKnown",
@@ -56,10 +60,13 @@ export async function consumersOfThing(
            array(select k.id from observed_credential k where (k.id = ${id} or k.principal_id = ${id}) and k.gone_at is null and k.type <> 'none'
                   order by k.id) as credentials`.execute(db)
   const [found] = rows
-  if (!found?.isAccount && !found?.isKnown)
-    throw notFound('There is no such account, principal or credential.', { type: 'InventoryItem', id })
+  if (!found?.isAccount && !found?.isKnown) throw unheardOf(thing)
   const map = found.isAccount ? await consumersOf(db, needs, id, days) : await mapOf(db, needs, found, days)
   return { ...map, coverage: await coverageOf(db, needs.clock) }
+}
+
+function unheardOf(id: string) {
+  return notFound('There is no such account, principal or credential.', { type: 'InventoryItem', id })
 }
 
 async function standsOf(db: Db, accountId: string): Promise<Stands> {

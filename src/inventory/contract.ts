@@ -18,6 +18,7 @@ import {
   SourceReading,
   sourceUnreachable,
   unknownConnector,
+  UpdateSource,
 } from './schemas.ts'
 
 export * from './resolution/contract.ts'
@@ -79,6 +80,18 @@ export const collectSource = operation({
   params: oneSource,
   output: SourceReading,
   problems: [notFound, conflict],
+})
+export const updateSource = operation({
+  id: 'source.update',
+  method: 'PATCH',
+  path: '/v1/sources/:source',
+  summary: 'Changes where a source is, what it is read with, or how often. Another place needs the login again.',
+  function: 'nhi',
+  resource: 'Source',
+  params: oneSource,
+  input: UpdateSource,
+  output: Source,
+  problems: [notFound, conflict, invalidInput, unknownConnector],
 })
 export const retireSource = operation({
   id: 'source.retire',
@@ -145,6 +158,7 @@ export const inventoryOperations: readonly Operation[] = [
   readSource,
   probeSource,
   collectSource,
+  updateSource,
   retireSource,
   listInventory,
   readInventory,

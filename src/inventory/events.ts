@@ -22,6 +22,15 @@ export const sourceRegistered = event('source.registered', 'A system for a conne
   ownerTeam: Slug,
   targetId: Id.nullable(),
 })
+export const sourceUpdated = event('source.updated', 'Where a source is, or what it is read with, is different.', {
+  name: Slug,
+  address: Text,
+  settings: shown(z.record(z.string(), z.unknown())),
+  isLoginReplaced: shown(z.boolean()),
+  schedule: Text,
+  environment: Environment,
+  ownerTeam: Slug,
+})
 export const sourceRetired = event('source.retired', 'A system is not read any more.', { name: Slug })
 export const sourceRecognised = event('source.recognised', 'A source said which system it is.', {
   authority: Text,
@@ -51,6 +60,7 @@ export const readingEnded = event('source.reading-ended', 'A reading of a source
 
 export const inventoryEvents = [
   sourceRegistered,
+  sourceUpdated,
   sourceRetired,
   sourceRecognised,
   readingBegan,

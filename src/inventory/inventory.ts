@@ -6,6 +6,7 @@
 export { consumersOf, keptAt } from './consumers.ts'
 export { coverageOf } from './coverage.ts'
 export { csvCoverage, csvLine } from './export.ts'
+export { placedId } from './named.ts'
 export type { InventoryNeeds } from './needs.ts'
 export { collectSource, type Collected, type Watch } from './reconcile.ts'
 export { endAdoption, keepAdoptions, lockAdoption, lockResolution } from './resolution/adoptions.ts'

@@ -9,7 +9,7 @@ import type { InventoryNeeds } from './needs.ts'
 import { collectSource } from './reconcile.ts'
 import { resolutionRoutes } from './resolution/routes.ts'
 import { findSource, listSources, sourceDetail } from './source-records.ts'
-import { probeSource, registerSource, retireSource } from './sources.ts'
+import { probeSource, registerSource, retireSource, updateSource } from './sources.ts'
 
 /** What the API offers of the inventory. */
 export function inventoryRoutes(needs: InventoryNeeds & { readonly db: Db }): Route[] {
@@ -60,6 +60,10 @@ function sourceRoutes(needs: InventoryNeeds & { readonly db: Db }): Route[] {
         const { scopes, ...collected } = await collectSource(db, needs, permit.resource.id, act, { signal })
         return { ...collected, scopes: scopes.map((scope) => ({ ...scope, missing: [...scope.missing] })) }
       },
+    }),
+    route(contract.updateSource, {
+      resource,
+      run: ({ input }, permit) => transact(db, (tx) => updateSource(tx, needs, permit, input)),
     }),
     route(contract.retireSource, {
       resource,

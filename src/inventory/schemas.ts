@@ -68,6 +68,13 @@ export const SourceDetail = Source.extend({
 }).meta({ id: 'SourceDetail' })
 export type SourceDetail = z.output<typeof SourceDetail>
 
+/** How people name what stands at a place: `app@shop`, the place being a source or a target. */
+export const Placed = z
+  .string()
+  .max(400)
+  .regex(/^.+@[^@]+$/, 'write name@source')
+  .meta({ classification: 'public' })
+
 export const RegisterSource = z.strictObject({
   name: Slug,
   connector: Slug,
@@ -82,6 +89,17 @@ export const RegisterSource = z.strictObject({
   schedule: Schedule.default('daily'),
 })
 export type RegisterSource = z.output<typeof RegisterSource>
+
+export const UpdateSource = z
+  .strictObject({
+    settings: RegisterSource.shape.settings.optional(),
+    credential: RegisterSource.shape.credential,
+    ownerTeam: Slug.optional(),
+    environment: Environment.optional(),
+    schedule: Schedule.optional(),
+  })
+  .refine((input) => Object.keys(input).length > 0, 'say what is different')
+export type UpdateSource = z.output<typeof UpdateSource>
 
 export const SourceProbe = z
   .object({

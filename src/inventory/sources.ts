@@ -9,12 +9,19 @@ import { conflict, invalidInput, nameTaken } from '../kernel/problem.ts'
 import { newId } from '../kernel/random.ts'
 import { Secret } from '../kernel/secret.ts'
 import { translating } from '../kernel/violation.ts'
-import { sourceRegistered, sourceRetired } from './events.ts'
+import { sourceRegistered, sourceRetired, sourceUpdated } from './events.ts'
 import type { InventoryNeeds } from './needs.ts'
 import { openSource, sealPlace } from './open-source.ts'
-import { sourceUnreachable, unknownConnector, type RegisterSource, type Source, type SourceProbe } from './schemas.ts'
+import {
+  sourceUnreachable,
+  unknownConnector,
+  type RegisterSource,
+  type Source,
+  type SourceProbe,
+  type UpdateSource,
+} from './schemas.ts'
 import { sentenceOf } from './scope-run.ts'
-import { loadSource, SOURCE_COLUMNS, sourceFrom } from './source-records.ts'
+import { loadSource, SOURCE_COLUMNS, sourceFrom, type SourceRecord } from './source-records.ts'
 
 /** Registers a system for a connector to read. Its login is sealed for this row and no answer holds it. */
 export async function registerSource(
@@ -73,6 +80,48 @@ export async function registerSource(
   return sourceFrom(row)
 }
 
+/**
+ * Changes a source, which is read again soon. Its login is for where it was given for: another place needs it again, or whoever may change sources
+ * could have it sent to themselves. Another system is another source, which a reading finds out.
+ */
+export async function updateSource(
+  tx: Tx,
+  needs: InventoryNeeds,
+  permit: Permit<'source.update'>,
+  input: UpdateSource,
+): Promise<Source> {
+  const seen = await loadSource(tx, permit.resource.id)
+  const { id, name } = seen
+  if (seen.state !== 'active') throw isRetired(seen)
+  const connector = connectorOf(needs, seen.connector)
+  const settings = settingsOf(connector, input.settings ?? seen.settings)
+  const credential = input.credential === undefined ? undefined : credentialOf(connector, input.credential)
+  if (input.settings !== undefined && connector.credential && !credential) {
+    throw invalid('credential', 'give the login again: what is read with it, or how, is different')
+  }
+  const { ownerTeam = seen.ownerTeam, environment = seen.environment, schedule = seen.schedule } = input
+  if (!needs.teams.has(ownerTeam)) throw invalid('ownerTeam', 'there is no such team')
+  const kept = { settings, schedule, environment, ownerTeam }
+  const facts = { name, address: connector.address(settings), isLoginReplaced: credential !== undefined, ...kept }
+  const cause = await needs.ledger.record(tx, { ...actOf(permit), event: sourceUpdated, facts })
+  const row = await tx
+    .updateTable('source')
+    .set({
+      ...kept,
+      settings: JSON.stringify(settings),
+      ...(credential && { sealedCredential: needs.seal.seal(credential, sealPlace(id)) }),
+      nextReadAt: schedule === 'never' ? null : needs.clock.now(),
+      version: seen.version + 1,
+      cause,
+    })
+    .where('id', '=', id)
+    .where('version', '=', seen.version)
+    .returning(SOURCE_COLUMNS)
+    .executeTakeFirst()
+  if (!row) throw conflict('Somebody else changed the source. Try again.', { type: 'Source', id, state: seen.state })
+  return sourceFrom(row)
+}
+
 /** Ends a source: it is not read any more, and what it told is marked as no longer watched. */
 export async function retireSource(tx: Tx, needs: InventoryNeeds, permit: Permit<'source.retire'>): Promise<Source> {
   const seen = await loadSource(tx, permit.resource.id)
@@ -84,7 +133,7 @@ export async function retireSource(tx: Tx, needs: InventoryNeeds, permit: Permit
     .where('state', '=', 'active')
     .returning(SOURCE_COLUMNS)
     .executeTakeFirst()
-  if (!row) throw conflict('The source is retired.', { type: 'Source', id: seen.id, state: seen.state })
+  if (!row) throw isRetired(seen)
   await tx
     .updateTable('sourceScope')
     .set((is) => ({ state: 'retired', version: is('version', '+', 1), cause }))
@@ -102,9 +151,7 @@ export async function probeSource(
   signal: AbortSignal,
 ): Promise<SourceProbe> {
   const record = await loadSource(db, permit.resource.id)
-  if (record.state !== 'active') {
-    throw conflict('The source is retired.', { type: 'Source', id: record.id, state: record.state })
-  }
+  if (record.state !== 'active') throw isRetired(record)
   try {
     await using source = await openSource(db, needs, record, signal)
     const { authority, system, scopes } = await source.probe(signal)
@@ -122,6 +169,10 @@ export async function probeSource(
       { cause: error },
     )
   }
+}
+
+function isRetired({ id, state }: SourceRecord) {
+  return conflict('The source is retired.', { type: 'Source', id, state })
 }
 
 function connectorOf(needs: InventoryNeeds, id: string): Connector {

@@ -34,8 +34,8 @@ const LOGINS_MS = 10_000
 const IDENTITIES_MS = 60_000
 const REACH_MS = 5_000
 const SOURCES_MS = 30_000
-const FINDINGS_MS = 60_000
-const GRAPH_MS = 30_000
+const FINDINGS_MS = 20_000
+const GRAPH_MS = 10_000
 const REVIEWS_MS = 2_000
 const ANSWERS_MS = 1_000
 

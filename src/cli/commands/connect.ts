@@ -1,12 +1,25 @@
 import type { Command } from 'commander'
-import { collectSource, probeSource, registerSource, type SourceReading } from '../../inventory/contract.ts'
+import {
+  collectSource,
+  probeSource,
+  readSource,
+  registerSource,
+  updateSource,
+  type Source,
+  type SourceReading,
+} from '../../inventory/contract.ts'
 import { clientFor, formatOf } from '../calling.ts'
+import type { Client } from '../client.ts'
 import { EXIT, Failure, usage } from '../failure.ts'
 import { tell, type Io } from '../io.ts'
 import { withCommonOptions } from '../operation-command.ts'
+import { ApiProblem } from '../problems.ts'
 import { printable } from '../output/printable.ts'
 import { render } from '../output/render.ts'
 import { documentOf, textOf } from '../values.ts'
+
+/** As it is sent; the server judges it. */
+type Registering = Readonly<Record<string, unknown>> & { readonly name: string; readonly connector: string }
 
 type Options = {
   readonly name?: string
@@ -15,7 +28,7 @@ type Options = {
   readonly passwordFile?: string
   readonly credentialFile?: string
   readonly settingsFile?: string
-  readonly tls: string
+  readonly tls?: string
   readonly caFile?: string
   readonly target?: string
   readonly schedule?: string
@@ -37,7 +50,7 @@ export function addConnectCommand(program: Command, io: Io): void {
     .option('--password-file <file>', 'the password of the login; - reads it from standard input')
     .option('--credential-file <file>', 'what the connector logs in with, as JSON')
     .option('--settings-file <file>', 'where it is and how it is reached, as JSON')
-    .option('--tls <mode>', 'of PostgreSQL: disable, require, verify-ca, verify-full', 'verify-full')
+    .option('--tls <mode>', 'of PostgreSQL: disable, require, verify-ca or verify-full, which it is otherwise')
     .option('--ca-file <file>', 'PEM of the authority that its certificate comes from')
     .option('--target <name>', 'the target it is as well: its accounts are then known to the catalog')
     .option('--schedule <how>', 'never, daily or weekly')
@@ -51,8 +64,7 @@ async function connect(io: Io, source: string, options: Options): Promise<void> 
     ...common(options),
   }
   using client = clientFor(io, options)
-  const { name } = await client.ask(registerSource, { input })
-  tell(io, `The source ${name} is registered.`)
+  const { name } = await registered(io, client, input)
   const params = { source: name }
   const { system, authority, scopes } = await client.ask(probeSource, { params })
   const visible = scopes.filter(({ isVisible }) => isVisible).length
@@ -61,6 +73,24 @@ async function connect(io: Io, source: string, options: Options): Promise<void> 
   if (format !== 'table') await render(io.stdout, format, collectSource.output, collectSource.output.encode(reading))
   else for (const line of linesOf(reading)) io.stdout.write(`${printable(line)}\n`)
   tellNext(io, name, reading)
+}
+
+/** Registers it; whoever connects once more corrects what they said the first time. */
+async function registered(io: Io, client: Client, input: Registering): Promise<Source> {
+  try {
+    const source = await client.ask(registerSource, { input })
+    tell(io, `The source ${source.name} is registered. If it cannot be read, say it again with what is right.`)
+    return source
+  } catch (error) {
+    if (!(error instanceof ApiProblem) || error.slug !== 'name-taken') throw error
+    const { name, connector, target, ...changed } = input
+    const params = { source: name }
+    const known = await client.ask(readSource, { params })
+    if (known.state !== 'active' || known.connector !== connector || target !== undefined) throw error
+    const source = await client.ask(updateSource, { params, input: changed })
+    tell(io, `The source ${name} was registered already: it is read as you say now.`)
+    return source
+  }
 }
 
 function common({ ownerTeam, environment, target, schedule }: Options) {
@@ -80,6 +110,11 @@ async function fromUrl(io: Io, source: string, options: Options) {
     throw usage('A password in an argument is seen by everybody on this machine: use --password-file.')
   if (url.username === '' || options.passwordFile === undefined)
     throw usage('Name the login in the address and give --password-file.')
+  const { sslmode, ...others } = Object.fromEntries(url.searchParams)
+  const [odd] = Object.keys(others)
+  if (odd !== undefined) throw usage(`Of the parameters of an address only sslmode is understood, not ${odd}.`)
+  if (sslmode !== undefined && options.tls !== undefined && sslmode !== options.tls)
+    throw usage('The address and --tls say different modes.')
   const password = (await textOf(io, options.passwordFile)).replace(/\r?\n$/, '')
   const ca = options.caFile === undefined ? undefined : await textOf(io, options.caFile)
   const host = decodeURIComponent(url.hostname).replace(/^\[|\]$/g, '')
@@ -90,7 +125,7 @@ async function fromUrl(io: Io, source: string, options: Options) {
       host,
       port: url.port === '' ? 5432 : Number(url.port),
       ...(url.pathname.length > 1 && { database: decodeURIComponent(url.pathname.slice(1)) }),
-      tls: { mode: options.tls, ...(ca !== undefined && { ca }) },
+      tls: { mode: options.tls ?? sslmode ?? 'verify-full', ...(ca !== undefined && { ca }) },
     },
     credential: { user: decodeURIComponent(url.username), password },
   }
@@ -136,4 +171,5 @@ function tellNext(io: Io, name: string, { outcome, problem }: SourceReading): vo
     ])
   }
   tell(io, `Read: ${outcome}. What it told: reeve inventory list principal --source ${name}`)
+  tell(io, 'What follows from it is there in a minute: reeve path list, reeve owner list, reeve finding list')
 }

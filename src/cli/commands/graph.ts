@@ -15,13 +15,13 @@ export function addGraphCommands(program: Command, io: Io): void {
     program
       .command('reach')
       .description('Says what a credential, a principal or an identity reaches: what somebody has who copied it.')
-      .argument('<thing>', 'an id of the inventory, or the name of an identity'),
+      .argument('<thing>', 'name@source, an id of the inventory, or the name of an identity'),
   ).action((thing: string, options: Options) => reach(io, thing, options))
   withCommonOptions(
     program
       .command('consumers')
       .description('Says who breaks when a credential or the login of an account changes, and whether it was used.')
-      .argument('<thing>', 'the id of an account, a principal or a credential'),
+      .argument('<thing>', 'name@source, or the id of an account, a principal or a credential'),
   )
     .option('--days <days>', 'of which time use is said', '90')
     .action((thing: string, options: Options) => consumers(io, thing, options))

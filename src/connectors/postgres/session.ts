@@ -62,11 +62,15 @@ function deniedDatabase(name: string, cause: unknown): Denied {
   return new Denied(missing, { cause })
 }
 
+/** What the driver says of a server that takes no TLS; it has no code for it. */
+const NO_TLS = 'The server does not support SSL connections'
+
 /** The code of PostgreSQL or of the system, wherever in the chain of causes it is. */
 export function codeOf(error: unknown): string {
   const state = sqlState(error)
   if (state !== undefined) return state
   if (!(error instanceof Error)) return 'no code'
+  if (error.message === NO_TLS) return 'it offers no TLS'
   if ('code' in error && typeof error.code === 'string' && /^[A-Z0-9_]{1,40}$/.test(error.code)) return error.code
   return error.cause === undefined ? 'no code' : codeOf(error.cause)
 }

@@ -1,7 +1,7 @@
 import { coverageOf } from '../../inventory/inventory.ts'
-import { secondsAfter } from '../../kernel/clock.ts'
 import type { Db } from '../../kernel/db.ts'
 import { conflict } from '../../kernel/problem.ts'
+import { claimDuePass, claimPass, type Passing } from '../pass.ts'
 import { applyVerdicts, type Counts, type FindingNeeds, type Judged } from './apply.ts'
 import type { FindingsEvaluated, Look } from './contract.ts'
 import { loadGrantFacts, loadTrustRuleFacts } from './load-grants.ts'
@@ -16,13 +16,12 @@ import { RULES } from './rules/index.ts'
 /** Each batch has a transaction of its own, and is all that is held in memory. */
 const BATCH = 2_000
 const FIRST = '00000000-0000-0000-0000-000000000000'
-const EVERY_SECONDS = 900
-/** A pass that did not end by then was of a node that died. */
-const LOST_SECONDS = 3600
+/** Behind the graph: what reaches the top is one of the things that are judged. */
+const PASS: Passing = { pass: 'finding_pass', follows: ['readings', 'ways'], lostSeconds: 3600 }
 
 /** Lets every rule look at everything, and the combinations at what was found. Throws `conflict` while another pass goes on. */
 export async function evaluateFindings(db: Db, needs: FindingNeeds, signal: AbortSignal): Promise<FindingsEvaluated> {
-  const beganAt = await claim(db, needs, needs.clock.now())
+  const beganAt = await claimPass(db, needs.clock, PASS)
   if (!beganAt) {
     throw conflict('The rules look at everything already.', { type: 'FindingPass', id: 'findings', state: 'running' })
   }
@@ -31,32 +30,8 @@ export async function evaluateFindings(db: Db, needs: FindingNeeds, signal: Abor
 
 /** The same on a schedule: nothing where somebody looked lately, or looks now. */
 export async function evaluateFindingsWhenDue(db: Db, needs: FindingNeeds, signal: AbortSignal): Promise<void> {
-  const beganAt = await claim(db, needs, secondsAfter(needs.clock.now(), -EVERY_SECONDS))
+  const beganAt = await claimDuePass(db, needs.clock, PASS)
   if (beganAt) await passOver(db, needs, beganAt, signal)
-}
-
-/** One pass at a time; undefined where the last one ended after `endedBefore`, or goes on. */
-async function claim(db: Db, { clock }: FindingNeeds, endedBefore: Date): Promise<Date | undefined> {
-  const now = clock.now()
-  const { numInsertedOrUpdatedRows } = await db
-    .insertInto('findingPass')
-    .values({ beganAt: now, endedAt: null })
-    .onConflict((conflicting) =>
-      conflicting
-        .column('isOnly')
-        .doUpdateSet({ beganAt: now, endedAt: null })
-        .where((is) =>
-          is.or([
-            is('findingPass.endedAt', '<=', endedBefore),
-            is.and([
-              is('findingPass.endedAt', 'is', null),
-              is('findingPass.beganAt', '<=', secondsAfter(now, -LOST_SECONDS)),
-            ]),
-          ]),
-        ),
-    )
-    .executeTakeFirst()
-  return numInsertedOrUpdatedRows === 1n ? now : undefined
 }
 
 async function passOver(db: Db, needs: FindingNeeds, beganAt: Date, signal: AbortSignal): Promise<FindingsEvaluated> {

@@ -338,6 +338,7 @@ test('unused is only said over a window without a hole, and a use that no sessio
 
 test('who looked lately leaves it, and one pass goes on at a time', async (t) => {
   const { i } = await weakSource(t)
+  i.w.clock.advance(1)
   await evaluateFindingsWhenDue(i.w.db, i.w.needs, signal)
   assert.equal((await all(i)).length, 2)
   const ended = async () => (await listFindings(i.w.db, i.w.clock, FindingQuery.parse({}))).pass?.endedAt

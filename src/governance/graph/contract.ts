@@ -1,10 +1,10 @@
 import { z } from 'zod'
-import { Coverage } from '../../inventory/contract.ts'
+import { Coverage, Placed } from '../../inventory/contract.ts'
 import { shown } from '../../kernel/event.ts'
 import { Id, Slug } from '../../kernel/ids.ts'
 import { Instant } from '../../kernel/instant.ts'
 import { operation, PageQuery, type Operation } from '../../kernel/operation.ts'
-import { invalidInput, notFound } from '../../kernel/problem.ts'
+import { conflict, invalidInput, notFound } from '../../kernel/problem.ts'
 import { EDGE_KINDS, EDGES } from './edge-kinds.ts'
 
 const Text = shown(z.string())
@@ -105,7 +105,11 @@ export const PathExportQuery = z.object({
 })
 export type PathExportQuery = z.output<typeof PathExportQuery>
 
-const one = z.object({ thing: Slug.describe('an id of the inventory or the record, or the name of an identity') })
+const one = z.object({
+  thing: z
+    .union([Slug, Placed])
+    .describe('an id of the inventory or the record, the name of an identity, or name@source of what stands there'),
+})
 
 export const listPaths = operation({
   id: 'path.list',
@@ -139,7 +143,7 @@ export const readReach = operation({
   resource: 'Installation',
   params: one,
   output: ReachDetail,
-  problems: [notFound],
+  problems: [notFound, conflict],
 })
 export const exportPaths = operation({
   id: 'path.export',

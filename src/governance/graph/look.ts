@@ -1,12 +1,12 @@
 import { openBulk } from '../../kernel/bulk.ts'
-import { secondsAfter, type Clock } from '../../kernel/clock.ts'
+import type { Clock } from '../../kernel/clock.ts'
 import type { Connection, Db } from '../../kernel/db.ts'
+import { claimDuePass, type Passing } from '../pass.ts'
 import { buildGraph } from './build.ts'
 import { keepDistances } from './keep.ts'
 
-const EVERY_SECONDS = 900
-/** A look of so long ago that did not end was lost with its node. */
-const LOST_SECONDS = 600
+const LOOK: Passing = { pass: 'graph_pass', follows: ['readings'], lostSeconds: 600 }
+
 /**
  * Nothing of it may hold the database for longer than that. The one query has dozens of branches, which are not worth compiling, and its joins are
  * over whole tables, so they may have memory for once.
@@ -21,37 +21,20 @@ export type Looked = {
   readonly moved: number
 }
 
-/** Looks at the whole graph when the last look is older than a quarter of an hour, behind what it is read from. One node at a time. */
+/** Looks at the whole graph when that is due, behind what it is read from. One node at a time. */
 export async function lookWhenDue(
   db: Db,
   needs: GraphNeeds & { readonly before: () => Promise<void> },
   signal: AbortSignal,
 ): Promise<void> {
-  const now = needs.clock.now()
-  const lost = secondsAfter(now, -LOST_SECONDS)
-  const due = secondsAfter(now, -EVERY_SECONDS)
-  const { numInsertedOrUpdatedRows } = await db
-    .insertInto('graphPass')
-    .values({ beganAt: now, endedAt: null })
-    .onConflict((conflicting) =>
-      conflicting
-        .column('isOnly')
-        .doUpdateSet({ beganAt: now, endedAt: null })
-        .where((is) =>
-          is.or([
-            is('graphPass.endedAt', '<=', due),
-            is.and([is('graphPass.endedAt', 'is', null), is('graphPass.beganAt', '<=', lost)]),
-          ]),
-        ),
-    )
-    .executeTakeFirst()
-  if (numInsertedOrUpdatedRows !== 1n) return
+  const beganAt = await claimDuePass(db, needs.clock, LOOK)
+  if (!beganAt) return
   await needs.before()
   const { nodes, edges, reaching } = await lookAtGraph(needs, signal)
   await db
     .updateTable('graphPass')
     .set({ endedAt: needs.clock.now(), nodes, edges, reaching })
-    .where('beganAt', '=', now)
+    .where('beganAt', '=', beganAt)
     .execute()
 }
 

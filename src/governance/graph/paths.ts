@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { coverageOf, loadSource } from '../../inventory/inventory.ts'
+import { coverageOf, loadSource, placedId } from '../../inventory/inventory.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import type { Db } from '../../kernel/db.ts'
 import { beyond, decodeCursor, page } from '../../kernel/http/cursor.ts'
@@ -133,8 +133,8 @@ async function tier0Of(db: Db, ids: readonly string[]): Promise<ReadonlySet<stri
 }
 
 async function findThing(db: Db, nameOrId: string): Promise<Thing> {
-  const isId = Id.safeParse(nameOrId).success
-  const byId = isId ? (await thingsOf(db, [nameOrId])).get(nameOrId) : undefined
+  const id = Id.safeParse(nameOrId).success ? nameOrId : await placedId(db, nameOrId)
+  const byId = id === undefined ? undefined : (await thingsOf(db, [id])).get(id)
   if (byId) return byId
   const row = await db
     .selectFrom('identity')

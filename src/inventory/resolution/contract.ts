@@ -5,7 +5,7 @@ import { Id, Slug } from '../../kernel/ids.ts'
 import { Instant } from '../../kernel/instant.ts'
 import { operation, PageQuery, type Operation } from '../../kernel/operation.ts'
 import { conflict, invalidInput, notFound } from '../../kernel/problem.ts'
-import { Consumers, Coverage } from '../schemas.ts'
+import { Consumers, Coverage, Placed } from '../schemas.ts'
 
 const Text = shown(z.string())
 const Count = shown(z.int())
@@ -168,12 +168,14 @@ export const readConsumers = operation({
   summary: 'Says who breaks when a credential or the login of an account changes, and whether it was used.',
   function: 'nhi',
   resource: 'Installation',
-  params: z.object({ thing: Id.describe('of an account, a principal or a credential') }),
+  params: z.object({
+    thing: z.union([Id, Placed]).describe('an account, a principal or a credential: its id, or name@source'),
+  }),
   query: z.object({
     days: z.coerce.number().int().min(1).max(DAYS_MAX).default(90).describe('of which time use is said'),
   }),
   output: Consumers,
-  problems: [notFound],
+  problems: [notFound, conflict],
 })
 
 export const resolutionOperations: readonly Operation[] = [

@@ -59,6 +59,7 @@ export function inventoryRows(stage: Stage): Rows {
     'source.read': reads(knownSource),
     'source.probe': changes(registered),
     'source.collect': changes(knownSource),
+    'source.update': changes(async () => ({ ...(await registered()), input: { schedule: 'weekly' } })),
     'source.retire': changes(registered),
     'inventory.list': reads(principals),
     'inventory.read': reads(one),

@@ -1,0 +1,56 @@
+import { sql } from 'kysely'
+import { secondsAfter, type Clock } from '../kernel/clock.ts'
+import type { Db } from '../kernel/db.ts'
+
+/** The one row of what looks at everything at once. */
+type Pass = 'graph_pass' | 'finding_pass'
+
+/** Without news everything is looked at again after so long: what was entered here moves it too. */
+const EVERY_SECONDS = 900
+/** What a reading told is looked at soon, but what looks at everything rests ten times as long as it took. */
+const REST_SECONDS = 10
+const REST_FACTOR = 10
+
+/** What a pass is for: what makes it due, and after how long one that did not end was of a node that died. */
+export type Passing = { readonly pass: Pass; readonly follows: readonly News[]; readonly lostSeconds: number }
+type News = 'readings' | 'ways'
+
+const NEWS: Readonly<Record<News, string>> = {
+  readings: 'select from source s where s.read_at >= p.began_at',
+  ways: 'select from graph_pass g where g.ended_at >= p.began_at',
+}
+
+/** Begins a pass where one is due; undefined where nothing is, or somebody else is at it. */
+export function claimDuePass(db: Db, clock: Clock, passing: Passing): Promise<Date | undefined> {
+  const now = clock.now()
+  const news = passing.follows.map((each) => `exists (${NEWS[each]})`).join(' or ')
+  return claim(
+    db,
+    now,
+    passing,
+    sql`p.ended_at <= ${secondsAfter(now, -EVERY_SECONDS)}
+        or (${sql.raw(news)})
+           and p.ended_at + ${REST_FACTOR} * (p.ended_at - p.began_at) + make_interval(secs => ${REST_SECONDS}) <= ${now}`,
+  )
+}
+
+/** Begins a pass unless somebody is at it. */
+export function claimPass(db: Db, clock: Clock, passing: Passing): Promise<Date | undefined> {
+  const now = clock.now()
+  return claim(db, now, passing, sql`p.ended_at <= ${now}`)
+}
+
+async function claim(
+  db: Db,
+  now: Date,
+  { pass, lostSeconds }: Passing,
+  due: ReturnType<typeof sql>,
+): Promise<Date | undefined> {
+  const { numAffectedRows } = await sql`
+    insert into ${sql.table(pass)} as p (began_at) values (${now})
+    on conflict (is_only) do update set began_at = excluded.began_at, ended_at = null
+      where (p.ended_at is not null and (${due})) or (p.ended_at is null and p.began_at <= ${secondsAfter(now, -lostSeconds)})`.execute(
+    db,
+  )
+  return numAffectedRows === 1n ? now : undefined
+}

@@ -1,0 +1,32 @@
+import { sql } from 'kysely'
+import type { Db } from '../kernel/db.ts'
+import { conflict } from '../kernel/problem.ts'
+
+/**
+ * The id of the principal of that name at a source, or else of the account of that name at a target; undefined where there is neither. Throws
+ * `conflict` where several have it: a name says nothing more.
+ */
+export async function placedId(db: Db, placed: string): Promise<string | undefined> {
+  const at = placed.lastIndexOf('@')
+  const [name, place] = [placed.slice(0, at), placed.slice(at + 1)]
+  if (at < 1) return undefined
+  const { rows } = await sql<{ id: string }>`
+    (select p.id from observed_principal p
+       join source_scope c on c.id = p.scope_id
+       join source s on s.id = c.source_id
+      where p.name = ${name} and s.name = ${place} and p.gone_at is null limit 2)
+    union all
+    (select a.id from account a join target t on t.id = a.target_id
+      where a.name = ${name} and t.name = ${place} and a.state = 'active'
+        and not exists (select from observed_principal p where p.account_id = a.id and p.name = ${name} and p.gone_at is null))`.execute(
+    db,
+  )
+  const [first, ...others] = rows
+  if (others.length > 0)
+    throw conflict(`There are several ${placed}: name the one you mean by its id.`, {
+      type: 'InventoryItem',
+      id: placed,
+      state: 'several',
+    })
+  return first?.id
+}
