@@ -18,7 +18,7 @@ create table signing_key (
   constraint previous_says_until_when check (state in ('next', 'current') or retires_at is not null)
 );
 comment on table signing_key is 'A row is a key that access tokens are signed with. It is published before it signs and until its last token has expired.';
-comment on column signing_key.sealed_key is 'PKCS #8, sealed for this row; destroyed when the key stops signing.';
+comment on column signing_key.sealed_key is 'PKCS #8, or the name of a key that is held elsewhere, sealed for this row; destroyed when the key stops signing.';
 create unique index signing_key_next on signing_key (state) where state = 'next';
 create unique index signing_key_current on signing_key (state) where state = 'current';
 create index signing_key_cause on signing_key (cause);

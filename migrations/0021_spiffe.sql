@@ -18,7 +18,7 @@ create table spiffe_authority (
 comment on table spiffe_authority is 'A row is a key of the trust domain. It is in the bundle before it signs and while anything it signed may be in use.';
 comment on column spiffe_authority.public_key is 'SubjectPublicKeyInfo.';
 comment on column spiffe_authority.certificate is 'Of a key for X509-SVIDs: what verifiers trust, in DER.';
-comment on column spiffe_authority.sealed_key is 'PKCS #8, sealed for this row; destroyed when the key stops signing.';
+comment on column spiffe_authority.sealed_key is 'PKCS #8, or the name of a key that is held elsewhere, sealed for this row; destroyed when the key stops signing.';
 create unique index spiffe_authority_next on spiffe_authority (kind) where state = 'next';
 create unique index spiffe_authority_signing on spiffe_authority (kind) where state = 'signing';
 create unique index spiffe_authority_trusted on spiffe_authority (kind) where state = 'trusted';
