@@ -33,8 +33,10 @@ export const IS_MAKER = (role: string) => `(${role}.rolname ~ '^reeve_maker_[0-9
     where made.roleid = ${role}.oid and made.grantor = 10 and made.admin_option
       and made.member = (select oid from pg_roles where rolname = current_user)))`
 
-/** What makers were found ready for, by connection. */
-const seen = new WeakMap<Upstream, ReadonlySet<string>>()
+/** The maker of a connection, which groups it was found ready for, and how many leases more it makes before there is another one's turn. */
+type AtHand = { readonly maker: string; readonly ready: ReadonlySet<string>; readonly left: number }
+const atHand = new WeakMap<Upstream, AtHand>()
+const IN_TURN = 64
 
 /** The maker of a role, by its name; null where it has none. */
 export const MAKER_OF = (role: string) => `(select maker.rolname::text
@@ -55,10 +57,11 @@ export async function makerFor(
 ): Promise<string | undefined> {
   const [first] = leases
   if (isSuperuser || version < 160_000 || own < MANY_OWN + MAKERS || !first) return undefined
-  const maker = makerOf(user, first.principal)
+  const last = atHand.get(upstream)
+  const { maker, ready, left } = last && last.left > 0 ? last : turnOf(makerOf(user, first.principal))
   const groups = [...new Set(leases.flatMap(({ terms }) => terms.roles))]
-  const known = seen.get(upstream) ?? new Set<string>()
-  if (groups.every((group) => known.has(`${maker} ${group}`))) return maker
+  atHand.set(upstream, { maker, ready, left: left - leases.length })
+  if (groups.every((group) => ready.has(group))) return maker
   const [found] = await upstream.query<{ ours: boolean; groups: string[] }>(
     'looking for a maker',
     `select ${IS_MAKER('r')} as ours,
@@ -68,7 +71,10 @@ export async function makerFor(
     [maker, groups],
   )
   // Somebody else's of the same name is left alone.
-  if (found?.ours === false) return undefined
+  if (found?.ours === false) {
+    atHand.delete(upstream)
+    return undefined
+  }
   const missing = groups.filter((group) => found?.groups.includes(group) !== true)
   const making = [
     `create role ${name(maker)} with nologin createrole noinherit`,
@@ -81,8 +87,12 @@ export async function makerFor(
   const steps = [...(found ? [] : making), ...joining]
   if (steps.length > 0) await upstream.script('making a maker', steps)
   // What is made now may be taken back; what was found stands, and is looked at again by the next connection.
-  else seen.set(upstream, new Set([...known, ...groups.map((group) => `${maker} ${group}`)]))
+  else atHand.set(upstream, { maker, ready: new Set([...ready, ...groups]), left: left - leases.length })
   return maker
+}
+
+function turnOf(maker: string): AtHand {
+  return { maker, ready: new Set(), left: IN_TURN }
 }
 
 /** Many of them, so that each has few leases; which one does not matter, but those that are made together have the same. */
