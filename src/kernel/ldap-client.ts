@@ -1,12 +1,16 @@
 /** A bound connection to one LDAP server: over TLS or on this machine, to the one address that was looked up, its answers counted in bytes. */
-import { connect, type NetConnectOpts, type Socket } from 'node:net'
+import { connect, isIP, type NetConnectOpts, type Socket } from 'node:net'
 import { connect as connectSecurely, type ConnectionOptions, type TLSSocket } from 'node:tls'
-import type { Client } from 'ldapts'
+import type { BerWriter, Client, SearchOptions, SearchResult } from 'ldapts'
 import { isNobodys } from './egress-address.ts'
 import { resolveBySystem } from './http-client.ts'
+import { LdapMessages, LdapRefused, PAGED_RESULTS, pageValue } from './ldap-messages.ts'
+
+export { LdapRefused } from './ldap-messages.ts'
 
 const OPERATION_MS = 60_000
 const CONNECT_MS = 15_000
+const OCTET_STRING = 4
 
 /** Where it is, and how it proves itself. */
 export type LdapAddress = {
@@ -19,10 +23,15 @@ export type LdapAddress = {
 
 export type LdapConnection = {
   readonly client: Client
+  /** One page of a search (RFC 2696): the first, or the one behind a cookie. It says by its own cookie whether there are more, also when it is empty. */
+  readonly page: (base: string, options: SearchOptions, at: LdapCookie) => Promise<LdapPage>
   /** From here on bytes are counted anew. */
   readonly beginAnswer: () => void
   readonly close: () => Promise<void>
 }
+
+export type LdapCookie = { readonly size: number; readonly cookie: Buffer }
+export type LdapPage = SearchResult & { readonly cookie: Buffer }
 
 type Entering = {
   readonly user: string
@@ -42,7 +51,7 @@ export async function openLdap(
   { user, password, maxBytes }: Entering,
   signal: AbortSignal,
 ): Promise<LdapConnection> {
-  const { Client } = await import('ldapts')
+  const { Client, Control } = await import('ldapts')
   const { hostname, port } = new URL(address.url.replace(/^ldap/i, 'http'))
   const host = hostname.replace(/^\[|\]$/g, '')
   const isSecure = /^ldaps:/i.test(address.url)
@@ -50,7 +59,8 @@ export async function openLdap(
   if (found === undefined || isNobodys(found)) throw new LdapNowhere('the address is one that no system has')
   const place = { host: found, port: port === '' ? (isSecure ? 636 : 389) : Number(port) }
   const tls: ConnectionOptions = {
-    servername: host,
+    // RFC 6066 §3: an address is no name to ask for; it is held against the certificate all the same.
+    ...(isIP(host) === 0 && { servername: host }),
     minVersion: 'TLSv1.2',
     ...(address.authorities !== undefined && { ca: address.authorities }),
   }
@@ -74,8 +84,29 @@ export async function openLdap(
     signal.removeEventListener('abort', line.cut)
     throw error
   }
+  class Paging extends Control {
+    readonly #at: LdapCookie
+
+    constructor(at: LdapCookie) {
+      super(PAGED_RESULTS)
+      this.#at = at
+    }
+
+    protected override writeControl(writer: BerWriter): void {
+      writer.writeBuffer(pageValue(this.#at.size, this.#at.cookie), OCTET_STRING)
+    }
+  }
   return {
     client,
+    async page(base, options, at) {
+      try {
+        const found = await client.search(base, options, new Paging(at))
+        return { ...found, cookie: line.cookie() }
+      } catch (error) {
+        // The library only says that the line was cut.
+        throw line.refused() ?? error
+      }
+    },
     beginAnswer: line.beginAnswer,
     async close() {
       signal.removeEventListener('abort', line.cut)
@@ -102,11 +133,29 @@ function dialer(
 ) {
   const sockets = new Set<Socket>()
   let bytes = 0
-  const counted = (socket: Socket) =>
-    socket.on('data', (chunk: Buffer) => {
+  let refused: LdapRefused | undefined
+  let messages = new LdapMessages()
+  const counted = <S extends Socket>(socket: S): S => {
+    const seen = new LdapMessages()
+    messages = seen
+    const push = socket.push.bind(socket)
+    // Before the library hears of it: what comes is refused whole, for it would read on in what it was given.
+    socket.push = (chunk: unknown, encoding?: BufferEncoding) => {
+      if (!Buffer.isBuffer(chunk)) return push(chunk, encoding)
       bytes += chunk.length
-      if (bytes > maxBytes) socket.destroy(new Error('the answer is larger than that of any directory'))
-    })
+      try {
+        if (bytes > maxBytes) throw new LdapRefused('the answer is larger than that of any directory')
+        seen.see(chunk)
+        return push(chunk)
+      } catch (error) {
+        refused ??=
+          error instanceof LdapRefused ? error : new LdapRefused('the answer cannot be read', { cause: error })
+        socket.destroy()
+        return false
+      }
+    }
+    return socket
+  }
   function dial(options: NetConnectOpts, listener?: () => void): Socket
   function dial(port: number, host?: string, listener?: () => void): Socket
   function dial(path: string, listener?: () => void): Socket
@@ -131,6 +180,8 @@ function dialer(
     beginAnswer: () => {
       bytes = 0
     },
+    cookie: () => messages.cookie,
+    refused: () => refused,
     cut: () => {
       for (const socket of sockets) socket.destroy()
     },

@@ -41,6 +41,9 @@ export const ACCOUNT_ATTRIBUTES = [
   'msDS-UserPasswordExpiryTimeComputed',
   'servicePrincipalName',
   'msDS-AllowedToDelegateTo',
+  'msDS-AllowedToActOnBehalfOfOtherIdentity',
+  'msDS-GroupMSAMembership',
+  'msDS-ManagedPasswordInterval',
   'adminCount',
   'lastLogon',
   'lastLogonTimestamp',
@@ -67,6 +70,7 @@ const NO_PREAUTH = 0x400000
 const EXPIRED = 0x800000
 const DELEGATES_ANY_PROTOCOL = 0x1000000
 const NEVER_DELEGATED = 0x100000
+const CONTROLLER = 0x2000 | 0x4000000
 
 export const accountOf = (id: string): NativeId => ({ kind: 'account', id })
 
@@ -99,6 +103,7 @@ export function tellAccount(directory: Directory, entry: Entry, now: Date): Obse
         ...(bits !== undefined && {
           neverDelegated: has(bits, NEVER_DELEGATED),
           needsNoPreauthentication: has(bits, NO_PREAUTH),
+          isController: has(bits, CONTROLLER),
         }),
       },
     }),
@@ -173,6 +178,8 @@ function passwordOf({ isActiveDirectory }: Directory, entry: Entry, { id, name, 
     facts: {
       // Whoever may log in may ask for a ticket that this password encrypts.
       isOfServicePrincipal: spns.length > 0,
+      // [MS-ADTS] §2.2.2.2: the directory makes it, and anew after so many days.
+      managedDays: numberOf(entry, 'msDS-ManagedPasswordInterval') ?? null,
       mustChange: isActiveDirectory && numberOf(entry, 'pwdLastSet') === 0,
     },
   })

@@ -1,5 +1,6 @@
 import {
   Denied,
+  inPages,
   resource,
   Unreadable,
   known,
@@ -15,7 +16,8 @@ import {
   type ScopesReport,
 } from '../connector.ts'
 import { ACCOUNT_ATTRIBUTES, ACCOUNTS, tellAccount } from './accounts.ts'
-import { openDirectory, type Directory } from './directory.ts'
+import { tellDelegates, type Sids } from './delegates.ts'
+import { mustSee, openDirectory, type Directory } from './directory.ts'
 import { tellGroups } from './groups.ts'
 import { openSession, search } from './session.ts'
 import { LdapSourceCredential, LdapSourceSettings } from './settings.ts'
@@ -49,7 +51,7 @@ const manifest: Manifest = {
     'entries and attributes that the server hides from the login: an entry that is hidden looks like one that is not there. Only what is named in settings.under is known to be hidden',
     'passwords and their hashes: not asked for, so the same value elsewhere is not recognised',
     'logons at other controllers: lastLogon is of the one that is asked, lastLogonTimestamp of all and up to 14 days late',
-    'who may change an entry: security descriptors and access rules are not read, resource-based delegation among them',
+    'who may change an entry: of security descriptors only those on delegation by resource and on managed passwords are read, no other access rules',
     'other partitions and directories that the server refers to',
     'which password policy holds in OpenLDAP, and so when a password ends there',
   ],
@@ -105,47 +107,56 @@ async function* readDirectory({ base, root, system }: Directory): AsyncGenerator
 
 async function* readAccounts(directory: Directory, now: Date, signal: AbortSignal): AsyncGenerator<Page, ScopeReport> {
   const told = new Set<string>()
-  let nameless = 0
-  let referrals = 0
+  const sids: Sids = new Map()
+  const holes = { nameless: 0, referrals: 0, descriptors: 0 }
   for (const base of directory.under) {
+    await mustSee(directory, base, signal)
     const asked = { base, scope: 'sub' as const, filter: ACCOUNTS, attributes: ACCOUNT_ATTRIBUTES }
     const reading = search(directory.session, asked, signal)
     for (;;) {
       const next = await reading.next()
       if (next.done) {
-        referrals += next.value
+        holes.referrals += next.value
         break
       }
       const fresh = next.value.filter((entry) => {
         const id = stableId(entry)
-        if (id === undefined) nameless += 1
+        if (id === undefined) holes.nameless += 1
         if (id === undefined || told.has(id)) return false
         told.add(id)
         return true
       })
-      yield { observations: fresh.flatMap((entry) => tellAccount(directory, entry, now)) }
+      const observations = fresh.flatMap((entry) => tellAccount(directory, entry, now))
+      yield* inPages([...observations, ...(await tellDelegates(directory, fresh, holes, sids, signal))])
     }
+    await mustSee(directory, base, signal)
   }
-  return closed(directory, { nameless, referrals })
+  return closed(directory, holes)
 }
 
 async function* readGroups(directory: Directory, signal: AbortSignal): AsyncGenerator<Page, ScopeReport> {
-  const holes = { referrals: 0 }
+  const holes = { nameless: 0, referrals: 0, descriptors: 0 }
+  for (const base of directory.under) await mustSee(directory, base, signal)
   yield* tellGroups(directory, holes, signal)
-  return closed(directory, { nameless: 0, referrals: holes.referrals })
+  for (const base of directory.under) await mustSee(directory, base, signal)
+  return closed(directory, holes)
 }
 
+type Holes = { readonly nameless: number; readonly referrals: number; readonly descriptors: number }
+
 /** Active Directory always refers to its other partitions, which hold no accounts. */
-function closed(
-  directory: Directory,
-  { nameless, referrals }: { readonly nameless: number; readonly referrals: number },
-): ScopeReport {
+function closed(directory: Directory, { nameless, referrals, descriptors }: Holes): ScopeReport {
   const missing: Missing[] = []
   if (nameless > 0)
     missing.push({
       what: `${nameless} entries`,
       why: 'they have no id that stays',
       permission: 'to read objectGUID or entryUUID',
+    })
+  if (descriptors > 0)
+    missing.push({
+      what: `${descriptors} lists of who may act for others`,
+      why: 'they are not written as the protocol has them',
     })
   if (referrals > 0 && !directory.isActiveDirectory)
     missing.push({ what: 'parts of the directory on other servers', why: 'referrals are not followed' })
@@ -156,8 +167,7 @@ async function probe(directory: Directory, signal: AbortSignal) {
   const missing: Missing[] = []
   for (const base of directory.under) {
     try {
-      const asked = { base, scope: 'base' as const, filter: '(objectClass=*)', attributes: ['1.1'] }
-      for await (const entries of search(directory.session, asked, signal)) entries.at(0)
+      await mustSee(directory, base, signal)
     } catch (error) {
       if (!(error instanceof Denied)) throw error
       missing.push(error.missing)

@@ -1,6 +1,6 @@
 import type { NativeId } from '../connector.ts'
 import type { LdapSourceSettings } from './settings.ts'
-import { search, type Session } from './session.ts'
+import { hidden, search, type Session } from './session.ts'
 import { stableId, textOf, textsOf } from './values.ts'
 import { Denied, Unreadable } from '../connector.ts'
 
@@ -51,6 +51,19 @@ export async function openDirectory(
       .join(' ')
       .trim(),
   }
+}
+
+/**
+ * Throws `Denied` where an entry that must be there is not seen. Active Directory answers a search below what it hides with nothing and success, so
+ * it is asked before and after: what is below would otherwise look gone.
+ */
+export async function mustSee(
+  { session }: Pick<Directory, 'session'>,
+  base: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const entry = await one(session, base, ['objectGUID', 'entryUUID'], signal)
+  if (!entry || stableId(entry) === undefined) throw new Denied(hidden(base))
 }
 
 async function one(session: Session, base: string, attributes: readonly string[], signal: AbortSignal) {

@@ -1,6 +1,6 @@
 /** A bound connection to one server: searches in pages, bounded in bytes and time, referrals not followed. */
-import type { Client, Entry } from 'ldapts'
-import { ldapCode, LdapNowhere, openLdap } from '../../kernel/ldap-client.ts'
+import type { Entry } from 'ldapts'
+import { ldapCode, LdapNowhere, LdapRefused, openLdap, type LdapConnection } from '../../kernel/ldap-client.ts'
 import { Denied, SlowDown, Unreadable, type Missing } from '../connector.ts'
 import { LdapSourceCredential, type LdapSourceSettings } from './settings.ts'
 
@@ -9,15 +9,12 @@ const PAGE_ENTRIES = 500
 const PAGE_BYTES = 128 * 1024 * 1024
 /** Values that are no text. */
 const BYTES = ['objectGUID', 'objectSid', 'msDS-AllowedToActOnBehalfOfOtherIdentity', 'msDS-GroupMSAMembership']
+/** More entries than one directory has. */
+const ENTRIES_MAX = 20_000_000
 /** Pages in a row that may be empty, as filters leave them. */
 const EMPTY_MAX = 1_000
 
-export type Session = {
-  readonly client: Client
-  /** Each page has its own measure of bytes. */
-  readonly beginPage: () => void
-  readonly close: () => Promise<void>
-}
+export type Session = Pick<LdapConnection, 'page' | 'beginAnswer' | 'close'>
 
 export type Search = {
   readonly base: string
@@ -34,8 +31,7 @@ export async function openSession(
 ): Promise<Session> {
   const login = { ...LdapSourceCredential.parse(JSON.parse(credential)), maxBytes: PAGE_BYTES }
   try {
-    const { client, beginAnswer, close } = await openLdap(settings, login, signal)
-    return { client, beginPage: beginAnswer, close }
+    return await openLdap(settings, login, signal)
   } catch (error) {
     signal.throwIfAborted()
     if (error instanceof LdapNowhere) throw new Unreadable('the address of the source is one that no system has')
@@ -55,23 +51,27 @@ export async function* search(session: Session, asked: Search, signal: AbortSign
     attributes: [...attributes],
     explicitBufferAttributes: [...BYTES],
     derefAliases: 'never' as const,
-    paged: { pageSize: PAGE_ENTRIES },
   }
   let referrals = 0
   let empty = 0
+  let entries = 0
+  let cookie: Buffer = Buffer.alloc(0)
   const places = new Places()
-  session.beginPage()
   try {
-    for await (const { searchEntries, searchReferences } of session.client.searchPaginated(base, options)) {
+    do {
+      session.beginAnswer()
+      const page = await session.page(base, options, { size: PAGE_ENTRIES, cookie })
       signal.throwIfAborted()
-      referrals += searchReferences.length
-      empty = searchEntries.length === 0 ? empty + 1 : 0
+      cookie = page.cookie
+      referrals += page.searchReferences.length
+      entries += page.searchEntries.length
+      if (entries > ENTRIES_MAX) throw new Unreadable('it has more entries than any directory has')
+      const [first] = page.searchEntries
+      empty = first ? 0 : empty + 1
       if (empty > EMPTY_MAX) throw new Unreadable('the server gives empty pages without end')
-      const [first] = searchEntries
       if (first) places.step(first.dn)
-      yield searchEntries
-      session.beginPage()
-    }
+      if (first) yield page.searchEntries
+    } while (cookie.length > 0)
   } catch (error) {
     signal.throwIfAborted()
     throw reasonOf(error, base)
@@ -107,6 +107,7 @@ export function hidden(base: string): Missing {
 
 /** RFC 4511 §4.1.9. A server that hides an entry says that there is none. */
 function reasonOf(error: unknown, base: string): unknown {
+  if (error instanceof LdapRefused) return new Unreadable(error.message, { cause: error })
   switch (ldapCode(error)) {
     case 32:
     case 50:

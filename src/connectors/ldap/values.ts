@@ -21,7 +21,7 @@ export function numberOf(entry: Entry, name: string): number | undefined {
   return text !== undefined && /^-?\d{1,19}$/.test(text) ? Number(text) : undefined
 }
 
-function bytesOf(entry: Entry, name: string): Buffer | undefined {
+export function bytesOf(entry: Entry, name: string): Buffer | undefined {
   const value = entry[name]
   const first = Array.isArray(value) ? value[0] : value
   return Buffer.isBuffer(first) && first.length > 0 ? first : undefined
@@ -47,10 +47,15 @@ export function stableId(entry: Entry): string | undefined {
 /** [MS-DTYP] §2.4.2.1, `S-1-5-…`. */
 export function sidOf(entry: Entry): string | undefined {
   const sid = bytesOf(entry, 'objectSid')
-  const count = sid?.[1] ?? 0
-  if (!sid || sid.length !== 8 + 4 * count) return undefined
-  const parts = Array.from({ length: count }, (_, at) => sid.readUInt32LE(8 + 4 * at))
-  return ['S', sid[0], sid.readUIntBE(2, 6), ...parts].join('-')
+  return sid && sid.length === 8 + 4 * (sid[1] ?? 0) ? sidAt(sid, 0) : undefined
+}
+
+/** §2.4.2.2: the SID that begins there, undefined where there is none. */
+export function sidAt(bytes: Buffer, at: number): string | undefined {
+  const count = bytes[at + 1] ?? 0
+  if (bytes[at] !== 1 || count > 15 || at + 8 + 4 * count > bytes.length) return undefined
+  const parts = Array.from({ length: count }, (_, n) => bytes.readUInt32LE(at + 8 + 4 * n))
+  return ['S', 1, bytes.readUIntBE(at + 2, 6), ...parts].join('-')
 }
 
 /** Hundreds of nanoseconds since 1601. 0 and the largest mean never. */
