@@ -10,6 +10,7 @@ import { mcpConnector } from './mcp/connector.ts'
 import { mysqlConnector } from './mysql/connector.ts'
 import { openbaoConnector } from './openbao/connector.ts'
 import { postgresConnector } from './postgres/connector.ts'
+import { scimConnector } from './scim/connector.ts'
 import { sourceConnector } from './source/connector.ts'
 import { sshConnector } from './ssh/connector.ts'
 import { tableConnector } from './table/connector.ts'
@@ -27,6 +28,7 @@ export const connectors: readonly Connector[] = [
   gitlabConnector,
   sourceConnector,
   tableConnector,
+  scimConnector,
   mcpConnector,
   openbaoConnector,
   ldapConnector,

@@ -1,6 +1,7 @@
 import { access, constants } from 'node:fs/promises'
 import {
   placeAuthority,
+  scimTold,
   Unreadable,
   type Connector,
   type Given,
@@ -13,7 +14,6 @@ import {
   type ScopeReport,
 } from '../connector.ts'
 import { rowsOf, SHUT, type Row, type RowTally } from './rows.ts'
-import { scimTold } from './scim.ts'
 import { TableSourceSettings } from './settings.ts'
 import { toldBy } from './told.ts'
 

@@ -1,7 +1,9 @@
 import { z } from 'zod'
-import { Instant } from '../../kernel/instant.ts'
-import { grant, known, principal, unknown, type Observation } from '../connector.ts'
-import { idOf } from './told.ts'
+import { Instant } from '../kernel/instant.ts'
+import { known, unknown, type NativeId, type Observation } from './observation.ts'
+import { grant, principal } from './told.ts'
+
+const idOf = (kind: 'principal' | 'grant', id: string): NativeId => ({ kind, id })
 
 // RFC 7643 §4: only what is kept of a user and of a group.
 const Common = z.object({
