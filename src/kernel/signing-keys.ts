@@ -15,7 +15,7 @@ import { Secret } from './secret.ts'
 
 export const KEY_PLACES = ['sealed', 'pkcs11', 'kms'] as const
 /** Sealed in the database, in a PKCS #11 token, in AWS KMS. */
-export type KeyPlace = (typeof KEY_PLACES)[number]
+type KeyPlace = (typeof KEY_PLACES)[number]
 
 /** Somebody who keeps keys of P-256 and signs with them. */
 export type KeyHolder = {
