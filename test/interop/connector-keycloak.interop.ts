@@ -4,6 +4,9 @@ import { sql } from 'kysely'
 import { z } from 'zod'
 import { CONFORMANCE, type Bed } from '../../src/connectors/conformance.fixture.ts'
 import { keycloakConnector } from '../../src/connectors/keycloak/connector.ts'
+import { FindingQuery } from '../../src/governance/findings/contract.ts'
+import { evaluateFindings } from '../../src/governance/findings/evaluate.ts'
+import { listFindings } from '../../src/governance/findings/lists.ts'
 import { Secret } from '../../src/kernel/secret.ts'
 import { inventoryWorld } from '../support/inventory-world.ts'
 import { client, companyRealm, letIn, PASSWORD, PROVIDER_SECRET, SECRET } from './peers/keycloak-realm.ts'
@@ -129,6 +132,38 @@ test('a realm is told: what clients prove, where their answers go, who rules it,
     await i.count('observed_credential', `'hmac-sha256:${print.keyId}:${print.value}' = any (fingerprints)`),
     4,
   )
+})
+
+test('the rules find what is open in a realm, and nothing on what is well set up', async (t) => {
+  const b = await bed()
+  await letIn(url, b.realm)
+  const i = await inventoryWorld(t)
+  await i.collect(await i.source(b.connector, b.settings, b.credential && { credential: b.credential }))
+  await evaluateFindings(i.w.db, i.w.needs, new AbortController().signal)
+  const { items } = await listFindings(i.w.db, i.w.clock, FindingQuery.parse({ limit: 200 }))
+  const found = items.map(
+    ({ rule, severity, evidence, subject }) => `${rule} ${severity} ${subject.name} ${evidence.join('; ')}`,
+  )
+  const has = (...parts: string[]) =>
+    assert.ok(
+      found.some((each) => parts.every((part) => each.includes(part))),
+      `${parts.join(' ')}\n${found.join('\n')}`,
+    )
+
+  has('wildcard-redirect critical', 'client shop', 'every address is taken')
+  has('wildcard-redirect critical', 'client acme-reports', 'https://acme.example*')
+  has('wildcard-redirect high', 'http://reports.acme.example/back')
+  has('outdated-flow high', 'client shop', 'implicit')
+  has('outdated-flow high', 'client shop', 'password')
+  has('outdated-flow low', 'client admin-cli')
+  has('public-client-powers high', 'client shop')
+  has('loose-provider critical', 'identity provider corp', 'without TLS', 'is not checked')
+  has('overdue-secret high billing', '2020-09-13')
+  has('weak-authentication high billing', 'shorter than')
+  has('lasting-grant medium', 'acme holds it')
+  has('vendor-held medium', 'acme')
+  for (const well of ['https://page.example/back', 'identity provider ci ', 'client gone', 'client signer'])
+    assert.ok(!found.some((each) => /^(wildcard|outdated|public|loose)/.test(each) && each.includes(well)), well)
 })
 
 test('attack: a login that may only query gets empty lists and 200, which is told as denied and not as an empty realm', async (t) => {
