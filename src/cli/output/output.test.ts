@@ -107,6 +107,18 @@ test('printable text has nothing left to spell out and is printed as it is', () 
   assert.equal(JSON.parse(printableJson({ a: HOSTILE })).a, HOSTILE)
 })
 
+test('a thing of its own is in the table by its name, and where it stands', async () => {
+  const thing = (name: string, source: string | null) => ({ id: 'i', name, source })
+  const items = [
+    { from: thing('app', 'shop'), hops: 1, why: { code: 'x' } },
+    { from: thing('billing', null), hops: 2, why: { code: 'y' } },
+  ]
+
+  const text = await rendered('table', { items }, z.object({ items: z.array(z.unknown()) }))
+
+  assert.equal(text, 'FROM      HOPS\napp@shop  1\nbilling   2\n')
+})
+
 test('wide letters take two columns and marks none', () => {
   assert.equal(widthOf('日本'), 4)
   assert.equal(widthOf('e\u0301'), 1)

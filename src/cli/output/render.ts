@@ -78,7 +78,8 @@ function columnsOf(
 }
 
 function isFlat(value: unknown): boolean {
-  return Array.isArray(value) ? value.every((member) => typeof member !== 'object') : !isRecord(value)
+  if (Array.isArray(value)) return value.every((member) => typeof member !== 'object')
+  return !isRecord(value) || typeof value['name'] === 'string'
 }
 
 function details(value: Record<string, unknown>): string {
@@ -96,7 +97,14 @@ function cell(value: unknown): string {
   if (typeof value === 'string') return value
   if (typeof value === 'boolean') return value ? 'yes' : 'no'
   if (Array.isArray(value)) return value.length === 0 ? '-' : value.map(cell).join(', ')
-  return JSON.stringify(value)
+  return isRecord(value) && typeof value['name'] === 'string'
+    ? placed(value['name'], value['source'])
+    : JSON.stringify(value)
+}
+
+/** What stands somewhere, as commands take it. */
+function placed(name: string, source: unknown): string {
+  return typeof source === 'string' ? `${name}@${source}` : name
 }
 
 function nameOf(value: unknown): string {
