@@ -55,7 +55,7 @@ export async function loadKeepingFacts(db: Db, { after, limit, now }: Batch): Pr
     ), places as (
       select of, array_agg(distinct place order by place) as names
         from (select of, how || ' of ' || coalesce(name || ': ', '') || left(location, 200) as place from kept where how in ${IN_THE_OPEN}) n group by of
-    )
+    ), vaulted as (select distinct of from same where held_by = 'vault')
     select o.id, o.name, i.id as "identityId", s.name as source, s.environment, c.state = 'active' and c.status in ('complete', 'unchanged') as "isWhole",
            o.missed_at is null as "isPresent", greatest(o.changed_at, c.seen_at) as "readAt", o.gone_at as "goneAt", o.type, o.state,
            coalesce(cardinality(o.fingerprints), 0) > 0 as "hasFingerprint", o.held_by as "heldBy", o.facts @> '{"isOffline": true}' as "isOffline", o.never_expires as "neverExpires",
@@ -65,7 +65,7 @@ export async function loadKeepingFacts(db: Db, { after, limit, now }: Batch): Pr
               where b.vendor = v.vendor having count(*) > 0) end as "vendorState",
            coalesce(people.names[1:${sql.lit(NAMED)}], '{}') as people, coalesce(jobs.names[1:${sql.lit(NAMED)}], '{}') as jobs,
            coalesce(places.names[1:${sql.lit(NAMED)}], '{}') as "keptIn",
-           coalesce(o.held_by = 'vault', false) or exists (select from same where same.of = o.id and same.held_by = 'vault') as "isVaulted"
+           coalesce(o.held_by = 'vault', false) or vaulted.of is not null as "isVaulted"
       from batch o
       join source_scope c on c.id = o.scope_id
       join source s on s.id = c.source_id
@@ -80,7 +80,8 @@ export async function loadKeepingFacts(db: Db, { after, limit, now }: Batch): Pr
       left join people on people.of = o.id
       left join jobs on jobs.of = o.id
       left join places on places.of = o.id
-     order by o.id`.execute(db)
+      left join vaulted on vaulted.of = o.id
+     order by o.id`.execute(db.withoutPlugins())
   const whole = await readWhole(db)
   return rows.map((row) => ({ ...row, ...whole, now }))
 }

@@ -35,7 +35,7 @@ export async function loadCredentialFacts(db: Db, { after, limit, now }: Batch):
           join source_scope c2 on c2.id = k.scope_id
           join source s2 on s2.id = c2.source_id
          where cardinality(o.fingerprints) > 0) same on true
-     order by o.id`.execute(db)
+     order by o.id`.execute(db.withoutPlugins())
   return rows.map((row) => ({ ...row, now, isAllWhole, codeRead }))
 }
 
