@@ -251,7 +251,7 @@ async function* readPolicies({ iam, signal }: Reading): AsyncGenerator<Page, Sco
 
 /** Complete also where some rights depend on the moment of use: that is all that can be known of them. */
 async function* readRights({ iam, account, signal }: Reading): AsyncGenerator<Page, ScopeReport> {
-  const { told, open, unread, isCut } = tellRights(await readAccount(iam, signal), account, signal)
+  const { told, open, unread, isCut } = await tellRights(await readAccount(iam, signal), account, signal)
   yield* inPages(told)
   const missing: Missing[] = []
   if (isCut) missing.push({ what: 'further rights', why: 'there are more than are worked out' })

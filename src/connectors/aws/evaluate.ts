@@ -83,6 +83,16 @@ function holds({ isAllow, actions, resources, conditions }: Statement, asked: As
   return both(about, meets(conditions, asked.context))
 }
 
+/** The patterns that permissions of an action name; a star for what names all but some. */
+export function resourcesOf(policies: Policies['identity'], action: string): string[] {
+  const about = policies.flatMap((statements) =>
+    (statements ?? []).filter(
+      ({ isAllow, actions }) => isAllow && isAbout(actions.of, action.toLowerCase(), actions.isBut),
+    ),
+  )
+  return about.flatMap(({ resources }) => (resources.isBut ? ['*'] : resources.of))
+}
+
 function isAbout(patterns: readonly string[], text: string, isBut: boolean): boolean {
   return patterns.some((pattern) => isLike(text, pattern)) !== isBut
 }

@@ -213,8 +213,8 @@ function account(of: Partial<Omit<Account, 'policies'>> & { readonly policies?: 
 }
 
 /** Who, by what, on what: what depends ends in `?`. */
-function rights(of: Parameters<typeof account>[0]): string[] {
-  const { told } = tellRights(account(of), HERE, new AbortController().signal)
+async function rights(of: Parameters<typeof account>[0]): Promise<string[]> {
+  const { told } = await tellRights(account(of), HERE, new AbortController().signal)
   return told
     .flatMap((one) =>
       one.kind === 'grant'
@@ -227,7 +227,7 @@ function rights(of: Parameters<typeof account>[0]): string[] {
 const ADMIN = allow('*')
 const byAccount = policy({ Effect: 'Allow', Principal: { AWS: `arn:aws:iam::${HERE}:root` }, Action: 'sts:AssumeRole' })
 
-test('who may give itself any right administers the account, unless a boundary or a denial keeps it', () => {
+test('who may give itself any right administers the account, unless a boundary or a denial keeps it', async () => {
   const self = allow('iam:PutUserPolicy', `arn:aws:iam::${HERE}:user/\${aws:username}`)
   const bound = managed('bound', allow(['s3:*', 'iam:PutUserPolicy']))
   const owned = managed('owned', allow('s3:*'))
@@ -247,7 +247,7 @@ test('who may give itself any right administers the account, unless a boundary o
     user({ name: 'bounded-admin', says: [ADMIN], boundary: bound.arn }),
     user({ name: 'unread-boundary', says: [ADMIN], boundary: 'arn:aws:iam::1:policy/none' }),
   ]
-  const found = rights({ users, policies: [bound, owned, managed('wide', allow('iam:*'))] })
+  const found = await rights({ users, policies: [bound, owned, managed('wide', allow('iam:*'))] })
   assert.deepEqual(
     found.filter((one) => one.endsWith(HERE) || one.endsWith(`${HERE}?`)),
     [
@@ -261,7 +261,7 @@ test('who may give itself any right administers the account, unless a boundary o
   )
 })
 
-test('a role is had by assuming it, by being named, by passing it to what runs, or by rewriting whom it believes', () => {
+test('a role is had by assuming it, by being named, by passing it to what runs, or by rewriting whom it believes', async () => {
   const named = (name: string) =>
     policy({ Effect: 'Allow', Principal: { AWS: `arn:aws:iam::${HERE}:${name}` }, Action: 'sts:AssumeRole' })
   const users = [
@@ -289,7 +289,7 @@ test('a role is had by assuming it, by being named, by passing it to what runs, 
     role({ name: 'runs' }),
     role({ name: 'unread', isUnread: true }),
   ]
-  const found = rights({ users, roles, policies: [managed('bound', allow('s3:*'))] })
+  const found = await rights({ users, roles, policies: [managed('bound', allow('s3:*'))] })
   assert.deepEqual(found, [
     'user-asks sts:AssumeRole role-inside',
     'user-named sts:AssumeRole role-for-named',
@@ -299,7 +299,7 @@ test('a role is had by assuming it, by being named, by passing it to what runs, 
   ])
 })
 
-test('a login of somebody else is made, and a group joined, only where nothing denies it', () => {
+test('a login of somebody else is made, and a group joined, only where nothing denies it', async () => {
   const users = [
     user({
       name: 'maker',
@@ -316,7 +316,7 @@ test('a login of somebody else is made, and a group joined, only where nothing d
       kind: 'group' as const,
     },
   ]
-  assert.deepEqual(rights({ users, groups }), [
+  assert.deepEqual(await rights({ users, groups }), [
     `user-joiner iam:AddUserToGroup (admins) + * ${HERE}`,
     'user-joiner iam:AddUserToGroup group-admins',
     'user-maker iam:CreateAccessKey user-joiner',

@@ -2,6 +2,7 @@
  * Which users and roles can become more than they are: administer the account, act as a role, or make a login of somebody else. Worked out from all
  * policies together, since no single statement shows it.
  */
+import { nextTurn } from '../../kernel/timer.ts'
 import { grant, known, type NativeId, type Observation } from '../connector.ts'
 import type { Account, Managed, Role, User } from './account.ts'
 import type { Statement } from './document.ts'
@@ -13,6 +14,7 @@ import {
   meets,
   NO,
   notDenied,
+  resourcesOf,
   UNREAD,
   within,
   YES,
@@ -26,6 +28,8 @@ import { isAssuming, isWholeAccount } from './trust.ts'
 
 /** Pairs of who and what in one account; an account with more of them is told up to here, and said to be. */
 const STEPS_MAX = 200_000
+/** Of users and roles. */
+const TURN = 5
 
 type Subject = {
   readonly who: User | Role
@@ -44,6 +48,14 @@ type Step = {
   readonly answer: Answer
 }
 
+/** Roles by whom their trust policies name at all, so that not everybody is held against every role. */
+type Believing = {
+  readonly byName: ReadonlyMap<string, readonly Role[]>
+  readonly byAccount: readonly Role[]
+  readonly everybody: readonly Role[]
+}
+type Estate = { readonly account: Account; readonly number: string; readonly believing: Believing }
+
 type Told = {
   readonly told: readonly Observation[]
   /** How many depend on the moment of use, and on what. */
@@ -53,7 +65,7 @@ type Told = {
   readonly isCut: boolean
 }
 
-export function tellRights(account: Account, number: string, signal: AbortSignal): Told {
+export async function tellRights(account: Account, number: string, signal: AbortSignal): Promise<Told> {
   const told = new Map<string, Observation>()
   const on = new Set<string>()
   let count = 0
@@ -64,11 +76,14 @@ export function tellRights(account: Account, number: string, signal: AbortSignal
     unread,
     isCut,
   })
-  for (const who of [...account.users, ...account.roles]) {
+  const estate: Estate = { account, number, believing: believingOf(account.roles, number) }
+  for (const [at, who] of [...account.users, ...account.roles].entries()) {
     signal.throwIfAborted()
+    // Thousands are worked out; nobody else waits for all of them.
+    if (at % TURN === 0) await nextTurn()
     const { subject, isWhole } = understood(subjectOf(account, who, number))
     if (!isWhole) unread += 1
-    for (const found of stepsOf(subject, account, number)) {
+    for (const found of stepsOf(subject, estate)) {
       if (told.size >= STEPS_MAX) return ended(true)
       const step = isWhole ? found : { ...found, answer: both(found.answer, UNREAD) }
       const observation = tellStep(who, step)
@@ -80,6 +95,22 @@ export function tellRights(account: Account, number: string, signal: AbortSignal
     }
   }
   return ended(false)
+}
+
+function believingOf(roles: readonly Role[], number: string): Believing {
+  const byName = new Map<string, Role[]>()
+  const [byAccount, everybody]: [Role[], Role[]] = [[], []]
+  for (const role of roles) {
+    for (const { isAllow, principals = {}, isNotPrincipal } of role.trust ?? []) {
+      if (!isAllow) continue
+      for (const name of isNotPrincipal ? ['*'] : (principals['AWS'] ?? [])) {
+        if (name === '*') everybody.push(role)
+        else if (isWholeAccount(name) && name.includes(number)) byAccount.push(role)
+        else byName.set(name, [...(byName.get(name) ?? []), role])
+      }
+    }
+  }
+  return { byName, byAccount, everybody }
 }
 
 /** What its other policies let it do; what the one that was not understood adds cannot be listed, and it may take all of this away. */
@@ -135,7 +166,8 @@ function subjectOf(account: Account, who: User | Role, number: string): Subject 
 }
 
 /** Of who administers nothing further is told: it has everything anyway. */
-function* stepsOf(subject: Subject, account: Account, number: string): Generator<Step, void> {
+function* stepsOf(subject: Subject, estate: Estate): Generator<Step, void> {
+  const { account, number } = estate
   const here = accountId(number)
   if (isAdministrator(subject)) {
     yield { on: here, privilege: '*', level: 'admin', answer: YES }
@@ -144,7 +176,7 @@ function* stepsOf(subject: Subject, account: Account, number: string): Generator
   const grown = [...growing(subject)]
   for (const { action, answer } of grown) yield { on: here, privilege: action, level: 'grant', answer }
   if (grown.some(({ answer }) => answer.is === 'yes')) return
-  yield* toOthers(subject, account)
+  yield* toOthers(subject, estate)
   if (subject.who.kind !== 'user' || !mayEver(subject, 'iam:AddUserToGroup')) return
   for (const group of account.groups) {
     const answer = subject.groups.includes(group.arn) ? NO : may(subject, 'iam:AddUserToGroup', group.arn)
@@ -153,7 +185,7 @@ function* stepsOf(subject: Subject, account: Account, number: string): Generator
     const as = { ...subject.who, groups: [...subject.who.groups, group.name] }
     const joined = understood(subjectOf(account, as, number))
     const certain = joined.isWhole ? answer : both(answer, UNREAD)
-    for (const step of stepsWithin(joined.subject, account, here))
+    for (const step of stepsWithin(joined.subject, estate, here))
       yield {
         ...step,
         privilege: `iam:AddUserToGroup (${group.name}) + ${step.privilege}`,
@@ -162,11 +194,11 @@ function* stepsOf(subject: Subject, account: Account, number: string): Generator
   }
 }
 
-function* stepsWithin(subject: Subject, account: Account, here: NativeId): Generator<Step, void> {
+function* stepsWithin(subject: Subject, estate: Estate, here: NativeId): Generator<Step, void> {
   if (isAdministrator(subject)) yield { on: here, privilege: '*', level: 'admin', answer: YES }
   else {
     for (const { action, answer } of growing(subject)) yield { on: here, privilege: action, level: 'grant', answer }
-    yield* toOthers(subject, account)
+    yield* toOthers(subject, estate)
   }
 }
 
@@ -219,31 +251,35 @@ function* growing(subject: Subject): Generator<{ readonly action: string; readon
 const LOGINS = ['iam:CreateAccessKey', 'iam:CreateLoginProfile', 'iam:UpdateLoginProfile']
 
 /** Making a login of another user, acting as a role, or having something run as one. */
-function* toOthers(subject: Subject, account: Account): Generator<Step, void> {
-  for (const action of LOGINS.filter((each) => mayEver(subject, each))) {
-    for (const user of account.users) {
+function* toOthers(subject: Subject, { account, believing }: Estate): Generator<Step, void> {
+  for (const action of LOGINS) {
+    for (const user of touched(subject, action, account.users)) {
       if (user.id === subject.who.id) continue
       const answer = may(subject, action, user.arn, user.tags)
       if (answer.is !== 'no') yield { on: idOf(user), privilege: action, level: 'write', answer }
     }
   }
-  const rewrites = mayEver(subject, 'iam:UpdateAssumeRolePolicy')
+  const named = [...(believing.byName.get(subject.who.arn) ?? []), ...believing.everybody]
+  for (const role of new Set([...named, ...touched(subject, 'sts:AssumeRole', believing.byAccount)])) {
+    const answer = role.id === subject.who.id ? NO : mayAssume(subject, role)
+    if (answer.is !== 'no') yield { on: idOf(role), privilege: 'sts:AssumeRole', level: 'impersonate', answer }
+  }
+  for (const role of touched(subject, 'iam:UpdateAssumeRolePolicy', account.roles)) {
+    if (role.id === subject.who.id) continue
+    const answer = may(subject, 'iam:UpdateAssumeRolePolicy', role.arn, role.tags)
+    if (answer.is !== 'no')
+      yield { on: idOf(role), privilege: 'iam:UpdateAssumeRolePolicy', level: 'impersonate', answer }
+  }
   const passing = mayEver(subject, 'iam:PassRole')
     ? PASSING.filter(({ needs }) => canRun(subject, needs).is !== 'no')
     : []
-  for (const role of account.roles) {
+  for (const role of passing.length > 0 ? touched(subject, 'iam:PassRole', account.roles) : []) {
     if (role.id === subject.who.id) continue
-    const on = idOf(role)
-    const ways: [string, Answer][] = [
-      ['sts:AssumeRole', mayAssume(subject, role)],
-      ['iam:UpdateAssumeRolePolicy', rewrites ? may(subject, 'iam:UpdateAssumeRolePolicy', role.arn, role.tags) : NO],
-      ...passing.map((way): [string, Answer] => [
-        `iam:PassRole + ${way.needs[0]?.[0] ?? ''}`,
-        mayPass(subject, role, way),
-      ]),
-    ]
-    for (const [privilege, answer] of ways)
-      if (answer.is !== 'no') yield { on, privilege, level: 'impersonate', answer }
+    for (const way of passing) {
+      const answer = mayPass(subject, role, way)
+      const privilege = `iam:PassRole + ${way.needs[0]?.[0] ?? ''}`
+      if (answer.is !== 'no') yield { on: idOf(role), privilege, level: 'impersonate', answer }
+    }
   }
 }
 
@@ -253,6 +289,21 @@ function may({ policies, context }: Subject, action: string, resource: string, t
     [`iam:resourcetag/${key.toLowerCase()}`, value],
   ])
   return decide(policies, { action, resource, context: { ...context, ...Object.fromEntries(tagged) } })
+}
+
+/** Of these, what some permission of the subject names at all: the rest is not worth a look. */
+function touched<T extends { readonly arn: string }>(
+  { policies }: Subject,
+  action: string,
+  all: readonly T[],
+): readonly T[] {
+  const patterns = resourcesOf(policies.identity, action)
+  if (patterns.some((pattern) => pattern === '*' || pattern.includes('${'))) return all
+  const open = patterns.filter((pattern) => /[*?]/.test(pattern))
+  const exact = new Set(patterns)
+  return patterns.length === 0
+    ? []
+    : all.filter(({ arn }) => exact.has(arn) || open.some((pattern) => isLike(arn, pattern)))
 }
 
 /** Whether it is worth to look at each thing. */
