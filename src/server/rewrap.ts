@@ -35,7 +35,8 @@ export async function rewrapInstallation(config: Config, leaveBroken: boolean): 
     owner = postgres.connection('owner')
   }
   const { db } = opened.use(await openSession(owner))
-  return rewrapAll(db, await rootKeyFiles(config), leaveBroken)
+  // Awaited here: the session is closed when this function is left.
+  return await rewrapAll(db, await rootKeyFiles(config), leaveBroken)
 }
 
 /** The steps, each of which may be the last one before a kill. */

@@ -14,7 +14,10 @@ import { clusterIn, openStub, vaultIn, type Stub, type StubCluster, type StubVau
 // The targets are stubs here; test/interop/ has the real ones.
 const site = leaseSite('createrole')
 const cleaning = cleaningOfFile()
-let stubs: Record<HandedOrder['kind'], Stub>
+/** Targets that are stubs here. */
+type Stubbed = Exclude<HandedOrder['kind'], 'mysql'>
+
+let stubs: Record<Stubbed, Stub>
 let cluster: StubCluster
 let vault: StubVault
 
@@ -25,7 +28,7 @@ before(async () => {
 })
 after(() => cleaning.now())
 
-type Dying = { readonly point: string; readonly work: 'make' | 'end'; readonly kind: HandedOrder['kind'] }
+type Dying = { readonly point: string; readonly work: 'make' | 'end'; readonly kind: Stubbed }
 
 async function dieAt({ point, work, kind }: Dying, grant: LeaseGrant, nodeId?: string): Promise<string | null> {
   const database = { ...site.home.server, password: site.home.server.password.reveal() }
@@ -38,13 +41,13 @@ async function dieAt({ point, work, kind }: Dying, grant: LeaseGrant, nodeId?: s
   return killedBy
 }
 
-const settingOf = async (kind: HandedOrder['kind']) => {
+const settingOf = async (kind: Stubbed) => {
   const { clock, needs, here } = await site.setting()
   return { clock, here, needs: { ...needs, writers: [handedLeaseWriter({ kind, url: stubs[kind].url }, clock)] } }
 }
 
 /** What still works at the stub. */
-const alive = (kind: HandedOrder['kind']) =>
+const alive = (kind: Stubbed) =>
   kind === 'kubernetes'
     ? [...cluster.tokens.values()].filter((uid) => [...cluster.secrets.values()].includes(uid)).length
     : vault.leases.size

@@ -3,12 +3,14 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import pg from 'pg'
 import { asSuperuser } from '../../../test/support/lease-world.ts'
 import { STANDING } from '../../../test/support/rotation-world.ts'
-import { sqlState, transact } from '../../kernel/db.ts'
+import { clientConfig, sqlState, transact } from '../../kernel/db.ts'
 import { Secret } from '../../kernel/secret.ts'
 import { never } from '../lease.fixture.ts'
 import { leaseFor } from '../lease-for.ts'
+import { settleObligations } from '../obligations.ts'
 import { postgresLoginRotator } from '../postgres/rotate.ts'
 import { ROTATION_FAULT_POINTS } from './fault-points.ts'
 import { keepSecret } from './login.ts'
@@ -241,6 +243,53 @@ test('a target that is down for an hour: each arrow is left as it is, nothing is
 
   for (const id of ids) assert.equal((await read(id)).state, 'dead')
   assert.equal(mine(await listObligations(site.home.db, needs, { limit: 100 })).length, 0)
+})
+
+/** Nobody comes into the database of the record, and who is in is out. */
+async function outage(isOut: boolean): Promise<void> {
+  const { server, owner } = site.home
+  const admin = new pg.Client({ ...clientConfig(owner), database: 'postgres' })
+  await admin.connect()
+  try {
+    await admin.query(`alter database "${server.database}" with allow_connections ${!isOut}`)
+    if (isOut)
+      await admin.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [server.database])
+  } finally {
+    await admin.end()
+  }
+}
+
+test('the database of the record is out for an hour: no rotation and no lease that was to end is forgotten', async () => {
+  const { clock, needs, account } = await turning(site)
+  const other = await turning(site)
+  const id = await account.start()
+  const half = await other.account.start()
+  assert.equal(await dieAt('rotation.distributed'), 'SIGKILL')
+  const grant = await account.here.grant()
+  const lease = await leaseFor(site.home.db, needs, grant, never)
+  await account.here.endGrant(grant.id)
+
+  await outage(true)
+  try {
+    for (let minute = 0; minute < 60; minute += 12) {
+      await assert.rejects(settle(needs))
+      await assert.rejects(settleObligations(site.home.db, needs, never))
+      clock.ahead(720)
+    }
+  } finally {
+    await outage(false)
+  }
+  // Nobody was told anything meanwhile; both logins and the lease are as they were.
+  const open = await listObligations(site.home.db, needs, { limit: 100 })
+  for (const each of [id, half]) assert.ok(open.items.some((one) => one.id === each))
+  await enter(lease.user, lease.secret)
+  await settle(needs)
+  await settleObligations(site.home.db, needs, never)
+
+  for (const each of [id, half]) assert.equal((await read(each)).state, 'dead')
+  await assert.rejects(enter(lease.user, lease.secret), { code: '28P01' })
+  const rows = await site.home.db.selectFrom('lease').select('state').where('grantId', '=', grant.id).execute()
+  assert.deepEqual(rows, [{ state: 'dead' }])
 })
 
 async function firstThatOpens(logins: readonly { user: string; secret: Secret }[]): Promise<void> {
