@@ -26,6 +26,8 @@ export type SigningKey = {
   readonly kid: string
   /** The 64 bytes of a JWS signature over these bytes (RFC 7515 §5.1). */
   sign(message: Uint8Array): Buffer | Promise<Buffer>
+  /** The same in DER, as certificates have it, of keys that make it so. */
+  readonly signDer?: (message: Uint8Array) => Buffer
 }
 
 type LocalSigningKey = Omit<SigningKey, 'sign'> & { sign(message: Uint8Array): Buffer }
@@ -48,6 +50,7 @@ export function openSigningKey(pkcs8: Secret<Buffer>): LocalSigningKey {
     kid: jwkThumbprint(publicJwk).toString('base64url'),
     // Node's own conversion to the form of JWS halves the rate, so DER is taken and converted here.
     sign: isEc ? (message) => rawFromDer(sign('sha256', message, key)) : (message) => sign(null, message, key),
+    ...(isEc && { signDer: (message: Uint8Array) => sign('sha256', message, key) }),
   }
 }
 

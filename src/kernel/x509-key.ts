@@ -50,9 +50,8 @@ export function openX509Key(key: SigningKey, issuer: string): SvidMint {
         templates.set(name, template)
       }
       const body = template.bodyOf({ ...filling, serial: positive(serial) })
-      const signature = key.sign(body)
-      if (Buffer.isBuffer(signature)) return wrapped(body, derFromRaw(signature))
-      return signature.then((raw) => wrapped(body, derFromRaw(raw)))
+      if (key.signDer) return wrapped(body, key.signDer(body))
+      return Promise.resolve(key.sign(body)).then((raw) => wrapped(body, derFromRaw(raw)))
     },
   }
 }
