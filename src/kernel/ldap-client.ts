@@ -30,8 +30,8 @@ export type LdapConnection = {
   readonly close: () => Promise<void>
 }
 
-export type LdapCookie = { readonly size: number; readonly cookie: Buffer }
-export type LdapPage = SearchResult & { readonly cookie: Buffer }
+type LdapCookie = { readonly size: number; readonly cookie: Buffer }
+type LdapPage = SearchResult & { readonly cookie: Buffer }
 
 type Entering = {
   readonly user: string

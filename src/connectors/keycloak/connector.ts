@@ -14,7 +14,7 @@ import {
 } from '../connector.ts'
 import { keycloakOf, missingOf, one, type Keycloak } from './api.ts'
 import { readClients, type Reading } from './clients.ts'
-import { readEvents } from './events.ts'
+import { EVENTS_MISSING, readEvents } from './events.ts'
 import { readGrants } from './grants.ts'
 import { readGroups, readUsers } from './people.ts'
 import { readProviders } from './providers.ts'
@@ -177,6 +177,7 @@ async function probe(kc: Keycloak, signal: AbortSignal) {
   const lacking = (await kc.lacking(all, signal)) ?? []
   const probed = Object.entries(PARTS).map(([scope, { roles, gives }]): ProbedScope => {
     const missing = roles.filter((role) => lacking.includes(role)).map((role) => missingOf(role, gives))
+    if (scope === 'events' && realm.eventsEnabled !== true) missing.push(EVENTS_MISSING)
     return { scope, isVisible: missing.length === 0, missing }
   })
   return { authority: `keycloak:${realm.id}`, system: 'Keycloak', scopes: probed }

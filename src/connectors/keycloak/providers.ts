@@ -43,7 +43,7 @@ const ADDRESSES = [
 ]
 
 /** What of a provider is looser than it has to be, by its own settings. */
-export function loosensOf(
+function loosensOf(
   { providerId, config, trustEmail }: Provider,
   mappers: readonly z.output<typeof Mapper>[],
 ): string[] {

@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { test, type TestContext } from 'node:test'
+import { sourceHttpTo } from '../../inventory/inventory.ts'
+import { systemClock } from '../../kernel/clock.ts'
+import { Secret } from '../../kernel/secret.ts'
+import type { Observation, ScopeReport } from '../connector.ts'
+import { keycloakConnector } from './connector.ts'
+import { widensOf } from './flows.ts'
+
+type Answers = Readonly<Record<string, (query: URLSearchParams) => unknown>>
+const ALL = ['view-realm', 'view-clients', 'view-users', 'view-identity-providers', 'view-events']
+const tokenOf = (claims: object) => `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.x`
+const REALM = { id: 'r-1', realm: 'company', defaultRole: { id: 'everybody' } }
+
+/** A stub: it answers what it was given, as a hostile server could. What is proven is proven on Keycloak itself. */
+async function reading(
+  t: Pick<TestContext, 'after'>,
+  scope: string,
+  answers: Answers,
+  claims: object = { resource_access: { 'realm-management': { roles: ALL } } },
+) {
+  const asked: string[] = []
+  const server = createServer((request, response) => {
+    const url = new URL(request.url ?? '/', 'http://stub')
+    asked.push(request.url ?? '')
+    const path = url.pathname.replace('/admin/realms/company', '')
+    if (path.endsWith('/token')) {
+      response.end(JSON.stringify({ access_token: tokenOf(claims), expires_in: 60 }))
+      return
+    }
+    const told = path === '' ? REALM : answers[path]?.(url.searchParams)
+    if (told === undefined) response.writeHead(404).end('{}')
+    else if (typeof told === 'number') response.writeHead(told).end('{}')
+    else response.end(typeof told === 'string' ? told : JSON.stringify(told))
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const address = server.address()
+  const url = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`
+  const signal = new AbortController().signal
+  const told: Observation[] = []
+  let report: ScopeReport | undefined
+  let error: unknown
+  try {
+    await using source = await keycloakConnector.open(
+      {
+        settings: keycloakConnector.settings.parse({ url, realm: 'company' }),
+        credential: new Secret(JSON.stringify({ clientId: 'reader', clientSecret: 'only for this test' })),
+        clock: systemClock,
+        fingerprint: () => ({ alg: 'hmac-sha256', keyId: '0'.repeat(12), value: '0'.repeat(64) }),
+        http: sourceHttpTo(url, systemClock),
+        ours: async () => new Set(),
+        custody: () => Buffer.of(),
+      },
+      signal,
+    )
+    const pages = source.read(scope, {}, signal)
+    for (;;) {
+      const next = await pages.next()
+      if (next.done) {
+        report = next.value
+        break
+      }
+      told.push(...next.value.observations)
+    }
+  } catch (thrown) {
+    error = thrown
+  }
+  return { told, report, error, asked }
+}
+
+const client = (n: number) => ({ id: `c-${n}`, clientId: `client-${n}`, publicClient: true })
+
+test('a redirect is as wide as what a stranger can have of it', () => {
+  assert.deepEqual(widensOf('https://app.example/back'), [])
+  assert.deepEqual(widensOf('https://app.example/*'), ['any-path'])
+  assert.deepEqual(widensOf('https://app.example*'), ['any-host'])
+  assert.deepEqual(widensOf('https://*'), ['any-host'])
+  assert.deepEqual(widensOf('*'), ['any-address'])
+  assert.deepEqual(widensOf('http://app.example/back'), ['plaintext'])
+  assert.deepEqual(widensOf('http://localhost:3000/back'), [])
+  assert.deepEqual(widensOf('http://localhost.evil.example/*'), ['any-path', 'plaintext'])
+  // A query makes the star a letter.
+  assert.deepEqual(widensOf('https://app.example/?x=*'), [])
+})
+
+test('attack: a token that names no roles makes a list partial, for what was left out of it cannot be known', async (t) => {
+  const { report, told } = await reading(t, 'clients', { '/clients': () => [client(1)] }, {})
+
+  assert.equal(report?.status, 'partial')
+  assert.match(report?.missing[0]?.why ?? '', /does not name its roles/)
+  assert.ok(told.length > 0)
+})
+
+test('attack: a server that heeds no page, gives too much, nonsense or another shape ends the reading with a sentence', async (t) => {
+  const page = Array.from({ length: 100 }, (_, n) => client(n))
+  const errorOf = async (answer: unknown) => String((await reading(t, 'clients', { '/clients': () => answer })).error)
+
+  assert.match(await errorOf(page), /the same page again/)
+  assert.match(await errorOf([...page, client(101)]), /another way than its API/)
+  assert.match(await errorOf('<html>'), /not JSON/)
+  assert.match(await errorOf([{ id: 7 }]), /another way than its API/)
+})
+
+test('attack: a role called `..` is no path to somewhere else, and a token that is refused denies', async (t) => {
+  const role = (id: string, name: string) => ({ id, name })
+  const { report, asked } = await reading(t, 'role-holders', {
+    '/roles': () => [role('1', '..'), role('2', 'a/../b?c#d'), role('everybody', 'default')],
+    '/clients': () => [],
+  })
+  const refused = await reading(t, 'users', { '/users': () => 401 })
+
+  assert.equal(report?.status, 'partial')
+  assert.ok(asked.every((path) => !path.includes('/../') && !path.includes('/roles/default')))
+  assert.ok(asked.some((path) => path.includes('/roles/a%2F..%2Fb%3Fc%23d/users')))
+  assert.match(String(refused.error), /does not accept the login/)
+})
+
+test('attack: events in another order, or the same for ever, are not counted for ever', async (t) => {
+  const event = (time: number) => ({ time, type: 'CLIENT_LOGIN', clientId: 'client-1' })
+  const read = (events: (query: URLSearchParams) => unknown) =>
+    reading(t, 'events', { '': () => REALM, '/clients': () => [client(1)], '/events': events })
+  const before = { ...REALM }
+  Object.assign(REALM, { eventsEnabled: true })
+  t.after(() => void Object.assign(REALM, { eventsEnabled: undefined, ...before }))
+  const behind = await read(() => [event(2_000), event(1_000)])
+  const { told, report } = await read((query) => (query.get('first') === '0' ? [event(1_000), event(1_000)] : []))
+
+  assert.match(String(behind.error), /another order/)
+  assert.equal(told.filter(({ kind }) => kind === 'usage').length, 2)
+  assert.match(report?.missing[0]?.what ?? '', /REFRESH_TOKEN/)
+})
