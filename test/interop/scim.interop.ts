@@ -36,7 +36,15 @@ test('scim2-tester finds nothing wrong, and scim2-client enters, finds, stops an
 
   assert.deepEqual(found.failed, [])
   assert.ok(found.counts.SUCCESS > 50, JSON.stringify(found.counts))
-  assert.deepEqual(found.work, { found: 1, groups: ['engineers'], active: false, gone: 404 })
+  assert.deepEqual(found.work, {
+    found: 1,
+    groups: ['engineers'],
+    active: false,
+    gone: 404,
+    sorted: ['kim@example.org', 'joan@example.org'],
+    bulk: [201, 201, 404],
+    members: 2,
+  })
   const { items } = await ada.ask(listCases, { query: { reason: 'leaver', isOpen: true } })
   assert.ok(items.length > 0 && items.every(({ state }) => state !== 'opened'))
 })

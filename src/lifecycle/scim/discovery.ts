@@ -1,3 +1,4 @@
+import { MOST_BULK_BYTES, MOST_OPERATIONS } from './bulk.ts'
 import { GROUPS, SCHEMA, SCHEMAS, USERS, type ResourceType } from './schema.ts'
 import { DEFAULT_COUNT, MOST_COUNT } from './lists.ts'
 
@@ -52,10 +53,10 @@ function serviceProvider(base: string): unknown {
   return {
     schemas: [CONFIG],
     patch: { supported: true },
-    bulk: { supported: false, maxOperations: 0, maxPayloadSize: 0 },
+    bulk: { supported: true, maxOperations: MOST_OPERATIONS, maxPayloadSize: MOST_BULK_BYTES },
     filter: { supported: true, maxResults: MOST_COUNT },
     changePassword: { supported: false },
-    sort: { supported: false },
+    sort: { supported: true },
     etag: { supported: true },
     // RFC 9865 §4.
     pagination: {

@@ -5,6 +5,7 @@ import type { Caller, Resource } from '../../kernel/http/route.ts'
 import { JsonRefused, parseStrictJson } from '../../kernel/http/strict-json.ts'
 import type { Permit } from '../../kernel/permit.ts'
 import type { LifecycleNeeds } from '../needs.ts'
+import { bulk, MOST_BULK_BYTES } from './bulk.ts'
 import type { Cursors } from './cursor.ts'
 import { describe } from './discovery.ts'
 import { asScimError, errorBody, noSuchResource, ScimError } from './error.ts'
@@ -76,6 +77,29 @@ function retryOf(error: unknown): Record<string, string> {
 async function answered(needs: ScimNeeds, asked: DoorAsked): Promise<DoorAnswer> {
   const caller = await needs.deciders().authenticate(asked.presented)
   if (!caller) throw new ScimError(401, undefined, 'Send a valid token as a bearer.')
+  if (/^bulk$/i.test(asked.path)) return manyOf(needs, asked, caller)
+  return routed(needs, asked, caller)
+}
+
+/** RFC 7644 §3.7: each operation as if it had been sent by itself, decided and counted like any. */
+async function manyOf(needs: ScimNeeds, asked: DoorAsked, caller: Caller): Promise<DoorAnswer> {
+  await permitted(needs, { asked, caller, type: USERS }, 'read')
+  if (asked.method !== 'POST') throw new ScimError(405, undefined, 'This is not done here.')
+  if (asked.body.length > MOST_BULK_BYTES) {
+    throw new ScimError(413, undefined, `A bulk request has ${MOST_BULK_BYTES} bytes at most (maxPayloadSize).`)
+  }
+  return bulk(`${needs.origin()}${SCIM_PATH}`, bodyOf(asked), ({ method, path, version, data }) => {
+    const headers: Readonly<Record<string, string | undefined>> = {
+      'content-type': 'application/scim+json',
+      'if-match': version,
+    }
+    const body = Buffer.from(data === undefined ? '' : JSON.stringify(data), 'utf8')
+    const one = { ...asked, method, path, body, query: new URLSearchParams(), header: (name: string) => headers[name] }
+    return routed(needs, one, caller)
+  })
+}
+
+async function routed(needs: ScimNeeds, asked: DoorAsked, caller: Caller): Promise<DoorAnswer> {
   const [collection = '', id, ...more] = asked.path.split('/').filter((part) => part !== '')
   if (more.length > 0) throw noSuchResource()
   const type = [USERS, GROUPS].find(({ endpoint }) => endpoint.toLowerCase() === `/${collection.toLowerCase()}`)
@@ -99,7 +123,7 @@ async function elsewhere(
 ): Promise<DoorAnswer> {
   const { asked, caller, collection, id } = call
   await permitted(needs, { asked, caller, type: USERS }, 'read')
-  if (/^(?:me|bulk)$/i.test(collection)) throw new ScimError(501, undefined, 'This is not offered here.')
+  if (/^me$/i.test(collection)) throw new ScimError(501, undefined, 'This is not offered here.')
   if (asked.method !== 'GET') throw new ScimError(405, undefined, 'This is only read.')
   if (asked.query.has('filter')) throw new ScimError(403, undefined, 'What this server is cannot be filtered.')
   const body = describe(needs.origin(), collection, id === undefined ? undefined : decodeURIComponent(id))
@@ -271,6 +295,8 @@ function queryOf(query: URLSearchParams): ListQuery {
     cursor: query.get('cursor') ?? undefined,
     startIndex: Math.max(1, numberOf(query.get('startIndex'), 1)),
     count: Math.min(MOST_COUNT, Math.max(0, count)),
+    sortBy: query.get('sortBy') ?? undefined,
+    sortOrder: query.get('sortOrder') ?? undefined,
   }
 }
 
@@ -278,7 +304,16 @@ function queryOf(query: URLSearchParams): ListQuery {
 function searchQuery(body: unknown): ListQuery {
   if (!isDoc(body)) throw new ScimError(400, 'invalidSyntax', 'A search is a JSON object.')
   const query = new URLSearchParams()
-  for (const name of ['filter', 'attributes', 'excludedAttributes', 'startIndex', 'count', 'cursor']) {
+  for (const name of [
+    'filter',
+    'attributes',
+    'excludedAttributes',
+    'startIndex',
+    'count',
+    'cursor',
+    'sortBy',
+    'sortOrder',
+  ]) {
     const value = body[name]
     if (typeof value === 'string' || typeof value === 'number') query.set(name, String(value))
     if (Array.isArray(value)) query.set(name, value.filter((each) => typeof each === 'string').join(','))

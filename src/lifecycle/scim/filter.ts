@@ -201,7 +201,7 @@ export function matches(filter: Filter, resource: Readonly<Record<string, unknow
 }
 
 /** The values at a place; of a list of complex values without a named part, their `value` (RFC 7644 §3.4.2.2). */
-function valuesOf({ extension, attribute, sub }: Place, resource: Readonly<Record<string, unknown>>): unknown[] {
+export function valuesOf({ extension, attribute, sub }: Place, resource: Readonly<Record<string, unknown>>): unknown[] {
   const value = valueAt(resource, extension, attribute)
   const all = Array.isArray(value) ? value : value === undefined || value === null ? [] : [value]
   if (sub) return all.flatMap((each) => (isObject(each) && each[sub.name] !== undefined ? [each[sub.name]] : []))

@@ -1,11 +1,12 @@
 import { sql } from 'kysely'
 import type { Db } from '../../kernel/db.ts'
-import { ScimError } from './error.ts'
+import { invalidValue, ScimError } from './error.ts'
 import { demanded, matches, parseFilter, type Filter } from './filter.ts'
 import { GROUP_COLUMNS, type GroupRow } from './groups.ts'
 import type { Cursors } from './cursor.ts'
 import { isDoc, projected, type Doc } from './resource.ts'
 import { ENTERPRISE, GROUP, GROUPS, USER, USERS, type ResourceType } from './schema.ts'
+import { inOrder, parseSort, sortKey, sortsBy, type Sort } from './sort.ts'
 import { fold, USER_COLUMNS, type UserRow } from './users.ts'
 
 /** RFC 7644 §3.4.2: what a client asks of a list. */
@@ -17,10 +18,14 @@ export type ListQuery = {
   readonly cursor: string | undefined
   readonly startIndex: number
   readonly count: number
+  readonly sortBy: string | undefined
+  readonly sortOrder: string | undefined
 }
 
 export const DEFAULT_COUNT = 100
 export const MOST_COUNT = 500
+/** What is sorted is read whole first; more than this is asked for by a filter, or unsorted. */
+const MOST_SORTED = 20_000
 /** Rows read at once while a filter is held against them. */
 const BATCH = 500
 const LIST = 'urn:ietf:params:scim:api:messages:2.0:ListResponse'
@@ -32,6 +37,8 @@ type Source = {
   /** Rows behind an id, in the order of ids, narrowed by what an index knows. */
   readonly rows: (after: string, limit: number) => Promise<readonly { readonly id: string; readonly doc: Doc }[]>
   readonly count: () => Promise<number>
+  /** Some of them by their ids, in no order. */
+  readonly byIds: (ids: readonly string[]) => Promise<readonly { readonly id: string; readonly doc: Doc }[]>
 }
 
 type ListAnswer = {
@@ -46,6 +53,7 @@ type ListAnswer = {
 /** Users, then groups, as one list by number. A filter that one of them does not have finds none of it. */
 export async function listEverything(needs: ListNeeds, providerId: string, query: ListQuery): Promise<ListAnswer> {
   if (query.cursor !== undefined) throw new ScimError(400, 'invalidCursor', 'Here pages are asked for by number.')
+  if (query.sortBy !== undefined) throw invalidValue('Users and groups are sorted each by themselves.')
   const found: ListAnswer[] = []
   for (const type of [USERS, GROUPS]) {
     const before = found.reduce((sum, { totalResults }) => sum + totalResults, 0)
@@ -75,7 +83,14 @@ export async function listResources(
 ): Promise<ListAnswer> {
   const filter = query.filter === undefined ? undefined : parseFilter(type, query.filter)
   const wants = wantsOf(query, filter)
-  const source = type === USERS ? users(needs, providerId, filter, wants) : groups(needs, providerId, filter, wants)
+  const sourceOf = type === USERS ? users : groups
+  const source = sourceOf(needs, providerId, filter, wants)
+  const sort = parseSort(type, query.sortBy, query.sortOrder)
+  if (sort) {
+    if (query.cursor !== undefined) throw invalidValue('A list that is sorted is asked for by number, not by cursor.')
+    const keys = sourceOf(needs, providerId, filter, (name) => sortsBy(sort, name) || asks(filter, name))
+    return sortedList({ keys, source, type, filter, sort, query })
+  }
   const bound = `${type.name} ${providerId} ${query.filter ?? ''}`
   const from = query.cursor === undefined || query.cursor === '' ? '' : needs.cursors.read(query.cursor, bound)
   const isByCursor = query.cursor !== undefined
@@ -89,6 +104,45 @@ export async function listResources(
     ...(!isByCursor && { startIndex: query.startIndex }),
     ...(isByCursor && page.isMore && last && { nextCursor: needs.cursors.make(last.id, bound) }),
     Resources: page.found.map(({ doc }) => projected(type, doc, query)),
+  }
+}
+
+type Sorting = {
+  /** What is read of all: no more than the order and the filter need. */
+  readonly keys: Source
+  readonly source: Source
+  readonly type: ResourceType
+  readonly filter: Filter | undefined
+  readonly sort: Sort
+  readonly query: ListQuery
+}
+
+/** Everything that matches is put in order by its key alone; of the page the resources are read. */
+async function sortedList({ keys, source, type, filter, sort, query }: Sorting): Promise<ListAnswer> {
+  const found: { id: string; key: string | undefined }[] = []
+  for (let after = ''; ;) {
+    const rows = await keys.rows(after, BATCH)
+    for (const { id, doc } of rows) if (!filter || matches(filter, doc)) found.push({ id, key: sortKey(sort, doc) })
+    if (found.length > MOST_SORTED) {
+      throw new ScimError(400, 'tooMany', `More than ${MOST_SORTED} cannot be sorted: narrow it by a filter.`)
+    }
+    after = rows.at(-1)?.id ?? after
+    if (rows.length < BATCH) break
+  }
+  found.sort((a, b) => inOrder(sort, a, b))
+  const ids = found.slice(query.startIndex - 1, query.startIndex - 1 + query.count).map(({ id }) => id)
+  const read = ids.length === 0 ? [] : await source.byIds(ids)
+  const docs = new Map(read.map(({ id, doc }): [string, Doc] => [id, doc]))
+  const page = ids.flatMap((id) => {
+    const doc = docs.get(id)
+    return doc ? [doc] : []
+  })
+  return {
+    schemas: [LIST],
+    totalResults: found.length,
+    itemsPerPage: page.length,
+    startIndex: query.startIndex,
+    Resources: page.map((doc) => projected(type, doc, query)),
   }
 }
 
@@ -125,9 +179,13 @@ async function pageOf(source: Source, filter: Filter | undefined, cut: Cut): Pro
 function wantsOf({ attributes, excluded }: ListQuery, filter: Filter | undefined): (name: string) => boolean {
   return (name) => {
     const isNamed = (text: string) => text.toLowerCase().split('.')[0] === name
-    if (filter && mentions(filter, name)) return true
+    if (asks(filter, name)) return true
     return attributes.length > 0 ? attributes.some(isNamed) : !excluded.some((text) => text.toLowerCase() === name)
   }
+}
+
+function asks(filter: Filter | undefined, name: string): boolean {
+  return filter !== undefined && mentions(filter, name)
 }
 
 function mentions(filter: Filter, name: string): boolean {
@@ -175,6 +233,8 @@ function users(
       if (after !== '') page = page.where('id', '>', after)
       return usersAsDocs(needs, await page.execute(), wants('groups'))
     },
+    byIds: async (ids) =>
+      usersAsDocs(needs, await rows.select(USER_COLUMNS).where('id', 'in', ids).execute(), wants('groups')),
     count: async () => {
       const { count } = await rows.select((is) => is.fn.countAll<string>().as('count')).executeTakeFirstOrThrow()
       return Number(count)
@@ -200,6 +260,8 @@ function groups(
       if (after !== '') page = page.where('id', '>', after)
       return groupsAsDocs(needs, await page.execute(), wants('members'))
     },
+    byIds: async (ids) =>
+      groupsAsDocs(needs, await rows.select(GROUP_COLUMNS).where('id', 'in', ids).execute(), wants('members')),
     count: async () => {
       const { count } = await rows.select((is) => is.fn.countAll<string>().as('count')).executeTakeFirstOrThrow()
       return Number(count)

@@ -35,6 +35,36 @@ found = scim.query(User, query_parameters={"filter": 'userName eq "JOAN@example.
 off = PatchOp[User](operations=[PatchOperation(op="replace", path="active", value=False)])
 stopped = scim.modify(User, made.id, off)
 member_of = scim.query(User, made.id).groups
+# Sorted lists, and many operations in one request.
+kim = scim.create(User(user_name="kim@example.org"))
+by_name = scim.query(User, query_parameters={"sortBy": "userName", "sortOrder": "descending"})
+answer = scim.bulk(
+    {
+        "schemas": ["urn:ietf:params:scim:api:messages:2.0:BulkRequest"],
+        "failOnErrors": 1,
+        "Operations": [
+            {
+                "method": "POST",
+                "bulkId": "team",
+                "path": "/Groups",
+                "data": {
+                    "schemas": ["urn:ietf:params:scim:schemas:core:2.0:Group"],
+                    "displayName": "bulk",
+                    "members": [{"value": "bulkId:lee"}, {"value": kim.id}],
+                },
+            },
+            {
+                "method": "POST",
+                "bulkId": "lee",
+                "path": "/Users",
+                "data": {"schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "lee@example.org"},
+            },
+            {"method": "DELETE", "path": f"/Users/{made.id}x"},
+            {"method": "DELETE", "path": f"/Users/{kim.id}"},
+        ],
+    }
+)
+bulk_group = http.get(f"/Groups/{answer.operations[0].location.split('/')[-1]}").json()
 scim.delete(Group, group.id)
 scim.delete(User, made.id)
 gone = http.get(f"/Users/{made.id}").status_code
@@ -47,6 +77,9 @@ json.dump(
             "groups": [each.display for each in member_of],
             "active": stopped.active,
             "gone": gone,
+            "sorted": [each.user_name for each in by_name.resources],
+            "bulk": [each.status for each in answer.operations],
+            "members": len(bulk_group["members"]),
         },
     },
     sys.stdout,
