@@ -11,6 +11,7 @@ import {
   type SigningAlgorithm,
   type SigningKey,
 } from './signing-key.ts'
+import type { Log } from './log.ts'
 import { Secret } from './secret.ts'
 
 export const KEY_PLACES = ['sealed', 'pkcs11', 'kms'] as const
@@ -105,5 +106,17 @@ async function proven(holder: KeyHolder, reference: string, publicJwk: PublicJwk
     publicJwk,
     kid: jwkThumbprint(publicJwk).toString('base64url'),
     sign: (message) => holder.sign(reference, message),
+  }
+}
+
+/** Of keys that nobody uses any more; what could not be destroyed is named, for somebody to do it by hand. */
+export async function discardKeys(
+  { keys, log }: { readonly keys: SigningKeys; readonly log: Log },
+  all: readonly Secret<Buffer>[],
+): Promise<void> {
+  for (const kept of all) {
+    await keys.discard(kept).catch((error: unknown) => {
+      log.warn({ err: error }, 'a signing key that is not used any more could not be destroyed where it is held')
+    })
   }
 }

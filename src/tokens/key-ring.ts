@@ -8,7 +8,7 @@ import { newId, type Random } from '../kernel/random.ts'
 import type { Seal } from '../kernel/seal.ts'
 import type { Secret } from '../kernel/secret.ts'
 import { openVerifyingKey, type PublicJwk, type SigningAlgorithm } from '../kernel/signing-key.ts'
-import type { MadeKey, SigningKeys } from '../kernel/signing-keys.ts'
+import { discardKeys, type MadeKey, type SigningKeys } from '../kernel/signing-keys.ts'
 import { every } from '../kernel/timer.ts'
 import { SYSTEM, type Ledger } from '../ledger/ledger.ts'
 import { signingKeyMade, signingKeyRetired, signingKeyRotated } from './events.ts'
@@ -175,18 +175,14 @@ async function move(needs: KeyRingNeeds, terms: KeyRingTerms, isForced: boolean)
       for (let at = 0; at < wanted; at += 1) made.push(await needs.keys.make(terms.algorithm, 'reeve access tokens'))
       moved = await transact(needs.db, (tx) => moveKeys(tx, needs, { terms, isForced, made }))
     } finally {
-      for (const { kept } of made.slice(moved?.used ?? 0)) await discard(needs, kept)
+      await discardKeys(
+        needs,
+        made.slice(moved?.used ?? 0).map(({ kept }) => kept),
+      )
     }
-    for (const kept of moved?.stopped ?? []) await discard(needs, kept)
+    await discardKeys(needs, moved?.stopped ?? [])
     if (moved) return
   }
-}
-
-/** Nobody uses it any more; what could not be destroyed is named, for somebody to do it by hand. */
-async function discard({ keys, log }: KeyRingNeeds, kept: Secret<Buffer>): Promise<void> {
-  await keys.discard(kept).catch((error: unknown) => {
-    log.warn({ err: error }, 'a signing key that is not used any more could not be destroyed where it is held')
-  })
 }
 
 type Moving = { readonly terms: KeyRingTerms; readonly isForced: boolean; readonly made: readonly MadeKey[] }

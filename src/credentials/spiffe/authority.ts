@@ -14,13 +14,13 @@ import { conflict } from '../../kernel/problem.ts'
 import { newId } from '../../kernel/random.ts'
 import type { Secret } from '../../kernel/secret.ts'
 import { spkiOfJwk } from '../../kernel/signing-key.ts'
-import type { SigningKeys } from '../../kernel/signing-keys.ts'
+import { discardKeys, type SigningKeys } from '../../kernel/signing-keys.ts'
 import { certificateAuthority } from '../../kernel/x509-key.ts'
 import { SYSTEM, type Fact } from '../../ledger/ledger.ts'
 import type { CredentialNeeds } from '../needs.ts'
 import { spiffeKeyMade, spiffeKeysTurned } from './events.ts'
 
-export type SpiffeNeeds = Pick<CredentialNeeds, 'clock' | 'random' | 'ledger' | 'seal'> & {
+export type SpiffeNeeds = Pick<CredentialNeeds, 'clock' | 'random' | 'ledger' | 'seal' | 'log'> & {
   readonly trustDomain: string
   readonly keys: SigningKeys
 }
@@ -79,8 +79,7 @@ const BY_AGE: Turning = {
 /** Lets the next keys sign. Throws `conflict` where what the keys before the present ones signed may still be in use. */
 export async function turn(db: Db, needs: SpiffeNeeds, turning: Turning): Promise<void> {
   const over = await withDrafts(needs, KINDS, (drafts) => transact(db, (tx) => turnTo(tx, needs, turning, drafts)))
-  // What cannot be destroyed now stays where it is held: nothing that it signs is believed for long.
-  await Promise.allSettled(over.map((kept) => needs.keys.discard(kept)))
+  await discardKeys(needs, over)
 }
 
 /** Keys are made before rows are locked for them: whoever holds them may take long. None is left of an act that failed. */
@@ -94,7 +93,10 @@ async function withDrafts<T>(
     for (const kind of kinds) drafts.push(await draft(needs, kind))
     return await act(drafts)
   } catch (error) {
-    await Promise.allSettled(drafts.map(({ kept }) => needs.keys.discard(kept)))
+    await discardKeys(
+      needs,
+      drafts.map(({ kept }) => kept),
+    )
     throw error
   }
 }
