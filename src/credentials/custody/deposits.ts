@@ -9,6 +9,7 @@ import { translating } from '../../kernel/violation.ts'
 import { actOf } from '../../identities/identities.ts'
 import { MOST_BYTES, type Deposit, type PutDeposit } from './contract.ts'
 import { depositPut, depositRetired } from './events.ts'
+import { reachCustody } from './fault-points.ts'
 import type { CustodyNeeds } from './needs.ts'
 import { COLUMNS } from './records.ts'
 
@@ -55,6 +56,7 @@ export async function putDeposit(
     .values({ ...made, createdAt: now, cause })
     .execute()
   await hasRead(tx, needs, permit, { depositId: id, number: version, how: 'put', cause })
+  await reachCustody('custody.put')
   return row
 }
 

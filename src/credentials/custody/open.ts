@@ -10,6 +10,7 @@ import type { Secret } from '../../kernel/secret.ts'
 import { actOf } from '../../identities/identities.ts'
 import { custodyBroken, type ExportDeposit, type Exported, type Revealed, type RevealDeposit } from './contract.ts'
 import { lockKept, placeOf } from './deposits.ts'
+import { reachCustody } from './fault-points.ts'
 import { depositBroken, depositExported, depositRevealed } from './events.ts'
 import type { CustodyNeeds } from './needs.ts'
 import { hasRead } from './sight.ts'
@@ -114,6 +115,7 @@ async function openKnowing(db: Db, needs: CustodyNeeds, permit: Permit, { versio
     }
     const cause = await record(tx, { name, number })
     await hasRead(tx, needs, permit, { depositId: id, number, how, cause })
+    await reachCustody('custody.known')
     return { name, number, value }
   })
   const { value, number, name } = opened
