@@ -14,7 +14,7 @@ import {
 import type { Row } from './rows.ts'
 import type { Mapping } from './settings.ts'
 
-export const idOf = (kind: 'principal' | 'credential' | 'resource' | 'grant', id: string): NativeId => ({ kind, id })
+const idOf = (kind: 'principal' | 'credential' | 'resource' | 'grant', id: string): NativeId => ({ kind, id })
 
 type Of<K extends Mapping['kind']> = Extract<Mapping, { kind: K }>
 

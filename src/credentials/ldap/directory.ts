@@ -9,9 +9,9 @@ import { LdapSettings } from './settings.ts'
 const MAX_BYTES = 16 * 1024 * 1024
 /** RFC 4511 §4.1.9. */
 const WRONG = 49
-export const NO_SUCH_ATTRIBUTE = 16
+const NO_SUCH_ATTRIBUTE = 16
 export const EXISTS_ALREADY: ReadonlySet<number> = new Set([20, 68])
-export const NOT_THERE = 32
+const NOT_THERE = 32
 const CONSTRAINT = 19
 export const MAY_NOT = 50
 

@@ -16,7 +16,7 @@ const KNOWN: ReadonlySet<string> = new Set(['caching_sha2_password', 'sha256_pas
  * A text between quotes, whatever is in it. The connection pins a `sql_mode` in which backslashes escape, and utf8mb4, in which no byte of a
  * longer sign looks like a quote.
  */
-export function literal(text: string): string {
+function literal(text: string): string {
   return `'${text.replaceAll('\\', '\\\\').replaceAll("'", "''").replaceAll('\0', '\\0')}'`
 }
 
