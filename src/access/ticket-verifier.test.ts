@@ -86,7 +86,7 @@ test('an answer that does not come in time is a no', async (t) => {
 
   assert.equal(check.isVerified, false)
   assert.match(check.sentence, /could not be asked/)
-  assert.equal(asked.length, 1)
+  assert.ok(asked.length <= 1, 'it is not asked again')
 })
 
 test('no ticket changes the host, the path or the query that is asked', async (t) => {

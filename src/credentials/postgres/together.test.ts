@@ -55,6 +55,10 @@ async function told<T extends object>(text: string): Promise<T[]> {
   return rows
 }
 
+/** Ends whatever connection was kept, with what it knows of the target. */
+const cutOff = () =>
+  told(`select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = '${PROVISIONER}'`)
+
 test('roles that are asked for at the same time are made in one transaction, and each fails by itself', async () => {
   const { plan, make, end } = direct()
   const good = Array.from({ length: 5 }, () => plan())
@@ -89,7 +93,7 @@ test('a connection that was kept and has broken since is opened anew', async () 
   const { plan, make, end } = direct()
   const first = plan()
   const details = await make(first)
-  await told(`select pg_terminate_backend(pid, 5000) from pg_stat_activity where usename = '${PROVISIONER}'`)
+  await cutOff()
 
   const second = plan()
   const again = await make(second)
@@ -104,6 +108,7 @@ async function crowd(): Promise<string[]> {
   const client = await connectAs(at.cluster, PROVISIONER, new Secret(PROVISIONER_PASSWORD), 'postgres')
   await client.query(names.map((name) => `create role ${name}`).join(';'))
   await client.end()
+  await cutOff()
   return names
 }
 
