@@ -61,15 +61,12 @@ function copying(pool: pg.Pool): PostgresPool {
   // The driver knows a connection by its client, so each client has one.
   const known = new WeakMap<pg.PoolClient, PostgresPoolClient>()
   const lend = (client: pg.PoolClient): PostgresPoolClient => {
-    const plain = client.query.bind(client)
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- `query` is the client's own but for rows that are copied
     return Object.create(client, {
       query: {
-        value: async (text: string, values: unknown[]) => {
+        value: (text: string, values: unknown[]) => {
           const [rows] = values ?? []
-          if (!(rows instanceof CopiedRows)) return plain(text, values)
-          await copyText(client, text, rows.lines)
-          return { command: 'COPY', rows: [] }
+          return rows instanceof CopiedRows ? copied(client, text, rows) : client.query(text, values)
         },
       },
     }) as PostgresPoolClient
@@ -84,6 +81,11 @@ function copying(pool: pg.Pool): PostgresPool {
       return lent
     },
   }
+}
+
+async function copied(client: pg.PoolClient, text: string, { lines }: CopiedRows) {
+  await copyText(client, text, lines)
+  return { command: 'COPY', rows: [] }
 }
 
 export type OpenSession = AsyncDisposable & { readonly db: Db; readonly broken: AbortSignal }
