@@ -1,4 +1,3 @@
-import { sql } from 'kysely'
 import { linkTo } from '../../kernel/entity.ts'
 import type { Db } from '../../kernel/db.ts'
 import type { Resource } from '../../kernel/http/route.ts'
@@ -62,7 +61,8 @@ export async function read(db: Db, name: string): Promise<DepositDetail> {
     .innerJoin('identity as i', 'i.id', 's.identityId')
     .select(['s.identityId', 'i.name as identityName', 's.number as version', 's.how', 's.at'])
     .where('s.depositId', '=', deposit.id)
-    .orderBy(sql`s.id`, 'desc')
+    // Of one moment the entry that came later is the later one.
+    .orderBy('s.cause', 'desc')
     .limit(MOST)
     .execute()
   return { ...deposit, versions, knownBy }
