@@ -5,6 +5,16 @@ revoke create on schema public from public;
 revoke all on all tables in schema public from :server;
 grant select on all tables in schema public to :server;
 grant insert on all tables in schema public to :server;
+-- What is entered passes the triggers of the whole table, which a partition of it does not have.
+do $$
+declare
+  part regclass;
+begin
+  for part in select inhrelid from pg_inherits where inhparent in ('public.ledger_entry'::regclass, 'public.ledger_segment'::regclass) loop
+    execute format('revoke insert on %s from %s', part,
+      $role$:server$role$);
+  end loop;
+end $$;
 grant usage on all sequences in schema public to :server;
 grant update on
   identity, identity_reach, review_risk, enrolment, api_token, signal, privileged_action, target, account, account_role, purpose, access_request, access_grant, change,

@@ -111,6 +111,10 @@ test('the server’s role fills the queue by no function of the owner, and says 
   await attacker.query('create temporary table bait (id bigint)')
   for (const attack of [
     `create trigger fill after insert on bait for each row execute function ledger_enqueue('entry')`,
+    `create trigger fill after insert on bait referencing new table as fresh for each statement execute function ledger_enqueue_all('entry')`,
+    // Past the triggers of the whole table it would never be placed in the tree.
+    `insert into ledger_entry_1 (xid, at, kind, leaf) values ('0', now(), 'forged.entry', 'x')`,
+    `insert into ledger_segment_1 (at, node_id, size, bodies) values (now(), gen_random_uuid(), 1, 'x')`,
     `insert into schema_checksum (name, sha256) values ('0099_forged', 'x')`,
   ]) {
     await assert.rejects(attacker.query(attack), { code: '42501' }, attack)
