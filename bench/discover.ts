@@ -2,6 +2,7 @@
  * Discovery of a large estate: a source from a generator is read through the reconciler as any other is: first load, a second reading of the
  * same, one with one thing in a hundred changed, and a feed of uses by short-lived instances. Then every rule looks at all of it, twice.
  *
+ * The generator is timed alone first: what it takes is in each reading. With `--only-loads` no rule is run.
  * With `--keep folder` what was loaded stays there: the next run with that folder reads nothing and looks at a copy of it.
  */
 import { existsSync } from 'node:fs'
@@ -16,7 +17,8 @@ import { openDatabase, type Connection } from '../src/kernel/db.ts'
 import { silentLog } from '../src/kernel/log.ts'
 import { migrate } from '../src/kernel/migrate.ts'
 import { startEmbeddedPostgres } from '../src/kernel/postgres/embedded.ts'
-import { estateSource, INSTANCES, type Size } from './discover/estate.ts'
+import { childrenCpuSeconds } from './discover/cpu.ts'
+import { estateSource, INSTANCES, tellEstate, type Size } from './discover/estate.ts'
 import { openInventory } from './discover/inventory.ts'
 import { timePages } from './discover/pages.ts'
 
@@ -29,6 +31,7 @@ export async function run(flags: string[]): Promise<void> {
       full: { type: 'boolean', default: false },
       seed: { type: 'string', default: '2026' },
       keep: { type: 'string' },
+      'only-loads': { type: 'boolean', default: false },
       share: { type: 'string', default: '20' },
     },
   })
@@ -45,7 +48,8 @@ export async function run(flags: string[]): Promise<void> {
     await using postgres = await startEmbeddedPostgres({ folder, log: silentLog })
     await migrate(postgres.connection('owner'), postgres.connection('server').user)
     const loads = await load(postgres.connection('server'), size, values.seed)
-    await measure(postgres.connection('server'), { size, seed: values.seed, loads })
+    if (values['only-loads']) sayResult({ ...size, ...loads.times })
+    else await measure(postgres.connection('server'), { size, seed: values.seed, loads })
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
@@ -85,6 +89,7 @@ async function load(connection: Connection, size: Size, seed: string): Promise<L
   const estate = (changed: number) => estateSource(size, seed, changed)
   const memory = watchMemory()
   const source = await register(estate(0))
+  await timed('the generator alone', () => tellEstate(size, seed))
   const firstSeconds = await timed('first load', () => collect(source))
   const unchangedSeconds = await timed('second load', () => collect(source))
   swap(estate(1))
@@ -122,18 +127,26 @@ async function measure(connection: Connection, { size, seed, loads }: Loaded): P
     lookMemoryMb,
     slowestPageP99Ms: Math.max(...Object.values(pages).map(({ p99 }) => p99)),
   }
+  sayResult(result)
+}
+
+function sayResult(result: Readonly<Record<string, number>>): void {
   console.table(result)
   console.log(`RESULT ${JSON.stringify({ bench: 'discover', ...result })}`)
 }
 
-/** In seconds; said at once, with the CPU seconds of this process in it, as the next step may take long. */
+/** In seconds; said at once, with the CPU seconds of this process and of the database in it, as the next step may take long. */
 async function timed(what: string, work: () => Promise<unknown>): Promise<number> {
   const cpu = process.cpuUsage()
+  const ofDatabase = childrenCpuSeconds() ?? NaN
   const started = performance.now()
   await work()
   const seconds = Math.round((performance.now() - started) / 10) / 100
   const { user, system } = process.cpuUsage(cpu)
-  process.stderr.write(`${what} ${seconds} s, of this process ${Math.round((user + system) / 1e4) / 100} s\n`)
+  const [own, database] = [(user + system) / 1e6, (childrenCpuSeconds() ?? NaN) - ofDatabase]
+  process.stderr.write(
+    `${what} ${seconds} s; CPU: this process ${own.toFixed(2)} s, the database ${database.toFixed(2)} s\n`,
+  )
   return seconds
 }
 

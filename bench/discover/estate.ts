@@ -5,6 +5,7 @@ import {
   type Connector,
   type NativeId,
   type Observation,
+  type OpenSource,
   type Page,
 } from '../../src/connectors/connector.ts'
 
@@ -25,13 +26,6 @@ const DEFINITION: NativeId = { kind: 'job', id: 'runner' }
  * differently.
  */
 export function estateSource(size: Size, seed: string, changed: number): Connector {
-  const kinds: Readonly<Record<string, { count: number; make: (at: number) => Observation }>> = {
-    principals: { count: size.identities, make: (at) => principal(at, seed, changed) },
-    credentials: { count: size.references, make: (at) => credential(at, size.identities) },
-    grants: { count: size.grants, make: (at) => grant(at, size.identities) },
-    references: { count: size.references, make: (at) => reference(at, size) },
-  }
-  const scopes = Object.keys(kinds).flatMap((kind) => Array.from({ length: PARTS }, (_, part) => `${kind}/${part}`))
   return {
     manifest: {
       id: 'estate',
@@ -47,26 +41,46 @@ export function estateSource(size: Size, seed: string, changed: number): Connect
     settings: z.strictObject({}),
     credential: undefined,
     address: () => 'estate://here',
-    open: async () => ({
-      probe: async () => ({ authority: `estate:${seed}`, system: 'Estate 1', scopes: [] }),
-      async *scopes() {
-        for (const scope of scopes) yield { scope, isFeed: false }
-        yield { scope: 'instances', isFeed: true }
-        return { isAll: true, missing: [] }
-      },
-      async *read(scope, since) {
-        const [kind = '', part] = scope.split('/')
-        const pages = kind === 'instances' ? instancePages() : pagesOf(kinds[kind], Number(part))
-        let page = 0
-        for (const observations of pages) {
-          page += 1
-          if (since.cursor !== undefined && page <= Number(since.cursor)) continue
-          yield { observations, cursor: String(page) }
-        }
-        return { status: 'complete', missing: [] }
-      },
-      async [Symbol.asyncDispose]() {},
-    }),
+    open: async () => openEstate(size, seed, changed),
+  }
+}
+
+/** Tells everything to nobody: what making it costs. */
+export async function tellEstate(size: Size, seed: string): Promise<void> {
+  const { signal } = new AbortController()
+  await using source = openEstate(size, seed, 0)
+  for await (const { scope } of source.scopes(signal)) {
+    for await (const page of source.read(scope, {}, signal)) void page
+  }
+}
+
+function openEstate(size: Size, seed: string, changed: number): OpenSource {
+  const kinds: Readonly<Record<string, Told>> = {
+    principals: { count: size.identities, make: (at) => principal(at, seed, changed) },
+    credentials: { count: size.references, make: (at) => credential(at, size.identities) },
+    grants: { count: size.grants, make: (at) => grant(at, size.identities) },
+    references: { count: size.references, make: (at) => reference(at, size) },
+  }
+  const scopes = Object.keys(kinds).flatMap((kind) => Array.from({ length: PARTS }, (_, part) => `${kind}/${part}`))
+  return {
+    probe: async () => ({ authority: `estate:${seed}`, system: 'Estate 1', scopes: [] }),
+    async *scopes() {
+      for (const scope of scopes) yield { scope, isFeed: false }
+      yield { scope: 'instances', isFeed: true }
+      return { isAll: true, missing: [] }
+    },
+    async *read(scope, since) {
+      const [kind = '', part] = scope.split('/')
+      const pages = kind === 'instances' ? instancePages() : pagesOf(kinds[kind], Number(part))
+      let page = 0
+      for (const observations of pages) {
+        page += 1
+        if (since.cursor !== undefined && page <= Number(since.cursor)) continue
+        yield { observations, cursor: String(page) }
+      }
+      return { status: 'complete', missing: [] }
+    },
+    async [Symbol.asyncDispose]() {},
   }
 }
 
