@@ -8,7 +8,9 @@ import { instantAt } from '../../kernel/instant.ts'
 import { Secret } from '../../kernel/secret.ts'
 import {
   Denied,
+  jsonOf,
   known,
+  parsed,
   unknown,
   Unreadable,
   type Known,
@@ -177,25 +179,6 @@ export async function* listed<T>(
 /** A whole list, each thing once. Of what changes while it is read, one that moved up may be told in the next reading. */
 export async function* everyOf<T>(kc: Keycloak, asked: Listed<T>, signal: AbortSignal): AsyncGenerator<T, void> {
   for await (const { items } of listed(kc, asked, 0, signal)) yield* items
-}
-
-/** A name within a path; undefined where no path can hold it. */
-export function segment(name: string): string | undefined {
-  return /^\.{0,2}$/.test(name) ? undefined : encodeURIComponent(name.toWellFormed())
-}
-
-function jsonOf(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString('utf8'))
-  } catch (error) {
-    throw new Unreadable('the answer is not JSON', { cause: error })
-  }
-}
-
-function parsed<T>(shape: z.ZodType<T>, told: unknown): T {
-  const { data } = shape.safeParse(told)
-  if (data === undefined) throw new Unreadable('the server answered in another way than its API has it')
-  return data
 }
 
 /** Instants are milliseconds, and of secrets and limits seconds. */

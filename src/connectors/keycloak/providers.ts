@@ -1,5 +1,5 @@
-import { credential, inBatches, known, type Observation, type Page, type ScopeReport } from '../connector.ts'
-import { everyOf, one, realmOf, segment, type Listed } from './api.ts'
+import { credential, inBatches, known, segment, type Observation, type Page, type ScopeReport } from '../connector.ts'
+import { everyOf, one, realmOf, type Listed } from './api.ts'
 import { CLIENTS, tellForeignProofs, type Reading } from './clients.ts'
 import { Mapper, Provider, type Realm } from './shapes.ts'
 import { z } from 'zod'

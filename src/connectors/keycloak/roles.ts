@@ -5,12 +5,13 @@ import {
   known,
   principal,
   resource,
+  segment,
   type NativeId,
   type Observation,
   type Page,
   type ScopeReport,
 } from '../connector.ts'
-import { everyOf, groupOf, realmOf, roleOf, segment, userOf, type Listed } from './api.ts'
+import { everyOf, groupOf, realmOf, roleOf, userOf, type Listed } from './api.ts'
 import { CLIENTS, isAdministrative, type Reading } from './clients.ts'
 import { GROUPS, USERS } from './people.ts'
 import { Role, type Group, type Realm, type User } from './shapes.ts'

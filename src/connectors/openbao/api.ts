@@ -2,7 +2,17 @@
 import { z } from 'zod'
 import { Instant } from '../../kernel/instant.ts'
 import type { Secret } from '../../kernel/secret.ts'
-import { Denied, known, unknown, Unreadable, type Known, type Missing, type SourceHttp } from '../connector.ts'
+import {
+  Denied,
+  jsonOf,
+  known,
+  parsed,
+  unknown,
+  Unreadable,
+  type Known,
+  type Missing,
+  type SourceHttp,
+} from '../connector.ts'
 import type { OpenBaoSourceSettings } from './settings.ts'
 
 export type Bao = {
@@ -105,20 +115,6 @@ function pathOf(path: string): string {
 /** A name under which nothing can be asked for. */
 export class NoPath extends Error {
   override readonly name = 'NoPath'
-}
-
-export function jsonOf(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString('utf8'))
-  } catch (error) {
-    throw new Unreadable('the answer is not JSON', { cause: error })
-  }
-}
-
-function parsed<T>(shape: z.ZodType<T>, told: unknown): T {
-  const { data } = shape.safeParse(told)
-  if (data === undefined) throw new Unreadable('the server answered in another way than its API has it')
-  return data
 }
 
 /** Written in Go: year 1 is never. */

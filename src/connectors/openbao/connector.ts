@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { Secret } from '../../kernel/secret.ts'
 import {
+  jsonOf,
   Unreadable,
   type Connector,
   type Manifest,
@@ -12,7 +13,7 @@ import {
   type ScopesReport,
   type Since,
 } from '../connector.ts'
-import { caOf, headersOf, jsonOf, missingOf, type Bao } from './api.ts'
+import { caOf, headersOf, missingOf, type Bao } from './api.ts'
 import { AUDIT_MISSING, readAudit } from './audit.ts'
 import { readIdentity } from './identity.ts'
 import { readMounts } from './mounts.ts'
