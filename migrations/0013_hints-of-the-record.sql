@@ -14,8 +14,10 @@ begin
 end $$;
 
 create trigger identity_is_hinted after update on identity for each row
-  when ((old.name, old.profile, old.tier, old.state, old.environment, old.owner_state, old.expires_at)
-    is distinct from (new.name, new.profile, new.tier, new.state, new.environment, new.owner_state, new.expires_at))
+  when ((old.name, old.profile, old.tier, old.state, old.environment, old.owner_state, old.expires_at, old.owner_team,
+      old.owner_id, old.owner_proposed_by, old.sponsor_id)
+    is distinct from (new.name, new.profile, new.tier, new.state, new.environment, new.owner_state, new.expires_at,
+      new.owner_team, new.owner_id, new.owner_proposed_by, new.sponsor_id))
   execute function hint_record('identity');
 
 -- Whether there are two people who can act is what tells a beginning from an installation at work (core 7).

@@ -66,6 +66,9 @@ create index trust_rule_created_by on trust_rule (created_by);
 create index trust_rule_issuer on trust_rule (issuer) where state = 'active';
 create index trust_rule_cause on trust_rule (cause);
 select hold_cause('trust_rule');
+-- Which rules there are is remembered by issuer, and a new one changes that.
+create trigger trust_rule_is_hinted after insert or update on trust_rule for each statement
+  execute function hint_record_kind('trust-rules');
 
 create table issuer_keys (
   url         text primary key,

@@ -24,3 +24,5 @@ create unique index spiffe_authority_signing on spiffe_authority (kind) where st
 create unique index spiffe_authority_trusted on spiffe_authority (kind) where state = 'trusted';
 create index spiffe_authority_cause on spiffe_authority (cause);
 select hold_cause('spiffe_authority');
+create trigger spiffe_authority_is_hinted after insert or update on spiffe_authority for each statement
+  execute function hint_record_kind('spiffe-keys');

@@ -1011,7 +1011,7 @@ comment on column identity.tier_reached is 'What its reach came to when it was l
 comment on column identity.vendor is 'The business partner on whose behalf it acts, where it is not the company''s own.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON identity FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE CONSTRAINT TRIGGER identity_change_is_hinted AFTER UPDATE ON identity DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((((((((((((((old.state IS DISTINCT FROM new.state) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.tier IS DISTINCT FROM new.tier)) OR (old.profile IS DISTINCT FROM new.profile)) OR (old.owner_state IS DISTINCT FROM new.owner_state)) OR (old.owner_team IS DISTINCT FROM new.owner_team)) OR (old.owner_id IS DISTINCT FROM new.owner_id)) OR (old.sponsor_id IS DISTINCT FROM new.sponsor_id)) OR (old.traits IS DISTINCT FROM new.traits)) OR (old.purpose IS DISTINCT FROM new.purpose)) OR (old.business_service IS DISTINCT FROM new.business_service)) OR (old.review_by IS DISTINCT FROM new.review_by)) OR (old.expires_at IS DISTINCT FROM new.expires_at))) EXECUTE FUNCTION hint_second_look('identity', 'subject_id = $1 or on_behalf_of_id = $1');
-CREATE TRIGGER identity_is_hinted AFTER UPDATE ON identity FOR EACH ROW WHEN ((((((((old.name IS DISTINCT FROM new.name) OR (old.profile IS DISTINCT FROM new.profile)) OR (old.tier IS DISTINCT FROM new.tier)) OR (old.state IS DISTINCT FROM new.state)) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.owner_state IS DISTINCT FROM new.owner_state)) OR (old.expires_at IS DISTINCT FROM new.expires_at))) EXECUTE FUNCTION hint_record('identity');
+CREATE TRIGGER identity_is_hinted AFTER UPDATE ON identity FOR EACH ROW WHEN ((((((((((((old.name IS DISTINCT FROM new.name) OR (old.profile IS DISTINCT FROM new.profile)) OR (old.tier IS DISTINCT FROM new.tier)) OR (old.state IS DISTINCT FROM new.state)) OR (old.environment IS DISTINCT FROM new.environment)) OR (old.owner_state IS DISTINCT FROM new.owner_state)) OR (old.expires_at IS DISTINCT FROM new.expires_at)) OR (old.owner_team IS DISTINCT FROM new.owner_team)) OR (old.owner_id IS DISTINCT FROM new.owner_id)) OR (old.owner_proposed_by IS DISTINCT FROM new.owner_proposed_by)) OR (old.sponsor_id IS DISTINCT FROM new.sponsor_id))) EXECUTE FUNCTION hint_record('identity');
 CREATE TRIGGER identity_moves_legally BEFORE UPDATE ON identity FOR EACH ROW EXECUTE FUNCTION identity_moves_legally();
 CREATE TRIGGER identity_tier_counts BEFORE INSERT OR UPDATE ON identity FOR EACH ROW EXECUTE FUNCTION identity_tier_counts();
 CREATE TRIGGER new_person_is_hinted AFTER INSERT ON identity FOR EACH ROW WHEN (((new.kind = 'human'::text) AND (new.state = 'active'::text))) EXECUTE FUNCTION hint_record_kind('people');
@@ -1233,7 +1233,7 @@ CREATE INDEX ledger_entry_resource ON ONLY ledger_entry USING btree (resource_id
 comment on table ledger_entry is 'A row is one fact that caused a change of this database, written in the transaction of that change.';
 comment on column ledger_entry.xid is 'The transaction that wrote it; set by a trigger, compared by require_cause().';
 comment on column ledger_entry.leaf is 'The exact bytes that are hashed into the tree: canonical JSON of public fields and salted commitments.';
-CREATE TRIGGER ledger_entry_enqueue AFTER INSERT ON ledger_entry FOR EACH ROW EXECUTE FUNCTION ledger_enqueue('entry');
+CREATE TRIGGER ledger_entry_enqueue AFTER INSERT ON ledger_entry REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION ledger_enqueue_all('entry');
 CREATE TRIGGER ledger_entry_is_immutable BEFORE DELETE OR UPDATE ON ledger_entry FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER ledger_entry_is_kept BEFORE TRUNCATE ON ledger_entry FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER ledger_entry_stamp BEFORE INSERT ON ledger_entry FOR EACH ROW EXECUTE FUNCTION ledger_stamp();
@@ -2833,6 +2833,7 @@ comment on column spiffe_authority.certificate is 'Of a key for X509-SVIDs: what
 comment on column spiffe_authority.sealed_key is 'PKCS #8, or the name of a key that is held elsewhere, sealed for this row; destroyed when the key stops signing.';
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON spiffe_authority FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON spiffe_authority FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER spiffe_authority_is_hinted AFTER INSERT OR UPDATE ON spiffe_authority FOR EACH STATEMENT EXECUTE FUNCTION hint_record_kind('spiffe-keys');
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON spiffe_authority FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 create table ssh_authority (
@@ -3190,6 +3191,7 @@ comment on column trust_rule.is_bound is 'Whether tokens under it are bound to a
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON trust_rule FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON trust_rule FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON trust_rule FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER trust_rule_is_hinted AFTER INSERT OR UPDATE ON trust_rule FOR EACH STATEMENT EXECUTE FUNCTION hint_record_kind('trust-rules');
 
 create table usage_window (
   id uuid not null,
@@ -3583,6 +3585,17 @@ CREATE OR REPLACE FUNCTION ledger_enqueue()
 AS $function$
 begin
   insert into ledger_pending (source, id) values (tg_argv[0], new.id);
+  return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION ledger_enqueue_all()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+AS $function$
+begin
+  insert into ledger_pending (source, id) select tg_argv[0], id from fresh order by id;
   return null;
 end $function$;
 

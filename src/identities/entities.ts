@@ -75,8 +75,24 @@ export async function identityResource(db: Db, identity: Identity): Promise<Reso
   return identityResourceOf(identity, await everEnrolled(db, identity.id))
 }
 
+/** What of it policies know. */
+type Described = Pick<
+  Identity,
+  | 'id'
+  | 'name'
+  | 'kind'
+  | 'profile'
+  | 'tier'
+  | 'state'
+  | 'environment'
+  | 'ownerState'
+  | 'ownerTeam'
+  | 'ownerId'
+  | 'ownerProposedBy'
+>
+
 /** As `identityResource`, where it is known whether the identity ever had a way to prove itself. */
-export function identityResourceOf(identity: Identity, enrolled: boolean): Resource {
+export function identityResourceOf(identity: Described, enrolled: boolean): Resource {
   const { id, name, kind, profile, tier, state, environment, ownerState, ownerTeam, ownerId } = identity
   return {
     type: 'Identity',

@@ -32,6 +32,7 @@ export {
   suspendIdentity,
   updateIdentity,
 } from './lifecycle.ts'
+export { recordedIdentitiesOf, type Recorded, type RecordedIdentities } from './recorded.ts'
 export { retierIdentity } from './retier.ts'
 export { mayKnowTokensOf } from './tokens.ts'
 export { acceptService, enterDiscovered, isProfileOf, type Discovered } from './discovered.ts'
@@ -45,6 +46,7 @@ export {
   loadIdentityByName,
   lockIdentity,
   tiedPeople,
+  unknownIdentity,
   type IdentityNeeds,
   type OnIdentityEnded,
 } from './record.ts'

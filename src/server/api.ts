@@ -54,7 +54,9 @@ import type { OpenTokens } from './tokens.ts'
 export type Api = Deciders & { readonly routes: readonly Route[]; readonly openRoutes: readonly OpenRoute[] }
 
 type ApiParts = Deciding & {
-  readonly base: Omit<CredentialNeeds, 'writers'> & Pick<AccessNeeds, 'teams'> & { readonly db: Db }
+  readonly base: Omit<CredentialNeeds, 'writers'> &
+    Pick<AccessNeeds, 'teams'> &
+    Pick<Deciding, 'view' | 'recorded'> & { readonly db: Db }
   readonly rules: Rules
   readonly hooks: Hooks
   readonly inventory: InventoryNeeds

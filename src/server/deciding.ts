@@ -1,5 +1,5 @@
 import type { AccessNeeds } from '../access/access.ts'
-import { ENTITY_TYPES } from '../identities/identities.ts'
+import { ENTITY_TYPES, recordedIdentitiesOf, type RecordedIdentities } from '../identities/identities.ts'
 import type { PolicyValue } from '../kernel/entity.ts'
 import type { Deciders } from '../kernel/http/handle.ts'
 import { systemRandom } from '../kernel/random.ts'
@@ -19,6 +19,8 @@ export type Deciding = {
   readonly doors: AccessNeeds['decisions']
   readonly record: RecordFacts
   readonly view: View
+  /** Identities as this node remembers them, for what is issued to them. */
+  readonly recorded: RecordedIdentities
 }
 
 export async function openDeciding(
@@ -32,7 +34,13 @@ export async function openDeciding(
   const view = await openView({ connection, db, clock, log }, stop.signal)
   stop.add('view', view)
   const record = recordFactsOf(view)
-  return { decisions: openDecisionPoint(deciding), doors: openDecisionPoint({ ...deciding, record }), record, view }
+  return {
+    decisions: openDecisionPoint(deciding),
+    doors: openDecisionPoint({ ...deciding, record }),
+    record,
+    view,
+    recorded: recordedIdentitiesOf(view, db),
+  }
 }
 
 /** How the API decides on its calls. */

@@ -69,7 +69,8 @@ export async function openDomains(parts: DomainParts): Promise<Domains> {
 
   const rotation = await rotationNeeds(parts, { clock, random, seal, ledger, log }, rules)
   const hooks = openHooks(clock, ledger, rotation)
-  const base = { db, clock, random, seal, ledger, log, teams: rules.teams, nodeId: node.id }
+  const { recorded } = deciding
+  const base = { db, clock, random, seal, ledger, log, teams: rules.teams, nodeId: node.id, view, recorded }
   const inventory = await openInventory(base)
   const certify = tokenCertifier(parts.authority, ground)
   const identities = { ...base, certify, onIdentityEnded: hooks.onIdentityEnded }

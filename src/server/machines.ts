@@ -6,7 +6,7 @@ import {
   trustBundle,
   type FederationNeeds,
 } from '../credentials/credentials.ts'
-import type { CertifyToken, IdentityNeeds } from '../identities/identities.ts'
+import type { CertifyToken, IdentityNeeds, RecordedIdentities } from '../identities/identities.ts'
 import type { Db } from '../kernel/db.ts'
 import type { Egress } from '../kernel/egress.ts'
 import type { OpenRoute, Route } from '../kernel/http/route.ts'
@@ -14,11 +14,14 @@ import type { Log } from '../kernel/log.ts'
 import type { Seal } from '../kernel/seal.ts'
 import type { Stop } from '../kernel/stop.ts'
 import { every } from '../kernel/timer.ts'
+import type { View } from '../kernel/view.ts'
 import type { TokenNeeds } from '../tokens/tokens.ts'
 import type { DomainParts } from './parts.ts'
 
 type Base = Pick<IdentityNeeds, 'clock' | 'random' | 'ledger' | 'teams'> & {
   readonly db: Db
+  readonly view: View
+  readonly recorded: RecordedIdentities
   readonly seal: Seal
   readonly log: Log
 }
@@ -31,7 +34,7 @@ const LOOK_MS = 5_000
 /** What verifies identity documents of a trust domain, our own or one that is believed. */
 export function bundlesBy(
   { config, ground }: Pick<DomainParts, 'config' | 'ground'>,
-  base: Base,
+  base: Omit<Base, 'view' | 'recorded'>,
 ): TokenNeeds['bundleOf'] {
   const { trustDomain } = config.spiffe
   return (name) => trustBundle({ ...base, keys: ground.keys, trustDomain }, name)

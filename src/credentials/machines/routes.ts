@@ -4,7 +4,7 @@ import { installation, openRoute, route, type Caller, type OpenRoute, type Route
 import type { Permit } from '../../kernel/permit.ts'
 import { notFound } from '../../kernel/problem.ts'
 import { noTrustDomain } from '../spiffe/contract.ts'
-import { SvidIssuer } from '../spiffe/issuer.ts'
+import { SvidIssuer, type SvidNeeds } from '../spiffe/issuer.ts'
 import * as contract from './contract.ts'
 import { Following, mustBeAdmitted, placedOn } from './follow.ts'
 import { evict, invite, pageOfMachines } from './invite.ts'
@@ -13,13 +13,14 @@ import type { MachineNeeds } from './needs.ts'
 import { endThePlacement, findPlacement, pageOfPlacements, place } from './placements.ts'
 
 type Needs = Omit<MachineNeeds, 'trustDomain'> & { readonly trustDomain: string | undefined }
+type Issuing = Pick<SvidNeeds, 'view' | 'recorded'>
 
 /** An hour, or less by the identity's tier. */
 const X509_SECONDS = 3600
 const JWT_SECONDS = 300
 
 /** What the API offers of machines and the workloads on them. */
-export function machineRoutes(needs: Needs): Route[] {
+export function machineRoutes(needs: Needs & Issuing): Route[] {
   return [...peopleRoutes(needs), ...placementRoutes(needs), ...agentRoutes(needs)]
 }
 
@@ -89,11 +90,11 @@ function placementRoutes(needs: Needs): Route[] {
 }
 
 /** What the agent of a machine calls, about its own machine. */
-function agentRoutes(needs: Needs): Route[] {
+function agentRoutes(needs: Needs & Issuing): Route[] {
   const { db, trustDomain } = needs
   const on = trustDomain === undefined ? undefined : { ...needs, trustDomain }
   const following = on && new Following(on)
-  const issuer = on && new SvidIssuer(db, on)
+  const issuer = on && new SvidIssuer(db, { ...on, view: needs.view, recorded: needs.recorded })
   const own = async ({ caller }: { readonly caller: Caller }) => identityResource(db, await findIdentity(db, caller.id))
   const placed = async (caller: Caller, permit: Permit, placement: string) => {
     await mustBeAdmitted(db, caller)

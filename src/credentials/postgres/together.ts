@@ -1,5 +1,6 @@
 import { sha256 } from '../../kernel/crypto.ts'
-import { after, nextTurn } from '../../kernel/timer.ts'
+import { after } from '../../kernel/timer.ts'
+import { Together } from '../../kernel/together.ts'
 import { LeaseFailure, type Details, type Site } from '../writer.ts'
 import { makeRoles, takeFences, type Fenced, type Outcome, type Wanted } from './make.ts'
 import type { PostgresSettings } from './settings.ts'
@@ -16,16 +17,9 @@ const BATCH_MS = 12_000
 const KEPT_IDLE_MS = 500
 const KEPT_MS = 4_000
 
-type Waiting = {
-  readonly wanted: Wanted
-  readonly done: (outcome: Outcome) => void
-  readonly signal: AbortSignal
-}
-
-/** One per target and provisioner: a batch that is under way collects the next. */
+/** One per target and provisioner. */
 type Workshop = {
-  readonly waiting: Waiting[]
-  isBusy: boolean
+  readonly asked: Together<Wanted, Outcome>
   kept: Kept | undefined
 }
 
@@ -35,23 +29,12 @@ const workshops = new Map<string, Workshop>()
 
 /** Makes a role together with others that are asked for at the same time at the same target. Each fails by itself. */
 export async function makeSoon(site: Site, wanted: Wanted, signal: AbortSignal): Promise<Details> {
-  signal.throwIfAborted()
   const key = keyOf(site, wanted)
-  const workshop = workshops.get(key) ?? { waiting: [], isBusy: false, kept: undefined }
+  const workshop = workshops.get(key) ?? openWorkshop(key, site, wanted.settings)
   workshops.set(key, workshop)
-  let giveUp = () => {}
-  try {
-    const outcome = await new Promise<Outcome>((resolve, reject) => {
-      giveUp = () => reject(signal.reason)
-      signal.addEventListener('abort', giveUp, { once: true })
-      workshop.waiting.push({ wanted, done: resolve, signal })
-      if (!workshop.isBusy) void work(workshop, key, site)
-    })
-    if (outcome.kind === 'made') return outcome.details
-    throw outcome.why
-  } finally {
-    signal.removeEventListener('abort', giveUp)
-  }
+  const outcome = await workshop.asked.ask(wanted, signal)
+  if (outcome.kind === 'made') return outcome.details
+  throw outcome.why
 }
 
 /** Whoever knows another secret or other settings has another connection. */
@@ -59,30 +42,23 @@ function keyOf({ provisioner }: Site, { settings }: Wanted): string {
   return JSON.stringify([settings, provisioner.user, sha256(provisioner.secret.reveal()).toString('base64')])
 }
 
-async function work(workshop: Workshop, key: string, site: Site): Promise<void> {
-  workshop.isBusy = true
-  // Whatever asks in this turn of the event loop is in the first one already.
-  await nextTurn()
-  while (workshop.waiting.length > 0) {
-    // Who gave up meanwhile is not made any more.
-    const batch = workshop.waiting.splice(0, TOGETHER).filter(({ signal }) => !signal.aborted)
-    const [first] = batch
-    if (!first) continue
-    const wanted = batch.map((each) => each.wanted)
-    const outcomes = await makeAll(workshop, site, first.wanted.settings, wanted).catch((why: unknown) =>
-      wanted.map((): Outcome => ({ kind: 'failed', why })),
-    )
-    for (const [at, { done }] of batch.entries()) done(outcomes[at] ?? { kind: 'failed', why: NOT_TOLD })
+function openWorkshop(key: string, site: Site, settings: PostgresSettings): Workshop {
+  const leaveSoon = () =>
+    after(KEPT_IDLE_MS, () => {
+      if (!workshop.asked.isIdle()) return
+      workshops.delete(key)
+      if (workshop.kept) void leave(workshop.kept)
+    })
+  const workshop: Workshop = {
+    asked: new Together((wanted) => makeAll(workshop, site, settings, wanted), {
+      most: TOGETHER,
+      lanes: 1,
+      onIdle: leaveSoon,
+    }),
+    kept: undefined,
   }
-  workshop.isBusy = false
-  after(KEPT_IDLE_MS, () => {
-    if (workshop.isBusy) return
-    workshops.delete(key)
-    if (workshop.kept) void leave(workshop.kept)
-  })
+  return workshop
 }
-
-const NOT_TOLD = new LeaseFailure('the role that was just made is not there')
 
 /** By the connection that was kept, if it still works: it may have broken since, and then nothing was made by it. */
 async function makeAll(

@@ -26,7 +26,7 @@ export type SpiffeNeeds = Pick<CredentialNeeds, 'clock' | 'random' | 'ledger' | 
 }
 
 const KINDS = ['x509', 'jwt'] as const
-type Kind = (typeof KINDS)[number]
+export type SpiffeKind = (typeof KINDS)[number]
 
 /** A key with what it signs with. */
 export type SigningRow = {
@@ -35,10 +35,11 @@ export type SigningRow = {
   readonly certificate: Buffer | null
   /** What is kept of its private half. */
   readonly kept: Secret<Buffer>
+  readonly signsAt: Date
 }
 
 /** A key that was made and is not entered yet. */
-type Draft = Omit<SigningRow, 'id'> & { readonly kind: Kind }
+type Draft = Omit<SigningRow, 'id' | 'signsAt'> & { readonly kind: SpiffeKind }
 
 const DAY = 86_400
 /** Of the certificate that verifiers trust. Keys turn long before. */
@@ -49,10 +50,10 @@ const TURN_SECONDS = 30 * DAY
 const LONGEST_SVID_SECONDS = 3600
 
 /** The key of a kind that signs now. Makes the first keys, and lets the next ones sign when their time has come. */
-export async function signingKey(db: Db, needs: SpiffeNeeds, kind: Kind): Promise<SigningRow> {
+export async function signingKey(db: Db, needs: SpiffeNeeds, kind: SpiffeKind): Promise<SigningRow> {
   for (let tries = 0; tries < 3; tries++) {
-    const found = await signing(db, needs, kind)
-    if (found && found.signsAt > secondsAfter(needs.clock.now(), -TURN_SECONDS)) return found
+    const found = await signingRow(db, needs, kind)
+    if (found && mayStillSign(needs, found)) return found
     try {
       await (found ? turn(db, needs, BY_AGE) : begin(db, needs))
     } catch (error) {
@@ -62,6 +63,11 @@ export async function signingKey(db: Db, needs: SpiffeNeeds, kind: Kind): Promis
     }
   }
   throw new Error('no key of the trust domain signs')
+}
+
+/** Whether its time to be followed by the next one has not come yet. */
+export function mayStillSign({ clock }: Pick<SpiffeNeeds, 'clock'>, { signsAt }: SigningRow): boolean {
+  return signsAt > secondsAfter(clock.now(), -TURN_SECONDS)
 }
 
 type Turning = {
@@ -85,7 +91,7 @@ export async function turn(db: Db, needs: SpiffeNeeds, turning: Turning): Promis
 /** Keys are made before rows are locked for them: whoever holds them may take long. None is left of an act that failed. */
 async function withDrafts<T>(
   needs: SpiffeNeeds,
-  kinds: readonly Kind[],
+  kinds: readonly SpiffeKind[],
   act: (drafts: readonly Draft[]) => Promise<T>,
 ): Promise<T> {
   const drafts: Draft[] = []
@@ -165,7 +171,7 @@ async function begin(db: Db, needs: SpiffeNeeds): Promise<void> {
   )
 }
 
-async function draft({ clock, random, keys, trustDomain }: SpiffeNeeds, kind: Kind): Promise<Draft> {
+async function draft({ clock, random, keys, trustDomain }: SpiffeNeeds, kind: SpiffeKind): Promise<Draft> {
   const { kept, key } = await keys.make('ES256', `reeve ${kind} ${trustDomain}`)
   const publicKey = spkiOfJwk(key.publicJwk)
   if (kind === 'jwt') return { kind, kept, publicKey, certificate: null }
@@ -211,11 +217,12 @@ async function enter(
     .execute()
 }
 
-async function signing(
+/** The key of a kind that signs, as its row says. */
+export async function signingRow(
   db: Db,
-  { seal }: SpiffeNeeds,
-  kind: Kind,
-): Promise<(SigningRow & { readonly signsAt: Date }) | undefined> {
+  { seal }: Pick<SpiffeNeeds, 'seal'>,
+  kind: SpiffeKind,
+): Promise<SigningRow | undefined> {
   const row = await db
     .selectFrom('spiffeAuthority')
     .select(['id', 'publicKey', 'certificate', 'sealedKey', 'signsAt'])

@@ -1,5 +1,4 @@
-import type { Identity } from '../../identities/contract.ts'
-import { actOf, isAccountedFor, loadIdentity } from '../../identities/identities.ts'
+import { actOf, isAccountedFor, type Recorded, type RecordedIdentities } from '../../identities/identities.ts'
 import { secondsAfter } from '../../kernel/clock.ts'
 import { readPublicKey, sha256 } from '../../kernel/crypto.ts'
 import type { Db } from '../../kernel/db.ts'
@@ -8,11 +7,12 @@ import type { Permit } from '../../kernel/permit.ts'
 import { notFound } from '../../kernel/problem.ts'
 import { newId } from '../../kernel/random.ts'
 import { jwkOfSpki } from '../../kernel/signing-key.ts'
+import type { View } from '../../kernel/view.ts'
 import { openX509Key, readAuthority, type SvidMint } from '../../kernel/x509-key.ts'
 import { pemOf } from '../../kernel/x509.ts'
 import { openMint } from '../../tokens/tokens.ts'
-import { signingKey, type SigningRow, type SpiffeNeeds } from './authority.ts'
-import { trustAnchors } from './bundle.ts'
+import { keysAtHand, type KeysAtHand } from './at-hand.ts'
+import type { SigningRow, SpiffeNeeds } from './authority.ts'
 import { svidRefused } from './contract.ts'
 import { jwtSvidIssued, x509SvidIssued } from './events.ts'
 import { spiffeIdOf } from './id.ts'
@@ -33,16 +33,21 @@ type Asked = {
   readonly machineId: string | null
 }
 
-/** Issues SVIDs of registered identities. Keys are opened once and kept for as long as they sign. */
+export type SvidNeeds = SpiffeNeeds & { readonly view: View; readonly recorded: RecordedIdentities }
+
+/**
+ * Issues SVIDs of registered identities, by what this node remembers of them and of the keys: an SVID is not revoked anyhow, so what counts is that
+ * the next one is refused, as for every decision at the door. Keys are opened once and kept for as long as they sign.
+ */
 export class SvidIssuer {
-  readonly #db: Db
-  readonly #needs: SpiffeNeeds
+  readonly #needs: SvidNeeds
+  readonly #keys: KeysAtHand
   #x509: { readonly id: string; readonly mint: SvidMint; readonly endsAt: Date } | undefined
   #jwt: { readonly id: string; readonly mint: ReturnType<typeof openMint> } | undefined
 
-  constructor(db: Db, needs: SpiffeNeeds) {
-    this.#db = db
+  constructor(db: Db, needs: SvidNeeds) {
     this.#needs = needs
+    this.#keys = keysAtHand(db, needs, needs.view)
   }
 
   /** An identity's own, by its permit. Throws `svidRefused`. */
@@ -75,7 +80,7 @@ export class SvidIssuer {
       event: x509SvidIssued,
       facts: { spiffeId, serial, keySha256: sha256(key.spki).toString('hex'), expiresAt, machineId },
     })
-    const bundle = (await trustAnchors(this.#db)).map(pemOf).join('')
+    const bundle = await this.#keys.anchors()
     return { identityId: identity.id, spiffeId, serial, certificate: pemOf(der), bundle, expiresAt }
   }
 
@@ -110,8 +115,8 @@ export class SvidIssuer {
     return { identityId: identity.id, spiffeId, token, expiresAt }
   }
 
-  async #vouched(id: string): Promise<Identity> {
-    const identity = await loadIdentity(this.#db, id)
+  async #vouched(id: string): Promise<Recorded> {
+    const identity = await this.#needs.recorded.find(id)
     if (!identity) throw notFound('There is no such identity.', { type: 'Identity', id })
     const refused = (sentence: string) => svidRefused(sentence, { identityId: id })
     if (identity.kind === 'human') throw refused('People prove themselves otherwise; SVIDs are for what runs.')
@@ -121,14 +126,14 @@ export class SvidIssuer {
     return identity
   }
 
-  #endOf(identity: Identity, now: Date, ttlSeconds: number, ...bounds: readonly Date[]): Date {
+  #endOf(identity: Recorded, now: Date, ttlSeconds: number, ...bounds: readonly Date[]): Date {
     const most = identity.tier <= PRIVILEGED_TIER ? Math.min(ttlSeconds, PRIVILEGED_SECONDS) : ttlSeconds
     const ends = [secondsAfter(now, most), ...bounds, ...(identity.expiresAt ? [identity.expiresAt] : [])]
     return ends.reduce((first, at) => (at < first ? at : first))
   }
 
   async #x509Key() {
-    const row = await signingKey(this.#db, this.#needs, 'x509')
+    const row = await this.#keys.signing('x509')
     if (this.#x509?.id !== row.id) {
       const { subject, endsAt } = authorityOf(row)
       this.#x509 = { id: row.id, mint: openX509Key(await this.#open(row), subject), endsAt }
@@ -137,7 +142,7 @@ export class SvidIssuer {
   }
 
   async #jwtMint() {
-    const row = await signingKey(this.#db, this.#needs, 'jwt')
+    const row = await this.#keys.signing('jwt')
     if (this.#jwt?.id !== row.id) {
       this.#jwt = { id: row.id, mint: openMint(await this.#open(row), 'JWT') }
     }

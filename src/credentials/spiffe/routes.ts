@@ -1,25 +1,31 @@
-import { actOf, findIdentity, identityResource } from '../../identities/identities.ts'
+import { actOf, identityResourceOf, unknownIdentity } from '../../identities/identities.ts'
 import type { Db } from '../../kernel/db.ts'
+import { soon } from '../../kernel/soon.ts'
 import { installation, openRoute, route, type OpenRoute, type Route } from '../../kernel/http/route.ts'
 import { signingKey, turn, type SpiffeNeeds } from './authority.ts'
 import { bundleText } from './bundle.ts'
 import * as contract from './contract.ts'
-import { SvidIssuer } from './issuer.ts'
+import { SvidIssuer, type SvidNeeds } from './issuer.ts'
 import { listAuthorities } from './read.ts'
 
 type Needs = Omit<SpiffeNeeds, 'trustDomain'> & { readonly db: Db; readonly trustDomain: string | undefined }
 
-export function spiffeRoutes(needs: Needs): Route[] {
-  const { db } = needs
+export function spiffeRoutes(needs: Needs & Pick<SvidNeeds, 'view' | 'recorded'>): Route[] {
+  const { db, view, recorded } = needs
   const spiffe = enabled(needs)
-  const issuer = spiffe && new SvidIssuer(db, spiffe)
+  const issuer = spiffe && new SvidIssuer(db, { ...spiffe, view, recorded })
+  const about = ({ params }: { readonly params: { readonly identity: string } }) =>
+    soon(recorded.find(params.identity), (found) => {
+      if (!found) throw unknownIdentity(params.identity)
+      return identityResourceOf(found, found.enrolled)
+    })
   return [
     route(contract.issueX509Svid, {
-      resource: async ({ params }) => identityResource(db, await findIdentity(db, params.identity)),
+      resource: about,
       run: ({ input }, permit) => (issuer ?? refuse()).x509(permit, input),
     }),
     route(contract.issueJwtSvid, {
-      resource: async ({ params }) => identityResource(db, await findIdentity(db, params.identity)),
+      resource: about,
       run: ({ input }, permit) => (issuer ?? refuse()).jwt(permit, input),
     }),
     route(contract.rotateSpiffe, {

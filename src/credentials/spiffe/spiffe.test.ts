@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { after, before, test } from 'node:test'
+import { sql } from 'kysely'
 import { createLocalJWKSet, jwtVerify, type JSONWebKeySet } from 'jose'
 import { z } from 'zod'
+import { eventually } from '../../../test/support/eventually.ts'
 import { cleaningOfFile, founded } from '../../../test/support/installation.ts'
 import { spiffeWorld, type SpiffeWorld } from '../../../test/support/spiffe-world.ts'
 import type { Client } from '../../cli/client.ts'
 import { ApiProblem } from '../../cli/problems.ts'
 import { loseOwner, suspendIdentity } from '../../identities/contract.ts'
+import { transact, type Tx } from '../../kernel/db.ts'
 import { newKeyPair } from '../../kernel/key-pair.ts'
 import { listEntries } from '../../ledger/contract.ts'
 import { issueJwtSvid, issueX509Svid, readSpiffeBundle, rotateSpiffe } from './contract.ts'
@@ -173,6 +176,69 @@ test('what distrusted keys signed verifies no more', async () => {
   assert.ok(await verifies((await svid(api, 'leaked')).certificate))
   await assert.rejects(here.bob.ask(rotateSpiffe, { input: { reason: 'why not' } }), refusedAs('not-permitted'))
 })
+
+/** As another node commits it: nobody tells this one but the database. */
+async function elsewhere(change: (tx: Tx, cause: number) => Promise<unknown>): Promise<void> {
+  const { db } = here.server.ground
+  await transact(db, async (tx) => {
+    const { rows } = await sql<{ id: number }>`
+      insert into ledger_entry (xid, at, kind, leaf) values ('0', now(), 'test.changed', '{}') returning id`.execute(tx)
+    await change(tx, rows[0]?.id ?? 0)
+  })
+}
+
+test('attack: whom another node stopped, and what it distrusted, is worth nothing as soon as the database says so', async () => {
+  const shop = await here.workload('remembered')
+  const { certificate } = await svid(shop, 'remembered')
+  const stateIs = (state: 'suspended' | 'active') =>
+    elsewhere((tx, cause) =>
+      tx.updateTable('identity').set({ state, cause }).where('name', '=', 'remembered').execute(),
+    )
+
+  await stateIs('suspended')
+  await eventually(
+    async () =>
+      (await svid(shop, 'remembered').then(
+        () => false,
+        () => true,
+      )) || undefined,
+  )
+  await stateIs('active')
+  await eventually(
+    async () =>
+      (await svid(shop, 'remembered').then(
+        () => true,
+        () => false,
+      )) || undefined,
+  )
+
+  const signing = await elsewhereTurned()
+  const since = await eventually(async () => {
+    const next = await svid(shop, 'remembered')
+    return new X509Certificate(next.certificate).verify(signing.publicKey) ? next : undefined
+  })
+  assert.equal(new X509Certificate(certificate).verify(signing.publicKey), false)
+  assert.ok(since.bundle.includes(signing.toString().trim()))
+})
+
+/** Lets the next key sign, and distrusts the others; its certificate. */
+async function elsewhereTurned(): Promise<X509Certificate> {
+  let next: Buffer = Buffer.alloc(0)
+  await elsewhere(async (tx, cause) => {
+    const row = await tx
+      .selectFrom('spiffeAuthority')
+      .select(['id', 'certificate'])
+      .where('kind', '=', 'x509')
+      .where('state', '=', 'next')
+      .executeTakeFirstOrThrow()
+    next = row.certificate ?? next
+    const over = { state: 'retired', sealedKey: null, cause } as const
+    const authorities = () => tx.updateTable('spiffeAuthority').where('kind', '=', 'x509')
+    await authorities().set(over).where('state', 'in', ['signing', 'trusted']).execute()
+    await authorities().set({ state: 'signing', signsAt: new Date(), cause }).where('id', '=', row.id).execute()
+  })
+  return new X509Certificate(next)
+}
 
 test('two that issue first at the same moment use the same keys', async (t) => {
   const other = await spiffeWorld(t)
