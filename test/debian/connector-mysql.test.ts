@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { CONFORMANCE, type Bed } from '../../src/connectors/conformance.fixture.ts'
 import { mysqlConnector } from '../../src/connectors/mysql/connector.ts'
+import { saidBy, saysEachRight, type Right } from '../support/each-right.ts'
 import { cleaningOfFile } from '../support/installation.ts'
 import { inventoryWorld } from '../support/inventory-world.ts'
 import { startMariadb, type Mariadb } from '../support/mariadb.ts'
@@ -29,7 +30,7 @@ before(async () => {
 })
 after(() => cleaning.now())
 
-async function bed(): Promise<Bed> {
+async function bed(): Promise<Bed & { credential: Record<string, string> }> {
   await server.sql(`grant select, process, show view, event, trigger on *.* to reader@localhost;
     grant writers to billing@'%' with admin option; set default role writers for billing@'%'`)
   return {
@@ -62,7 +63,7 @@ for (const [story, run] of Object.entries(CONFORMANCE)) {
 }
 
 test('users by host, weak proofs, roles, rights and definers are told as they stand', async (t) => {
-  const { connector, settings, credential = {} } = await bed()
+  const { connector, settings, credential } = await bed()
   const i = await inventoryWorld(t)
   const id = await i.source(connector, settings, { credential })
   await i.collect(id)
@@ -128,4 +129,36 @@ test('a wrong password and a certificate of another authority are a problem of t
   )
   assert.match(results[0]?.problem ?? '', /ER_ACCESS_DENIED_ERROR/)
   assert.ok(!JSON.stringify(results).includes('wrong-one'))
+})
+
+test('each right of the reader is named by what is not seen without it, and by nothing else', async () => {
+  const reader = await bed()
+  const right = (name: string, says: Right['says']) => ({
+    name,
+    take: () => server.sql(`revoke ${name} on *.* from reader@localhost`),
+    give: () => server.sql(`grant ${name} on *.* to reader@localhost`),
+    says,
+  })
+  const tables = ['users', 'passwords', 'roles', 'schemas', 'grants', 'activity'].map(
+    (scope) => [`server/${scope}`, ['denied', 'SELECT on mysql.*']] as const,
+  )
+
+  await saysEachRight(reader, [
+    right('select', { ...Object.fromEntries(tables), 'server/definers': ['partial', 'SELECT on *.*'] }),
+    right('process', { 'server/activity': ['denied', 'PROCESS'] }),
+    right('show view', { 'server/definers': ['partial', 'SHOW VIEW on *.*'] }),
+    right('event', { 'server/definers': ['partial', 'EVENT on *.*'] }),
+    right('trigger', { 'server/definers': ['partial', 'TRIGGER on *.*'] }),
+  ])
+})
+
+test('attack: a login that reads single tables of the server does not see a short list of rights and call it whole', async () => {
+  const { connector, settings } = await bed()
+  await server.sql(`create user few@localhost identified by '${OTHER}' require ssl;
+    grant select on mysql.db to few@localhost; grant select on mysql.procs_priv to few@localhost`)
+
+  const { read } = await saidBy({ connector, settings, credential: { user: 'few', password: OTHER } })
+
+  assert.deepEqual(read['server/grants'], ['denied', 'SELECT on mysql.*'])
+  assert.deepEqual(read['server/users'], ['denied', 'SELECT on mysql.*'])
 })

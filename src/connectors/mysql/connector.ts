@@ -1,5 +1,6 @@
 import { mysqlText } from '../../credentials/credentials.ts'
 import {
+  Denied,
   unknown,
   Unreadable,
   type Connector,
@@ -10,8 +11,8 @@ import {
   type Probe,
   type ScopeReport,
 } from '../connector.ts'
-import { DEFINERS_MISSING, readDefiners, readGrants, readSchemas, seesDefined } from './grants.ts'
-import { mustReadTables, openSession, TABLES_MISSING, user, type Session } from './session.ts'
+import { definersMissing, readDefiners, readGrants, readSchemas } from './grants.ts'
+import { mustReadTables, needing, openSession, TABLES_MISSING, user, type Session } from './session.ts'
 import { MysqlCredential, MysqlSourceSettings } from './settings.ts'
 import { readPasswords, readRoles, readUsers } from './users.ts'
 
@@ -25,29 +26,39 @@ const tables = { permission: 'SELECT on mysql.*', isOptional: false }
 const manifest: Manifest = {
   id: 'mysql',
   version: '1',
-  source: 'MariaDB 10.11 and later',
+  source: 'MariaDB 10.11 and later, MySQL 8.0 and later',
   observes: ['principal', 'credential', 'resource', 'grant', 'usage', 'usage-window'],
   reads: [
     { scope: 'server/users', gives: 'users by host, roles, locks, required TLS', ...tables },
     { scope: 'server/passwords', gives: 'kinds of proof, age, expiry, what is empty or weak', ...tables },
-    { scope: 'server/roles', gives: 'who may act as which role, with admin option and default', ...tables },
+    {
+      scope: 'server/roles',
+      gives: 'who may act as which role, with admin option and default, and as whom by proxy',
+      ...tables,
+    },
     { scope: 'server/schemas', gives: 'schemas, and patterns of them in rights', ...tables },
     { scope: 'server/grants', gives: 'rights on the server, schemas, tables, columns and routines', ...tables },
     {
       scope: 'server/definers',
       gives: 'routines, events, triggers and views, and as whom they run',
-      permission: 'SELECT, SHOW VIEW, EVENT and TRIGGER on *.*',
+      permission: 'SELECT, SHOW VIEW, EVENT and TRIGGER on *.*, of MySQL SHOW_ROUTINE as well',
       isOptional: true,
     },
-    { scope: 'server/activity', gives: 'who is connected now', permission: 'PROCESS', isOptional: true },
+    {
+      scope: 'server/activity',
+      gives: 'who is connected now',
+      permission: 'PROCESS, SELECT on mysql.*',
+      isOptional: true,
+    },
   ],
   writes: [],
   blindSpots: [
     'when a user was made, and that one was dropped and made again by the same name: the server keeps neither',
     'the last login of a user: only who is connected now',
-    'which rights of a role come through other roles: the server lists them as its own',
+    'which rights of a role come through other roles: MariaDB lists them as its own',
+    'roles that MySQL gives to everybody (mandatory_roles), and rights that it takes back in part (partial_revokes)',
     'who gave a right, and tables and columns as things of their own: rights on them name them',
-    'who may act as whom by proxy, and what authentication plugins ask elsewhere (PAM, GSSAPI)',
+    'what authentication plugins ask elsewhere (PAM, GSSAPI)',
   ],
   metadataHandling:
     'Names, hosts, rights and definers are kept. Of what proves a user only the method, and whether it is empty, leave the server. No row of a table, no body of a routine and no text of a statement is read.',
@@ -64,7 +75,7 @@ const TITLES: Readonly<Record<string, string>> = {
   'server/activity': 'who is connected',
 }
 
-/** Reads users, roles, rights and definers of a MariaDB server. */
+/** Reads users, roles, rights and definers of a MariaDB or MySQL server. */
 export const mysqlConnector: Connector = {
   manifest,
   settings: MysqlSourceSettings,
@@ -107,51 +118,45 @@ export const mysqlConnector: Connector = {
 }
 
 async function probe(session: Session): Promise<Probe> {
-  const [self] = await session.query('select version() as version, @@server_uid as id')
-  const sees = async (work: () => Promise<unknown>) => {
-    try {
-      return (await work()) !== false
-    } catch {
-      return false
-    }
-  }
-  const hasTables = await sees(() => mustReadTables(session, TABLES_MISSING))
-  const hasDefined = await sees(() => seesDefined(session))
-  const hasProcess = await sees(() => mustSeeEverybody(session))
+  const [self] = await session.query(`select ${session.dialect.uid} as id`)
+  const tables = await missingBy(() => mustReadTables(session, TABLES_MISSING))
+  const definers = await definersMissing(session)
+  const activity = await missingBy(() => mustSeeEverybody(session))
   return {
     authority: `mysql:${mysqlText(self, 'id')}`,
-    system: `MariaDB ${mysqlText(self, 'version').replaceAll(/[^\w.+~:-]/g, '')}`,
+    system: `${session.dialect.product} ${session.version}`,
     scopes: Object.keys(TITLES).map((scope) => {
-      if (scope === 'server/activity')
-        return { scope, isVisible: hasProcess, missing: hasProcess ? [] : [ACTIVITY_MISSING] }
-      if (scope === 'server/definers') return { scope, isVisible: true, missing: hasDefined ? [] : [DEFINERS_MISSING] }
-      return { scope, isVisible: hasTables, missing: hasTables ? [] : [TABLES_MISSING] }
+      if (scope === 'server/definers') return { scope, isVisible: true, missing: definers }
+      const missing = scope === 'server/activity' ? activity : tables
+      return { scope, isVisible: missing.length === 0, missing }
     }),
   }
 }
 
-/** Refused without PROCESS, where the list of connections would only be short. */
-async function mustSeeEverybody(session: Session): Promise<void> {
-  await session.query('select 1 as one from information_schema.innodb_trx limit 1')
+async function missingBy(look: () => Promise<void>): Promise<Missing[]> {
+  try {
+    await look()
+    return []
+  } catch (error) {
+    if (error instanceof Denied) return [error.missing]
+    throw error
+  }
 }
 
-const ACTIVITY = `
-  select p.user as name, p.host as client, g.host as host
-    from information_schema.processlist p join mysql.global_priv g on g.user = p.user
-   where p.id <> connection_id() and coalesce(json_value(g.priv, '$.is_role'), 0) not in ('1', 'true') limit 50000`
+/** Refused without PROCESS, where the list of connections would only be short; and users are named by the server's own tables. */
+async function mustSeeEverybody(session: Session): Promise<void> {
+  await needing(ACTIVITY_MISSING, () => session.query('select 1 as one from information_schema.innodb_trx limit 1'))
+  await mustReadTables(session, TABLES_MISSING)
+}
 
 /**
  * Who is connected now. The server keeps no last login, so this is a sample: it proves use and never the want of it. It names a connection by user
  * alone, so where a name stands at several hosts none of them is told.
  */
 async function* readActivity(session: Session): AsyncGenerator<Page, ScopeReport> {
-  try {
-    await mustSeeEverybody(session)
-  } catch {
-    return { status: 'denied', missing: [ACTIVITY_MISSING] }
-  }
+  await mustSeeEverybody(session)
   const isOurs = await session.given.ours()
-  const rows = await session.query(ACTIVITY)
+  const rows = await session.query(session.dialect.activity)
   const hosts = new Map<string, Set<string>>()
   for (const row of rows) {
     const name = mysqlText(row, 'name')

@@ -9,11 +9,12 @@ import {
   type ScopeReport,
   type Since,
 } from '../connector.ts'
+import { keyOf } from './dialects.ts'
 import {
   byKey,
   halvesOf,
-  keyOf,
   mustReadTables,
+  OWN,
   SERVER,
   TABLES_MISSING,
   user,
@@ -24,7 +25,7 @@ import {
 /** All rights in one list, each by who, where and what; nothing is given as schema, table and column where it is on the whole. */
 const RIGHTS = `
   select ${keyOf('grantee', 'place', 'thing', 'part', 'privilege')} as k, t.* from (
-    select grantee, '' as place, '' as thing, '' as part, privilege_type as privilege, is_grantable as grantable
+    select grantee as grantee, '' as place, '' as thing, '' as part, privilege_type as privilege, is_grantable as grantable
       from information_schema.user_privileges
     union all select grantee, table_schema, '', '', privilege_type, is_grantable from information_schema.schema_privileges
     union all select grantee, table_schema, table_name, '', privilege_type, is_grantable from information_schema.table_privileges
@@ -33,7 +34,7 @@ const RIGHTS = `
                      if(find_in_set('Grant', proc_priv), 'YES', 'NO') from mysql.procs_priv
   ) t`
 
-const READS = new Set(['SELECT', 'SHOW VIEW', 'SHOW DATABASES', 'PROCESS'])
+const READS = new Set(['SELECT', 'SHOW VIEW', 'SHOW DATABASES', 'SHOW ROUTINE', 'PROCESS'])
 const WRITES = new Set([
   'INSERT',
   'UPDATE',
@@ -47,7 +48,7 @@ const WRITES = new Set([
   'EVENT',
 ])
 const ADMINS =
-  /^(SUPER|CREATE USER|FILE|SHUTDOWN|RELOAD|SET USER|CONNECTION ADMIN|BINLOG .*|REPLICATION .*|.* ADMIN|CREATE TABLESPACE|GRANT)$/
+  /^(SUPER|CREATE USER|(CREATE|DROP) ROLE|FILE|SHUTDOWN|RELOAD|SET USER( ID)?|SET ANY DEFINER|SYSTEM USER|BINLOG .*|REPLICATION .*|.* ADMIN|CREATE TABLESPACE|GRANT)$/
 
 /** Rights on the server, on schemas, tables, columns and routines. */
 export async function* readGrants(session: Session, since: Since): AsyncGenerator<Page, ScopeReport> {
@@ -81,7 +82,9 @@ function rightOf(row: Row, principal: NativeId): Observation {
   }
 }
 
-function levelOf(privilege: string, isGrantable: boolean) {
+/** MySQL writes its newer rights with underscores: `ROLE_ADMIN`. */
+function levelOf(written: string, isGrantable: boolean) {
+  const privilege = written.replaceAll('_', ' ')
   if (isGrantable) return 'grant'
   if (ADMINS.test(privilege)) return 'admin'
   if (READS.has(privilege)) return 'read'
@@ -121,32 +124,43 @@ function thing(
 }
 
 const DEFINED = `select ${keyOf('what', 'place', 'name')} as k, d.* from (
-  select lower(routine_type) as what, routine_schema as place, routine_name as name, definer, security_type as runs from information_schema.routines
+  select lower(routine_type) as what, routine_schema as place, routine_name as name, definer as definer, security_type as runs from information_schema.routines
   union all select 'event', event_schema, event_name, definer, 'DEFINER' from information_schema.events
   union all select 'trigger', trigger_schema, trigger_name, definer, 'DEFINER' from information_schema.triggers
   union all select 'view', table_schema, table_name, definer, security_type from information_schema.views) d
   where place not in ('sys', 'mysql', 'information_schema', 'performance_schema')`
 
-export const DEFINERS_MISSING: Missing = {
-  what: 'routines, events, triggers and views that the login has no right on',
-  why: 'the server shows only those that a login could use',
-  permission: 'SELECT, SHOW VIEW, EVENT and TRIGGER on *.*',
+/** What of the things that run by somebody's rights is not shown to this login, and by which right it would be. */
+export async function definersMissing(session: Session): Promise<Missing[]> {
+  const held = await rightsHeld(session)
+  return session.dialect.definers.filter((right) => !held.has(right)).map(lacking)
 }
 
-/** Whether everything defined is shown to this login. */
-export async function seesDefined(session: Session): Promise<boolean> {
+const SHOWN_BY: Readonly<Record<string, string>> = {
+  SELECT: 'views and routines',
+  'SHOW VIEW': 'as whom views run',
+  EVENT: 'events',
+  TRIGGER: 'triggers',
+  SHOW_ROUTINE: 'routines',
+}
+
+function lacking(right: string): Missing {
+  const why = 'the server shows only those that a login could use'
+  return { what: `${SHOWN_BY[right]} that the login has no right on`, why, permission: `${right} on *.*` }
+}
+
+/** Rights of this login itself on the whole server. */
+async function rightsHeld(session: Session): Promise<ReadonlySet<string>> {
   const rows = await session.query(
-    `select privilege_type as privilege from information_schema.user_privileges
-      where grantee = concat('''', substring_index(current_user(), '@', 1), '''@''', substring_index(current_user(), '@', -1), '''')`,
+    `select privilege_type as privilege from information_schema.user_privileges where grantee = ${OWN}`,
   )
-  const held = new Set(rows.map((row) => mysqlText(row, 'privilege')))
-  return ['SELECT', 'SHOW VIEW', 'EVENT', 'TRIGGER'].every((right) => held.has(right))
+  return new Set(rows.map((row) => mysqlText(row, 'privilege')))
 }
 
 /** What runs by the rights of somebody who need not be there: its definer. */
 export async function* readDefiners(session: Session, since: Since): AsyncGenerator<Page, ScopeReport> {
   const from = since.cursor
-  yield* byKey(session, { text: DEFINED, missing: DEFINERS_MISSING, from }, (row) => {
+  yield* byKey(session, { text: DEFINED, missing: TABLES_MISSING, from }, (row) => {
     const [what, place, name] = [mysqlText(row, 'what'), mysqlText(row, 'place'), mysqlText(row, 'name')]
     const definer = mysqlText(row, 'definer')
     const runsAsDefiner = mysqlText(row, 'runs') === 'DEFINER'
@@ -159,9 +173,8 @@ export async function* readDefiners(session: Session, since: Since): AsyncGenera
         : []),
     ]
   })
-  return (await seesDefined(session))
-    ? { status: 'complete', missing: [] }
-    : { status: 'partial', missing: [DEFINERS_MISSING] }
+  const missing = await definersMissing(session)
+  return { status: missing.length > 0 ? 'partial' : 'complete', missing }
 }
 
 function runningAs(on: NativeId, principal: NativeId): Observation {

@@ -1,6 +1,7 @@
 import { enterMysql, mysqlErrno, mysqlCode, mysqlText, type MysqlRow } from '../../credentials/credentials.ts'
 import { Secret } from '../../kernel/secret.ts'
 import { Denied, Unreadable, type Given, type Missing, type NativeId, type Page } from '../connector.ts'
+import { MARIADB, MYSQL, type Dialect } from './dialects.ts'
 import { MysqlCredential, MysqlSourceSettings } from './settings.ts'
 
 /** Rows of one page: small enough to hold, large enough that the way there and back does not count. */
@@ -10,6 +11,8 @@ export type Row = MysqlRow
 /** A connection to one server, whose answers are rows. */
 export type Session = AsyncDisposable & {
   readonly given: Given
+  readonly dialect: Dialect
+  readonly version: string
   query(text: string, values?: readonly (string | number)[]): Promise<MysqlRow[]>
 }
 
@@ -24,22 +27,35 @@ export async function openSession(given: Given, signal: AbortSignal): Promise<Se
       throw new Unreadable(`the server cannot be entered (${mysqlCode(error)})`, { cause: error })
     },
   )
-  const session: Session = {
-    given,
-    query: (text, values) => upstream.query('reading the catalog', text, values),
-    [Symbol.asyncDispose]: () => upstream[Symbol.asyncDispose](),
+  const query: Session['query'] = (text, values) => upstream.query('reading the catalog', text, values)
+  try {
+    const [server] = await query('select version() as version')
+    const version = mysqlText(server, 'version')
+    return {
+      given,
+      dialect: dialectOf(version),
+      version: version.replaceAll(/[^\w.+~:-]/g, ''),
+      query,
+      [Symbol.asyncDispose]: () => upstream[Symbol.asyncDispose](),
+    }
+  } catch (error) {
+    await upstream[Symbol.asyncDispose]()
+    throw error
   }
-  const [server] = await session.query('select version() as version')
-  if (/mariadb/i.test(mysqlText(server, 'version'))) return session
-  await upstream[Symbol.asyncDispose]()
-  throw new Unreadable('it is no MariaDB: other servers keep their users elsewhere, which this release does not read')
+}
+
+/** MySQL has roles and secrets in JSON from 8.0 on. */
+function dialectOf(version: string): Dialect {
+  if (/mariadb/i.test(version)) return MARIADB
+  if (Number.parseInt(version, 10) >= 8) return MYSQL
+  throw new Unreadable('it is neither MariaDB nor MySQL 8.0 or later: others keep their users elsewhere')
 }
 
 /** The server's refusals of a statement for want of a right. */
 const LACKING = new Set([1044, 1142, 1143, 1227, 1370])
 
 /** Runs a query that needs a right of its own; without the right the scope is denied, and says which one. */
-async function needing<T>(missing: Missing, work: () => Promise<T>): Promise<T> {
+export async function needing<T>(missing: Missing, work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (error) {
@@ -68,14 +84,19 @@ export async function* byKey(
   }
 }
 
-/** SQL of such a key: what makes a row the only one of its kind. */
-export function keyOf(...columns: readonly string[]): string {
-  return `hex(concat_ws(char(0), ${columns.join(', ')}))`
-}
+/** This login as lists of rights name it. */
+export const OWN = `concat('''', substring_index(current_user(), '@', 1), '''@''', substring_index(current_user(), '@', -1), '''')`
 
-/** Whether the login reads the server's own tables; throws `Denied` when not. */
+/**
+ * Throws `Denied` unless the login reads the server's own tables, all of them: who reads single ones is shown lists of rights that are only its own.
+ * Every server has users that nobody enters as; roles of MariaDB, which stand in such a list too, have no host.
+ */
 export async function mustReadTables(session: Session, missing: Missing): Promise<void> {
   await needing(missing, () => session.query('select count(*) as n from mysql.db'))
+  const others = await session.query(
+    `select grantee as grantee from information_schema.user_privileges where grantee <> ${OWN} and grantee like '%@''_%''' limit 1`,
+  )
+  if (others.length === 0) throw new Denied(missing)
 }
 
 export const TABLES_MISSING: Missing = {

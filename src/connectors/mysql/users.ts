@@ -1,26 +1,14 @@
 import { mysqlText } from '../../credentials/credentials.ts'
 import { instantAt } from '../../kernel/instant.ts'
 import { known, unknown, type Observation, type Page, type ScopeReport, type Since } from '../connector.ts'
-import { byKey, keyOf, SERVER, TABLES_MISSING, user, type Row, type Session } from './session.ts'
-
-const at = (path: string) => `json_value(g.priv, '$.${path}')`
-
-/** Of what proves a user nothing leaves the server but its kind, and whether it is empty. */
-const USERS = `
-  select ${keyOf('g.user', 'g.host')} as k, g.user as name, g.host as host, ${at('is_role')} as is_role, ${at('account_locked')} as locked,
-         ${at('default_role')} as default_role, ${at('plugin')} as plugin, ${at('ssl_type')} as ssl_type,
-         json_extract(g.priv, '$.auth_or[*].plugin') as others,
-         coalesce(${at('authentication_string')}, '') = '' as is_empty,
-         ${at('password_last_changed')} as changed, coalesce(${at('password_lifetime')}, '-1') as lifetime,
-         @@default_password_lifetime as lifetime_of_all, unix_timestamp() as now
-    from mysql.global_priv g`
+import { byKey, SERVER, TABLES_MISSING, user, type Row, type Session } from './session.ts'
 
 /** Every user and role. Leases of Reeve's own are left out by name: they are on record as leases. */
 export async function* readUsers(session: Session, since: Since): AsyncGenerator<Page, ScopeReport> {
   if (since.cursor === undefined) yield { observations: [server()] }
   const isOurs = await session.given.ours()
   const from = since.cursor
-  yield* byKey(session, { text: USERS, missing: TABLES_MISSING, from }, (row) =>
+  yield* byKey(session, { text: session.dialect.users, missing: TABLES_MISSING, from }, (row) =>
     isOurs.has(mysqlText(row, 'name')) ? [] : [principalOf(row)],
   )
   return { status: 'complete', missing: [] }
@@ -37,10 +25,10 @@ function server(): Observation {
   }
 }
 
-const isRole = (row: Row) => /^(1|true)$/.test(mysqlText(row, 'is_role')) || mysqlText(row, 'name') === 'PUBLIC'
-const isLocked = (row: Row) => /^(1|true)$/.test(mysqlText(row, 'locked'))
+const isRole = (row: Row) => mysqlText(row, 'is_role') === '1'
+const isLocked = (row: Row) => mysqlText(row, 'locked') === '1'
 
-// How global_priv numbers `REQUIRE`: none, SSL, X509, a certificate by its names.
+// As MariaDB numbers `REQUIRE` in global_priv: none, SSL, X509, a certificate by its names.
 const REQUIRES = ['none', 'ssl', 'x509', 'subject'] as const
 
 function principalOf(row: Row): Observation {
@@ -63,7 +51,7 @@ function principalOf(row: Row): Observation {
       isFromEverywhere: !isGroup && isWild(host),
       requires: REQUIRES[Number(mysqlText(row, 'ssl_type')) || 0] ?? 'none',
       defaultRole: mysqlText(row, 'default_role') || null,
-      isBuiltIn: name === 'mariadb.sys' || name === 'PUBLIC',
+      isBuiltIn: /^(mariadb\.sys|mysql\.(sys|session|infoschema)|PUBLIC)$/.test(name),
     },
   }
 }
@@ -74,7 +62,7 @@ const isWild = (host: string) => host === '' || /^[%_.:/]+$/.test(host)
 export async function* readPasswords(session: Session, since: Since): AsyncGenerator<Page, ScopeReport> {
   const isOurs = await session.given.ours()
   const from = since.cursor
-  yield* byKey(session, { text: USERS, missing: TABLES_MISSING, from }, (row) =>
+  yield* byKey(session, { text: session.dialect.users, missing: TABLES_MISSING, from }, (row) =>
     isOurs.has(mysqlText(row, 'name')) || isRole(row) ? [] : [passwordOf(row)],
   )
   return { status: 'complete', missing: [] }
@@ -82,12 +70,22 @@ export async function* readPasswords(session: Session, since: Since): AsyncGener
 
 const DAY_SECONDS = 86_400
 /** What leaves nothing to guess over the network, but for a hash of SHA-1 without a salt. */
-const HASHED = new Set(['mysql_native_password', 'mysql_old_password', 'ed25519', 'parsec', ''])
+const HASHED = new Set([
+  'mysql_native_password',
+  'mysql_old_password',
+  'ed25519',
+  'parsec',
+  'sha256_password',
+  'caching_sha2_password',
+  '',
+])
 
 function passwordOf(row: Row): Observation {
   const [name, host] = [mysqlText(row, 'name'), mysqlText(row, 'host')]
   const plugins = [mysqlText(row, 'plugin') || 'mysql_native_password', ...othersOf(row)]
   const isEmpty = HASHED.has(mysqlText(row, 'plugin')) && mysqlText(row, 'is_empty') === '1'
+  const isRetained = mysqlText(row, 'is_retained') === '1'
+  const isDeprecated = plugins.includes('mysql_native_password') || plugins.includes('sha256_password')
   const requires = REQUIRES[Number(mysqlText(row, 'ssl_type')) || 0] ?? 'none'
   const expiresAt = expiryOf(row)
   const now = Number(mysqlText(row, 'now')) * 1000
@@ -96,6 +94,8 @@ function passwordOf(row: Row): Observation {
     ...(name === '' ? ['it is anybody: the user has no name'] : []),
     ...(plugins.includes('mysql_old_password') ? ['mysql_old_password is broken'] : []),
     ...(plugins.includes('mysql_native_password') ? ['mysql_native_password is SHA-1 without a salt'] : []),
+    ...(plugins.includes('sha256_password') ? ['sha256_password is deprecated by MySQL'] : []),
+    ...(isRetained ? ['the secret before it still works'] : []),
     ...(isWild(host) ? ['it may be used from everywhere'] : []),
     ...(requires === 'none' ? ['it may be used without TLS'] : []),
   ]
@@ -121,14 +121,14 @@ function passwordOf(row: Row): Observation {
       ...(isWild(host) ? [] : ['host' as const]),
       ...(/x509|subject/.test(requires) ? ['mtls' as const] : []),
     ]),
-    strength: known(isWeak ? 'weak' : plugins.includes('mysql_native_password') ? 'deprecated' : 'strong'),
+    strength: known(isWeak ? 'weak' : isDeprecated ? 'deprecated' : 'strong'),
     strengthWhy: why,
     heldBy: unknown('unsupported'),
-    facts: { plugins, requires },
+    facts: { plugins, requires, ...(isRetained && { hasSecretBefore: true }) },
   }
 }
 
-/** Of `IDENTIFIED VIA a OR b`, the others than the first. */
+/** Of `IDENTIFIED VIA a OR b` of MariaDB, and of the factors of MySQL, the others than the first. */
 function othersOf(row: Row): string[] {
   return mysqlText(row, 'others').match(/[a-z0-9_]+/gi) ?? []
 }
@@ -143,34 +143,36 @@ function expiryOf(row: Row): Date | 'never' {
   return instantAt((Number(changed) + days * DAY_SECONDS) * 1000) ?? 'never'
 }
 
-const MEMBERS = `
-  select ${keyOf('m.host', 'm.user', 'm.role')} as k, m.user as name, m.host as host, m.role as role, m.admin_option as admin,
-         coalesce(json_value(g.priv, '$.default_role') = m.role, 0) as is_default
-    from mysql.roles_mapping m left join mysql.global_priv g on g.user = m.user and g.host = m.host`
-
-/** Who may act as which role, and which one a session begins with. */
+/** Who may act as which role, which one a session begins with, and who acts as whom by proxy. */
 export async function* readRoles(session: Session, since: Since): AsyncGenerator<Page, ScopeReport> {
   const isOurs = await session.given.ours()
   const from = since.cursor
-  yield* byKey(session, { text: MEMBERS, missing: TABLES_MISSING, from }, (row) =>
+  yield* byKey(session, { text: session.dialect.members, missing: TABLES_MISSING, from }, (row) =>
     isOurs.has(mysqlText(row, 'name')) ? [] : [membership(row)],
   )
   return { status: 'complete', missing: [] }
 }
 
 function membership(row: Row): Observation {
-  const [name, host, role] = [mysqlText(row, 'name'), mysqlText(row, 'host'), mysqlText(row, 'role')]
+  const [name, host, other] = [mysqlText(row, 'name'), mysqlText(row, 'host'), mysqlText(row, 'other')]
   const isAdmin = mysqlText(row, 'admin') === 'Y'
+  const isProxy = mysqlText(row, 'how') === 'PROXY'
+  const on = user(other, mysqlText(row, 'other_host'))
   return {
     kind: 'grant',
-    id: { kind: 'membership', id: `${role}/${name}@${host}` },
+    id: isProxy
+      ? { kind: 'proxy', id: mysqlText(row, 'k') }
+      : { kind: 'membership', id: `${on.id.replace(/@$/, '')}/${name}@${host}` },
     principal: user(name, host),
-    on: user(role, ''),
-    privilege: 'MEMBER',
-    level: isAdmin ? 'grant' : 'impersonate',
+    // A proxy for a user without a name is one for everybody.
+    on: isProxy && other === '' ? SERVER : on,
+    privilege: isProxy ? 'PROXY' : 'MEMBER',
+    level: isAdmin && !isProxy ? 'grant' : 'impersonate',
     grantable: known(isAdmin),
     grantedBy: unknown('unsupported'),
     expiresAt: known('never'),
-    facts: { admin: isAdmin, isDefault: mysqlText(row, 'is_default') === '1' },
+    facts: isProxy
+      ? { ofEverybody: other === '' }
+      : { admin: isAdmin, isDefault: mysqlText(row, 'is_default') === '1' },
   }
 }

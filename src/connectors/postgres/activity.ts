@@ -10,11 +10,13 @@ type Live = {
   hidden: boolean
 }
 
+/** Of a session that it may not look into, a login sees neither the kind nor the statement; processes of the server itself are in no database. */
 const ACTIVITY = `
   select s.usesysid as role, s.datid as database, now() as at, s.client_addr::text as address, nullif(s.application_name, '') as agent,
          bool_or(s.query = '<insufficient privilege>') over () as hidden
     from pg_stat_activity s
-   where s.usesysid is not null and s.pid <> pg_backend_pid() and s.backend_type = 'client backend' limit 50000`
+   where s.usesysid is not null and s.pid <> pg_backend_pid() 
+     and (s.backend_type = 'client backend' or s.query = '<insufficient privilege>' and s.datid is not null) limit 50000`
 
 /** Who is connected now. PostgreSQL keeps no last login, so this is a sample: it proves use and never the want of it. */
 export async function* readActivity(session: Session): AsyncGenerator<Page, ScopeReport> {

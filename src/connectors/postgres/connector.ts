@@ -8,10 +8,10 @@ import {
   type ScopesReport,
 } from '../connector.ts'
 import { ACTIVITY_MISSING, readActivity } from './activity.ts'
-import { HBA_MISSING, readDatabase, readDatabases, readHba } from './databases.ts'
+import { HBA_PERMISSION, hbaMissing, readDatabase, readDatabases, readHba } from './databases.ts'
 import { readLog } from './log.ts'
 import { PASSWORDS_MISSING, readMemberships, readPasswords, readRoles } from './roles.ts'
-import { needing, openSession, type Session } from './session.ts'
+import { CONNECT_MISSING, needing, openSession, type Session } from './session.ts'
 import { PostgresCredential, PostgresSourceSettings } from './settings.ts'
 
 const manifest: Manifest = {
@@ -47,7 +47,7 @@ const manifest: Manifest = {
     {
       scope: 'cluster/hba',
       gives: 'by which methods roles log in, from where',
-      permission: HBA_MISSING.permission,
+      permission: HBA_PERMISSION,
       isOptional: true,
     },
     {
@@ -65,7 +65,7 @@ const manifest: Manifest = {
     {
       scope: 'database/*',
       gives: 'schemas, relations, columns, functions, servers: owners, rights, default privileges',
-      permission: 'CONNECT',
+      permission: 'CONNECT on the database, a line of pg_hba.conf',
       isOptional: true,
     },
   ],
@@ -144,7 +144,7 @@ async function* scopes(session: Session): AsyncGenerator<ScopeRef, ScopesReport>
   return { isAll: true, missing: [] }
 }
 
-type Self = { system: string; identifier: string; passwords: boolean; hba: boolean; stats: boolean }
+type Self = { system: string; identifier: string; passwords: boolean; stats: boolean }
 
 /** Asks the server what this login may see. */
 async function probe(session: Session) {
@@ -157,8 +157,6 @@ async function probe(session: Session) {
     session.query<Self>(`
       select 'PostgreSQL ' || current_setting('server_version') as system, (pg_control_system()).system_identifier::text as identifier,
              has_table_privilege('pg_catalog.pg_authid', 'SELECT') as passwords,
-             has_table_privilege('pg_catalog.pg_hba_file_rules', 'SELECT')
-               and has_function_privilege('pg_catalog.pg_hba_file_rules()', 'EXECUTE') as hba,
              pg_has_role('pg_read_all_stats', 'USAGE') as stats`),
   )
   if (!self) throw new Unreadable('the cluster did not say what it is')
@@ -168,10 +166,11 @@ async function probe(session: Session) {
     missing: [],
   }))
   const databases = await session.query<Database>(ALL_DATABASES)
+  const hba = await hbaMissing(session)
   const all: ProbedScope[] = [
     ...always,
     { scope: 'cluster/passwords', isVisible: self.passwords, missing: self.passwords ? [] : [PASSWORDS_MISSING] },
-    { scope: 'cluster/hba', isVisible: self.hba, missing: self.hba ? [] : [HBA_MISSING] },
+    { scope: 'cluster/hba', isVisible: hba.length === 0, missing: hba },
     { scope: 'cluster/activity', isVisible: true, missing: self.stats ? [] : [ACTIVITY_MISSING] },
     logScope(session),
     ...databases.map(databaseScope),
@@ -192,7 +191,7 @@ function logScope(session: Session): ProbedScope {
 function databaseScope({ oid, allows, may }: Database): ProbedScope {
   const scope = `database/${oid}`
   if (allows && may) return { scope, isVisible: true, missing: [] }
-  const what = 'everything in this database'
-  if (!allows) return { scope, isVisible: false, missing: [{ what, why: 'it allows no connections at all' }] }
-  return { scope, isVisible: false, missing: [{ what, why: 'the login may not connect to it', permission: 'CONNECT' }] }
+  const closed = { what: CONNECT_MISSING.what, why: 'it allows no connections at all' }
+  if (!allows) return { scope, isVisible: false, missing: [closed] }
+  return { scope, isVisible: false, missing: [CONNECT_MISSING] }
 }

@@ -1,6 +1,15 @@
-import { unknown, type NativeId, type Observation, type Page, type ScopeReport, type Since } from '../connector.ts'
+import {
+  Denied,
+  unknown,
+  type Missing,
+  type NativeId,
+  type Observation,
+  type Page,
+  type ScopeReport,
+  type Since,
+} from '../connector.ts'
 import { aclJson, grantsOn, type AclItem } from './privileges.ts'
-import { byOid, CLUSTER, database, needing, PAGE_ROWS, type Entered, type Session } from './session.ts'
+import { byOid, CLUSTER, database, PAGE_ROWS, type Entered, type Session } from './session.ts'
 
 type Thing = {
   oid: number
@@ -238,20 +247,31 @@ type HbaRow = {
   broken: boolean
 }
 
-export const HBA_MISSING = {
-  what: 'by which methods roles may log in, from where',
-  why: 'the login may not read pg_hba_file_rules',
-  permission: 'SELECT on pg_catalog.pg_hba_file_rules and EXECUTE on pg_catalog.pg_hba_file_rules()',
+const HBA_RIGHTS = {
+  rules: 'SELECT on pg_catalog.pg_hba_file_rules',
+  reading: 'EXECUTE on pg_catalog.pg_hba_file_rules()',
+} as const
+export const HBA_PERMISSION = `${HBA_RIGHTS.rules}, ${HBA_RIGHTS.reading}`
+
+/** Which of both rights the login lacks. */
+export async function hbaMissing(session: Session): Promise<Missing[]> {
+  const [held] = await session.query<{ rules: boolean; reading: boolean }>(`
+    select has_table_privilege('pg_catalog.pg_hba_file_rules', 'SELECT') as rules,
+           has_function_privilege('pg_catalog.pg_hba_file_rules()', 'EXECUTE') as reading`)
+  const lacks = (['rules', 'reading'] as const).filter((right) => !held?.[right]).map((right) => HBA_RIGHTS[right])
+  if (lacks.length === 0) return []
+  const what = 'by which methods roles may log in, from where'
+  return [{ what, why: 'the login may not read pg_hba_file_rules', permission: lacks.join(', ') }]
 }
 
 /** The lines of pg_hba.conf, each as what the cluster believes. A line has no id: it is the same as long as its words are. */
 export async function* readHba(session: Session): AsyncGenerator<Page, ScopeReport> {
-  const rows = await needing(HBA_MISSING, () =>
-    session.query<HbaRow>(`
-      select h.line_number as rule, h.type, h.database, h.user_name as users, h.address, h.netmask, h.auth_method as method, h.options,
-             h.error is not null as broken
-        from pg_hba_file_rules h order by h.line_number`),
-  )
+  const [denied] = await hbaMissing(session)
+  if (denied) throw new Denied(denied)
+  const rows = await session.query<HbaRow>(`
+    select h.line_number as rule, h.type, h.database, h.user_name as users, h.address, h.netmask, h.auth_method as method, h.options,
+           h.error is not null as broken
+      from pg_hba_file_rules h order by h.line_number`)
   const seen = new Map<string, number>()
   const observations = rows
     .filter(({ broken }) => !broken)

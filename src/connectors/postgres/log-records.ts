@@ -75,12 +75,12 @@ const JsonLine = z.object({
 
 const TIME = /^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?)(?: |$)/
 
-/** A record that names a user; undefined for the server's own and for what is none. */
-export function parseRecord(text: string, format: 'csvlog' | 'jsonlog'): LogRecord | undefined {
+/** A record that names a user, `own` for the server's, and undefined for what is no record of this format. */
+export function parseRecord(text: string, format: 'csvlog' | 'jsonlog'): LogRecord | 'own' | undefined {
   return format === 'csvlog' ? fromCsv(text) : fromJson(text)
 }
 
-function fromCsv(text: string): LogRecord | undefined {
+function fromCsv(text: string): LogRecord | 'own' | undefined {
   const fields = csvFields(text)
   if (fields.length <= CSV.message) return undefined
   const address = (fields[CSV.from] ?? '').replace(/:\d+$/, '')
@@ -91,7 +91,7 @@ function fromCsv(text: string): LogRecord | undefined {
   })
 }
 
-function fromJson(text: string): LogRecord | undefined {
+function fromJson(text: string): LogRecord | 'own' | undefined {
   const parsed = z
     .string()
     .transform((line, context) => jsonOf(line, context))
@@ -122,9 +122,10 @@ function recordOf(
   user: string | undefined,
   database: string | undefined,
   rest: Rest,
-): LogRecord | undefined {
+): LogRecord | 'own' | undefined {
   const at = TIME.exec(time ?? '')?.[1]
-  if (at === undefined || !user || !database || !rest.message) return undefined
+  if (at === undefined) return undefined
+  if (!user || !database || !rest.message) return 'own'
   return {
     at,
     user,

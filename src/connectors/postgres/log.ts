@@ -41,6 +41,7 @@ export async function* readLog(session: Session, since: Since, signal: AbortSign
   const start = goesOn ? before.offset : 0
   let until = goesOn ? before.until : ''
   let uses: Use[] = []
+  let strange = 0
   const page = (): Page => {
     const observations = teller.tell(uses, until)
     until = uses.at(-1)?.record.at ?? until
@@ -50,8 +51,10 @@ export async function* readLog(session: Session, since: Since, signal: AbortSign
   for await (const bytes of chunks(file, start, signal)) {
     for (const text of records.add(bytes)) {
       const record = parseRecord(text, log.format)
-      const deed = record && deedOf(record.message)
-      if (record && deed) uses.push({ record, deed })
+      if (!record) strange += 1
+      if (!record || record === 'own') continue
+      const deed = deedOf(record.message)
+      if (deed) uses.push({ record, deed })
       if (uses.length >= PAGE_USES) yield page()
     }
   }
@@ -60,7 +63,9 @@ export async function* readLog(session: Session, since: Since, signal: AbortSign
   if (before && !goesOn)
     missing.push({ what: 'what was logged between two files', why: 'the log was rotated since the last reading' })
   if (records.tooLong > 0) missing.push({ what: `${records.tooLong} records`, why: 'they are longer than a megabyte' })
-  return { status: missing.length > 0 ? 'partial' : 'complete', missing }
+  if (strange > 0)
+    missing.push({ what: `${strange} records`, why: `they are not as the server writes its ${log.format}` })
+  return { status: missing.length > 0 ? 'partial' : 'complete', missing: [...missing, ...teller.dark] }
 }
 
 function placeOf(cursor: string | undefined): Place | undefined {
@@ -96,18 +101,26 @@ async function* chunks(file: FileHandle, start: number, signal: AbortSignal): As
 type Teller = {
   readonly tell: (uses: readonly Use[], until: string) => Observation[]
   readonly missing: readonly Missing[]
+  /** What such a log never shows as the server is set up. */
+  readonly dark: readonly Missing[]
+}
+
+/** `on`, or from PostgreSQL 18 on a list of the steps of a login that are logged. */
+function logsLogins(connections: string): boolean {
+  return connections.split(/[\s,]+/).some((word) => /^(on|true|yes|1|all|authorization)$/i.test(word))
 }
 
 /** Who is meant by the names in the log, and what the log would have shown. */
 async function tellerOf(session: Session): Promise<Teller> {
-  const [settings] = await session.query<{ zone: string; connections: string }>(
-    `select current_setting('log_timezone') as zone, current_setting('log_connections') as connections`,
+  const [settings] = await session.query<{ zone: string; connections: string; audits: boolean }>(
+    `select current_setting('log_timezone') as zone, current_setting('log_connections') as connections,
+            current_setting('pgaudit.log', true) is not null as audits`,
   )
   const roles = await idsOf(session, 'select rolname::text as name, oid as oid from pg_roles')
   const databases = await idsOf(session, 'select datname::text as name, oid as oid from pg_database')
   const isOurs = await session.given.ours()
   const isUtc = /^(Etc\/)?(UTC|GMT|UCT|Zulu|Universal)$/i.test(settings?.zone ?? '')
-  const seesLogins = !['off', ''].includes(settings?.connections ?? '')
+  const seesLogins = logsLogins(settings?.connections ?? '')
   const missing: Missing[] = []
   if (!seesLogins)
     missing.push({ what: 'logins', why: 'the server does not log them', permission: 'log_connections = on' })
@@ -125,7 +138,16 @@ async function tellerOf(session: Session): Promise<Teller> {
     if (!seesLogins || !from || !to || to < from) return told
     return [...told, { kind: 'usage-window', semantics: 'auth', sees: 'every-use', from, to }]
   }
-  return { tell, missing }
+  const dark = settings?.audits
+    ? []
+    : [
+        {
+          what: 'audited statements',
+          why: 'the server does not audit them',
+          permission: 'pgaudit, loaded and with pgaudit.log',
+        },
+      ]
+  return { tell, missing, dark }
 }
 
 async function idsOf(session: Session, sql: string): Promise<ReadonlyMap<string, number>> {

@@ -33,7 +33,8 @@ export async function openSession(given: Given, signal: AbortSignal): Promise<Se
       until.throwIfAborted()
       const code = codeOf(error)
       // 28000: pg_hba.conf has no line for it; 42501: no CONNECT.
-      if (name !== database && (code === '42501' || code === '28000')) throw deniedDatabase(name, error)
+      if (name !== database && code === '42501') throw new Denied(CONNECT_MISSING, { cause: error })
+      if (name !== database && code === '28000') throw new Denied(HBA_LINE_MISSING, { cause: error })
       throw new Unreadable(`the cluster cannot be entered (${code})`, { cause: error })
     })
     return {
@@ -52,14 +53,16 @@ export async function openSession(given: Given, signal: AbortSignal): Promise<Se
   }
 }
 
-function deniedDatabase(name: string, cause: unknown): Denied {
-  const missing: Missing = {
-    what: 'everything in this database',
-    why: 'the login may not connect to it',
-    permission: `CONNECT on the database, and a line of pg_hba.conf that lets it in`,
-  }
-  void name
-  return new Denied(missing, { cause })
+const WHOLE = 'everything in this database'
+export const CONNECT_MISSING: Missing = {
+  what: WHOLE,
+  why: 'the login may not connect to it',
+  permission: 'CONNECT on the database',
+}
+const HBA_LINE_MISSING: Missing = {
+  what: WHOLE,
+  why: 'the server does not let the login in from here',
+  permission: 'a line of pg_hba.conf that lets the login into the database',
 }
 
 /** What the driver says of a server that takes no TLS; it has no code for it. */
