@@ -1,58 +1,37 @@
 import assert from 'node:assert/strict'
-import { execFile, spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { listGrants, readGrant, revokeGrant } from '../../src/access/contract.ts'
 import { cleaningOfFile } from '../support/installation.ts'
 import { issuedWorld, type IssuedWorld } from '../support/issued-world.ts'
-import { PROGRAM, reeve, type Place, type Ran } from '../support/program.ts'
+import { PROGRAM, reeve, type Place } from '../support/program.ts'
 import { placeOf } from '../support/proof-of.ts'
-import { pythonWith } from './peers/python.ts'
-import { freePort } from '../support/free-port.ts'
+import { motoServer, type Moto } from './peers/moto.ts'
 
 // boto3 with the hook as its credential_process, against moto, which checks signatures' keys and the policies of roles. Moto takes a denial with a
 // condition for one of the whole role, so that only one session is denied is AWS's word and not proven here.
 const cleaning = cleaningOfFile()
 let here: IssuedWorld
-let python = ''
-let url = ''
+let moto: Moto
 let bob: Place
 
-const ADMIN = ['AKIAREEVETEST', 'a-key-of-the-test']
-const TRUST = {
-  Version: '2012-10-17',
-  Statement: [{ Effect: 'Allow', Principal: { AWS: '*' }, Action: 'sts:AssumeRole' }],
-}
-const LOOK = { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: 'ec2:Describe*', Resource: '*' }] }
-
 before(async () => {
-  python = await pythonWith('moto', ['moto[server]==5.2.5'])
-  const port = await freePort()
-  url = `http://127.0.0.1:${port}`
-  const child = spawn(python, ['-m', 'moto.server', '-H', '127.0.0.1', '-p', String(port)], { stdio: 'ignore' })
-  cleaning.after(() => child.kill('SIGKILL'))
-  await untilUp()
-  const made = await boto(
-    [
-      'iam = boto3.client("iam", endpoint_url=url)',
-      'for role in ["look", "last"]:',
-      '  iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(trust))',
-      '  iam.put_role_policy(RoleName=role, PolicyName="look", PolicyDocument=json.dumps(look))',
-      'iam.create_user(UserName="reeve")',
-      'iam.put_user_policy(UserName="reeve", PolicyName="all", PolicyDocument=json.dumps(reeve))',
-      'key = iam.create_access_key(UserName="reeve")["AccessKey"]',
-      'print(json.dumps([key["AccessKeyId"], key["SecretAccessKey"]]))',
-    ],
-    { AWS_ACCESS_KEY_ID: ADMIN[0], AWS_SECRET_ACCESS_KEY: ADMIN[1] },
-  )
-  assert.equal(made.code, 0, made.stderr)
-  const [user, password] = JSON.parse(made.stdout)
-  // From here on keys and policies count.
-  await fetch(`${url}/moto-api/reset-auth`, { method: 'POST', body: '0' })
+  moto = await motoServer(cleaning)
+  const made = await moto.boto([
+    'for role in ["look", "last"]:',
+    '  iam.create_role(RoleName=role, AssumeRolePolicyDocument=policy(dict(Effect="Allow", Principal={"AWS": "*"}, Action="sts:AssumeRole")))',
+    '  iam.put_role_policy(RoleName=role, PolicyName="look", PolicyDocument=policy(allow("ec2:Describe*")))',
+    'iam.create_user(UserName="reeve")',
+    'may = ["sts:AssumeRole", "iam:ListRolePolicies", "iam:PutRolePolicy", "iam:DeleteRolePolicy"]',
+    'iam.put_user_policy(UserName="reeve", PolicyName="all", PolicyDocument=policy(allow(may)))',
+    'key = iam.create_access_key(UserName="reeve")["AccessKey"]',
+    'print(json.dumps([key["AccessKeyId"], key["SecretAccessKey"]]))',
+  ])
+  const [user, password] = JSON.parse(made)
   here = await issuedWorld(cleaning)
   const accounts = ['look', 'last'].map((name) => ({ name, mode: 'lease' as const }))
-  const settings = { accountId: '123456789012', endpoint: `${url}/`, plaintext: true }
+  const settings = { accountId: '123456789012', endpoint: `${moto.url}/`, plaintext: true }
   for (const [name, endsByPolicy] of [
     ['cloud-1', true],
     ['cloud-2', false],
@@ -77,32 +56,8 @@ before(async () => {
 })
 after(() => cleaning.now())
 
-/** Runs a few lines of Python with boto3 in them. */
-function boto(lines: readonly string[], env: NodeJS.ProcessEnv): Promise<Ran> {
-  const reeveMay = ['sts:AssumeRole', 'iam:ListRolePolicies', 'iam:PutRolePolicy', 'iam:DeleteRolePolicy']
-  const given = {
-    trust: TRUST,
-    look: LOOK,
-    reeve: { ...LOOK, Statement: [{ Effect: 'Allow', Action: reeveMay, Resource: '*' }] },
-  }
-  const head = ['import boto3, json', `url = ${JSON.stringify(url)}`]
-  const data = Object.entries(given).map(
-    ([name, value]) => `${name} = json.loads(${JSON.stringify(JSON.stringify(value))})`,
-  )
-  const script = [...head, ...data, ...lines].join('\n')
-  const all = {
-    ...bob?.env,
-    PATH: process.env.PATH,
-    AWS_DEFAULT_REGION: 'us-east-1',
-    AWS_EC2_METADATA_DISABLED: 'true',
-    ...env,
-  }
-  return new Promise((resolve) => {
-    execFile(python, ['-c', script], { env: all, timeout: 60_000 }, (error, stdout, stderr) => {
-      resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, stdout, stderr })
-    })
-  })
-}
+/** Runs a few lines of Python with boto3 in them, where the hook finds Reeve. */
+const boto = (lines: readonly string[], env: NodeJS.ProcessEnv) => moto.run(lines, { ...bob.env, ...env })
 
 /** As an AWS configuration names the hook. */
 function configured(target: string, role: string): NodeJS.ProcessEnv {
@@ -182,7 +137,7 @@ test('a session that nothing can end says until when it lives, and is looked at 
 
 test('a role is assumed by a token of this installation, without a key of ours', async () => {
   // Moto cannot check policies of a call that nobody signed.
-  await fetch(`${url}/moto-api/reset-auth`, { method: 'POST', body: 'inf' })
+  await moto.guard(false)
   const who = await boto(WHO, configured('cloud-3', 'look'))
 
   assert.match(who.stdout, new RegExp(`assumed-role/look/${await liveGrant('cloud-3')}\\.`), who.stderr)
@@ -194,15 +149,3 @@ test('attack: a role that the grant does not name, and a name that is none, get 
   assert.notEqual(other.code, 0)
   assert.equal(other.stdout, '')
 })
-
-async function untilUp(): Promise<void> {
-  const until = Date.now() + 60_000
-  for (;;) {
-    const answer = await fetch(`${url}/moto-api/`).catch(() => undefined)
-    if (answer?.ok) return
-    assert.ok(Date.now() < until, 'moto did not start')
-    await new Promise((resolve) => {
-      setTimeout(resolve, 200)
-    })
-  }
-}

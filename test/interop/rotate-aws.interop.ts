@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict'
-import { execFile, spawn } from 'node:child_process'
 import { after, before, test } from 'node:test'
-import { promisify } from 'node:util'
 import { z } from 'zod'
 import { awsKeyRotator } from '../../src/credentials/aws/rotate.ts'
 import { abortRotation } from '../../src/credentials/rotation/abort.ts'
@@ -21,17 +19,14 @@ import { SYSTEM } from '../../src/ledger/ledger.ts'
 import { freshDatabase, type TestDatabase } from '../support/database.ts'
 import { closers, credentialNeeds, movableClock } from '../support/lease-world.ts'
 import { permitFor } from '../support/permit.ts'
-import { pythonWith } from './peers/python.ts'
-import { freePort } from '../support/free-port.ts'
+import { motoServer, type Moto } from './peers/moto.ts'
 
 // Access keys of an IAM user against moto, which knows two per user and refuses keys that it does not have. It takes inactive keys all the same, which AWS
 // does not, so that much is added to it here: that an inactive key is refused is AWS's word and not proven by this.
-const run = promisify(execFile)
 const never = new AbortController().signal
 const closing = closers()
 let home: TestDatabase
-let python = ''
-let url = ''
+let moto: Moto
 
 const MAY = [
   'iam:ListAccessKeys',
@@ -40,8 +35,7 @@ const MAY = [
   'iam:DeleteAccessKey',
   'iam:GetAccessKeyLastUsed',
 ]
-const MOTO = [
-  'import sys',
+const INACTIVE_IS_REFUSED = [
   'import moto.iam.access_control as control',
   'taken = control.IAMUserAccessKey.__init__',
   'def active(self, account_id, partition, access_key_id, headers):',
@@ -51,41 +45,17 @@ const MOTO = [
   '      if key.access_key_id == access_key_id and key.status == "Inactive":',
   '        raise control.CreateAccessKeyFailure(reason="InvalidId")',
   'control.IAMUserAccessKey.__init__ = active',
-  'from moto.server import main',
-  'main(["-H", "127.0.0.1", "-p", sys.argv[1]])',
 ]
 const Keys = z.array(z.object({ id: z.string(), status: z.string() }))
 
 before(async () => {
-  python = await pythonWith('moto', ['moto[server]==5.2.5'])
-  url = `http://127.0.0.1:${await freePort()}`
-  const child = spawn(python, ['-c', MOTO.join('\n'), new URL(url).port], { stdio: 'ignore' })
-  closing.after(async () => void child.kill('SIGKILL'))
-  for (let at = 0; at < 200; at += 1) {
-    if (
-      await fetch(`${url}/moto-api/`).then(
-        () => true,
-        () => false,
-      )
-    )
-      break
-    await new Promise((resolve) => void setTimeout(resolve, 100))
-  }
+  moto = await motoServer(closing, { before: INACTIVE_IS_REFUSED })
   home = await freshDatabase(closing)
 })
 after(() => closing.close())
 
-/** As an administrator of the account, whose own key moto takes while nobody's counts. */
-async function boto(lines: readonly string[]): Promise<string> {
-  await fetch(`${url}/moto-api/reset-auth`, { method: 'POST', body: '1000000' })
-  const may = JSON.stringify({ Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: MAY, Resource: '*' }] })
-  const script = ['import boto3, json', `iam = boto3.client("iam", endpoint_url="${url}")`, `may = '${may}'`, ...lines]
-  const keys = { AWS_ACCESS_KEY_ID: 'AKIAADMINOFTEST', AWS_SECRET_ACCESS_KEY: 'x', AWS_DEFAULT_REGION: 'us-east-1' }
-  const { stdout } = await run(python, ['-c', script.join('\n')], { env: { PATH: process.env.PATH, ...keys } })
-  // From here on keys and policies count.
-  await fetch(`${url}/moto-api/reset-auth`, { method: 'POST', body: '0' })
-  return stdout
-}
+/** As an administrator of the account; `may` is what a provisioner needs. */
+const boto = (lines: readonly string[]) => moto.boto([`may = policy(allow(${JSON.stringify(MAY)}))`, ...lines])
 
 async function keysOf(user: string) {
   const found = await boto([
@@ -144,7 +114,7 @@ async function cloud() {
         environment: 'production',
         sensitivity: 1,
         ownerTeam: 'payments',
-        settings: JSON.stringify({ accountId: '123456789012', endpoint: `${url}/`, plaintext: true }),
+        settings: JSON.stringify({ accountId: '123456789012', endpoint: `${moto.url}/`, plaintext: true }),
         sealedProvisioner: needs.seal.seal(
           new Secret(JSON.stringify({ user: key, password: secret })),
           `target.sealed_provisioner:${targetId}`,

@@ -1,68 +1,63 @@
+import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createServer } from 'node:net'
-import type { TestContext } from 'node:test'
-import { promisify } from 'node:util'
+import { eventually } from '../../support/eventually.ts'
+import { freePort } from '../../support/free-port.ts'
+import type { Cleaning } from '../../support/installation.ts'
+import type { Ran } from '../../support/program.ts'
 import { pythonWith } from './python.ts'
-
-const run = promisify(execFile)
 
 /** moto, which answers as AWS does and keeps its state in memory, with the policies that AWS has of its own. */
 export type Moto = {
   readonly url: string
-  /** Runs lines of Python with `iam`, a client of boto3 under the first key; answers what they print. */
+  /** Runs lines of Python with `iam`, a client of boto3 under the first key, while nobody's rights count; answers what they print. */
   readonly boto: (lines: readonly string[]) => Promise<string>
+  /** Runs lines of Python with boto3 and `url` as whoever the environment says, whether or not that works. */
+  readonly run: (lines: readonly string[], env: NodeJS.ProcessEnv) => Promise<Ran>
   /** From here on keys and policies count, or not any more. */
   readonly guard: (isOn: boolean) => Promise<void>
 }
 
-export async function motoServer(t: Pick<TestContext, 'after'>): Promise<Moto> {
+/** `before`: lines of Python that the server begins with. */
+export async function motoServer(cleaning: Cleaning, { before = [] as readonly string[] } = {}): Promise<Moto> {
   const python = await pythonWith('moto', ['moto[server]==5.2.5'])
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
+  const begin = [...before, 'from moto.server import main', `main(["-H", "127.0.0.1", "-p", "${port}"])`].join('\n')
   const env = { ...process.env, MOTO_IAM_LOAD_MANAGED_POLICIES: 'true' }
-  const child = spawn(python, ['-m', 'moto.server', '-H', '127.0.0.1', '-p', String(port)], { stdio: 'ignore', env })
-  t.after(() => void child.kill('SIGKILL'))
-  await untilUp(url)
+  const child = spawn(python, ['-c', begin], { stdio: 'ignore', env })
+  cleaning.after(() => void child.kill('SIGKILL'))
+  await eventually(async () => {
+    assert.equal(child.exitCode, null, 'moto did not start')
+    return (await fetch(`${url}/moto-api/`).catch(() => undefined))?.ok || undefined
+  })
   const guard = async (isOn: boolean) =>
     void (await fetch(`${url}/moto-api/reset-auth`, { method: 'POST', body: isOn ? '0' : 'inf' }))
+  const run: Moto['run'] = (lines, who) => {
+    const all = { PATH: process.env.PATH, AWS_DEFAULT_REGION: 'us-east-1', AWS_EC2_METADATA_DISABLED: 'true', ...who }
+    const script = ['import boto3, json', `url = "${url}"`, ...lines].join('\n')
+    return new Promise((resolve) => {
+      execFile(python, ['-c', script], { env: all, timeout: 60_000 }, (error, stdout, stderr) => {
+        resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, stdout, stderr })
+      })
+    })
+  }
   return {
     url,
+    run,
     guard,
     async boto(lines) {
       const head = [
-        'import boto3, json',
-        `iam = boto3.client("iam", endpoint_url="${url}", region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")`,
+        'iam = boto3.client("iam", endpoint_url=url, aws_access_key_id="a", aws_secret_access_key="b")',
         'policy = lambda *statements: json.dumps({"Version": "2012-10-17", "Statement": list(statements)})',
         'allow = lambda action, resource="*", **more: dict(Effect="Allow", Action=action, Resource=resource, **more)',
         'deny = lambda action, resource="*", **more: dict(Effect="Deny", Action=action, Resource=resource, **more)',
         'trust = lambda principal, **more: dict(Effect="Allow", Principal=principal, Action=["sts:AssumeRole", "sts:AssumeRoleWithWebIdentity"], **more)',
       ]
       await guard(false)
-      const env = { PATH: process.env.PATH, AWS_EC2_METADATA_DISABLED: 'true' }
-      const { stdout } = await run(python, ['-c', [...head, ...lines].join('\n')], { env, timeout: 60_000 })
+      const { code, stdout, stderr } = await run([...head, ...lines], {})
+      assert.equal(code, 0, stderr)
       await guard(true)
       return stdout.trim()
     },
-  }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  return typeof address === 'object' && address ? address.port : 0
-}
-
-async function untilUp(url: string): Promise<void> {
-  const until = Date.now() + 60_000
-  for (;;) {
-    const answer = await fetch(`${url}/moto-api/`).catch(() => undefined)
-    if (answer?.ok) return
-    if (Date.now() >= until) throw new Error('moto did not start')
-    await new Promise((resolve) => {
-      setTimeout(resolve, 200)
-    })
   }
 }
