@@ -97,7 +97,7 @@ async function insertAll(tx: Tx, rows: readonly Row[]): Promise<number[]> {
     return inOrder(inserted)
   }
   const { rows: next } = await sql<{ id: number }>`
-    select nextval(pg_get_serial_sequence('public.ledger_entry', 'id')) as id from generate_series(1, ${rows.length})`.execute(
+    select nextval((select pg_get_serial_sequence('public.ledger_entry', 'id')::regclass)) as id from generate_series(1, ${rows.length})`.execute(
     tx,
   )
   const ids = inOrder(next)

@@ -1,11 +1,13 @@
 import { sql, type Selectable } from 'kysely'
 import type { Clock } from '../../kernel/clock.ts'
-import { transact, type Db, type Tx } from '../../kernel/db.ts'
+import { copyLine } from '../../kernel/copy.ts'
+import { copyInto, transact, violatedConstraint, type Db, type Tx } from '../../kernel/db.ts'
 import { newId, type Random } from '../../kernel/random.ts'
 import type { Database } from '../../kernel/schema.gen.ts'
 import { SYSTEM, type Fact, type Ledger } from '../../ledger/ledger.ts'
 import { findingFixed, findingOpened, findingReopened, findingRestated } from './events.ts'
-import { findingOf, rankOf, severityAt } from './records.ts'
+import { keptFinding, keptOf, type KeptFinding } from './kept.ts'
+import { rankOf, severityAt } from './records.ts'
 import type { Subject, SubjectKind, Verdict } from './rule.ts'
 import { stepOf, type Step } from './state.ts'
 
@@ -22,63 +24,94 @@ export type Counts = { opened: number; reopened: number; restated: number; fixed
 
 const COUNTED = { reopen: 'reopened', restate: 'restated', fix: 'fixed' } as const
 const NOT_ACCEPTED = { acceptedById: null, acceptedBecause: null, acceptedBefore: null, acceptedSeverity: null }
+/** How often what another worker wrote first is looked at again. */
+const AGAIN = 3
 
-type Kept = Selectable<Database['finding']>
-/** A verdict with what comes of it. */
-type Due = { readonly judged: Judged; readonly step: Step; readonly row?: Kept }
+type Row = Selectable<Database['finding']>
+/** A verdict with what comes of it, and the finding that there is of it already. */
+export type Due = { readonly judged: Judged; readonly step: Step; readonly kept?: KeptFinding }
 
-/**
- * Makes of verdicts what comes of them, each with an entry. What is known already changes nothing and locks nothing: it is looked for first, and what
- * was due then is decided once more on rows that are held.
- */
-export async function applyVerdicts(db: Db, needs: FindingNeeds, judged: readonly Judged[]): Promise<Counts> {
-  const now = needs.clock.now()
-  const seen = dueOf(judged, await keptOf(db, judged), now)
-  if (seen.length === 0) return { opened: 0, reopened: 0, restated: 0, fixed: 0 }
-  const isDue = new Set(seen.map((each) => each.judged.subject.id))
-  const about = judged.filter(({ subject }) => isDue.has(subject.id))
-  return transact(db, async (tx) => {
-    const counts: Counts = { opened: 0, reopened: 0, restated: 0, fixed: 0 }
-    const due = dueOf(about, await keptOf(tx, about, sql`order by id for update`), now)
-    const [known, fresh] = [due.filter(({ row }) => row), due.filter(({ row }) => !row)]
-    counts.opened += await openAll(tx, needs, fresh)
-    await moveAll(tx, needs, known, now)
-    for (const { step } of known) if (step.does !== 'open') counts[COUNTED[step.does]] += 1
-    return counts
-  })
+/** What comes of a verdict beside what is kept of its subject; nothing where it is known already. */
+export function dueOf(judged: Judged, ofSubject: readonly KeptFinding[] | undefined, now: Date): Due | undefined {
+  const kept = ofSubject?.find(({ rule }) => rule === judged.rule)
+  const step = stepOf(kept, judged.verdict, now)
+  return step && { judged, step, ...(kept && { kept }) }
 }
 
-/** What is kept of the subjects, by rule and subject. */
-async function keptOf(db: Db, judged: readonly Judged[], end = sql``): Promise<Map<string, Kept>> {
-  const subjects = `{${[...new Set(judged.map(({ subject }) => subject.id))].join()}}`
-  const { rows } = await sql<Kept>`select * from finding where subject_id = any (${subjects}::uuid[]) ${end}`.execute(
-    db,
-  )
-  return new Map(rows.map((row) => [`${row.rule} ${row.subjectId}`, row]))
-}
-
-function dueOf(judged: readonly Judged[], kept: ReadonlyMap<string, Kept>, now: Date): Due[] {
-  const due: Due[] = []
-  for (const each of judged) {
-    const row = kept.get(`${each.rule} ${each.subject.id}`)
-    const before = row && {
-      ...findingOf(row),
-      acceptedSeverity: row.acceptedSeverity === null ? null : severityAt(row.acceptedSeverity),
+/** Makes of verdicts what comes of them, each with an entry. What is moved is decided once more on rows that are held. */
+export async function applyDue(db: Db, needs: FindingNeeds, due: readonly Due[]): Promise<Counts> {
+  if (due.length === 0) return { opened: 0, reopened: 0, restated: 0, fixed: 0 }
+  for (let left = AGAIN, seen = due; ; left -= 1) {
+    try {
+      const held = seen
+      return await transact(db, (tx) => applyIn(tx, needs, held))
+    } catch (error) {
+      // Another worker opened one of them: what it found counts, and no entry of ours says otherwise.
+      if (left === 0 || violatedConstraint(error) !== 'one_per_rule_and_subject') throw error
+      const judged = due.map((each) => each.judged)
+      const kept = await keptOf(
+        db,
+        judged.map(({ subject }) => subject.id),
+      )
+      const now = needs.clock.now()
+      seen = judged.flatMap((each) => dueOf(each, kept.get(each.subject.id), now) ?? [])
     }
-    const step = stepOf(before, each.verdict, now)
-    if (step) due.push({ judged: each, step, ...(row && { row }) })
   }
-  return due
+}
+
+async function applyIn(tx: Tx, needs: FindingNeeds, due: readonly Due[]): Promise<Counts> {
+  const counts: Counts = { opened: 0, reopened: 0, restated: 0, fixed: 0 }
+  const now = needs.clock.now()
+  const rows = await held(
+    tx,
+    due.flatMap(({ kept }) => kept?.id ?? []),
+  )
+  const moves = due.flatMap(({ judged, kept }) => {
+    const row = kept && rows.get(kept.id)
+    const step = row && stepOf(keptFinding(row), judged.verdict, now)
+    if (!row || !step || step.does === 'open') return []
+    counts[COUNTED[step.does]] += 1
+    return [moved(row, { judged, step }, now)]
+  })
+  await moveAll(tx, needs, moves)
+  counts.opened = await openAll(
+    tx,
+    needs,
+    due.flatMap(({ judged, kept }) => (kept ? [] : judged)),
+  )
+  return counts
+}
+
+async function held(tx: Tx, ids: readonly string[]): Promise<Map<string, Row>> {
+  if (ids.length === 0) return new Map()
+  const { rows } = await sql<Row>`
+    select * from finding where id = any (${`{${ids.join()}}`}::uuid[]) order by id for update`.execute(tx)
+  return new Map(rows.map((row) => [row.id, row]))
 }
 
 type Found = Extract<Verdict, { readonly is: 'found' }>
 
-/** How many there are more now; where another worker was first, the row of it counts. */
-async function openAll(tx: Tx, needs: FindingNeeds, due: readonly Due[]): Promise<number> {
-  const fresh = due.flatMap(({ judged: { verdict, ...of } }) =>
+const COLUMNS = [
+  'id',
+  'rule',
+  'subject_kind',
+  'subject_id',
+  'subject_name',
+  'identity_id',
+  'severity',
+  'evidence',
+  'uncertainty',
+  'state',
+  'opened_at',
+  'found_at',
+  'cause',
+]
+
+/** How many there are more now. */
+async function openAll(tx: Tx, needs: FindingNeeds, judged: readonly Judged[]): Promise<number> {
+  const fresh = judged.flatMap(({ verdict, ...of }) =>
     verdict.is === 'found' ? [{ ...of, verdict, id: newId(needs.clock, needs.random) }] : [],
   )
-  if (fresh.length === 0) return 0
   const causes = await needs.ledger.recordAll(
     tx,
     fresh.map(({ id, rule, kind, subject, verdict }) => ({
@@ -88,34 +121,20 @@ async function openAll(tx: Tx, needs: FindingNeeds, due: readonly Due[]): Promis
     })),
   )
   const openedAt = needs.clock.now()
-  const values = fresh.map(({ id, rule, kind, subject, verdict }, at) => ({
-    id,
-    rule,
-    subjectKind: kind,
-    subjectId: subject.id,
-    state: 'open' as const,
-    openedAt,
-    cause: causeAt(causes, at),
-    ...standsOn(subject, verdict),
-  }))
-  let opened = 0n
-  for (let from = 0; from < values.length; from += MOST_AT_ONCE) {
-    const { numInsertedOrUpdatedRows } = await tx
-      .insertInto('finding')
-      .values(values.slice(from, from + MOST_AT_ONCE))
-      .onConflict((conflict) => conflict.columns(['rule', 'subjectId']).doNothing())
-      .executeTakeFirst()
-    opened += numInsertedOrUpdatedRows ?? 0n
-  }
-  return Number(opened)
+  const lines = fresh.map(({ id, rule, kind, subject, verdict }, at) => {
+    const { severity, evidence, uncertainty, readAt } = verdict
+    const stands = [rankOf(severity), JSON.stringify(evidence), JSON.stringify(uncertainty)]
+    const of = [kind, subject.id, subject.name, subject.identityId]
+    return copyLine([id, rule, ...of, ...stands, 'open', openedAt, readAt, causeAt(causes, at)])
+  })
+  await copyInto(tx, { table: 'finding', columns: COLUMNS }, lines)
+  return fresh.length
 }
 
-/** Rows of one statement: a dozen parameters each, and the protocol counts them in 16 bits. */
-const MOST_AT_ONCE = 1_000
+type Moved = { readonly values: Omit<Row, 'cause'>; readonly fact: Fact }
 
 /** The rows are locked by who calls, and there; one statement gives all of them what they come to. */
-async function moveAll(tx: Tx, needs: FindingNeeds, due: readonly Due[], now: Date): Promise<void> {
-  const moves = due.flatMap(({ row, ...of }) => (row ? [moved(row, of, now)] : []))
+async function moveAll(tx: Tx, needs: FindingNeeds, moves: readonly Moved[]): Promise<void> {
   if (moves.length === 0) return
   const causes = await needs.ledger.recordAll(
     tx,
@@ -141,7 +160,7 @@ function causeAt(causes: readonly number[], at: number): number {
 }
 
 /** A kept finding after a step, and the entry of that. */
-function moved(row: Kept, { judged, step }: Omit<Due, 'row'>, now: Date): { values: Omit<Kept, 'cause'>; fact: Fact } {
+function moved(row: Row, { judged, step }: Omit<Due, 'kept'>, now: Date): Moved {
   const { rule, kind, subject, verdict } = judged
   const { cause: _cause, ...before } = row
   const stands = verdict.is === 'found' ? { ...before, ...standing(subject, verdict) } : before
@@ -183,10 +202,4 @@ function standing(subject: Subject, verdict: Found) {
     uncertainty: verdict.uncertainty,
     foundAt: verdict.readAt,
   }
-}
-
-/** As an insert takes it: lists as JSON texts. */
-function standsOn(subject: Subject, verdict: Found) {
-  const { evidence, uncertainty, ...rest } = standing(subject, verdict)
-  return { ...rest, evidence: JSON.stringify(evidence), uncertainty: JSON.stringify(uncertainty) }
 }

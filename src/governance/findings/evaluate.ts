@@ -2,19 +2,20 @@ import { coverageOf } from '../../inventory/inventory.ts'
 import type { Db } from '../../kernel/db.ts'
 import { conflict } from '../../kernel/problem.ts'
 import { claimDuePass, claimPass, type Passing } from '../pass.ts'
-import { applyVerdicts, type Counts, type FindingNeeds, type Judged } from './apply.ts'
+import { applyDue, dueOf, type Counts, type Due, type FindingNeeds } from './apply.ts'
 import type { FindingsEvaluated, Look } from './contract.ts'
 import { loadGrantFacts, loadTrustRuleFacts } from './load-grants.ts'
-import { loadKeepingFacts } from './load-keeping.ts'
-import { loadCredentialFacts, loadTrustFacts } from './load-observed.ts'
+import { keptOf, type KeptFinding } from './kept.ts'
+import { loadCredentialFacts } from './load-credentials.ts'
+import { loadTrustFacts } from './load-trust.ts'
 import { loadIdentityFacts } from './load-identity.ts'
 import { loadAccountFacts, loadCombinedFacts, type Batch } from './load-record.ts'
 import { loadToolFacts } from './load-tools.ts'
-import { clear, type Rule, type Subject, type SubjectKind } from './rule.ts'
+import { clear, type Rule, type Subject, type SubjectKind, type Verdict } from './rule.ts'
 import { RULES } from './rules/index.ts'
 
-/** Each batch has a transaction of its own, and is all that is held in memory. */
-const BATCH = 2_000
+/** Each batch has a transaction of its own, and no more than three are held in memory: one is read, one judged, one written. */
+const BATCH = 4_000
 const FIRST = '00000000-0000-0000-0000-000000000000'
 /** Behind the graph: what reaches the top is one of the things that are judged. */
 const PASS: Passing = { pass: 'finding_pass', follows: ['readings', 'ways'], lostSeconds: 3600 }
@@ -40,8 +41,7 @@ async function passOver(db: Db, needs: FindingNeeds, beganAt: Date, signal: Abor
   const over = { db, needs, counts, looks, signal }
   await lookAtAll(over, 'identity', RULES.identity, loadIdentityFacts)
   await lookAtAll(over, 'account', RULES.account, loadAccountFacts)
-  await lookAtAll(over, 'credential', RULES.credential, loadCredentialFacts)
-  await lookAtAll(over, 'credential', RULES.keeping, loadKeepingFacts)
+  await lookAtAll(over, 'credential', [...RULES.credential, ...RULES.keeping], loadCredentialFacts)
   await lookAtAll(over, 'trust', RULES.trust, loadTrustFacts)
   await lookAtAll(over, 'grant', RULES.grant, loadGrantFacts)
   await lookAtAll(over, 'trust-rule', RULES.trustRule, loadTrustRuleFacts)
@@ -67,41 +67,76 @@ type Over = {
 }
 
 async function lookAtAll<Facts extends Subject>(
-  { db, needs, counts, looks, signal }: Over,
+  over: Over,
   kind: SubjectKind,
   rules: readonly Rule<Facts>[],
   load: (db: Db, batch: Batch) => Promise<Facts[]>,
 ): Promise<void> {
+  const { db, needs, counts, looks, signal } = over
   for (const { id } of rules) looks.set(id, { rule: id, judged: 0, found: 0, unknown: 0, why: {} })
-  const next = (after: string) => {
-    const batch = load(db, { after, limit: BATCH, now: needs.clock.now() })
-    // Awaited one batch later; until then nobody hears of its failure.
-    batch.catch(() => undefined)
-    return batch
-  }
-  for (let coming = next(FIRST); ;) {
-    signal.throwIfAborted()
-    const batch = await coming
-    const last = batch.at(-1)
-    if (!last) return
-    // The database reads the next batch while this one is judged.
-    coming = next(last.id)
-    const judged: Judged[] = batch.flatMap((subject) =>
-      rules.map((rule) => {
-        const verdict = subject.goneAt === null ? rule.judge(subject) : clear(subject.goneAt)
-        return { rule: rule.id, kind, subject, verdict }
-      }),
-    )
-    const { opened, reopened, restated, fixed } = await applyVerdicts(db, needs, judged)
-    counts.opened += opened
-    counts.reopened += reopened
-    counts.restated += restated
-    counts.fixed += fixed
-    for (const each of judged) note(looks, each)
+  const next = (after: string) => quietly(load(db, { after, limit: BATCH, now: needs.clock.now() }))
+  let writing: Promise<void> = Promise.resolve()
+  try {
+    for (let coming = next(FIRST); ;) {
+      signal.throwIfAborted()
+      const batch = await coming
+      const last = batch.at(-1)
+      if (!last) break
+      coming = next(last.id)
+      const kept = await keptOf(
+        db,
+        batch.map(({ id }) => id),
+      )
+      const due = judgeAll(over, { kind, rules, batch, kept })
+      await writing
+      writing = quietly(applyDue(db, needs, due).then((made) => addTo(counts, made)))
+    }
+    await writing
+  } finally {
+    // Nothing is written any more by a pass that failed.
+    await writing.catch(() => undefined)
   }
 }
 
-function note(looks: Map<string, Noted>, { rule, verdict }: Judged): void {
+/** Awaited later; until then nobody hears of its failure. */
+function quietly<T>(work: Promise<T>): Promise<T> {
+  work.catch(() => undefined)
+  return work
+}
+
+type Asked<Facts> = {
+  readonly kind: SubjectKind
+  readonly rules: readonly Rule<Facts>[]
+  readonly batch: readonly Facts[]
+  readonly kept: ReadonlyMap<string, readonly KeptFinding[]>
+}
+
+/** What comes of it where every rule looks at each of them. */
+function judgeAll<Facts extends Subject>({ needs, looks }: Over, { kind, rules, batch, kept }: Asked<Facts>): Due[] {
+  const now = needs.clock.now()
+  const all: Due[] = []
+  for (const subject of batch) {
+    const ofSubject = kept.get(subject.id)
+    for (const rule of rules) {
+      const verdict = subject.goneAt === null ? rule.judge(subject) : clear(subject.goneAt)
+      note(looks, rule.id, verdict)
+      // Of most there is nothing to say, and nothing was.
+      if (verdict.is !== 'found' && !ofSubject) continue
+      const due = dueOf({ rule: rule.id, kind, subject, verdict }, ofSubject, now)
+      if (due) all.push(due)
+    }
+  }
+  return all
+}
+
+function addTo(counts: Counts, { opened, reopened, restated, fixed }: Counts): void {
+  counts.opened += opened
+  counts.reopened += reopened
+  counts.restated += restated
+  counts.fixed += fixed
+}
+
+function note(looks: Map<string, Noted>, rule: string, verdict: Verdict): void {
   const look = looks.get(rule)
   if (!look) throw new Error('a rule looked that was not asked')
   look.judged += 1

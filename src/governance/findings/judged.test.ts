@@ -7,19 +7,24 @@ import { SYSTEM } from '../../ledger/ledger.ts'
 import { toyPrincipal } from '../../../test/support/toy-source.ts'
 import { CLUSTER, credential, estate, grant, key, people, reference, resource } from '../graph/graph.fixture.ts'
 import { lookWhenDue } from '../graph/look.ts'
+import { applyDue } from './apply.ts'
 import { FindingQuery } from './contract.ts'
 import { evaluateFindings } from './evaluate.ts'
 import { findingFixed } from './events.ts'
+import type { CredentialFacts } from './facts.ts'
 import { findingResource, listFindings } from './lists.ts'
+import { loadCredentialFacts } from './load-credentials.ts'
+import { found } from './rule.ts'
 
 const signal = new AbortController().signal
+const FIRST = '00000000-0000-0000-0000-000000000000'
 const workload = (name: string) => toyPrincipal(name, { name, type: 'workload' })
 const person = (name: string) => toyPrincipal(name, { name, type: 'human' })
 
 type Estate = Awaited<ReturnType<typeof estate>>
 
 /** Rule and subject of all that is open. */
-async function found({ w }: Estate) {
+async function foundIn({ w }: Estate) {
   w.clock.advance(60)
   await evaluateFindings(w.db, w.needs, signal)
   const { items } = await listFindings(w.db, w.clock, FindingQuery.parse({ limit: 200 }))
@@ -51,17 +56,39 @@ test('an identity that comes to tier 0 by what stands is found with its way, and
   await e.tell([...people('app'), CLUSTER, grant('app', 'cluster', 'SUPERUSER', 'admin')])
   await linked(e, identity, 'app')
 
-  assert.deepEqual(of(await found(e), 'reaches-tier-zero'), [])
+  assert.deepEqual(of(await foundIn(e), 'reaches-tier-zero'), [])
   await lookedAt(e)
-  const [before] = of(await found(e), 'reaches-tier-zero')
+  const [before] = of(await foundIn(e), 'reaches-tier-zero')
   await e.tell([...people('app'), CLUSTER])
-  const missed = of(await found(e), 'reaches-tier-zero')
+  const missed = of(await foundIn(e), 'reaches-tier-zero')
   await e.tell([...people('app'), CLUSTER])
   await lookedAt(e)
 
   assert.equal(before, 'reaches-tier-zero billing high')
   assert.equal(missed.length, 1)
-  assert.deepEqual(of(await found(e), 'reaches-tier-zero'), [])
+  assert.deepEqual(of(await foundIn(e), 'reaches-tier-zero'), [])
+})
+
+test('what several workers find at once is opened once, with one entry', async (t) => {
+  const e = await estate(t)
+  await e.tell([...people('app'), credential('password', 'app')])
+  const [subject] = await loadCredentialFacts(e.w.db, { after: FIRST, limit: 1, now: e.w.clock.now() })
+  const judged = (of: CredentialFacts) => ({
+    rule: 'weak-authentication',
+    kind: 'credential' as const,
+    subject: of,
+    verdict: found('high', of.readAt, ['it is weak']),
+  })
+  const due = [{ judged: judged(subject ?? assert.fail('nothing was read')), step: { does: 'open' as const } }]
+
+  const counts = await Promise.all([1, 2, 3].map(() => applyDue(e.w.db, e.w.needs, due)))
+
+  assert.equal(
+    counts.reduce((sum, { opened }) => sum + opened, 0),
+    1,
+  )
+  const entries = await e.w.db.selectFrom('ledgerEntry').select('id').where('kind', '=', 'finding.opened').execute()
+  assert.equal(entries.length, 1)
 })
 
 test('a token that a vendor holds is found until the vendor is in the record, and worse when it left', async (t) => {
@@ -69,9 +96,9 @@ test('a token that a vendor holds is found until the vendor is in the record, an
   const app = toyPrincipal('reports', { name: 'reports', type: 'app', tags: { vendor: 'acme' } })
   await e.tell([app, credential('refresh', 'reports', { type: 'oauth-grant', heldBy: known('third-party') })])
 
-  const unknown = of(await found(e), 'vendor-held')
+  const unknown = of(await foundIn(e), 'vendor-held')
   const identity = await anIdentity(e, 'acme-reports', { vendor: 'acme', profile: 'integration' })
-  const registered = of(await found(e), 'vendor-held')
+  const registered = of(await foundIn(e), 'vendor-held')
   const gone = await e.w.run(async (tx) => {
     const cause = await aCause(e, tx)
     return tx
@@ -84,7 +111,7 @@ test('a token that a vendor holds is found until the vendor is in the record, an
   assert.deepEqual(unknown, ['vendor-held refresh medium'])
   assert.deepEqual(registered, [])
   assert.equal(gone.numUpdatedRows, 1n)
-  assert.deepEqual(of(await found(e), 'vendor-held'), ['vendor-held refresh critical'])
+  assert.deepEqual(of(await foundIn(e), 'vendor-held'), ['vendor-held refresh critical'])
 })
 
 test('one secret of a person and a job is found, by the fingerprint and by what keeps it, and not where it is of one of them', async (t) => {
@@ -102,7 +129,7 @@ test('one secret of a person and a job is found, by the fingerprint and by what 
   ])
 
   assert.deepEqual(
-    of(await found(e), 'person-and-job').toSorted(),
+    of(await foundIn(e), 'person-and-job').toSorted(),
     ['key of ada', 'key of backup', 'token of ada'].map((name) => `person-and-job ${name} medium`),
   )
 })
@@ -117,11 +144,11 @@ test('a secret in the settings of a job is outside of the store only where there
     reference('api', 'handed over'),
   ]
   await e.tell(told)
-  const without = of(await found(e), 'outside-store')
+  const without = of(await foundIn(e), 'outside-store')
   await e.tell([...told, credential('kept', 'api', { heldBy: known('vault') }, [key('kept')])])
 
   assert.deepEqual(without, [])
-  assert.deepEqual(of(await found(e), 'outside-store'), ['outside-store in the open medium'])
+  assert.deepEqual(of(await foundIn(e), 'outside-store'), ['outside-store in the open medium'])
 })
 
 test('attack: a role by a star that is bound to everybody is critical; what a cluster gave its own parts is not found', async (t) => {
@@ -144,7 +171,7 @@ test('attack: a role by a star that is bound to everybody is critical; what a cl
     bound('system:authenticated', 'open'),
   ])
 
-  assert.deepEqual(of(await found(e), 'wildcard-right').toSorted(), [
+  assert.deepEqual(of(await foundIn(e), 'wildcard-right').toSorted(), [
     'wildcard-right mine: all high',
     'wildcard-right open: all critical',
     'wildcard-right unused: all low',
@@ -167,7 +194,7 @@ test('a policy with a star is held by who has it, and one of its own by whom it 
     grant('deploy', 'AdministratorAccess', 'POLICY', 'use'),
   ])
 
-  assert.deepEqual(of(await found(e), 'wildcard-right').toSorted(), [
+  assert.deepEqual(of(await foundIn(e), 'wildcard-right').toSorted(), [
     'wildcard-right AdministratorAccess: * high',
     'wildcard-right deploy: * medium',
   ])
@@ -184,10 +211,10 @@ test('a break-glass login that a job keeps is critical', async (t) => {
     credential('sealed', 'emergency', {}, [key('sealed')]),
     reference('nightly', 'sealed'),
   ])
-  assert.deepEqual(of(await found(e), 'break-glass-automated'), [])
+  assert.deepEqual(of(await foundIn(e), 'break-glass-automated'), [])
   await linked(e, { id: glass.id, kind: 'human' }, 'emergency')
 
-  assert.deepEqual(of(await found(e), 'break-glass-automated'), ['break-glass-automated glass critical'])
+  assert.deepEqual(of(await foundIn(e), 'break-glass-automated'), ['break-glass-automated glass critical'])
 })
 
 async function aCause({ w }: Estate, tx: Parameters<Parameters<Estate['w']['run']>[0]>[0]) {
@@ -230,13 +257,13 @@ test('our own rule of trust that takes any branch is found, and so is what comes
   })
   await lookedAt(e)
 
-  const all = await found(e)
-  const combined = of(await found(e), 'open-door-to-tier-zero')
+  const all = await foundIn(e)
+  const combined = of(await foundIn(e), 'open-door-to-tier-zero')
   await e.w.run(async (tx) => {
     const cause = await aCause(e, tx)
     await tx.updateTable('trustRule').set({ state: 'retired', cause }).where('id', '=', id).execute()
   })
-  const after = await found(e)
+  const after = await foundIn(e)
 
   assert.equal(of(all, 'loose-trust-rule').length, 1)
   assert.deepEqual(combined, ['open-door-to-tier-zero deployer critical'])

@@ -19,6 +19,11 @@ export function rankOf(severity: Severity): number {
   return SEVERITIES.indexOf(severity)
 }
 
+/** What a row keeps as JSON. */
+export function sentencesOf(kept: unknown): string[] {
+  return Sentences.parse(kept)
+}
+
 /** A row as everybody reads it. */
 export function findingOf({ severity, acceptedSeverity: _severity, cause: _cause, ...row }: Row): Finding {
   const { subjectKind, subjectId, subjectName, evidence, uncertainty, ...rest } = row
@@ -29,7 +34,7 @@ export function findingOf({ severity, acceptedSeverity: _severity, cause: _cause
     title: rule?.title ?? row.rule,
     subject: { kind: subjectKind, id: subjectId, name: subjectName },
     severity: severityAt(severity),
-    evidence: Sentences.parse(evidence),
-    uncertainty: Sentences.parse(uncertainty),
+    evidence: sentencesOf(evidence),
+    uncertainty: sentencesOf(uncertainty),
   }
 }
