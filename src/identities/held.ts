@@ -5,9 +5,9 @@ import { IDENTITY_COLUMNS } from './record.ts'
 
 /**
  * The beginning of a statement: `held` are the records of these identities, which nobody changes until the transaction ends, with what else a
- * decision takes of them. Locked in the order of their ids, and each as it stands once it is locked.
+ * decision takes of them. Locked in the order of their ids, and each as it stands once it is locked. Skipping: without those that somebody else has locked.
  */
-export function holdingIdentities(tx: Tx, ids: readonly string[]) {
+export function holdingIdentities(tx: Tx, ids: readonly string[], how: 'waiting' | 'skipping') {
   return tx.with(
     (cte) => cte('held').materialized(),
     (query) =>
@@ -24,6 +24,7 @@ export function holdingIdentities(tx: Tx, ids: readonly string[]) {
         ])
         .where('id', '=', sql<string>`any(${[...new Set(ids)]}::uuid[])`)
         .orderBy('id')
-        .forShare(),
+        .forShare()
+        .$if(how === 'skipping', (locked) => locked.skipLocked()),
   )
 }

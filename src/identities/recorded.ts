@@ -24,6 +24,7 @@ const COLUMNS = [
   'ownerState',
   'ownerProposedBy',
   'sponsorId',
+  'isFounder',
   'expiresAt',
 ] as const
 

@@ -1,5 +1,11 @@
 import { readFile } from 'node:fs/promises'
-import { authenticate, callerBy, type IdentityFacts, type IdentityNeeds } from '../identities/identities.ts'
+import {
+  authenticate,
+  callerBy,
+  type IdentityFacts,
+  type IdentityNeeds,
+  type RecordedIdentities,
+} from '../identities/identities.ts'
 import type { Config } from '../kernel/config.ts'
 import { openEgress } from '../kernel/egress.ts'
 import type { FormDoor } from '../kernel/http/form.ts'
@@ -11,6 +17,7 @@ import type { Log } from '../kernel/log.ts'
 import { Secret } from '../kernel/secret.ts'
 import type { Stop } from '../kernel/stop.ts'
 import { every } from '../kernel/timer.ts'
+import type { View } from '../kernel/view.ts'
 import type { DecisionPoint } from '../policy/policy.ts'
 import {
   COMMAND_LINE,
@@ -27,6 +34,7 @@ import {
   tokenDocuments,
   tokenDoor,
   tokenRoutes,
+  trustRulesAtHand,
   verifyDpop,
   type TokenNeeds,
 } from '../tokens/tokens.ts'
@@ -59,8 +67,11 @@ export async function openTokens(
   { config, ground, log, stop }: TokenParts,
   {
     record,
+    view,
     ...parts
   }: Pick<IdentityNeeds, 'ledger' | 'random' | 'teams'> & {
+    readonly view: View
+    readonly recorded: RecordedIdentities
     readonly decisions: DecisionPoint
     readonly record: IdentityFacts
     readonly bundleOf: TokenNeeds['bundleOf']
@@ -79,6 +90,7 @@ export async function openTokens(
     egress,
     ring,
     issuerKeys: openIssuerKeys({ ...base, egress }),
+    rules: trustRulesAtHand(db, view),
     issuer: () => issuer,
     resources: config.tokens.resources,
     publicClients: [COMMAND_LINE, ...config.login.clients],

@@ -9,7 +9,7 @@ import { redeemDevice } from './device.ts'
 import { ACCESS_TOKEN_TYPE, GRANT_TYPES, ID_TOKEN_TYPE, JWT_TYPE } from './grants.ts'
 import { isIdJag } from './foreign.ts'
 import { assertedBy } from './id-jag.ts'
-import { issueAccess, type AccessToken, type Issuing } from './issue.ts'
+import { openIssuing, type AccessToken, type Issuing } from './issue.ts'
 import type { TokenNeeds } from './needs.ts'
 import { OAuthError } from './oauth-error.ts'
 import { publicClientOf } from './public-client.ts'
@@ -19,14 +19,19 @@ export const TOKEN_PATH = '/oauth2/token'
 
 /** The token endpoint (RFC 6749 §3.2): whoever proves an identity gets a short token of it, bound to the key they came with. */
 export function tokenDoor(needs: TokenNeeds): FormDoor {
+  const issue = openIssuing(needs)
   return {
     path: TOKEN_PATH,
     repeatable: ['resource', 'audience'],
-    answer: (asked) => answering(needs, asked, () => tokenAnswer(needs, asked)),
+    answer: (asked) => answering(needs, asked, () => tokenAnswer(needs, asked, issue)),
   }
 }
 
-async function tokenAnswer(needs: TokenNeeds, asked: FormAsked): Promise<FormAnswer> {
+async function tokenAnswer(
+  needs: TokenNeeds,
+  asked: FormAsked,
+  issue: ReturnType<typeof openIssuing>,
+): Promise<FormAnswer> {
   const { fields } = asked
   const grantType = fields.get('grant_type')
   if (grantType === undefined) throw new OAuthError('invalid_request', 'grant_type is missing.')
@@ -35,15 +40,15 @@ async function tokenAnswer(needs: TokenNeeds, asked: FormAsked): Promise<FormAns
   refuseForeignParameters(grantType, asked)
   if (grantType === GRANT_TYPES.code || grantType === GRANT_TYPES.device) {
     const issuing = await loginIssuing(needs, asked, grantType)
-    return answerOf(await issueAccess(needs, issuing), issuing, false)
+    return answerOf(await issue(issuing), issuing, false)
   }
   const binding = await bindingOf(needs, asked, TOKEN_PATH)
   if (grantType === GRANT_TYPES.backchannel) {
     const issuing = await backchannelIssuing(needs, asked, binding)
-    return answerOf(await issueAccess(needs, issuing), issuing, false)
+    return answerOf(await issue(issuing), issuing, false)
   }
   const { issuing, isExchange } = await issuingOf(needs, asked, grantType, binding)
-  return answerOf(await issueAccess(needs, issuing), issuing, isExchange)
+  return answerOf(await issue(issuing), issuing, isExchange)
 }
 
 /** What belongs to another grant is a confusion, of the client or of us. */

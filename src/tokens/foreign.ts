@@ -8,7 +8,7 @@ import { OAuthError } from './oauth-error.ts'
 import { isExpected, PRESET_FACTS } from './presets.ts'
 import { reviewToken } from './review.ts'
 import { svidDomainOf, svidKeys } from './svid.ts'
-import { rulesOf, type KnownRule } from './trust-rules.ts'
+import type { KnownRule } from './trust-rules.ts'
 import { JTI_MAX_CHARS, type OnceOnly } from './used-proofs.ts'
 
 /** What a token that somebody else made has proven. */
@@ -61,19 +61,17 @@ export async function verifyForeign(
   if (isIdJag(token) !== (kind === 'id-jag')) throw unbelieved()
   // Of an assertion of a person it is the client that a rule names; the person is known by a link of their own.
   const about = kind === 'id-jag' ? { ...claims, sub: claims['client_id'] } : claims
-  const known = [
-    ...(named === undefined ? [] : await rulesOf(needs.db, named)),
-    ...(domain === undefined || domain === named ? [] : await rulesOf(needs.db, domain)),
+  const fits = (rule: KnownRule) =>
+    kindOf(rule.preset) === kind &&
+    // Of a trust domain the subject says whose it is, of any other issuer the token itself.
+    rule.issuer === (rule.preset === 'spiffe' ? domain : named) &&
+    isFor(claims, rule.audience, kind !== 'token') &&
+    isExpected(about, rule) &&
+    (asked.identity === undefined || asked.identity === rule.identity || asked.identity === rule.identityId)
+  const rules = [
+    ...(named === undefined ? [] : await needs.rules.fitting(named, fits)),
+    ...(domain === undefined || domain === named ? [] : await needs.rules.fitting(domain, fits)),
   ]
-  const rules = known.filter(
-    (rule) =>
-      kindOf(rule.preset) === kind &&
-      // Of a trust domain the subject says whose it is, of any other issuer the token itself.
-      rule.issuer === (rule.preset === 'spiffe' ? domain : named) &&
-      isFor(claims, rule.audience, kind !== 'token') &&
-      isExpected(about, rule) &&
-      (asked.identity === undefined || asked.identity === rule.identity || asked.identity === rule.identityId),
-  )
   // More than one: whoever asks says which identity they mean, by client_id.
   const identities = new Set(rules.map((rule) => rule.identityId))
   if (identities.size > 1) throw new OAuthError('invalid_request', 'Say by client_id which identity is meant.')

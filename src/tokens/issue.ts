@@ -1,16 +1,18 @@
-import { AccessDetails, type Identity } from '../identities/contract.ts'
-import { actOf, ENTITY_TYPES, identityResourceOf, type Proof } from '../identities/identities.ts'
-import { secondsAfter } from '../kernel/clock.ts'
-import { sha256 } from '../kernel/crypto.ts'
-import { transact, type Tx } from '../kernel/db.ts'
-import type { Permit } from '../kernel/permit.ts'
-import { Problem } from '../kernel/problem.ts'
+/**
+ * An access token is signed first, outside of any transaction, and entered then: whoever holds the key may take long, and no row is locked nor a
+ * connection taken meanwhile. Nobody has it before its entry is durable, so a process that dies leaves at most an entry for a token that nobody got.
+ */
+import type { Proof } from '../identities/identities.ts'
+import { sqlState, transact, type Tx } from '../kernel/db.ts'
 import { newId } from '../kernel/random.ts'
-import { confirmationOf, type Binding } from './binding.ts'
+import { Together } from '../kernel/together.ts'
+import type { Binding } from './binding.ts'
+import { claimsOf, endOf, isOver, type Stands } from './claims.ts'
 import type { Narrowed } from './details.ts'
-import { accessTokenIssued, accessTokenRefused } from './events.ts'
+import { enterAll, mayHaveTokens, refusalOf, type Draft, type Entered } from './enter.ts'
+import { accessTokenRefused } from './events.ts'
+import { reachToken } from './fault-points.ts'
 import type { TokenNeeds } from './needs.ts'
-import { holdStill, type Held, type HeldIdentity } from './hold-still.ts'
 import { OAuthError } from './oauth-error.ts'
 import type { TokenSession } from './public-client.ts'
 import type { Holder } from './trust-rules.ts'
@@ -52,27 +54,33 @@ export type AccessToken = {
   readonly isDpop: boolean
 }
 
-/** The less there is to lose the longer a token may lie around; a new one costs one call. */
-const TTL_OF_TIER: Readonly<Record<number, number>> = { 0: 300, 1: 600, 2: 900, 3: 3600 }
 /** What the API takes in a header. */
 const TOKEN_MAX_CHARS = 4_096
+/** In one transaction. Two at once, so that the answers of one are made while the other is on its way to the disk. */
+const TOGETHER = 64
+const LANES = 2
+/** The record may change between a look at it and the transaction; then there is another look. */
+const MOST_LOOKS = 4
 
-/** Decides, enters and issues in one transaction; a refusal of somebody who is known is entered too. Throws `OAuthError`. */
-export async function issueAccess(needs: TokenNeeds, issuing: Issuing): Promise<AccessToken> {
-  try {
-    return await transact(needs.db, (tx) => issue(tx, needs, issuing))
-  } catch (error) {
-    const refusal = refusalOf(error)
-    if (!refusal) throw error
-    await transact(needs.db, (tx) => enterRefusal(tx, needs, issuing, refusal))
-    throw refusal
+/**
+ * Decides, signs and enters; a refusal of somebody who is known is entered too. Those who ask at the same time are entered in one transaction. What it
+ * gives throws `OAuthError`.
+ */
+export function openIssuing(needs: TokenNeeds): (issuing: Issuing) => Promise<AccessToken> {
+  const together = new Together<Draft, Entered>((drafts) => enterTogether(needs, drafts), {
+    most: TOGETHER,
+    lanes: LANES,
+  })
+  return async (issuing) => {
+    try {
+      return await issue(needs, together, issuing)
+    } catch (error) {
+      const refusal = refusalOf(error)
+      if (!refusal) throw error
+      await transact(needs.db, (tx) => enterRefusal(tx, needs, issuing, refusal))
+      throw refusal
+    }
   }
-}
-
-function refusalOf(error: unknown): OAuthError | undefined {
-  if (error instanceof OAuthError) return error
-  if (!(error instanceof Problem)) return undefined
-  return new OAuthError('unauthorized_client', 'The policies do not permit this token.', { cause: error })
 }
 
 async function enterRefusal(tx: Tx, needs: TokenNeeds, issuing: Issuing, refusal: OAuthError): Promise<void> {
@@ -89,185 +97,69 @@ async function enterRefusal(tx: Tx, needs: TokenNeeds, issuing: Issuing, refusal
   })
 }
 
-async function issue(tx: Tx, needs: TokenNeeds, issuing: Issuing): Promise<AccessToken> {
-  const held = await holdStill(tx, issuing)
-  const { binding, proof } = issuing
-  const identity = usable(needs, held, issuing.identity.id)
-  const person = issuing.onBehalfOfId === null ? null : usable(needs, held, issuing.onBehalfOfId)
-  if ((issuing.isBound || identity.tier <= 1) && !binding) {
-    throw new OAuthError(
-      'invalid_request',
-      'A token of this identity is bound to a key: send a DPoP proof, or come with a TLS certificate.',
-    )
+async function issue(needs: TokenNeeds, together: Together<Draft, Entered>, issuing: Issuing): Promise<AccessToken> {
+  let stands = await remembered(needs, issuing)
+  for (let looks = 0; looks < MOST_LOOKS; looks += 1) {
+    const draft = await signedDraft(needs, issuing, stands)
+    await reachToken('token.signed')
+    const entered = await enter(needs, together, draft)
+    if (entered.kind === 'refused') throw entered.why
+    if (entered.kind === 'issued' && draft.signed) {
+      const { token, expiresAt } = draft.signed
+      const ttlSeconds = Math.floor((expiresAt.getTime() - draft.now.getTime()) / 1000)
+      return { id: draft.id, token, ttlSeconds, isDpop: issuing.binding?.kind === 'dpop' }
+    }
+    if (entered.kind === 'changed') stands = entered.stands
   }
-  const permit = await needs.decisions.permit(tx, {
-    subject: { type: ENTITY_TYPES[identity.kind], id: identity.id, proof },
-    ...(person && { onBehalfOf: [{ type: ENTITY_TYPES[person.kind], id: person.id, proof: 'token' as const }] }),
-    action: 'token.obtain',
-    resource: identityResourceOf(identity, identity.enrolled),
-    held,
-  })
-  for (const each of issuing.once) {
-    if (!(await takeProof(tx, each))) throw new OAuthError('invalid_grant', 'What was shown was shown before.')
-  }
-  const id = newId(needs.clock, needs.random)
+  throw new OAuthError('temporarily_unavailable', 'The identity was changed meanwhile, again and again. Ask again.')
+}
+
+/** Of whom it is as far as this node remembers; what counts is what their rows say when it is entered. */
+async function remembered(needs: TokenNeeds, { identity, onBehalfOfId }: Issuing): Promise<Stands | undefined> {
+  const found = await needs.recorded.find(identity.id)
+  const person = onBehalfOfId === null ? null : await needs.recorded.find(onBehalfOfId)
+  return found && person !== undefined ? { identity: found, person } : undefined
+}
+
+async function signedDraft(needs: TokenNeeds, issuing: Issuing, stands: Stands | undefined): Promise<Draft> {
   const now = needs.clock.now()
-  const expiresAt = endOf(now, issuing, [identity, ...(person ? [person] : [])])
-  const txn = newId(needs.clock, needs.random)
-  const token = await needs.ring.mint(claimsOf(needs, issuing, { id, txn, now, expiresAt, identity, person }))
+  const own = { id: newId(needs.clock, needs.random), txn: newId(needs.clock, needs.random), now }
+  const expiresAt = stands && endOf(now, issuing, stands)
+  // Keys are not bothered for what is going to be refused.
+  const isGood =
+    stands && mayHaveTokens(stands.identity, now) && (stands.person === null || mayHaveTokens(stands.person, now))
+  if (!isGood || !expiresAt || isOver(expiresAt, now)) return { ...own, issuing, signed: undefined }
+  const claims = claimsOf(needs, issuing, stands, { ...own, expiresAt })
+  const token = await needs.ring.mint(claims)
   if (token.length > TOKEN_MAX_CHARS) {
     throw new OAuthError('invalid_authorization_details', 'The token would be longer than a header may be.')
   }
-  const cause = await enterIssued(tx, needs, permit, { issuing, id, txn, expiresAt })
-  await store(tx, issuing, { id, token, now, expiresAt, cause })
-  await issuing.claim?.(tx, id)
-  const ttlSeconds = Math.floor((expiresAt.getTime() - now.getTime()) / 1000)
-  return { id, token, ttlSeconds, isDpop: binding?.kind === 'dpop' }
+  return { ...own, issuing, signed: { token, says: JSON.stringify(claims), expiresAt } }
 }
 
-function enterIssued(
-  tx: Tx,
-  needs: TokenNeeds,
-  permit: Permit,
-  made: { readonly issuing: Issuing; readonly id: string; readonly txn: string; readonly expiresAt: Date },
-): Promise<number> {
-  const { issuing, id, txn, expiresAt } = made
-  const { grantType, ruleId, parentId, actorIds, jti, audience, proof, binding, details } = issuing
-  return needs.ledger.record(tx, {
-    ...actOf(permit),
-    event: accessTokenIssued,
-    facts: {
-      tokenId: id,
-      grantType,
-      ruleId,
-      parentId,
-      actorIds: [...actorIds],
-      shownJti: jti,
-      audience: audience ?? needs.issuer(),
-      proof,
-      keySha256: binding?.keySha256.toString('hex') ?? null,
-      details: details === null ? null : AccessDetails.parse(details),
-      loginSessionId: issuing.session?.id ?? null,
-      txn,
-      expiresAt,
-    },
+/** What spends something else with it, or stands on what somebody is changing, has a transaction of its own. */
+async function enter(needs: TokenNeeds, together: Together<Draft, Entered>, draft: Draft): Promise<Entered> {
+  if (!draft.issuing.claim) {
+    const entered = await together.ask(draft)
+    if (entered.kind !== 'held') return entered
+  }
+  return transact(needs.db, async (tx) => {
+    const [entered] = await enterAll(tx, needs, [draft], 'waiting')
+    if (!entered) throw new Error('a token was neither entered nor refused')
+    // Taken back with it: what was spent for it is not.
+    if (entered.kind === 'refused') throw entered.why
+    return entered
   })
 }
 
-async function store(
-  tx: Tx,
-  issuing: Issuing,
-  made: {
-    readonly id: string
-    readonly token: string
-    readonly now: Date
-    readonly expiresAt: Date
-    readonly cause: number
-  },
-): Promise<void> {
-  const { binding, details } = issuing
-  await tx
-    .insertInto('apiToken')
-    .values({
-      id: made.id,
-      identityId: issuing.identity.id,
-      label: 'access token',
-      tokenSha256: sha256(made.token),
-      keySha256: binding?.kind === 'mtls' ? binding.keySha256 : null,
-      dpopKeySha256: binding?.kind === 'dpop' ? binding.keySha256 : null,
-      createdAt: made.now,
-      expiresAt: made.expiresAt,
-      revokedAt: null,
-      proof: issuing.proof,
-      audience: issuing.audience,
-      details: details === null ? null : JSON.stringify(details),
-      trustRuleId: issuing.ruleId,
-      onBehalfOfId: issuing.onBehalfOfId,
-      actorIds: [...issuing.actorIds],
-      parentId: issuing.parentId,
-      loginSessionId: issuing.session?.id ?? null,
-      loginLinkId: issuing.asserted?.linkId ?? null,
-      linkRuleId: issuing.asserted?.ruleId ?? null,
-      cause: made.cause,
-    })
-    .execute()
-}
-
-/** An identity that may have tokens now: active, not past its end, with somebody who answers for it. */
-function usable(needs: TokenNeeds, held: Held, id: string): HeldIdentity {
-  const identity = held.identity(id)
-  const isOver = identity?.expiresAt != null && identity.expiresAt <= needs.clock.now()
-  const isOwned = identity?.kind === 'human' || (identity?.ownerState !== 'none' && identity?.ownerState !== 'lost')
-  if (!identity || identity.state !== 'active' || isOver || !isOwned) {
-    throw new OAuthError('invalid_grant', 'The identity may not act now.')
-  }
-  return identity
-}
-
-function endOf(now: Date, { ttlSeconds, notAfter, session, audience }: Issuing, identities: readonly Identity[]): Date {
-  const tier = Math.min(...identities.map((identity) => identity.tier))
-  // What is for this API alone has a row that ends at once; another place may look at the signature only.
-  const isWhole = session?.isWhole === true && audience === null
-  const byTier = isWhole ? ttlSeconds : (TTL_OF_TIER[tier] ?? TTL_OF_TIER[0] ?? ttlSeconds)
-  const ends = [
-    secondsAfter(now, Math.min(ttlSeconds, byTier)),
-    ...notAfter,
-    ...identities.flatMap((identity) => (identity.expiresAt === null ? [] : [identity.expiresAt])),
-  ]
-  const end = ends.reduce((a, b) => (a < b ? a : b))
-  // A token that is over at birth is one that was asked for too late.
-  if (end.getTime() - now.getTime() < 1_000) throw new OAuthError('invalid_grant', 'What was shown is over.')
-  return end
-}
-
-type Made = {
-  readonly id: string
-  readonly txn: string
-  readonly now: Date
-  readonly expiresAt: Date
-  readonly identity: Identity
-  readonly person: Identity | null
-}
-
-/** RFC 9068 §2.2; of a delegation the person is the subject and whoever acts is `act`, with who acted before inside (RFC 8693 §4.1). */
-function claimsOf(needs: TokenNeeds, issuing: Issuing, made: Made): Readonly<Record<string, unknown>> {
-  const { identity, person } = made
-  const issuer = needs.issuer()
-  const confirmation = confirmationOf(issuing.binding)
-  const before = issuing.actorIds.reduceRight<object | undefined>(
-    (act, sub) => ({ iss: issuer, sub, ...(act && { act }) }),
-    undefined,
-  )
-  const act = {
-    iss: issuer,
-    sub: identity.id,
-    ...(identity.kind === 'agent' && { sub_profile: 'ai_agent' }),
-    ...(before && { act: before }),
-  }
-  return {
-    iss: issuer,
-    sub: person?.id ?? identity.id,
-    aud: issuing.audience ?? issuer,
-    client_id: identity.name,
-    iat: Math.floor(made.now.getTime() / 1000),
-    exp: Math.floor(made.expiresAt.getTime() / 1000),
-    jti: made.id,
-    txn: made.txn,
-    ...(person && { act }),
-    ...loginClaims(issuing.session),
-    ...(issuing.details && { authorization_details: issuing.details }),
-    ...(confirmation && { cnf: confirmation }),
-  }
-}
-
-/** RFC 9068 §2.2.1: how and when the person authenticated. */
-function loginClaims(session: TokenSession | null): Readonly<Record<string, unknown>> {
-  if (!session) return {}
-  const { id, authenticatedAt, acr, amr } = session
-  return {
-    sid: id,
-    auth_time: Math.floor(authenticatedAt.getTime() / 1000),
-    ...(acr !== null && { acr }),
-    ...(amr.length > 0 && { amr }),
+/** Where the database refuses one of them, each asks alone. What became of a transaction whose end nobody saw is not known: then all of them fail. */
+async function enterTogether(needs: TokenNeeds, drafts: readonly Draft[]): Promise<Entered[]> {
+  try {
+    return await transact(needs.db, (tx) => enterAll(tx, needs, drafts, 'skipping'))
+  } catch (error) {
+    const state = sqlState(error)
+    // Class 57: the server ends the connection (PostgreSQL manual, appendix A).
+    if (state === undefined || state.startsWith('57')) throw error
+    return drafts.map(() => ({ kind: 'held' }))
   }
 }

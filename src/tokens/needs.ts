@@ -1,4 +1,4 @@
-import type { IdentityNeeds } from '../identities/identities.ts'
+import type { IdentityNeeds, RecordedIdentities } from '../identities/identities.ts'
 import type { Db } from '../kernel/db.ts'
 import type { Egress } from '../kernel/egress.ts'
 import type { Caller } from '../kernel/http/route.ts'
@@ -8,6 +8,7 @@ import type { SpiffeBundle } from '../kernel/spiffe-bundle.ts'
 import type { DecisionPoint } from '../policy/policy.ts'
 import type { IssuerKeys } from './issuer-keys.ts'
 import type { KeyRing } from './key-ring.ts'
+import type { TrustRulesAtHand } from './rules-at-hand.ts'
 
 /** A first-party client that keeps no secret (RFC 6749 §2.1): what it gets is bound to a key that it makes. */
 export type PublicClient = {
@@ -26,6 +27,9 @@ export type TokenNeeds = Pick<IdentityNeeds, 'clock' | 'random' | 'ledger' | 'te
   readonly egress: Egress
   readonly ring: KeyRing
   readonly issuerKeys: IssuerKeys
+  /** What is remembered of identities and rules: a token is signed and believed by it, and issued by their rows. */
+  readonly recorded: RecordedIdentities
+  readonly rules: TrustRulesAtHand
   /** What verifies identity documents of a trust domain, as of now: our own or one that is believed. */
   readonly bundleOf: (trustDomain: string) => Promise<SpiffeBundle | undefined>
   readonly decisions: DecisionPoint

@@ -11,7 +11,7 @@ import { CLIENT_ASSERTION } from './grants.ts'
 import { isCompact } from './jwt.ts'
 import type { TokenNeeds } from './needs.ts'
 import { OAuthError } from './oauth-error.ts'
-import { rulesOf, type Holder } from './trust-rules.ts'
+import type { Holder } from './trust-rules.ts'
 import { ruleOfSvid } from './svid.ts'
 import type { OnceOnly } from './used-proofs.ts'
 
@@ -70,13 +70,14 @@ async function clientByCertificate(needs: TokenNeeds, asked: FormAsked): Promise
   const { keyCertificate } = asked.presented
   if (clientId === undefined || !keyCertificate) return undefined
   const keySha256 = Buffer.from(spkiSha256(keyCertificate), 'hex')
-  const rule = (await rulesOf(needs.db, clientId)).find(
+  const [rule] = await needs.rules.fitting(
+    clientId,
     ({ preset, keys }) =>
       preset === 'client-key' &&
       keys?.keys.some((jwk) => {
         const key = spkiSha256OfJwk(jwk)
         return key !== undefined && equalBytes(key, keySha256)
-      }),
+      }) === true,
   )
   const now = needs.clock.now()
   if (rule) {

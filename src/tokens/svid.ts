@@ -7,7 +7,7 @@ import type { Claims } from './issuer-keys.ts'
 import type { TokenNeeds } from './needs.ts'
 import { OAuthError } from './oauth-error.ts'
 import { domainIdOf } from './svid-terms.ts'
-import { rulesOf, type KnownRule } from './trust-rules.ts'
+import type { KnownRule } from './trust-rules.ts'
 
 /** Whose token it may be: of the trust domain that its subject is in, for JWT-SVIDs need no `iss` (JWT-SVID §3). */
 export function svidDomainOf(claims: Claims): string | undefined {
@@ -34,14 +34,14 @@ export async function ruleOfSvid(
   const id = svidIdOf(certificate)
   const domain = id === undefined ? undefined : readSpiffeId(id)?.trustDomain
   if (id === undefined || domain === undefined) return undefined
-  const rules = (await rulesOf(needs.db, domainIdOf(domain))).filter(
+  const [rule] = await needs.rules.fitting(
+    domainIdOf(domain),
     (rule) =>
       rule.preset === 'spiffe' &&
       'is' in rule.subject &&
       rule.subject.is === id &&
       (rule.identity === identity || rule.identityId === identity),
   )
-  const [rule] = rules
   const bundle = rule && (await bundleOf(needs, rule))
   const proven = bundle && verifySvid(certificate, bundle.authorities, needs.clock.now())
   return rule && proven?.id === id ? { rule, endsAt: proven.endsAt } : undefined

@@ -15,15 +15,31 @@ export type OnceOnly = {
 export const JTI_MAX_CHARS = 512
 
 /** Takes a proof: true once, on whichever node it is shown first. Inside a transaction it is taken when that commits. */
-export async function takeProof(db: Db, { kind, by, jti, expiresAt }: OnceOnly): Promise<boolean> {
-  // Both lengths are in the hash, so that no two pairs read alike.
-  const proofSha256 = sha256(`${kind} ${by.length} ${jti.length} ${by} ${jti}`)
-  const { numInsertedOrUpdatedRows } = await db
+export async function takeProof(db: Db, proof: OnceOnly): Promise<boolean> {
+  const [isTaken] = await takeProofs(db, [proof])
+  return isTaken === true
+}
+
+/** The same of many: whether each was taken, in their order. Of those that are one and the same the first is. */
+export async function takeProofs(db: Db, proofs: readonly OnceOnly[]): Promise<boolean[]> {
+  if (proofs.length === 0) return []
+  const all = proofs.map((proof) => ({ proofSha256: hashOf(proof), expiresAt: proof.expiresAt }))
+  const rows = new Map(all.map((row) => [row.proofSha256.toString('hex'), row]))
+  // In one order, so that nobody waits for somebody who waits for them.
+  const sorted = [...rows].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row)
+  const taken = await db
     .insertInto('usedProof')
-    .values({ proofSha256, expiresAt })
+    .values(sorted)
     .onConflict((conflict) => conflict.column('proofSha256').doNothing())
-    .executeTakeFirstOrThrow()
-  return numInsertedOrUpdatedRows === 1n
+    .returning('proofSha256')
+    .execute()
+  const left = new Set(taken.map(({ proofSha256 }) => proofSha256.toString('hex')))
+  return all.map(({ proofSha256 }) => left.delete(proofSha256.toString('hex')))
+}
+
+/** Both lengths are in it, so that no two pairs read alike. */
+function hashOf({ kind, by, jti }: OnceOnly): Buffer {
+  return sha256(`${kind} ${by.length} ${jti.length} ${by} ${jti}`)
 }
 
 /**

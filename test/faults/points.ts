@@ -9,6 +9,7 @@ import { KERNEL_FAULT_POINTS } from '../../src/kernel/fault.ts'
 import { LEDGER_FAULT_POINTS } from '../../src/ledger/fault-points.ts'
 import { RULE_FAULT_POINTS } from '../../src/policy/versions/fault-points.ts'
 import { SESSION_FAULT_POINTS } from '../../src/sessions/fault-points.ts'
+import { TOKEN_FAULT_POINTS } from '../../src/tokens/fault-points.ts'
 
 /** The points that the story of the kills comes to. */
 export const STORY_POINTS: readonly string[] = [
@@ -23,7 +24,7 @@ export const STORY_POINTS: readonly string[] = [
 ]
 
 /** Every labelled point of the product. No shipped policy holds anything, so src/access/holds/holds.test.ts dies at the points of holds; no node
- * runs while everything is put under another root key, so src/server/rewrap.test.ts stops there; values in custody have a story of their own (custody.full.ts). */
+ * runs while everything is put under another root key, so src/server/rewrap.test.ts stops there; values in custody and tokens have stories of their own (custody.full.ts, tokens.full.ts). */
 export const ALL_POINTS: readonly string[] = [
   ...STORY_POINTS,
   ...HOLD_FAULT_POINTS,
@@ -31,6 +32,7 @@ export const ALL_POINTS: readonly string[] = [
   ...ROTATION_FAULT_POINTS,
   ...CUSTODY_FAULT_POINTS,
   ...DEPOSIT_FAULT_POINTS,
+  ...TOKEN_FAULT_POINTS,
 ]
 
 /** Points that lie before a commit: one can also die right behind it, before anybody is told. */

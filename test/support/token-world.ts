@@ -187,7 +187,7 @@ export async function tokenWorld(t: Cleaning, more: Readonly<Record<string, unkn
 }
 
 /** One request on a connection of its own. */
-function sendTo(
+export function sendTo(
   url: string,
   ca: string,
   path: string,
