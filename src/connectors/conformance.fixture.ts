@@ -215,13 +215,15 @@ function signal(): AbortSignal {
 async function over(bed: Bed, use: (source: OpenSource) => Promise<void>): Promise<void> {
   const { Secret } = await import('../kernel/secret.ts')
   const { systemClock } = await import('../kernel/clock.ts')
+  const settings = bed.connector.settings.parse(bed.settings)
   await using source = await bed.connector.open(
     {
-      settings: bed.connector.settings.parse(bed.settings),
+      settings,
       credential: bed.credential && new Secret(JSON.stringify(bed.credential)),
       clock: systemClock,
       fingerprint: () => ({ alg: 'hmac-sha256', keyId: '0'.repeat(12), value: '0'.repeat(64) }),
-      http: sourceHttpTo(bed.connector.address(bed.connector.settings.parse(bed.settings)), systemClock),
+      http: sourceHttpTo(bed.connector.address(settings), systemClock),
+      also: (bed.connector.also?.(settings) ?? []).map((address) => sourceHttpTo(address, systemClock)),
       ours: async () => new Set(),
       custody: () => Buffer.of(),
     },

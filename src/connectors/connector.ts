@@ -39,6 +39,8 @@ export type Connector = {
   readonly credential: z.ZodType | undefined
   /** Where it connects to, as a URL, from its settings: no reading goes anywhere else. */
   readonly address: (settings: unknown) => string
+  /** Further origins of the same system, where one answers for its logins and another for what it knows. */
+  readonly also?: (settings: unknown) => readonly string[]
   /** Throws when the source cannot be reached or refuses the credential. */
   readonly open: (given: Given, signal: AbortSignal) => Promise<OpenSource>
 }
@@ -79,6 +81,8 @@ export type Given = {
   readonly fingerprint: (value: Secret<Buffer> | Secret) => Fingerprint
   /** For sources that speak HTTP: asks `address`, never another. */
   readonly http: SourceHttp
+  /** The same to each address of `also`, in its order. */
+  readonly also?: readonly SourceHttp[]
   /** Names of principals that Reeve made at this source and answers for itself: leases. They are no accounts of the company. */
   readonly ours: () => Promise<ReadonlySet<string>>
   /** Seals a secret that a write made, for whoever asked; nothing else opens it. */

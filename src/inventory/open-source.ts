@@ -35,6 +35,7 @@ export function openWith(needs: InventoryNeeds, connector: Connector, as: As, si
       clock: needs.clock,
       fingerprint: (value) => needs.fingerprints.of(value),
       http: needs.httpTo(connector.address(as.settings)),
+      also: (connector.also?.(as.settings) ?? []).map(needs.httpTo),
       ours: needs.ours,
       custody: (secret) => needs.seal.seal(secret, `source.issued:${as.sourceId}`),
     },

@@ -1,5 +1,6 @@
-/** Verifies compact JWS (RFC 7515 §3.1) by keys of others, with the algorithms of RFC 7518 that JWT-SVIDs may have. */
-import { constants, createPublicKey, verify, type KeyObject } from 'node:crypto'
+/** Compact JWS (RFC 7515 §3.1): verified by keys of others with the algorithms of RFC 7518 that JWT-SVIDs may have, and signed for APIs that ask for one. */
+import { constants, createPrivateKey, createPublicKey, sign, verify, type KeyObject } from 'node:crypto'
+import type { Secret } from './secret.ts'
 
 type Claims = Readonly<Record<string, unknown>>
 /** A public key (RFC 7517); one with a name is for what names it. */
@@ -24,6 +25,32 @@ export function verifyJws(
   const bytes = Buffer.from(signature, 'base64url')
   const isSigned = keys.some((jwk) => jwk['kid'] === kid && isBy(jwk, alg, signed, bytes))
   return isSigned ? { header, claims } : undefined
+}
+
+/** Signed by a private RSA key in PEM; undefined where it is none of at least 2048 bits. */
+export function signedJws(
+  header: Claims & { readonly alg: 'RS256' | 'PS256' },
+  claims: Claims,
+  privateKey: Secret,
+): string | undefined {
+  const key = rsaKeyIn(privateKey)
+  if (!key) return undefined
+  const signed = [header, claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.')
+  // RFC 7518 §3.5: the salt is as long as the hash.
+  const how =
+    header.alg === 'PS256'
+      ? { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST }
+      : { padding: constants.RSA_PKCS1_PADDING }
+  return `${signed}.${sign('sha256', Buffer.from(signed), { key, ...how }).toString('base64url')}`
+}
+
+function rsaKeyIn(pem: Secret): KeyObject | undefined {
+  try {
+    const key = createPrivateKey(pem.reveal())
+    return isLongEnough(key) ? key : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** The claims of a token, of which nothing is known yet. */

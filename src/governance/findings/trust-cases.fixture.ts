@@ -77,6 +77,7 @@ export const ON_TRUST: Cases<TrustFacts> = {
     found: [
       { ...federation, isWildcard: true },
       { ...federation, claims: ['aud'] },
+      { ...federation, claims: ['aud', 'repository'] },
       { ...federation, claims: ['sub'] },
       { ...federation, issuer: 'http://id.example' },
     ],

@@ -20,7 +20,8 @@ export const looseFederation: Rule<TrustFacts> = {
       ...(issuer.startsWith('http://') ? ['its issuer is asked without TLS'] : []),
     ]
     if (evidence.length === 0) return isWhole ? clear(readAt) : unknown('its part of the source was not seen whole')
-    const isAnybodys = isWildcard || !claims.includes('sub')
+    // Who has to show a repository or the like is not just anybody.
+    const isAnybodys = isWildcard || claims.every((claim) => claim === 'aud')
     return found(isAnybodys ? 'high' : 'medium', readAt, [
       `it believes ${issuer}`,
       ...evidence,
