@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { z } from 'zod'
 import { world, type World } from '../../test/support/world.ts'
 import { transact } from '../kernel/db.ts'
+import { newKeyPair } from '../kernel/key-pair.ts'
 import { conflict, invalidInput, notFound } from '../kernel/problem.ts'
 import { Secret } from '../kernel/secret.ts'
 import { enrolmentInvalid, IssuedToken, ownCredentialOnly, ownerless, Token, type Identity } from './contract.ts'
@@ -9,6 +11,7 @@ import {
   authenticate,
   enrolIdentity,
   ensureFounderEnrolment,
+  identityOpenRoutes,
   issueToken,
   listTokens,
   loadIdentityByName,
@@ -293,4 +296,61 @@ test('attack: a token of another is unknown to a stranger, as one that never was
   for (const known of [job, alice, founder]) {
     assert.equal((await findToken(w.db, w.needs.teams, known, id)).token.id, id)
   }
+})
+
+/** The door of enrolment, with somebody who certifies keys as the test says. */
+function doorBy(w: World, certify: (whose: string) => Promise<string>) {
+  const needs = {
+    ...w.needs,
+    db: w.db,
+    certify: (_key: string, { identityId }: { identityId: string }) => certify(identityId),
+  }
+  const [door] = identityOpenRoutes(needs)
+  assert.ok(door)
+  return async (secret: Secret, name?: string) => {
+    const { publicKey } = await newKeyPair()
+    const input = { secret: secret.reveal(), label: 'first', publicKey, ...(name !== undefined && { name }) }
+    const signal = new AbortController().signal
+    const answer = await door.run({ params: {}, query: {}, input, clientAddress: '127.0.0.1', signal })
+    return z.object({ identityId: z.string(), certificate: z.string() }).parse(answer)
+  }
+}
+
+test('a key that cannot certify spends no link: the same one is redeemed when it can', async (t) => {
+  const w = await world(t)
+  const founders = await founderLink(w)
+  const failing = doorBy(w, () => Promise.reject(new Error('the token was pulled out')))
+  const working = doorBy(w, async (whose) => `of ${whose}`)
+
+  await assert.rejects(failing(founders, 'ada'), /pulled out/)
+  const ada = await working(founders, 'ada')
+  const alice = await w.person('alice')
+  const link = await enrol(w, await w.reload({ id: ada.identityId }), alice)
+  await assert.rejects(failing(link.secret), /pulled out/)
+  const first = await working(link.secret)
+
+  assert.deepEqual([ada.certificate, first.certificate], [`of ${ada.identityId}`, `of ${alice.id}`])
+  assert.equal((await listTokens(w.db, alice.id, { limit: 10 })).items.length, 1)
+  await assert.rejects(working(link.secret), (error) => enrolmentInvalid.is(error))
+})
+
+test('attack: a link that is shown many times while keys are certified is redeemed once, and nobody else hears what was certified', async (t) => {
+  const w = await world(t)
+  const founders = await founderLink(w)
+  const all = Promise.withResolvers<void>()
+  let asked = 0
+  const slow = doorBy(w, async (whose) => {
+    asked += 1
+    if (asked === 6) all.resolve()
+    await all.promise
+    return `of ${whose}`
+  })
+
+  const tries = await Promise.allSettled(Array.from({ length: 6 }, (_, at) => slow(founders, `founder-${at}`)))
+
+  const made = tries.filter((each) => each.status === 'fulfilled')
+  assert.equal(made.length, 1)
+  const people = await w.db.selectFrom('identity').select('id').where('isFounder', '=', true).execute()
+  assert.deepEqual(people, [{ id: made[0]?.value.identityId }])
+  assert.equal(made[0]?.value.certificate, `of ${people[0]?.id}`)
 })

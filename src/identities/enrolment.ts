@@ -143,20 +143,36 @@ export async function ensureFounderEnrolment(
   })
 }
 
+/** Who will have the token of a link, and until when at most. */
+type Foreseen = { readonly identityId: string; readonly expiresAt: Date }
+
+/** What redeeming a link would give, which is not redeemed: what has to be made for it may fail and spends nothing. Throws `enrolmentInvalid`. */
+export async function foreseeEnrolment(tx: Tx, needs: Needs, input: RedeemEnrolment): Promise<Foreseen> {
+  const { holder } = await openEnrolment(tx, needs, input)
+  if (input.publicKey !== undefined) keySha256Of(input.publicKey)
+  return { identityId: holder.id, expiresAt: endOf(holder, needs.clock.now(), FIRST_TOKEN_SECONDS) }
+}
+
 /**
  * Turns a link into the first token, once. A registered identity begins to act with it; the founder's link makes the founder. Unknown,
  * used, expired and belonging to somebody stopped are one answer.
  */
-export async function redeemEnrolment(tx: Tx, needs: Needs, input: RedeemEnrolment): Promise<Issued> {
+export async function redeemEnrolment(
+  tx: Tx,
+  needs: Needs,
+  input: RedeemEnrolment,
+  foreseen?: Foreseen,
+): Promise<Issued> {
   const now = needs.clock.now()
-  const { link, holder } = await openEnrolment(tx, needs, input)
+  const { link, holder } = await openEnrolment(tx, needs, input, foreseen?.identityId)
   if (link.needsKey && input.publicKey === undefined) {
     throw keyNeeded('This link gives a token for a key only: reeve enrol --key. The link stays good.', {
       identityId: holder.id,
     })
   }
   const tokenId = newId(needs.clock, needs.random)
-  const expiresAt = endOf(holder, now, FIRST_TOKEN_SECONDS)
+  const ends = endOf(holder, now, FIRST_TOKEN_SECONDS)
+  const expiresAt = foreseen && foreseen.expiresAt < ends ? foreseen.expiresAt : ends
   const cause = await spendEnrolment(tx, needs, { link, holder, becameA: 'token', tokenId, expiresAt })
   return storeToken(tx, needs, {
     id: tokenId,
@@ -174,6 +190,7 @@ export async function openEnrolment(
   tx: Tx,
   needs: Needs,
   input: Pick<RedeemEnrolment, 'secret' | 'name' | 'displayName'>,
+  founderId?: string,
 ): Promise<OpenLink> {
   const now = needs.clock.now()
   const link = await tx
@@ -183,7 +200,8 @@ export async function openEnrolment(
     .forUpdate()
     .executeTakeFirst()
   if (!link || link.usedAt !== null || link.expiresAt <= now) throw invalidLink()
-  const holder = link.identityId === null ? newFounder(needs, input) : await enrolled(tx, link.identityId, now)
+  const holder =
+    link.identityId === null ? newFounder(needs, input, founderId) : await enrolled(tx, link.identityId, now)
   return { link, holder }
 }
 
@@ -241,10 +259,11 @@ export async function spendEnrolment(tx: Tx, needs: Needs, { link, holder, ...be
 
 type Holder = Pick<Identity, 'id' | 'name' | 'kind' | 'displayName' | 'state' | 'expiresAt'>
 
-function newFounder(needs: Needs, input: Pick<RedeemEnrolment, 'name' | 'displayName'>): Holder {
+function newFounder(needs: Needs, input: Pick<RedeemEnrolment, 'name' | 'displayName'>, founderId?: string): Holder {
   if (input.name === undefined) throw invalid('name', 'the founder needs a name')
   const { name, displayName = null } = input
-  return { id: newId(needs.clock, needs.random), name, kind: 'human', displayName, state: 'active', expiresAt: null }
+  const id = founderId ?? newId(needs.clock, needs.random)
+  return { id, name, kind: 'human', displayName, state: 'active', expiresAt: null }
 }
 
 async function enrolled(tx: Tx, identityId: string, now: Date): Promise<Holder> {

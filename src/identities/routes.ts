@@ -2,7 +2,7 @@ import { transact, type Db } from '../kernel/db.ts'
 import { installation, openRoute, route, type Caller, type OpenRoute, type Route } from '../kernel/http/route.ts'
 import * as contract from './contract.ts'
 import { identityResource } from './entities.ts'
-import { enrolIdentity, redeemEnrolment } from './enrolment.ts'
+import { enrolIdentity, foreseeEnrolment, redeemEnrolment } from './enrolment.ts'
 import { eraseIdentity } from './erase.ts'
 import {
   activateIdentity,
@@ -33,8 +33,15 @@ export function identityRoutes(needs: RouteNeeds): Route[] {
 export function identityOpenRoutes(needs: RouteNeeds): OpenRoute[] {
   return [
     openRoute(contract.redeemEnrolment, async ({ input }) => {
-      const { token, ...issued } = await transact(needs.db, (tx) => redeemEnrolment(tx, needs, input))
-      return { ...issued, token: token.reveal(), ...(await certified(needs, input, issued)) }
+      if (input.publicKey === undefined) {
+        const { token, ...issued } = await transact(needs.db, (tx) => redeemEnrolment(tx, needs, input))
+        return { ...issued, token: token.reveal() }
+      }
+      // Whoever holds the key that certifies may take long, or fail: then the link is not spent, and nothing is locked meanwhile.
+      const foreseen = await transact(needs.db, (tx) => foreseeEnrolment(tx, needs, input))
+      const certificate = await needs.certify(input.publicKey, foreseen)
+      const { token, ...issued } = await transact(needs.db, (tx) => redeemEnrolment(tx, needs, input, foreseen))
+      return { ...issued, token: token.reveal(), certificate }
     }),
   ]
 }
