@@ -50,6 +50,56 @@ export async function enterDiscovered(
   return entered
 }
 
+/** What was found, with the id that it is about to get. */
+export type Entering = Discovered & { readonly id: string }
+
+/** The same of many at once under one entry that names each of them: `cause`. */
+export async function enterDiscoveredBy(
+  tx: Tx,
+  { clock }: Pick<IdentityNeeds, 'clock'>,
+  cause: number,
+  found: readonly Entering[],
+): Promise<void> {
+  if (found.length === 0) return
+  const createdAt = clock.now()
+  await tx
+    .insertInto('identity')
+    .values(
+      found.map(({ id, kind, name, profile, environment, tier, traits }) => ({
+        id,
+        kind,
+        name,
+        profile,
+        environment,
+        tier,
+        traits: [...traits],
+        state: 'discovered' as const,
+        createdAt,
+        cause,
+      })),
+    )
+    .execute()
+}
+
+/**
+ * Ends what was only ever discovered, by one entry that names each of them: `cause`. It never had an owner, nobody depends on it, and what a hook of
+ * ours may know of it ends all the same.
+ */
+export async function endDiscovered(
+  tx: Tx,
+  needs: Pick<IdentityNeeds, 'onIdentityEnded'>,
+  { ids, cause }: { readonly ids: readonly string[]; readonly cause: number },
+): Promise<void> {
+  const { numUpdatedRows } = await tx
+    .updateTable('identity')
+    .set((is) => ({ state: 'retired' as const, version: is('version', '+', 1), cause }))
+    .where('id', 'in', ids)
+    .where('state', '=', 'discovered')
+    .executeTakeFirst()
+  if (Number(numUpdatedRows) !== ids.length) throw new Error('what was locked as discovered is discovered')
+  for (const identityId of ids) await needs.onIdentityEnded(tx, { identityId, reason: 'identity-retired', cause })
+}
+
 /** What a person who accepts to answer for it makes of what was only discovered. An agent needs a sponsor from here on: it is the same person. */
 export function knownBy(personId: string, seen: Identity): { state?: 'registered'; sponsorId?: string } {
   if (seen.state !== 'discovered') return {}

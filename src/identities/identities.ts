@@ -35,7 +35,15 @@ export {
 export { recordedIdentitiesOf, type Recorded, type RecordedIdentities } from './recorded.ts'
 export { retierIdentity } from './retier.ts'
 export { mayKnowTokensOf } from './tokens.ts'
-export { acceptService, enterDiscovered, isProfileOf, type Discovered } from './discovered.ts'
+export {
+  acceptService,
+  endDiscovered,
+  enterDiscovered,
+  enterDiscoveredBy,
+  isProfileOf,
+  type Discovered,
+  type Entering,
+} from './discovered.ts'
 export { acceptOwnership, type Accepted } from './accept-ownership.ts'
 export { assignOwner, attestOwner, loseOwner } from './ownership.ts'
 export {

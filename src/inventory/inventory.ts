@@ -13,6 +13,7 @@ export { endAdoption, keepAdoptions, lockAdoption, lockResolution } from './reso
 export { resolveInventory } from './resolution/resolve.ts'
 export { inventoryRoutes } from './routes.ts'
 export { collectDue } from './schedule.ts'
+export { refreshStatistics } from './statistics.ts'
 export { loadSource } from './source-records.ts'
 export { sourceHttpTo } from './source-http.ts'
 export { registerSource } from './sources.ts'

@@ -1,4 +1,4 @@
-import { coverageOf } from '../../inventory/inventory.ts'
+import { coverageOf, refreshStatistics } from '../../inventory/inventory.ts'
 import type { Db } from '../../kernel/db.ts'
 import { conflict } from '../../kernel/problem.ts'
 import { claimDuePass, claimPass, type Passing } from '../pass.ts'
@@ -36,6 +36,7 @@ export async function evaluateFindingsWhenDue(db: Db, needs: FindingNeeds, signa
 }
 
 async function passOver(db: Db, needs: FindingNeeds, beganAt: Date, signal: AbortSignal): Promise<FindingsEvaluated> {
+  await refreshStatistics(db)
   const counts: Counts = { opened: 0, reopened: 0, restated: 0, fixed: 0 }
   const looks = new Map<string, Noted>()
   const over = { db, needs, counts, looks, signal }
