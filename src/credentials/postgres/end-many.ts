@@ -3,7 +3,7 @@ import { sleep } from '../../kernel/timer.ts'
 import { reachLease } from '../fault-points.ts'
 import { LeaseFailure, type Ended, type Residue, type Site, type WrittenLease } from '../writer.ts'
 import { membership, oidOf, SHUT } from './end.ts'
-import { asMaker, BY_INDEX, MAKER_OF } from './makers.ts'
+import { asMaker, BY_INDEX, dropIdleMakers, MAKER_OF } from './makers.ts'
 import { provenDead } from './probe-many.ts'
 import { residueOf } from './residue.ts'
 import { EMPTYING, fenceOf, standingOf, type Standing } from './role.ts'
@@ -43,6 +43,7 @@ export async function endMany(
     standingRoles.length === 0 ? new Set<string>() : await shutAndDrop(upstream, standing, standingRoles, signal)
   const gone = found.filter(({ lease, oid }) => oid === null || ended.has(lease.id)).map(({ lease }) => lease)
   if (gone.length === 0) return new Map()
+  await dropIdleMakers(upstream, standing)
   const residues = await residuesOf(site, settings, gone, signal)
   const evidence = await provenDead(site, settings, gone, signal)
   return new Map([...evidence].map(([id, each]) => [id, { residue: residues.get(id) ?? NOTHING, evidence: each }]))

@@ -3,7 +3,7 @@ import { sqlState } from '../../kernel/db.ts'
 import { sleep } from '../../kernel/timer.ts'
 import { reachLease } from '../fault-points.ts'
 import { LeaseBusy, LeaseFailure, type Site, type WrittenLease } from '../writer.ts'
-import { asMaker, MAKER_OF } from './makers.ts'
+import { asMaker, dropIdleMakers, MAKER_OF } from './makers.ts'
 import { fenceOf, standingOf, type Standing } from './role.ts'
 import type { PostgresSettings } from './settings.ts'
 import { enter, type Upstream } from './upstream.ts'
@@ -48,6 +48,7 @@ export async function endRole(
     await refusePrepared(upstream, role)
     await emptyAndDrop({ site, settings, upstream, standing, lease, role, signal })
   }
+  await dropIdleMakers(upstream, standing)
 }
 
 /** Every role that is this lease. A renamed one still has the oid; one that took the name has the name. */

@@ -2,7 +2,7 @@ import pg from 'pg'
 import { scramVerifier, sha256 } from '../../kernel/crypto.ts'
 import { sqlState } from '../../kernel/db.ts'
 import { LeaseFailure, NotWanted, type Details, type WrittenLease } from '../writer.ts'
-import { BY_INDEX, makerFor, OWN_ROLES } from './makers.ts'
+import { actingAs, BY_INDEX, forgetMakers, makerFor, OWN_ROLES } from './makers.ts'
 import { fenceOf, STANDING, standingIn, type Standing, type StandingRow } from './role.ts'
 import type { PostgresSettings } from './settings.ts'
 import type { Upstream } from './upstream.ts'
@@ -63,6 +63,8 @@ export async function makeRoles(upstream: Upstream, fenced: Fenced, wanted: read
   } catch (error) {
     if (!isRefusal(error)) throw error
     await upstream.query('taking it back', 'rollback')
+    // It may have gone since it was looked at.
+    forgetMakers(upstream)
   }
   const outcomes: Outcome[] = []
   for (const each of wanted) outcomes.push(await makeAlone(upstream, each))
@@ -181,7 +183,7 @@ async function stepsFor(standing: Standing, live: readonly Wanted[], maker: stri
   const steps = [...creating, ...joining, ...setting]
   if (maker === undefined) return steps
   return [
-    { step: 'acting as a maker', text: `set local role ${name(maker)}` },
+    ...actingAs(maker).map((text) => ({ step: 'acting as a maker', text })),
     ...steps,
     { step: 'acting as the provisioner', text: 'reset role' },
   ]

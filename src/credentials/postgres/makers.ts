@@ -1,7 +1,7 @@
 import pg from 'pg'
 import { sha256 } from '../../kernel/crypto.ts'
-import type { WrittenLease } from '../writer.ts'
-import type { Standing } from './role.ts'
+import { LeaseFailure, type WrittenLease } from '../writer.ts'
+import { makerLockOf, type Standing } from './role.ts'
 import type { Upstream } from './upstream.ts'
 
 const name = pg.escapeIdentifier
@@ -43,6 +43,54 @@ export const MAKER_OF = (role: string) => `(select maker.rolname::text
    from pg_auth_members of join pg_roles maker on maker.oid = of.member
   where of.roleid = ${role}.oid and of.admin_option and ${IS_MAKER('maker')} limit 1)`
 
+/** Statements with which a transaction begins that makes roles as this one, so that it does not go meanwhile. */
+export function actingAs(maker: string): readonly string[] {
+  return [`select pg_advisory_xact_lock_shared(${makerLockOf(maker).join(', ')})`, `set local role ${name(maker)}`]
+}
+
+/** What was found out of makers does not hold any more. */
+export function forgetMakers(upstream: Upstream): void {
+  atHand.delete(upstream)
+}
+
+/**
+ * Drops those makers of this provisioner that have no lease left. Whoever ends leases does it before these count as dead, so that one is left at most
+ * where somebody gave it something of their own.
+ */
+export async function dropIdleMakers(upstream: Upstream, { version, isSuperuser, user }: Standing): Promise<void> {
+  if (isSuperuser || version < 160_000) return
+  const first = prefixOf(user, upstream.database)
+  const rows = await upstream.query<{ rolname: string }>(
+    'looking for makers without leases',
+    `select r.rolname::text from pg_roles r where r.rolname >= $1 and r.rolname < $1 || 'a' and ${IS_IDLE}`,
+    [first],
+  )
+  for (const { rolname } of rows) await dropMaker(upstream, rolname)
+}
+
+const IS_IDLE = `${IS_MAKER('r')} and not exists (
+   select from pg_auth_members made where made.member = r.oid and made.grantor = 10 and made.admin_option)`
+
+async function dropMaker(upstream: Upstream, maker: string): Promise<void> {
+  const step = 'letting a maker go'
+  await upstream.query(step, 'begin')
+  try {
+    const [lock] = await upstream.query<{ held: boolean }>(
+      step,
+      'select pg_try_advisory_xact_lock($1, $2) as held',
+      makerLockOf(maker),
+    )
+    // A look of its own, so that it sees what was committed before the lock was free.
+    const idle = await upstream.query(step, `select from pg_roles r where r.rolname = $1 and ${IS_IDLE}`, [maker])
+    if (lock?.held === true && idle.length === 1) await upstream.query(step, `drop role ${name(maker)}`)
+    await upstream.query(step, 'commit')
+  } catch (error) {
+    // Somebody gave it something: that is theirs to take back, and no lease hangs on it.
+    if (!(error instanceof LeaseFailure)) throw error
+    await upstream.query(step, 'rollback')
+  }
+}
+
 /** Statements for one message, which is one transaction: who acts is taken back with the rest when one fails. */
 export function asMaker(maker: string | null, statements: readonly string[]): readonly string[] {
   return maker === null ? statements : [`set local role ${name(maker)}`, ...statements, 'reset role']
@@ -58,7 +106,8 @@ export async function makerFor(
   const [first] = leases
   if (isSuperuser || version < 160_000 || own < MANY_OWN + MAKERS || !first) return undefined
   const last = atHand.get(upstream)
-  const { maker, ready, left } = last && last.left > 0 ? last : turnOf(makerOf(user, first.principal))
+  const { maker, ready, left } =
+    last && last.left > 0 ? last : turnOf(makerOf(prefixOf(user, upstream.database), first.principal))
   const groups = [...new Set(leases.flatMap(({ terms }) => terms.roles))]
   atHand.set(upstream, { maker, ready, left: left - leases.length })
   if (groups.every((group) => ready.has(group))) return maker
@@ -96,8 +145,14 @@ function turnOf(maker: string): AtHand {
 }
 
 /** Many of them, so that each has few leases; which one does not matter, but those that are made together have the same. */
-function makerOf(provisioner: string, principal: string): string {
-  const whose = sha256(provisioner).toString('hex').slice(0, 8)
+function makerOf(prefix: string, principal: string): string {
   const which = sha256(principal).readUInt32BE(4) % MAKERS
-  return `reeve_maker_${whose}_${String(which).padStart(2, '0')}`
+  return `${prefix}${String(which).padStart(2, '0')}`
+}
+
+/** Of one provisioner at one database, where the locks are that keep a maker from going while it is used. */
+function prefixOf(provisioner: string, database: string): string {
+  return `reeve_maker_${sha256(JSON.stringify([provisioner, database]))
+    .toString('hex')
+    .slice(0, 8)}_`
 }

@@ -49,5 +49,10 @@ export function fenceOf(principal: string): [number, number] {
   return [FENCE, sha256(principal).readInt32BE(0)]
 }
 
+/** Of a maker: shared while roles are made as it, and held alone while it goes. */
+export function makerLockOf(maker: string): [number, number] {
+  return [FENCE + 2, sha256(maker).readInt32BE(0)]
+}
+
 /** Held while roles are emptied together. */
 export const EMPTYING: readonly [number, number] = [FENCE + 1, 0]

@@ -154,18 +154,59 @@ test('beside many leases further ones are made as a maker, and end alone and tog
   for (const client of [owns, held, chief]) await assert.rejects(client.query('select 1'))
   const roles = await leaseRoles(at.cluster)
   assert.deepEqual(roles.toSorted(), names.toSorted())
-  const makers = await told<{ rolcanlogin: boolean; rolsuper: boolean }>(
-    `select rolcanlogin, rolsuper from pg_roles where rolname ~ '^reeve_maker_'`,
+  assert.deepEqual(await makersThere(), [], 'makers go with the last lease that they made')
+})
+
+const makersThere = () =>
+  told<{ rolname: string; rolcanlogin: boolean; rolsuper: boolean }>(
+    `select rolname, rolcanlogin, rolsuper from pg_roles where rolname ~ '^reeve_maker_'`,
   )
-  assert.ok(makers.length > 0 && makers.every(({ rolcanlogin, rolsuper }) => !rolcanlogin && !rolsuper))
+
+test('makers go while others are used, and no lease is left to a maker that went', async () => {
+  const { plan, make, end } = direct()
+  const stays = plan()
+  const staying = await make(stays)
+  const rounds = Array.from({ length: 4 }, async () => {
+    for (let round = 0; round < 6; round += 1) {
+      const lease = plan()
+      assert.equal((await end(lease, await make(lease))).kind, 'dead')
+    }
+  })
+  await Promise.all(rounds)
+
+  const left = await makersThere()
+  assert.equal(left.length, 1, 'the one that has a lease stays')
+  assert.ok(left.every(({ rolcanlogin, rolsuper }) => !rolcanlogin && !rolsuper))
+  assert.equal((await end(stays, staying)).kind, 'dead')
+  assert.deepEqual(await makersThere(), [])
+})
+
+test('a maker that somebody gave something stays, and its leases end', async () => {
+  const { plan, make, end } = direct()
+  const lease = plan()
+  const details = await make(lease)
+  const [{ rolname } = { rolname: '' }] = await makersThere()
+  await told(`create table given (id int); grant select on given to "${rolname}"`)
+
+  assert.equal((await end(lease, details)).kind, 'dead')
+
+  assert.deepEqual(
+    (await makersThere()).map((maker) => maker.rolname),
+    [rolname],
+  )
+  await told('drop table given')
+  const next = plan()
+  assert.equal((await end(next, await make(next))).kind, 'dead')
+  assert.deepEqual(await makersThere(), [])
 })
 
 test('attack: a role that somebody else gave the name of a maker is not acted as', async () => {
   const makers = Array.from({ length: 64 }, (_, which) => String(which).padStart(2, '0'))
-  const [{ prefix } = { prefix: '' }] = await told<{ prefix: string }>(
-    `select left(rolname, -2) as prefix from pg_roles where rolname ~ '^reeve_maker_' limit 1`,
-  )
-  assert.notEqual(prefix, '')
+  const { plan, make, end } = direct()
+  const first = plan()
+  const made = await make(first)
+  const prefix = (await makersThere())[0]?.rolname.slice(0, -2) ?? ''
+  assert.match(prefix, /^reeve_maker_/)
   const known = new Set((await told<{ name: string }>('select rolname as name from pg_roles')).map(({ name }) => name))
   // Whoever may make roles can make one of that name, and even let the provisioner act as it and administer it.
   const theirs = makers.map((which) => prefix + which).filter((name) => !known.has(name))
@@ -175,7 +216,6 @@ test('attack: a role that somebody else gave the name of a maker is not acted as
     theirs.map((name) => `create role ${name} createrole; grant ${name} to ${PROVISIONER} with admin true`).join(';'),
   )
   await rival.end()
-  const { plan, make, end } = direct()
 
   const leases = Array.from({ length: 12 }, () => plan())
   const details = []
@@ -187,4 +227,10 @@ test('attack: a role that somebody else gave the name of a maker is not acted as
   )
   assert.ok(members.every(({ member }) => !theirs.includes(member)))
   for (const [index, lease] of leases.entries()) assert.equal((await end(lease, details[index] ?? {})).kind, 'dead')
+  assert.equal((await end(first, made)).kind, 'dead')
+  const still = new Set((await makersThere()).map(({ rolname }) => rolname))
+  assert.ok(
+    theirs.every((name) => still.has(name)),
+    'what is not ours is left alone',
+  )
 })
