@@ -32,6 +32,7 @@ const WITHOUT_CAUSE: Readonly<Record<string, string>> = {
   root_key: 'says which key seals the rows, and changes none of them',
   reading_progress: 'says how far a reading is, page by page',
   inventory_stage: 'holds what a reading told so far, until its scope is closed by an entry',
+  staged_page: 'holds what a reading told so far, until its scope is closed by an entry',
   inventory_told: 'holds what a reading told so far, until its scope is closed by an entry',
   inventory_block: 'says what the last complete reading told, so that the same is not looked at again',
   staged_principal: 'holds what a reading told so far, until its scope is closed by an entry',

@@ -1082,10 +1082,11 @@ CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON inventory_measure FOR EACH STATE
 
 create table inventory_stage (
   reading_id uuid not null,
+  scope_id uuid not null,
   object_id uuid not null,
   kind text not null,
   content jsonb not null,
-  constraint inventory_stage_pkey PRIMARY KEY (reading_id, object_id)
+  constraint inventory_stage_pkey PRIMARY KEY (reading_id, scope_id, object_id)
 );
 comment on table inventory_stage is 'A row is uses of one page, added up, or a window of them: they enter the inventory when the scope is closed.';
 
@@ -2201,10 +2202,10 @@ create table reading_progress (
   scope text,
   cursor text,
   pages integer not null default 0,
-  items integer not null default 0,
   constraint reading_progress_pkey PRIMARY KEY (source_id)
 );
 comment on table reading_progress is 'A row is a reading under way: who reads, and behind which page it goes on should they die.';
+comment on column reading_progress.scope is 'The one that is read now. The one before it may still be entering the inventory: until that has its report, it counts as unread.';
 
 create table record_link (
   id uuid not null,
@@ -2933,6 +2934,18 @@ create table staged_grant (
   constraint staged_grant_pkey PRIMARY KEY (reading_id, scope_id, place)
 );
 comment on table staged_grant is 'A row is a grant that the scope now being read told, new or otherwise than it stands: it enters the inventory when the scope is closed.';
+
+create table staged_page (
+  reading_id uuid not null,
+  scope_id uuid not null,
+  kind text not null,
+  place bigint not null,
+  things integer not null,
+  lines text not null,
+  constraint staged_page_pkey PRIMARY KEY (reading_id, scope_id, kind, place)
+);
+comment on table staged_page is 'A row is the things of one kind that a page of a scope told which was never read before: rows already, written as COPY takes them.';
+comment on column staged_page.lines is 'Kept as they come: they are read once, whole.';
 
 create table staged_principal (
   reading_id uuid not null,

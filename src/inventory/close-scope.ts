@@ -7,7 +7,7 @@ import { linkAccounts } from './link.ts'
 import { clearStage, mergeStage } from './merge.ts'
 import type { InventoryNeeds } from './needs.ts'
 import { hashedId } from './object-id.ts'
-import type { Reading } from './reading.ts'
+import { progressOf, type Reading } from './reading.ts'
 import type { ScopeOutcome } from './scope-run.ts'
 import { TakenOver } from './stage.ts'
 import { foresee, keepBlocks, markAbsent, type Foreseen, type Merging } from './told.ts'
@@ -50,7 +50,7 @@ export async function closeScope(
     const before = await stateOf(tx, scopeId)
     const isWhole = status === 'complete' && ref.isFeed !== true
     const unseen = boundMissing(outcome.missing)
-    const foreseen = await foresee(tx, { readingId: reading.id, scopeId }, isWhole)
+    const foreseen = await foresee(tx, { readingId: reading.id, scopeId }, { isWhole, isNew: before === undefined })
     const { told: items } = foreseen
     const cause = await needs.ledger.record(tx, {
       ...reading.act,
@@ -82,7 +82,8 @@ export async function closeScope(
     if (targetId !== null && isWhole) await linkAccounts(tx, needs, { targetId, scopeId, cause, act: reading.act })
     const counts = { items, added: merged.added, changed: merged.changed, ...absent }
     await putReport(tx, merging, { outcome, missing, counts, isFeed: ref.isFeed === true })
-    await beginAnew(tx, reading, now)
+    await clearStage(tx, reading.id, scopeId)
+    await leaveScope(tx, reading, { scope: ref.scope, now })
     return { scope: ref.scope, status, ...counts, missing }
   })
 }
@@ -124,25 +125,29 @@ async function putReport(
     .execute()
 }
 
-/** What was staged is in the inventory; the next scope begins with nothing. */
-async function beginAnew(tx: Tx, reading: Reading, now: Date): Promise<void> {
-  await clearStage(tx, reading.id)
-  await tx
-    .updateTable('readingProgress')
-    .set({ scope: null, cursor: null, pages: 0, items: 0, beatAt: now })
-    .where('readingId', '=', reading.id)
-    .execute()
+/**
+ * The next scope may be under way already, and then the place is its own. Last, and only here is the reading's row locked: pages of the next scope
+ * are kept while this one enters the inventory. Who took the reading over before now finds this scope unread; who comes later finds it closed.
+ */
+async function leaveScope(
+  tx: Tx,
+  reading: Reading,
+  { scope, now }: { readonly scope: string; readonly now: Date },
+): Promise<void> {
+  const { rows } = await sql`
+    update reading_progress
+       set scope = case when scope is distinct from ${scope} then scope end,
+           cursor = case when scope is distinct from ${scope} then cursor end,
+           pages = case when scope is distinct from ${scope} then pages else 0 end,
+           beat_at = ${now}
+     where reading_id = ${reading.id} and holder_id = ${reading.holderId}
+    returning reading_id`.execute(tx)
+  if (rows.length !== 1) throw new TakenOver('another node went on with this reading')
 }
 
+/** What was taken over already need not be begun. */
 async function mustHold(tx: Tx, reading: Reading): Promise<void> {
-  const held = await tx
-    .selectFrom('readingProgress')
-    .select('readingId')
-    .where('readingId', '=', reading.id)
-    .where('holderId', '=', reading.holderId)
-    .forUpdate()
-    .executeTakeFirst()
-  if (!held) throw new TakenOver('another node went on with this reading')
+  if (!(await progressOf(tx, reading))) throw new TakenOver('another node went on with this reading')
 }
 
 async function putScope(

@@ -1,12 +1,20 @@
 import { sql } from 'kysely'
 import type { Db, Tx } from '../kernel/db.ts'
 import { OBJECT_KINDS, OBJECT_TABLES, type ObjectKind } from './rows.ts'
+import { enterPages, spreadPages } from './staged-page.ts'
 import type { Foreseen, Merging } from './told.ts'
 
 export type Merged = { readonly added: number; readonly changed: number; readonly contested: number }
 
 /** Takes what a reading told into the inventory: new things, and what is told differently. The rest is not touched. */
-export async function mergeStage(tx: Tx, merging: Merging, { kinds }: Pick<Foreseen, 'kinds'>): Promise<Merged> {
+export async function mergeStage(tx: Tx, merging: Merging, foreseen: Foreseen): Promise<Merged> {
+  const { kinds, isPages, changed } = foreseen
+  await mergeUsage(tx, merging)
+  await mergeWindows(tx, merging)
+  if (isPages) {
+    if (await enterPages(tx, merging, kinds.keys())) return { added: changed, changed: 0, contested: 0 }
+    await spreadPages(tx, merging)
+  }
   const sum = { added: 0, changed: 0, contested: 0 }
   for (const [kind, staged] of kinds) {
     const { added, written } = await mergeObjects(tx, merging, kind)
@@ -14,8 +22,6 @@ export async function mergeStage(tx: Tx, merging: Merging, { kinds }: Pick<Fores
     sum.changed += written - added
     sum.contested += staged - written
   }
-  await mergeUsage(tx, merging)
-  await mergeWindows(tx, merging)
   return sum
 }
 
@@ -52,7 +58,7 @@ async function mergeUsage(tx: Tx, { readingId, scopeId, cause }: Merging): Promi
     select r.id, ${scopeId}, min(r.subject_id::text)::uuid, min(r.semantics), min(r.privilege), min(r.on_id::text)::uuid, min(r.actor_id::text)::uuid,
            min(r.address), min(r.agent), min(r.day_at), min(r.first_at), max(r.last_at), sum(r.count), sum(r.instances), ${cause}
       from inventory_stage s cross join lateral jsonb_populate_record(null::observed_usage, s.content) r
-     where s.reading_id = ${readingId} and s.kind = 'usage'
+     where s.reading_id = ${readingId} and s.scope_id = ${scopeId} and s.kind = 'usage'
      group by r.id
     on conflict (id) do update
        set first_at = least(o.first_at, excluded.first_at), last_at = greatest(o.last_at, excluded.last_at),
@@ -65,7 +71,7 @@ async function mergeWindows(tx: Tx, { readingId, scopeId, cause }: Merging): Pro
     insert into usage_window as o (id, scope_id, subject_id, semantics, sees, seen, cause)
     select r.id, ${scopeId}, min(r.subject_id::text)::uuid, min(r.semantics), min(r.sees), range_agg(r.seen), ${cause}
       from inventory_stage s cross join lateral jsonb_populate_record(null::usage_window, s.content) r
-     where s.reading_id = ${readingId} and s.kind = 'usage-window'
+     where s.reading_id = ${readingId} and s.scope_id = ${scopeId} and s.kind = 'usage-window'
      group by r.id
     on conflict (id) do update set seen = o.seen + excluded.seen, cause = excluded.cause
      where not o.seen @> excluded.seen`.execute(tx)
@@ -86,9 +92,21 @@ export async function markGone(tx: Tx, scopeId: string, now: Date, cause: number
   return gone
 }
 
-/** Forgets what a reading told; it is in the inventory, or void. */
-export async function clearStage(tx: Db, readingId: string): Promise<void> {
-  for (const table of STAGES) await sql`delete from ${sql.table(table)} where reading_id = ${readingId}`.execute(tx)
+/** Forgets what a reading told of a scope: it is in the inventory, or void. */
+export async function clearStage(tx: Db, readingId: string, scopeId: string): Promise<void> {
+  for (const table of STAGES) {
+    await sql`delete from ${sql.table(table)} where reading_id = ${readingId} and scope_id = ${scopeId}`.execute(tx)
+  }
+}
+
+/** Forgets what a reading told, but for one scope. */
+export async function clearStages(tx: Db, readingId: string, exceptScopeId: string | null): Promise<void> {
+  for (const table of STAGES) {
+    await sql`
+      delete from ${sql.table(table)} where reading_id = ${readingId} and scope_id is distinct from ${exceptScopeId}::uuid`.execute(
+      tx,
+    )
+  }
 }
 
 /** Of readings that are over and did not clear up. */
@@ -99,4 +117,4 @@ export async function clearLost(tx: Tx): Promise<void> {
   }
 }
 
-const STAGES = ['inventory_stage', 'inventory_told', ...OBJECT_KINDS.map((kind) => `staged_${kind}`)]
+const STAGES = ['inventory_stage', 'inventory_told', 'staged_page', ...OBJECT_KINDS.map((kind) => `staged_${kind}`)]

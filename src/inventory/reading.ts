@@ -4,7 +4,7 @@ import { newId } from '../kernel/random.ts'
 import { secondsAfter } from '../kernel/clock.ts'
 import { SYSTEM, type Fact } from '../ledger/ledger.ts'
 import { readingBegan, readingEnded } from './events.ts'
-import { clearLost, clearStage, markGone } from './merge.ts'
+import { clearLost, clearStages, markGone } from './merge.ts'
 import type { InventoryNeeds } from './needs.ts'
 
 /** Who set a reading off, as its entries say. */
@@ -78,7 +78,7 @@ export async function beat(db: Db, needs: Pick<InventoryNeeds, 'clock'>, reading
 export async function progressOf(db: Db, reading: Reading) {
   return db
     .selectFrom('readingProgress')
-    .select(['scope', 'cursor', 'pages', 'items'])
+    .select(['scope', 'cursor', 'pages'])
     .where('readingId', '=', reading.id)
     .where('holderId', '=', reading.holderId)
     .executeTakeFirst()
@@ -138,7 +138,7 @@ export async function endReading(db: Db, needs: InventoryNeeds, reading: Reading
       .where('id', '=', sourceId)
       .execute()
     if (ended.percent) await keepMeasure(tx, { at: now, percent: ended.percent, cause })
-    await clearStage(tx, reading.id)
+    await clearStages(tx, reading.id, null)
     await tx
       .deleteFrom('readingProgress')
       .where('readingId', '=', reading.id)

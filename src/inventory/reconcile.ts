@@ -1,7 +1,8 @@
 /**
  * One run of a connector over a source, whatever happens on the way. Connectors tell pages; what is new, what changed and what is gone is decided
  * here, scope by scope: pages are staged with their place, so that whoever takes a dead reading over goes on behind the last one, and a scope
- * enters the inventory in one transaction with its report. Nothing is missed but after a complete reading, nothing gone but after two.
+ * enters the inventory in one transaction with its report. The source, this node and the database work at the same time: while a page is written
+ * the next is asked for and made ready, while a scope enters the next is read. What is not committed was not read, for whoever goes on. Nothing is missed but after a complete reading, nothing gone but after two.
  */
 import { sql } from 'kysely'
 import { Unreadable, type Missing, type OpenSource, type Probe, type ScopeRef } from '../connectors/connector.ts'
@@ -12,7 +13,7 @@ import { closeScope, scopeIdOf, type Closed } from './close-scope.ts'
 import { sourceRecognised } from './events.ts'
 import type { InventoryNeeds } from './needs.ts'
 import { measureWhenDue } from './measure.ts'
-import { clearStage } from './merge.ts'
+import { clearStages } from './merge.ts'
 import { openSource } from './open-source.ts'
 import {
   beat,
@@ -104,21 +105,53 @@ async function readAll(work: Work): Promise<Omit<Ended, 'nextReadAt'>> {
   const probe = await source.probe(signal)
   const authority = await recognise(db, needs, record, reading, probe)
   const { refs, isAll, missing } = await scopesOf(source, signal)
+  await using closing = new Closing()
   for (const ref of await inOrder(work, refs)) {
     signal.throwIfAborted()
     const known = await knownOf(db, record.id, ref.scope)
     const onPage: OnPage = watch.onPage ?? (() => undefined)
-    const outcome = await readScope({ db, needs, source, reading, authority, onPage }, ref, known, signal)
-    const scope = await closeScope(db, needs, { reading, targetId: record.targetId }, ref, outcome)
-    closed.push(scope)
-    watch.onScope?.(scope)
+    const until = AbortSignal.any([signal, closing.failed])
+    const outcome = await readScope({ db, needs, source, reading, authority, onPage }, ref, known, until)
+    await closing.begin(async () => {
+      const scope = await closeScope(db, needs, { reading, targetId: record.targetId }, ref, outcome)
+      closed.push(scope)
+      watch.onScope?.(scope)
+    })
   }
+  await closing.last()
   const isWhole = isAll && closed.every(({ status }) => status === 'complete' || status === 'unchanged')
   return {
     outcome: isWhole ? 'complete' : 'partial',
     problem: missing[0] ? `${missing[0].what}: ${missing[0].why}` : null,
     scopes: counted(closed),
     named: isAll ? new Set(refs.map(({ scope }) => scope)) : undefined,
+  }
+}
+
+/** One scope enters the inventory while the next is read, and no more than one: in the order in which they were read. */
+class Closing implements AsyncDisposable {
+  readonly #failed = new AbortController()
+  #under: Promise<void> = Promise.resolve()
+
+  /** Aborts with what went wrong: what is read meanwhile is for nothing. */
+  get failed(): AbortSignal {
+    return this.#failed.signal
+  }
+
+  /** Waits for the one before. */
+  async begin(close: () => Promise<void>): Promise<void> {
+    await this.#under
+    this.#under = close()
+    this.#under.catch((error: unknown) => this.#failed.abort(error))
+  }
+
+  last(): Promise<void> {
+    return this.#under
+  }
+
+  /** What is under way is over one way or the other before anybody says how the reading ended. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#under.catch(() => undefined)
   }
 }
 
@@ -186,10 +219,9 @@ async function inOrder({ db, reading, closed }: Work, refs: readonly ScopeRef[])
   const isDone = new Set(reported.map(({ scope }) => scope))
   const left = refs.filter(({ scope }) => !isDone.has(scope))
   const half = left.find(({ scope }) => scope === progress?.scope)
-  if (half) return [half, ...left.filter((ref) => ref !== half)]
-  // What was read of a scope that is not named any more belongs to nothing.
-  await clearStage(db, reading.id)
-  return left
+  // What was read of a scope that is not named any more belongs to nothing; one that did not get to enter the inventory is read once more.
+  await clearStages(db, reading.id, half ? scopeIdOf(reading.sourceId, half.scope) : null)
+  return half ? [half, ...left.filter((ref) => ref !== half)] : left
 }
 
 async function knownOf(db: Db, sourceId: string, scope: string) {

@@ -13,7 +13,8 @@ import type { InventoryNeeds } from './needs.ts'
 import { Circles } from './circles.ts'
 import { loadStanding, type Standing } from './blocks.ts'
 import { progressOf, type Reading } from './reading.ts'
-import { stagePage, TakenOver, type Staging } from './stage.ts'
+import { preparePage, type Prepared, type Staging } from './prepare.ts'
+import { stagePage, TakenOver } from './stage.ts'
 import { countTold } from './told.ts'
 
 /** A page that takes longer does not come. */
@@ -131,9 +132,20 @@ async function readOn(
   )
   const circles = new Circles(async () => (await countTold(db, { readingId: reading.id, scopeId })).told)
   let { pages } = from
+  const keep = async (staging: Staging, page: Prepared) => {
+    const staged = await stagePage(db, staging, page)
+    doubts.refused += staged.refused
+    doubts.fromFuture += staged.fromFuture
+    if (await circles.hasClosed({ pages: page.number, cursor: page.cursor, digest: page.digest })) {
+      throw new Unreadable('the source gives the same pages again and again')
+    }
+    run.onPage({ scope: ref.scope, pages: page.number, items: page.told })
+  }
+  // The page before, which is written while the next one is asked for and made ready.
+  let before: Promise<void> = Promise.resolve()
   try {
     for (;;) {
-      const next = await inTime(reads.next(), signal)
+      const next = await inTime(reads.next(), before, signal)
       if (next.done) return next.value
       pages += 1
       if (pages > PAGES_MAX) throw new Unreadable('it has more pages than any source has')
@@ -146,28 +158,27 @@ async function readOn(
         standing,
         now: needs.clock.now(),
       }
-      const staged = await stagePage(db, staging, next.value, pages)
-      doubts.refused += staged.refused
-      doubts.fromFuture += staged.fromFuture
-      if (await circles.hasClosed({ pages, cursor: next.value.cursor, digest: staged.digest })) {
-        throw new Unreadable('the source gives the same pages again and again')
-      }
-      run.onPage({ scope: ref.scope, pages, items: staged.told })
+      const page = preparePage(staging, next.value, pages)
+      await before
+      before = keep(staging, page)
     }
   } finally {
     over.abort(new Error('this reading of the scope is over'))
     // Not waited for: a connector that hangs would hold the rest up.
     void reads.return({ status: 'partial', missing: [] }).catch(() => undefined)
+    // Where the reading is says the database, once this is written; that it could not be written counts for more than how the source ended.
+    await before
   }
 }
 
-/** Rejects when a page does not come, whether or not the connector heeds the signal. */
-async function inTime<T>(page: Promise<T>, signal: AbortSignal): Promise<T> {
+/** Rejects when a page does not come, whether or not the connector heeds the signal, and when the one before could not be kept. */
+async function inTime<T>(page: Promise<T>, before: Promise<void>, signal: AbortSignal): Promise<T> {
   page.catch(() => undefined)
   const late = Promise.withResolvers<never>()
   using _timer = after(PAGE_MS, () => late.reject(new Error('a page did not come in time')))
   const onAbort = () => late.reject(signal.reason)
   signal.addEventListener('abort', onAbort, { once: true })
+  before.catch(late.reject)
   try {
     signal.throwIfAborted()
     return await Promise.race([page, late.promise])

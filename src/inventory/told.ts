@@ -1,6 +1,7 @@
 import { sql } from 'kysely'
 import type { Db, Tx } from '../kernel/db.ts'
 import { OBJECT_KINDS, OBJECT_TABLES, type ObjectKind } from './rows.ts'
+import { kindsOfPages, spreadPages } from './staged-page.ts'
 
 export type Merging = {
   readonly readingId: string
@@ -20,18 +21,26 @@ export type Foreseen = Absent & {
   readonly told: number
   /** Whether it told each once. */
   readonly isOnce: boolean
+  /** Whether the things are kept as pages still: nothing of the scope stands, and it told each once. */
+  readonly isPages: boolean
 }
 
 type Part = Pick<Merging, 'readingId' | 'scopeId'>
 
-/** The scope's entry says what changes before the rows point to it. */
-export async function foresee(tx: Tx, part: Part, isWhole: boolean): Promise<Foreseen> {
+/** The scope's entry says what changes before the rows point to it. `isNew`: it was never closed before, and its things are kept as pages. */
+export async function foresee(
+  tx: Tx,
+  part: Part,
+  { isWhole, isNew }: { readonly isWhole: boolean; readonly isNew: boolean },
+): Promise<Foreseen> {
   const { told, isOnce, isAllKnown } = await countTold(tx, part)
+  const isPages = isNew && isOnce
+  if (isNew && !isOnce) await spreadPages(tx, part)
   if (!isOnce) await voidEarlier(tx, part)
-  const kinds = isAllKnown ? new Map<ObjectKind, number>() : await stagedKinds(tx, part)
+  const kinds = await changedKinds(tx, part, { isPages, isAllKnown })
   const changed = [...kinds.values()].reduce((sum, count) => sum + count, 0)
-  const found = { changed, kinds, told, isOnce, missed: 0, gone: 0 }
-  if (!isWhole) return { ...found, absent: [] }
+  const found = { changed, kinds, told, isOnce, isPages, missed: 0, gone: 0 }
+  if (!isWhole || isNew) return { ...found, absent: [] }
   const of = await leftOut(tx, part)
   const { rows } = await sql<Absent & { kind: ObjectKind }>`
     ${of.with} ${sql.join(
@@ -86,6 +95,15 @@ async function voidEarlier(tx: Tx, part: Part): Promise<void> {
       tx,
     )
   }
+}
+
+async function changedKinds(
+  tx: Tx,
+  part: Part,
+  { isPages, isAllKnown }: { readonly isPages: boolean; readonly isAllKnown: boolean },
+): Promise<Map<ObjectKind, number>> {
+  if (isAllKnown) return new Map()
+  return isPages ? kindsOfPages(tx, part) : stagedKinds(tx, part)
 }
 
 async function stagedKinds(tx: Tx, { readingId, scopeId }: Part): Promise<Map<ObjectKind, number>> {

@@ -527,6 +527,7 @@ export type InventoryMeasureTable = {
 
 export type InventoryStageTable = {
   readingId: string
+  scopeId: string
   objectId: string
   kind: string
   content: ColumnType<unknown, string, string>
@@ -1125,7 +1126,6 @@ export type ReadingProgressTable = {
   scope: string | null
   cursor: string | null
   pages: Generated<number>
-  items: Generated<number>
 }
 
 export type RecordLinkTable = {
@@ -1491,6 +1491,15 @@ export type StagedGrantTable = {
   digest: Buffer
 }
 
+export type StagedPageTable = {
+  readingId: string
+  scopeId: string
+  kind: string
+  place: number
+  things: number
+  lines: string
+}
+
 export type StagedPrincipalTable = {
   readingId: string
   place: number
@@ -1780,6 +1789,7 @@ export type Database = {
   sshCertificate: SshCertificateTable
   stagedCredential: StagedCredentialTable
   stagedGrant: StagedGrantTable
+  stagedPage: StagedPageTable
   stagedPrincipal: StagedPrincipalTable
   stagedReference: StagedReferenceTable
   stagedResource: StagedResourceTable
