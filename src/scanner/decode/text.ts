@@ -24,8 +24,7 @@ const LOOKED_AT_BYTES = 8192
 
 /** A zero byte early on: no text. */
 export function isBinary(bytes: Buffer): boolean {
-  const zero = bytes.indexOf(0)
-  return zero >= 0 && zero < LOOKED_AT_BYTES
+  return (bytes.length > LOOKED_AT_BYTES ? bytes.subarray(0, LOOKED_AT_BYTES) : bytes).includes(0)
 }
 
 /** Shorter ones hold no secret with its name. */

@@ -3,6 +3,7 @@ import { WELL_FORMED, type Verdict } from '../check/verdict.ts'
 import type { Confidence, Found, Rule } from '../rules/rule.ts'
 import { assignedAt, judgeAssigned, nameRules } from './assigned.ts'
 import { isNoSecret, isShown } from './placeholder.ts'
+import { both, shapeOf, shapeOfLiteral, type Shape } from '../prefilter/shape.ts'
 
 /** What a rule found in bytes, before anybody else sees it: the secret is still in it. */
 export type Match = {
@@ -39,86 +40,108 @@ type Compiled = {
   readonly pattern: RegExp
   readonly before: RegExp | undefined
   readonly notBefore: RegExp
-  readonly index: number
+  /** What the pattern may look at, and one byte more for what must not follow. */
+  readonly spanBytes: number
 }
-type Target = { readonly compiled: Compiled } | { readonly named: (typeof nameRules)[number] }
+type Target = Compiled | (typeof nameRules)[number]
 
 /** How far a rule sees if it does not say otherwise, and how far before its anchor. */
 const SPAN_BYTES = 640
 const BEFORE_BYTES = 256
 const AROUND_BYTES = 120
 
-export function openEngine(rules: readonly Rule[], options: { isPlain?: boolean } = {}): Engine {
-  const literals = new Map<string, Target[]>()
-  const add = (literal: string, target: Target) => {
-    const key = literal.toLowerCase()
-    literals.set(key, [...(literals.get(key) ?? []), target])
-  }
-  rules.forEach((rule, index) => {
-    const compiled = compile(rule, index)
-    for (const anchor of new Set(rule.anchors.map((each) => each.toLowerCase()))) add(anchor, { compiled })
-  })
-  for (const named of nameRules) for (const name of named.names) add(name, { named })
-  const wanted = [...literals].map(([literal, targets]) => ({ bytes: Buffer.from(literal, 'latin1'), targets }))
-  const prefilter = openPrefilter([...literals.keys()], options)
+/** For comparison: without SIMD, or asking each rule's pattern wherever a literal of it stands. */
+type EngineOptions = { readonly isPlain?: boolean; readonly isByLiteral?: boolean }
+
+export function openEngine(rules: readonly Rule[], options: EngineOptions = {}): Engine {
   const work: Work = { candidates: 0, tried: 0, bytesLookedAt: 0 }
+  const always = openFinder(
+    rules.filter(({ files }) => !files),
+    nameRules,
+    options,
+  )
+  // Rules for files of certain names have anchors that are frequent elsewhere.
+  const forSome = rules.filter(({ files }) => files)
+  const anyName = new RegExp(forSome.map(({ files }) => `(?:${files?.source})`).join('|') || '(?!)')
+  let special: Finder | undefined
   return {
-    isSimd: prefilter.isSimd,
+    isSimd: always.isSimd,
     work,
     find: (bytes, place, onRun = () => undefined) => {
       const found: Match[] = []
-      const pass: Pass = { bytes, place, found, work }
-      prefilter.scan(
-        bytes,
-        (literal, at) => {
-          work.candidates += 1
-          const one = wanted[literal]
-          if (!one || !standsAt(bytes, at, one.bytes)) return
-          for (const target of one.targets) {
-            if ('compiled' in target) tryRule(pass, at, target.compiled)
-            else if (place.withNames) tryName(pass, at, target.named)
-          }
-        },
-        onRun,
-      )
+      always.find({ bytes, place, found, work }, onRun)
+      if (anyName.test(place.path)) {
+        special ??= openFinder(forSome, [], options)
+        const more: Match[] = []
+        special.find({ bytes, place, found: more, work }, () => undefined)
+        found.push(...more)
+      }
       return found.length > 1 ? surest(found) : found
     },
+  }
+}
+
+type Finder = { readonly isSimd: boolean; find(pass: Pass, onRun: (at: number) => void): void }
+
+/** Some rules behind a prefilter of their own. */
+function openFinder(rules: readonly Rule[], names: typeof nameRules, options: EngineOptions): Finder {
+  const targets: Target[] = []
+  const shapes: Shape[] = []
+  for (const rule of rules) {
+    const { shape, longest } = shapeOf(rule.pattern)
+    const compiled = compile(rule, longest)
+    for (const anchor of new Set(rule.anchors.map((each) => each.toLowerCase()))) {
+      targets.push(compiled)
+      const literal = shapeOfLiteral(anchor)
+      shapes.push(options.isByLiteral === true ? literal : both(literal, shape))
+    }
+  }
+  for (const named of names) {
+    for (const name of named.names) {
+      targets.push(named)
+      shapes.push(shapeOfLiteral(name))
+    }
+  }
+  const prefilter = openPrefilter(shapes, options)
+  return {
+    isSimd: prefilter.isSimd,
+    find: (pass, onRun) =>
+      prefilter.scan(
+        pass.bytes,
+        (number, at) => {
+          pass.work.candidates += 1
+          const target = targets[number]
+          if (!target) return
+          if ('rule' in target) tryRule(pass, at, target)
+          else if (pass.place.withNames) tryName(pass, at, target)
+        },
+        onRun,
+      ),
   }
 }
 
 /** One going over some bytes. */
 type Pass = { readonly bytes: Buffer; readonly place: Place; readonly found: Match[]; readonly work: Work }
 
-function compile(rule: Rule, index: number): Compiled {
+function compile(rule: Rule, longest: number): Compiled {
   return {
     rule,
-    index,
+    spanBytes: Math.min(rule.spanBytes ?? SPAN_BYTES, longest + 1),
     pattern: new RegExp(rule.pattern.source, 'y'),
     before: rule.before && new RegExp(`(?:${rule.before.source})$`),
     notBefore: rule.notBefore ?? /[A-Za-z0-9]/,
   }
 }
 
-/** Letters in any case: the literal is in lower case. */
-function standsAt(bytes: Buffer, at: number, literal: Buffer): boolean {
-  if (at + literal.length > bytes.length) return false
-  for (let n = 0; n < literal.length; n += 1) {
-    const byte = bytes[at + n] ?? 0
-    const lower = byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte
-    if (lower !== literal[n]) return false
-  }
-  return true
-}
-
 function tryRule({ bytes, place, found, work }: Pass, at: number, compiled: Compiled): void {
-  const { rule, pattern, before, notBefore } = compiled
+  const { rule, pattern, before, notBefore, spanBytes } = compiled
   if (rule.files && !rule.files.test(place.path)) return
   let start = at
   const last = found.at(-1)
   if (last && last.rule === rule.id && at < last.end) return
   work.tried += 1
   if (!before && rule.isInWord !== true && !isFree(bytes, at)) return
-  const text = bytes.toString('latin1', at, at + (rule.spanBytes ?? SPAN_BYTES))
+  const text = bytes.toString('latin1', at, at + spanBytes)
   work.bytesLookedAt += text.length
   pattern.lastIndex = 0
   const match = pattern.exec(text)
@@ -138,7 +161,7 @@ function tryRule({ bytes, place, found, work }: Pass, at: number, compiled: Comp
   const context: Found = {
     match: whole,
     before: bytes.toString('latin1', Math.max(0, start - AROUND_BYTES), start),
-    after: text.slice(match[0].length, match[0].length + AROUND_BYTES),
+    after: bytes.toString('latin1', end, end + AROUND_BYTES),
     now: place.now,
   }
   const verdict = rule.check ? rule.check(secret, context) : WELL_FORMED

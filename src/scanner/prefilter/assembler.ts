@@ -60,6 +60,11 @@ export const op = {
   v128Const: (bytes: Uint8Array): Code => simd(0x0c, ...bytes),
   shuffle: (lanes: readonly number[]): Code => simd(0x0d, ...lanes),
   swizzle: simd(0x0e) as Code,
+  /** The same where no index is above 15, in one instruction of the machine (WebAssembly 3.0, relaxed SIMD). */
+  relaxedSwizzle: simd(0x100) as Code,
+  laneOf32: (lane: number): Code => simd(0x1b, lane),
+  shrU32: simd(0xad) as Code,
+  mul32: simd(0xb5) as Code,
   ne8: simd(0x24) as Code,
   vOr: simd(0x50) as Code,
   vAnd: simd(0x4e) as Code,

@@ -1,16 +1,27 @@
 /**
- * From the literals that rules begin with to what the prefilter looks for: three or four bytes of each, the rarest ones, in sixteen buckets of
- * fragments that are alike. Letters are folded (a bit is set), so a fragment may be seen where its literal is not; never the other way round.
+ * From the shapes of rules to what the prefilter looks for: four places of each, those that text fits least often. A fragment may be seen where its
+ * shape does not fit; never the other way round.
  */
+import type { ByteSet } from './pattern.ts'
+import { ANY, type Shape } from './shape.ts'
+
+/** Letters are folded before words are compared: a bit is set. */
 export const FOLD = 0x20202020
-/** Two vectors of eight: with some hundred fragments, eight buckets would let a fifth of all places through. */
-const BUCKETS = 16
+const FRAGMENT_BYTES = 4
 
-/** Where in its literal a fragment lies. `word` is its bytes, folded, lowest byte first; of three bytes the fourth is zero. */
-export type Fragment = { readonly word: number; readonly size: 3 | 4; readonly offset: number }
+/** Four places of a shape, and every word (folded, lowest byte first) that they can be. */
+export type Fragment = {
+  readonly words: readonly number[]
+  /** Where in its shape it lies. */
+  readonly offset: number
+  /** What can stand before and behind it. */
+  readonly before: ByteSet
+  readonly after: ByteSet
+}
 
-/** How often bytes are seen in source text, folded, most frequent first; good for choosing, nothing depends on it. */
-const BY_FREQUENCY = ' etaoinsrlcdpumfhg\n.,()"\'=:/-_;byvkw0x1{}2z3j4q5678#9<>*[]@!$&+?\\|%`~^'
+/** How often bytes are seen in source text, most frequent first; good for choosing, nothing depends on it. */
+const BY_FREQUENCY =
+  ' etaoinsrlcdpumfhg\n.,()"\'=:/-_;byvkw0x1{}2z3j4q5678#9<>*[]TASCEINRPDOLMF@!$&+?\\|UBGHVKWXYJZQ%`~^'
 const RAREST = 0.0002
 
 const frequencies: Float64Array = frequencyOfBytes()
@@ -18,111 +29,78 @@ const frequencies: Float64Array = frequencyOfBytes()
 function frequencyOfBytes(): Float64Array {
   const of = new Float64Array(256).fill(RAREST)
   Array.from(BY_FREQUENCY).forEach((character, at) => {
-    const share = Math.max(RAREST, 0.11 / (1 + at * 0.35))
-    for (const byte of [character.charCodeAt(0), character.toUpperCase().charCodeAt(0)]) of[byte] = share
+    of[character.charCodeAt(0)] = Math.max(RAREST, 0.11 / (1 + at * 0.35))
   })
   return of
 }
 
-/** The rarest window of a literal (ASCII, at least three bytes). */
-export function fragmentOf(literal: string): Fragment {
-  const bytes = Buffer.from(literal, 'latin1')
-  if (bytes.length < 3) throw new Error(`A literal of ${bytes.length} bytes cannot be looked for.`)
-  const size = bytes.length === 3 ? 3 : 4
-  let best = 0
+/** Words of one fragment; more would fill the table of hashes. */
+const MOST_WORDS = 400
+/** What a word more costs, beside the text that it is: the places whose hash is by chance the same. */
+const SHARE_OF_HASH = 1 / 65_536
+
+/** The window of a shape that lets through least. Throws where the shape says too little. */
+export function fragmentOf(given: Shape): Fragment {
+  const shape = given.length < FRAGMENT_BYTES ? [...given, ANY] : given
+  let best: Fragment | undefined
   let bestShare = Infinity
-  for (let offset = 0; offset + size <= bytes.length; offset += 1) {
-    const window = bytes.subarray(offset, offset + size)
-    // Addresses make `://` far more frequent than its bytes are.
-    const isOfAddress = window.includes(':/')
-    const share = window.reduce((all, byte) => all * (frequencies[byte | 0x20] ?? 1), isOfAddress ? 1000 : 1)
-    if (share < bestShare) [best, bestShare] = [offset, share]
+  for (let offset = 0; offset + FRAGMENT_BYTES <= shape.length; offset += 1) {
+    const sets = shape.slice(offset, offset + FRAGMENT_BYTES)
+    const words = wordsOf(sets)
+    if (!words) continue
+    const share = shareOfText(sets, words) + words.length * SHARE_OF_HASH
+    if (share >= bestShare) continue
+    bestShare = share
+    best = { words, offset, before: shape[offset - 1] ?? ANY, after: shape[offset + FRAGMENT_BYTES] ?? ANY }
   }
-  const word = bytes.subarray(best, best + size).reduce((all, byte, at) => all | ((byte | 0x20) << (8 * at)), 0)
-  return { word: word >>> 0, size, offset: best }
+  if (!best) throw new Error('A literal of fewer than three bytes cannot be looked for.')
+  return best
 }
 
-/** The bytes at one place of a fragment that fold to what stands there; all of them past its end. */
-function bytesAt({ word, size }: Fragment, at: number): readonly number[] {
-  if (at >= size) return ALL_BYTES
-  const folded = (word >>> (8 * at)) & 0xff
-  return [folded & ~0x20, folded]
+/** Pieces of what programs are full of, far more frequent than their letters are; `://` of addresses the most. */
+const FREQUENT = new Set(
+  `able ampl assi auth ault cess code cord cret cryp data deco ecre erro exce file host hook http ient iden ject lass logg mark ment mess name
+  oken once pass priv push rede resp ring riva secr send serv sess sfor sion ssio stan stri tabl test text tify tion toke trib ttps tps: ps:/
+  uffe user valu work word istr llba`.split(/\s+/),
+)
+const FREQUENT_TIMES = 100
+
+function shareOfText(sets: readonly ByteSet[], words: readonly number[]): number {
+  const isFrequent = (word: number) =>
+    FREQUENT.has(String.fromCharCode(word & 0xff, (word >> 8) & 0xff, (word >> 16) & 0xff, word >>> 24))
+  return sets.reduce((all, set) => all * shareOfSet(set), words.some(isFrequent) ? FREQUENT_TIMES : 1)
 }
 
-const ALL_BYTES = Array.from({ length: 256 }, (_, byte) => byte)
-
-/** Two tables for each of the four places: which buckets a low and a high half of a byte belong to. */
-export function nibbleTables(buckets: readonly (readonly Fragment[])[]): Uint8Array {
-  const tables = new Uint8Array(4 * 32)
-  buckets.forEach((fragments, bucket) => {
-    for (const fragment of fragments) {
-      for (let at = 0; at < 4; at += 1) {
-        for (const byte of bytesAt(fragment, at)) {
-          const [low, high] = [at * 32 + (byte & 15), at * 32 + 16 + (byte >> 4)]
-          tables[low] = (tables[low] ?? 0) | (1 << bucket)
-          tables[high] = (tables[high] ?? 0) | (1 << bucket)
-        }
-      }
-    }
-  })
-  return tables
+/** Every word that four sets make, folded; nothing if they are too many. */
+function wordsOf(sets: readonly ByteSet[]): number[] | undefined {
+  const folded = sets.map(foldedBytes)
+  if (folded.reduce((all, { length }) => all * length, 1) > MOST_WORDS) return undefined
+  return folded.reduce<number[]>(
+    (words, bytes, at) => words.flatMap((word) => bytes.map((byte) => (word | (byte << (8 * at))) >>> 0)),
+    [0],
+  )
 }
 
-/** Halves of bytes that a bucket admits at each place, and from them the share of text it lets through. */
-type Shape = { readonly low: number[]; readonly high: number[] }
+const foldedBytes = remembered((set) => {
+  const folded = new Set<number>()
+  for (let byte = 0; byte < 256; byte += 1) if (set[byte] === 1) folded.add(byte | 0x20)
+  return [...folded]
+})
 
-const shapeWith = (shape: Shape, fragment: Fragment): Shape => {
-  const [low, high] = [[...shape.low], [...shape.high]]
-  for (let at = 0; at < 4; at += 1) {
-    for (const byte of bytesAt(fragment, at)) {
-      low[at] = (low[at] ?? 0) | (1 << (byte & 15))
-      high[at] = (high[at] ?? 0) | (1 << (byte >> 4))
-    }
-  }
-  return { low, high }
-}
-
-const shareOf = ({ low, high }: Shape): number => {
-  let share = 1
-  for (let at = 0; at < 4; at += 1) {
-    let here = 0
-    for (let byte = 0; byte < 128; byte += 1) {
-      const isIn = ((low[at] ?? 0) >> (byte & 15)) & ((high[at] ?? 0) >> (byte >> 4)) & 1
-      if (isIn === 1) here += frequencies[byte] ?? 0
-    }
-    share *= here
-  }
+const shareOfSet = remembered((set) => {
+  let share = 0
+  for (let byte = 0; byte < 256; byte += 1) if (set[byte] === 1) share += frequencies[byte] ?? 0
   return share
-}
+})
 
-/** Rounds in which each fragment may move to where it widens least; more change little. */
-const ROUNDS = 2
-
-/** Buckets that together let through as little text as can be found quickly: each fragment goes where it widens least, and may move. */
-export function bucketsOf(fragments: readonly Fragment[]): Fragment[][] {
-  const buckets: Fragment[][] = Array.from({ length: BUCKETS }, () => [])
-  const shapes = buckets.map(() => NOTHING)
-  const shares = buckets.map(() => 0)
-  const home = new Map<Fragment, number>()
-  const ordered = [...fragments].sort((a, b) => a.size - b.size || a.word - b.word)
-  for (let round = 0; round < ROUNDS; round += 1) {
-    for (const fragment of ordered) {
-      const from = home.get(fragment)
-      if (from !== undefined) {
-        buckets[from] = (buckets[from] ?? []).filter((other) => other !== fragment)
-        shapes[from] = (buckets[from] ?? []).reduce(shapeWith, NOTHING)
-        shares[from] = shareOf(shapes[from])
-      }
-      const widened = shapes.map((shape) => shapeWith(shape, fragment))
-      const costs = widened.map((shape, at) => shareOf(shape) - (shares[at] ?? 0))
-      const best = costs.indexOf(Math.min(...costs))
-      home.set(fragment, best)
-      buckets[best]?.push(fragment)
-      shapes[best] = widened[best] ?? NOTHING
-      shares[best] = (shares[best] ?? 0) + (costs[best] ?? 0)
-    }
+/** Windows overlap, so each set is asked about several times. */
+function remembered<T extends object | number>(compute: (set: ByteSet) => T): (set: ByteSet) => T {
+  const known = new WeakMap<ByteSet, T>()
+  return (set) => {
+    const before = known.get(set)
+    if (before !== undefined) return before
+    const value = compute(set)
+    known.set(set, value)
+    return value
   }
-  return buckets
 }
-
-const NOTHING: Shape = { low: [0, 0, 0, 0], high: [0, 0, 0, 0] }

@@ -1,4 +1,4 @@
-/** Where something may begin: fragments of literals, and runs of characters that base64 or hex would need. */
+/** Where something may begin: words of fragments, and runs of characters that base64 or hex would need. */
 export type Hits = {
   readonly positions: Uint32Array
   count: number
@@ -10,5 +10,5 @@ export type Hits = {
 /** Bytes that are looked at in one go: with the tables they stay in a core's second cache. */
 export const BLOCK_BYTES = 65_536
 
-/** Looks at one block of at most BLOCK_BYTES. Places are counted from the block's start and ascend. */
-export type ScanBlock = (block: Uint8Array, hits: Hits) => void
+/** Looks at the bytes between two places, at most BLOCK_BYTES. Places are counted from the first of them and ascend; the next block overwrites them. */
+export type ScanBlock = (bytes: Uint8Array, from: number, to: number) => Hits

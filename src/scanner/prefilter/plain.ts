@@ -1,35 +1,45 @@
 import { FOLD, type Fragment } from './fragments.ts'
-import { hashTable, IS_BASE64, isInTable } from './hash.ts'
-import type { ScanBlock } from './hits.ts'
+import { hashOf, hashTables, IS_BASE64 } from './hash.ts'
+import { BLOCK_BYTES, type Hits, type ScanBlock } from './hits.ts'
 
-/** The prefilter without SIMD: a table over pairs of bytes instead of nibbles, then the same hash. */
+/** The prefilter without SIMD: the same hashes, behind a table over pairs of bytes. */
 export function plainScan(fragments: readonly Fragment[]): ScanBlock {
   const pairs = new Uint8Array(65_536)
-  for (const { word } of fragments) pairs[word & 0xffff] = 1
-  const [four, three] = [hashTable(fragments, 4), hashTable(fragments, 3)]
-  return (block, hits) => {
+  for (const { words } of fragments) for (const word of words) pairs[word & 0xffff] = 1
+  const { after, before } = hashTables(fragments)
+  const hits: Hits = {
+    positions: new Uint32Array(BLOCK_BYTES),
+    count: 0,
+    runs: new Uint32Array(BLOCK_BYTES / 16),
+    runCount: 0,
+  }
+  return (bytes, from, to) => {
     hits.count = 0
     hits.runCount = 0
-    const { length } = block
-    for (let at = 0; at + 3 <= length; at += 1) {
-      const pair = (block[at] ?? 0) | ((block[at + 1] ?? 0) << 8) | 0x2020
+    for (let at = from; at < to; at += 1) {
+      const pair = (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | 0x2020
       if (pairs[pair] === 0) continue
-      const high = ((block[at + 2] ?? 0) << 16) | ((block[at + 3] ?? 0) << 24)
-      const word = (pair | high | FOLD) >>> 0
-      if (!isInTable(four, word) && !isInTable(three, word & 0xffffff)) continue
-      hits.positions[hits.count] = at
+      const hash = hashOf(pair | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24) | FOLD)
+      const isAfter = (after[hash] ?? 0) >> ((bytes[at + 4] ?? 0) & 7)
+      if ((isAfter & ((before[hash] ?? 0) >> ((bytes[at - 1] ?? 0) & 7)) & 1) === 0) continue
+      hits.positions[hits.count] = at - from
       hits.count += 1
     }
-    let wasAll = false
-    for (let at = 0; at + 16 <= length; at += 16) {
-      let to = at
-      while (to < at + 16 && IS_BASE64[block[to] ?? 0] === 1) to += 1
-      const isAll = to === at + 16
-      if (isAll && wasAll) {
-        hits.runs[hits.runCount] = at
-        hits.runCount += 1
-      }
-      wasAll = isAll
+    findRuns(bytes, from, to, hits)
+    return hits
+  }
+}
+
+function findRuns(bytes: Uint8Array, from: number, end: number, hits: Hits): void {
+  let wasAll = false
+  for (let at = from; at + 16 <= end; at += 16) {
+    let to = at
+    while (to < at + 16 && IS_BASE64[bytes[to] ?? 0] === 1) to += 1
+    const isAll = to === at + 16
+    if (isAll && wasAll) {
+      hits.runs[hits.runCount] = at - from
+      hits.runCount += 1
     }
+    wasAll = isAll
   }
 }

@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { openPrefilter } from './prefilter.ts'
 import { BLOCK_BYTES } from './hits.ts'
+import { both, fits, shapeOf, shapeOfLiteral } from './shape.ts'
 
 /** Every occurrence in any case of letters, by looking at each place. */
 function naive(bytes: Buffer, literals: readonly string[]): Set<string> {
@@ -18,7 +19,7 @@ function naive(bytes: Buffer, literals: readonly string[]): Set<string> {
 function filtered(bytes: Buffer, literals: readonly string[], isPlain: boolean) {
   const found = new Set<string>()
   const runs: number[] = []
-  openPrefilter(literals, { isPlain }).scan(
+  openPrefilter(literals.map(shapeOfLiteral), { isPlain }).scan(
     bytes,
     (literal, at) => found.add(`${literal}@${at}`),
     (at) => runs.push(at),
@@ -35,15 +36,33 @@ const text = fc
 for (const isPlain of [false, true]) {
   const how = isPlain ? 'without SIMD' : 'with SIMD'
 
-  test(`${how} no occurrence of any literal is left out`, () => {
+  test(`${how} every occurrence of any literal is told, and nothing else`, () => {
     fc.assert(
       fc.property(fc.array(literal, { minLength: 1, maxLength: 40 }), text, fc.nat(40), (literals, body, filler) => {
         const bytes = Buffer.from('z'.repeat(filler) + body + literals.join(''), 'latin1')
-        const { found } = filtered(bytes, literals, isPlain)
 
-        for (const one of naive(bytes, literals)) assert.ok(found.has(one), `${one} of ${JSON.stringify(literals)}`)
+        assert.deepEqual(
+          [...filtered(bytes, literals, isPlain).found].toSorted(),
+          [...naive(bytes, literals)].toSorted(),
+        )
       }),
       { numRuns: 150 },
+    )
+  })
+
+  test(`${how} so it is in random bytes of any length, across the seams of blocks`, () => {
+    const pieces = ['ghp_', 'eyJ', 'Secret', 'abab', 'xoxb-', 'r8_']
+    const piece = fc.oneof(
+      fc.constantFrom(...pieces).map((one) => Buffer.from(one, 'latin1')),
+      fc.uint8Array({ maxLength: 40 }).map((one) => Buffer.from(one)),
+    )
+    fc.assert(
+      fc.property(fc.array(piece, { minLength: 1, maxLength: 60 }), fc.nat(70_000), (parts, filler) => {
+        const bytes = Buffer.concat([Buffer.alloc(filler, 'q1_ '), ...parts])
+
+        assert.deepEqual([...filtered(bytes, pieces, isPlain).found].toSorted(), [...naive(bytes, pieces)].toSorted())
+      }),
+      { numRuns: 100 },
     )
   })
 
@@ -82,17 +101,51 @@ for (const isPlain of [false, true]) {
   })
 }
 
-test('with SIMD the same places are told as without, but for those of hashes that meet', () => {
-  const literals = ['akia', 'ghp_', 'xoxb-', 'eyJ']
-  const bytes = Buffer.from('AKIA ghp_ GHP_ xoxb-1 eyJhbGci eyj '.repeat(50))
+test('what a pattern matches fits its shape, and a match is never longer than was said', () => {
+  for (const pattern of [
+    /sk_(?:live|test)_[0-9a-f]{4,20}/,
+    /(?:a|bc)?[^\s"']{2,6}\.(?<s>x+|\d{3})/,
+    /ab?c{0,2}d*/,
+    /[\w.-]{1,3}:(?:[A-Z]{2}|z)?q/,
+    /eyJ[A-Za-z0-9_-]{2,9}\.(?:[+/]|\u0041)-/,
+  ]) {
+    const { shape, longest } = shapeOf(pattern)
+    fc.assert(
+      fc.property(
+        fc.stringMatching(new RegExp(`^${pattern.source}$`)),
+        fc.uint8Array({ maxLength: 9 }),
+        (match, rest) => {
+          fc.pre(Array.from(match).every((character) => character <= '\u00ff'))
+          const bytes = Buffer.concat([Buffer.from(match, 'latin1'), rest])
 
-  assert.ok(openPrefilter(literals).isSimd)
-  assert.deepEqual(
-    [...filtered(bytes, literals, false).found].toSorted(),
-    [...filtered(bytes, literals, true).found].toSorted(),
-  )
+          assert.ok(fits(shape, bytes, 0), JSON.stringify(match))
+          assert.ok(match.length <= longest)
+        },
+      ),
+      { numRuns: 100 },
+    )
+  }
 })
 
-test('a literal too short to be looked for is refused', () => {
-  assert.throws(() => openPrefilter(['ab']), /2 bytes/)
+test('a shape refuses what its pattern could not begin with', () => {
+  const { shape } = shapeOf(/sk_[0-9a-f]{48}/)
+  const folded = shapeOf(/(?i:Key)=["']?[A-Z]/).shape
+
+  assert.ok(fits(shape, Buffer.from('sk_0123456789ab'), 0))
+  assert.ok(!fits(shape, Buffer.from('sk_01234567X9ab'), 0))
+  assert.ok(!fits(shape, Buffer.from('SK_0123456789ab'), 0))
+  assert.ok(fits(folded, Buffer.from('kEY="A'), 0))
+  assert.ok(!fits(folded, Buffer.from('kEY= A'), 0))
+  assert.ok(fits(both(shapeOfLiteral('abc'), shapeOf(/[a-z]{2}C/).shape), Buffer.from('abC'), 0))
+  assert.ok(!fits(both(shapeOfLiteral('abc'), shapeOf(/[a-z]{2}C/).shape), Buffer.from('abc'), 0))
+})
+
+test('a pattern that cannot be read, or a literal too short to be looked for, is refused', () => {
+  assert.throws(() => shapeOf(/a\p{L}/u), /cannot be read/)
+  assert.throws(() => shapeOf(/(a)\1/), /cannot be read/)
+  assert.throws(() => openPrefilter([shapeOfLiteral('ab')]), /fewer than three/)
+})
+
+test('SIMD is there', () => {
+  assert.ok(openPrefilter([shapeOfLiteral('akia')]).isSimd)
 })

@@ -1,51 +1,36 @@
 /**
- * The prefilter in WebAssembly SIMD. Sixteen bytes at a time: two look-ups of nibbles for each of four places of a fragment say which buckets a byte may
- * belong to, shifted together they leave the places at which some bucket holds for four bytes in a row. Of those, a hash of the four bytes (and
- * one of three) says whether any fragment can be meant. The module is assembled here at start-up.
+ * The prefilter in WebAssembly SIMD, sixteen bytes at a time: the words that begin at each of them are hashed, four in a vector, and looked up in one
+ * table. Only where some word is known each of the four around it is asked about its neighbours. The module is assembled here at start-up.
  */
 import { assemble, op, TYPE, type Code } from './assembler.ts'
-import { bucketsOf, FOLD, nibbleTables, type Fragment } from './fragments.ts'
-import { hashTable, HASH_SHIFT, IS_BASE64, MULTIPLIER, TABLE_BYTES } from './hash.ts'
-import { BLOCK_BYTES, type ScanBlock } from './hits.ts'
+import { FOLD, type Fragment } from './fragments.ts'
+import { HASH_SHIFT, hashTables, IS_BASE64, MULTIPLIER, TABLE_BYTES } from './hash.ts'
+import { BLOCK_BYTES, type Hits, type ScanBlock } from './hits.ts'
 
-/** Where things lie in the module's memory. */
+/** Where things lie in the module's memory: counts first, then tables, then what is looked at and what was found. */
 const RUN_COUNT = 0
-const NIBBLES = 16
-const CLASSES = NIBBLES + 256
-const HASH4 = 4096
-const HASH3 = HASH4 + TABLE_BYTES
-const INPUT = HASH3 + TABLE_BYTES
-/** Read past the input's end, and zero. */
+const CLASSES = 16
+/** What may stand behind a word, and after it what may stand before. */
+const HASHES = 4096
+/** Read past the input's ends, and zero behind it. */
 const PADDING = 64
+const INPUT = HASHES + 2 * TABLE_BYTES + PADDING
 const POSITIONS = INPUT + BLOCK_BYTES + PADDING
 const RUNS = POSITIONS + 4 * (BLOCK_BYTES + PADDING)
 const END = RUNS + BLOCK_BYTES / 4 + PADDING
 const PAGES = Math.ceil(END / 65_536)
 
 /** Locals of the function, by name. */
-const [LENGTH, AT, TO, OUT, RUN_OUT, MASK, START, WORD, BIT, ALL, WAS_ALL] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10] as const
-const [TABLES, CLASS, INPUT16, LOW, HIGH, PLACES, BEFORE] = [11, 27, 29, 30, 31, 32, 40] as const
-const INTEGERS = 10
-const VECTORS = 35
-/** Eight buckets fit a byte, so the sixteen are two of everything. */
-const HALVES = [0, 1] as const
+const [LENGTH, AT, TO, OUT, RUN_OUT, HASH, IS_RUN, WAS_RUN, GROUP] = [0, 1, 2, 3, 4, 5, 6, 7, 8] as const
+const [CLASS, BYTES, LOW, HIGH, WORDS] = [12, 14, 15, 16, 17] as const
+const INTEGERS = 11
+const VECTORS = 9
+const FOUR = [0, 1, 2, 3] as const
 
 const fold = (...codes: (Code | readonly Code[])[]): Code => codes.flat(2)
-
-/** `to` = the buckets of the 16 bytes at one place of a fragment. */
-const lookUp = (to: number, tables: number): Code =>
-  fold([op.get(tables), op.get(LOW), op.swizzle], [op.get(tables + 1), op.get(HIGH), op.swizzle], [op.vAnd, op.set(to)])
-
-/** The vector that began `by` bytes earlier: the last of the one before, then this one's first. */
-const earlier = (before: number, now: number, by: number): Code =>
-  fold(op.get(before), op.get(now), op.shuffle(Array.from({ length: 16 }, (_, lane) => 16 - by + lane)))
-
-/** 1 if the bit of a word's hash is set in a table. */
-const bitOf = (table: number, word: Code): Code =>
-  fold(
-    [word, op.i32(MULTIPLIER), op.mul, op.i32(HASH_SHIFT), op.shrU, op.tee(BIT)],
-    [op.i32(3), op.shrU, op.i32Load8(table), op.get(BIT), op.i32(7), op.and, op.shrU],
-  )
+const splat = (...bytes: number[]): Code =>
+  op.v128Const(Uint8Array.from({ length: 16 }, (_, at) => bytes[at % bytes.length] ?? 0))
+const bytesOf = (word: number): number[] => [0, 8, 16, 24].map((shift) => (word >>> shift) & 0xff)
 
 /** Writes the place down, and moves on only if it is to stay: no branch that could be guessed wrongly. */
 const keep = (out: number, place: Code, isKept: Code): Code =>
@@ -54,65 +39,76 @@ const keep = (out: number, place: Code, isKept: Code): Code =>
     [op.get(out), isKept, op.i32(4), op.mul, op.add, op.set(out)],
   )
 
-const eachCandidate: Code = op.loop(
-  fold([op.get(AT), op.get(MASK), op.ctz, op.add, op.i32(3), op.sub, op.tee(START)]),
-  fold([op.i32Load(), op.i32(FOLD), op.or, op.set(WORD)]),
-  keep(
-    OUT,
-    op.get(START),
-    fold(bitOf(HASH4, op.get(WORD)), bitOf(HASH3, fold(op.get(WORD), op.i32(0xffffff), op.and)), [
-      op.or,
-      op.i32(1),
-      op.and,
-    ]),
-  ),
-  fold([op.get(MASK), op.get(MASK), op.i32(1), op.sub, op.and, op.tee(MASK), op.brIf(0)]),
-)
-
-/** The buckets of one half that hold for the four bytes that end at each of the sixteen. */
-const bucketsHere = (half: number): Code => {
-  const [places, before] = [PLACES + 4 * half, BEFORE + 3 * half]
+/** 1 if the tables know the word of HASH, with what stands behind it and before. */
+const isKnown = (place: number): Code => {
+  const allows = (table: number, neighbour: Code) =>
+    fold([op.get(HASH), op.i32Load8(table), neighbour, op.i32(7), op.and, op.shrU])
   return fold(
-    [0, 1, 2, 3].map((place) => lookUp(places + place, TABLES + 8 * half + 2 * place)),
-    [op.get(places + 3), earlier(before + 2, places + 2, 1), op.vAnd],
-    [earlier(before + 1, places + 1, 2), op.vAnd, earlier(before, places, 3), op.vAnd],
+    allows(HASHES, fold(op.get(AT), op.i32Load8(place + 4))),
+    allows(HASHES + TABLE_BYTES, fold(op.get(AT), op.i32(1), op.sub, op.i32Load8(place))),
+    [op.and, op.i32(1), op.and],
   )
 }
 
-const eachSixteen: Code = op.loop(
-  fold([op.get(AT), op.v128Load(), op.tee(INPUT16), op.v128Const(new Uint8Array(16).fill(15)), op.vAnd, op.set(LOW)]),
-  fold([op.get(INPUT16), op.i32(4), op.shrU8, op.set(HIGH)]),
-  fold(HALVES.map((half) => bucketsHere(half))),
+/** The hashes of the words that begin at this byte and at each fourth from it on. */
+const hashesAt = (shift: number): Code =>
   fold(
-    [op.vOr, op.v128Const(new Uint8Array(16)), op.ne8, op.bitmask8, op.tee(MASK), op.if(eachCandidate)],
-    HALVES.flatMap((half) => [0, 1, 2].map((n) => fold(op.get(PLACES + 4 * half + n), op.set(BEFORE + 3 * half + n)))),
-  ),
-  fold(
-    [op.get(CLASS), op.get(LOW), op.swizzle, op.get(CLASS + 1), op.get(HIGH), op.swizzle, op.vAnd],
-    [op.allTrue8, op.set(ALL)],
-    [keep(RUN_OUT, op.get(AT), fold(op.get(ALL), op.get(WAS_ALL), op.and)), op.get(ALL), op.set(WAS_ALL)],
-  ),
-  fold([op.get(AT), op.i32(16), op.add, op.tee(AT), op.get(TO), op.ltU, op.brIf(0)]),
-)
+    [op.get(AT), op.v128Load(shift), splat(...bytesOf(FOLD)), op.vOr, splat(...bytesOf(MULTIPLIER)), op.mul32],
+    [op.i32(HASH_SHIFT), op.shrU32, op.set(WORDS + shift)],
+  )
 
-/** `scan(length)`: positions from POSITIONS on, runs from RUNS on; gives the number of positions. */
-function moduleBytes(): Uint8Array<ArrayBuffer> {
-  const tables = Array.from({ length: 16 }, (_, n) => fold(op.i32(NIBBLES + 16 * n), op.v128Load(), op.set(TABLES + n)))
+const hashAt = (place: number): Code => fold(op.get(WORDS + (place % 4)), op.laneOf32(Math.floor(place / 4)))
+
+/** Four places side by side: not zero if the word of one of them may be known. */
+const anyOf = (group: number): Code =>
+  fold(
+    FOUR.map((n) => fold(hashAt(4 * group + n), op.i32Load8(HASHES), n === 0 ? [] : op.or)),
+    [op.tee(GROUP + group), group === 0 ? [] : op.or],
+  )
+
+const eachOf = (group: number): Code =>
+  fold(
+    op.get(GROUP + group),
+    op.if(
+      ...FOUR.map((n) => {
+        const place = 4 * group + n
+        const at = fold(op.get(AT), op.i32(place), op.add)
+        return fold(hashAt(place), op.set(HASH), keep(OUT, at, isKnown(place)))
+      }),
+    ),
+  )
+
+const words: Code = fold(FOUR.map(hashesAt), FOUR.map(anyOf), op.if(...FOUR.map(eachOf)))
+
+/** Whether these sixteen and those before could all be of base64. */
+const runs = (swizzle: Code): Code =>
+  fold(
+    [op.get(AT), op.v128Load(), op.tee(BYTES), splat(15), op.vAnd, op.set(LOW)],
+    [op.get(BYTES), op.i32(4), op.shrU8, op.set(HIGH)],
+    [op.get(CLASS), op.get(LOW), swizzle, op.get(CLASS + 1), op.get(HIGH), swizzle, op.vAnd, op.allTrue8],
+    [op.set(IS_RUN), keep(RUN_OUT, op.get(AT), fold(op.get(IS_RUN), op.get(WAS_RUN), op.and))],
+    [op.get(IS_RUN), op.set(WAS_RUN)],
+  )
+
+const eachSixteen = (swizzle: Code): Code =>
+  op.loop(words, runs(swizzle), fold([op.get(AT), op.i32(16), op.add, op.tee(AT), op.get(TO), op.ltU, op.brIf(0)]))
+
+/** `scan(length)` gives the number of places; that of runs lies in memory. */
+function moduleBytes(swizzle: Code): Uint8Array<ArrayBuffer> {
   const classes = [0, 1].map((n) => fold(op.i32(CLASSES + 16 * n), op.v128Load(), op.set(CLASS + n)))
+  const count = (out: number, from: number): Code => fold(op.get(out), op.i32(from), op.sub, op.i32(2), op.shrU)
   return assemble(
     {
       name: 'scan',
       parameters: 1,
       locals: [...Array(INTEGERS).fill(TYPE.i32), ...Array(VECTORS).fill(TYPE.v128)],
       body: [
-        ...tables,
         ...classes,
         fold([op.i32(INPUT), op.set(AT), op.i32(POSITIONS), op.set(OUT), op.i32(RUNS), op.set(RUN_OUT)]),
-        // Three bytes more: the fragment that ends with the input has its open fourth place behind it.
-        fold([op.get(LENGTH), op.i32(INPUT + 3), op.add, op.set(TO)]),
-        eachSixteen,
-        fold([op.i32(RUN_COUNT), op.get(RUN_OUT), op.i32(RUNS), op.sub, op.i32(2), op.shrU, op.i32Store()]),
-        fold([op.get(OUT), op.i32(POSITIONS), op.sub, op.i32(2), op.shrU]),
+        fold([op.get(LENGTH), op.i32(INPUT), op.add, op.set(TO)]),
+        eachSixteen(swizzle),
+        fold(op.i32(RUN_COUNT), count(RUN_OUT, RUNS), op.i32Store()),
+        count(OUT, POSITIONS),
       ],
     },
     PAGES,
@@ -134,27 +130,32 @@ function classTables(): Uint8Array {
 }
 
 /** The SIMD scan of a block, or nothing where the machine has no SIMD. */
-export function openTeddy(fragments: readonly Fragment[]): ScanBlock | undefined {
-  const code = moduleBytes()
-  if (!WebAssembly.validate(code)) return undefined
+export function openSimd(fragments: readonly Fragment[]): ScanBlock | undefined {
+  const code = [op.relaxedSwizzle, op.swizzle].map(moduleBytes).find((each) => WebAssembly.validate(each))
+  if (!code) return undefined
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(code), {})
   const { scan, memory } = exports
   if (typeof scan !== 'function' || !(memory instanceof WebAssembly.Memory)) return undefined
-  const bytes = new Uint8Array(memory.buffer)
-  const buckets = bucketsOf(fragments)
-  for (const half of HALVES) bytes.set(nibbleTables(buckets.slice(8 * half, 8 * half + 8)), NIBBLES + 128 * half)
+  const { buffer } = memory
+  const bytes = new Uint8Array(buffer)
   bytes.set(classTables(), CLASSES)
-  bytes.set(hashTable(fragments, 4), HASH4)
-  bytes.set(hashTable(fragments, 3), HASH3)
-  const positions = new Uint32Array(memory.buffer, POSITIONS, BLOCK_BYTES + PADDING / 4)
-  const runs = new Uint32Array(memory.buffer, RUNS, BLOCK_BYTES / 16 + 4)
-  const runCount = new Uint32Array(memory.buffer, RUN_COUNT, 1)
-  return (block, hits) => {
-    bytes.set(block, INPUT)
-    bytes.fill(0, INPUT + block.length, INPUT + block.length + PADDING)
-    hits.count = Number(scan(block.length))
-    hits.positions.set(positions.subarray(0, hits.count))
+  const { after, before } = hashTables(fragments)
+  bytes.set(after, HASHES)
+  bytes.set(before, HASHES + TABLE_BYTES)
+  const runCount = new Uint32Array(buffer, RUN_COUNT, 1)
+  const hits: Hits = {
+    positions: new Uint32Array(buffer, POSITIONS, BLOCK_BYTES + PADDING),
+    count: 0,
+    runs: new Uint32Array(buffer, RUNS, BLOCK_BYTES / 16 + 4),
+    runCount: 0,
+  }
+  return (from, start, end) => {
+    const size = end - start
+    bytes.set(start === 0 && end === from.length ? from : from.subarray(start, end), INPUT)
+    bytes[INPUT - 1] = from[start - 1] ?? 0
+    for (let at = INPUT + size; at < INPUT + size + PADDING; at += 1) bytes[at] = 0
+    hits.count = Number(scan(size))
     hits.runCount = runCount[0] ?? 0
-    hits.runs.set(runs.subarray(0, hits.runCount))
+    return hits
   }
 }

@@ -104,6 +104,35 @@ for (const id of ['github-token', 'github-app-token', 'npm-token', 'age-secret-k
   })
 }
 
+test('with the prefilter and without it the same is found, in samples among random bytes and pieces of themselves', () => {
+  const off = openEngine(rules, { isPlain: true, isByLiteral: true })
+  const byLiteral = openEngine(rules, { isByLiteral: true })
+  const random = seeded(11)
+  const pick = (most: number) => Math.floor(random() * most)
+  for (let round = 0; round < 60; round += 1) {
+    const parts = Array.from({ length: 40 }, () => {
+      const rule = rules[pick(rules.length)]
+      assert.ok(rule)
+      const text = Buffer.from(sample(rule, pick(1000)).text, 'utf8')
+      const noise = Buffer.from(Array.from({ length: pick(60) }, () => pick(256)))
+      // Whole, cut at either end, in upper case, or with one byte changed.
+      const from = [0, 0, pick(text.length)][pick(3)] ?? 0
+      const cut = text.subarray(from, [text.length, from + pick(200)][pick(2)])
+      if (pick(4) === 0 && cut.length > 0) cut[pick(cut.length)] = pick(256)
+      const shown = pick(8) === 0 ? Buffer.from(cut.toString('latin1').toUpperCase(), 'latin1') : cut
+      return Buffer.concat([noise, shown, Buffer.from(['', ' ', '\n', '"', '='][pick(5)] ?? '')])
+    })
+    const bytes = Buffer.concat(parts)
+    const place = { path: ['a.ts', '.netrc', '.pgpass', 'rclone.conf'][round % 4] ?? 'a', now, withNames: true }
+    const found = engine.find(bytes, place)
+
+    assert.deepEqual(found, off.find(bytes, place))
+    assert.deepEqual(found, byLiteral.find(bytes, place))
+    assert.deepEqual(found, plain.find(bytes, place))
+    assert.ok(found.length > 0)
+  }
+})
+
 test('an access key id names its account; one above twelve digits was never issued', () => {
   const [found] = find({ path: 'a', text: ['id = AKIA', 'Q2ABCDEFGH2PQRSW'].join('') })
 
