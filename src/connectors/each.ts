@@ -1,6 +1,5 @@
 /** Things that are listed by name and read one by one: what one of them does not show is missing of that one. */
 import type { Page, ScopeReport, Since } from './scope.ts'
-import { Denied } from './denied.ts'
 import { Holes } from './holes.ts'
 import type { Observation } from './observation.ts'
 
@@ -21,16 +20,19 @@ export async function* tellEach(
   const sorted = [...items].sort((a, b) => (a.key < b.key ? -1 : 1))
   const rest = cursor === undefined ? sorted : sorted.filter(({ key }) => key > cursor)
   let told: Observation[] = []
+  let seen = 0
   for (const [at, { key, tell }] of rest.entries()) {
     signal.throwIfAborted()
+    const before = holes.denied
     told.push(...(await guard(tell, holes)))
+    if (holes.denied === before) seen += 1
     if ((at + 1) % CHUNK !== 0) continue
     yield { observations: told, cursor: key }
     told = []
   }
   yield { observations: told }
   const missing = holes.all()
-  const [first] = missing
-  if (first && holes.denied > 0 && holes.denied >= items.length && cursor === undefined) throw new Denied(first)
+  // Denied is where nothing at all was shown; each right that lacks is named.
+  if (holes.denied > 0 && seen === 0 && cursor === undefined) return { status: 'denied', missing }
   return { status: missing.length > 0 ? 'partial' : 'complete', missing }
 }

@@ -132,7 +132,7 @@ test('a wrong password and a certificate of another authority are a problem of t
 })
 
 test('each right of the reader is named by what is not seen without it, and by nothing else', async () => {
-  const reader = await bed()
+  const reader = { ...(await bed()), isForetold: true }
   const right = (name: string, says: Right['says']) => ({
     name,
     take: () => server.sql(`revoke ${name} on *.* from reader@localhost`),

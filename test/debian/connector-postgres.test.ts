@@ -60,7 +60,7 @@ test('each right of the reader is named by what is not seen without it, and by n
 
   // Somebody else is connected, of whom the login would not see from where.
   await asSuperuser(cluster, () =>
-    saysEachRight({ connector, settings, credential }, [
+    saysEachRight({ connector, settings, credential, isForetold: true }, [
       {
         name: 'SELECT on pg_authid',
         ...on('pg_authid', 'select'),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { awsConnector } from '../../src/connectors/aws/connector.ts'
 import { CONFORMANCE, type Bed } from '../../src/connectors/conformance.fixture.ts'
+import { saysEachRight, type Right } from '../support/each-right.ts'
 import { inventoryWorld } from '../support/inventory-world.ts'
 import { motoServer, type Moto } from './peers/moto.ts'
 
@@ -27,7 +28,7 @@ const READS = [
 const WHOLE = ['account', 'users', 'groups', 'roles', 'policies', 'rights', 'access-keys', 'logins', 'providers']
 const python = (value: unknown) => `json.loads(${JSON.stringify(JSON.stringify(value))})`
 
-type World = Bed & { readonly moto: Moto }
+type World = Bed & { readonly moto: Moto; readonly credential: Record<string, string> }
 
 async function bed(t: Pick<TestContext, 'after'>): Promise<World> {
   const moto = await motoServer(t)
@@ -181,4 +182,48 @@ test('a key that may nothing of IAM says so, and a key that is taken away in mid
     assert.equal(told?.missing[0]?.permission, 'an active access key')
   }
   assert.equal(await i.count('observed_credential', 'missed_at is null'), before)
+})
+
+test('each action of the reader is named by what is not seen without it, and by nothing else', async (t) => {
+  const { moto, connector, settings, credential } = await bed(t)
+  const may = (actions: readonly string[]) =>
+    moto.boto([
+      `iam.put_user_policy(UserName="reeve", PolicyName="reads", PolicyDocument=policy(allow(${python(actions)})))`,
+    ])
+  const whole = (name: string, ...scopes: string[]): Right['says'] =>
+    Object.fromEntries(scopes.map((scope) => [scope, ['denied', `iam:${name}`] as const]))
+  const part = (name: string, scope: string): Right['says'] => ({ [scope]: ['partial', `iam:${name}`] })
+  const says: Record<string, Right['says']> = {
+    GetAccountSummary: part('GetAccountSummary', 'account'),
+    ListAccountAliases: part('ListAccountAliases', 'account'),
+    GetAccountPasswordPolicy: part('GetAccountPasswordPolicy', 'account'),
+    GetAccountAuthorizationDetails: whole(
+      'GetAccountAuthorizationDetails',
+      'users',
+      'groups',
+      'roles',
+      'policies',
+      'rights',
+    ),
+    ListUsers: whole('ListUsers', 'access-keys', 'logins'),
+    ListAccessKeys: whole('ListAccessKeys', 'access-keys'),
+    GetAccessKeyLastUsed: part('GetAccessKeyLastUsed', 'access-keys'),
+    GenerateCredentialReport: whole('GenerateCredentialReport', 'logins'),
+    GetCredentialReport: whole('GetCredentialReport', 'logins'),
+    ListMFADevices: part('ListMFADevices', 'logins'),
+    ListOpenIDConnectProviders: part('ListOpenIDConnectProviders', 'providers'),
+    GetOpenIDConnectProvider: part('GetOpenIDConnectProvider', 'providers'),
+    ListSAMLProviders: part('ListSAMLProviders', 'providers'),
+    GetSAMLProvider: part('GetSAMLProvider', 'providers'),
+  }
+
+  await saysEachRight(
+    { connector, settings, credential },
+    READS.map((name) => ({
+      name,
+      take: () => may(READS.filter((each) => each !== name)),
+      give: () => may(READS),
+      says: says[name.replace('iam:', '')] ?? {},
+    })),
+  )
 })

@@ -3,6 +3,8 @@ import { readFileSync } from 'node:fs'
 import { before, test, type TestContext } from 'node:test'
 import { CONFORMANCE, type Bed } from '../../src/connectors/conformance.fixture.ts'
 import { kubernetesConnector } from '../../src/connectors/kubernetes/connector.ts'
+import { eventually } from '../support/eventually.ts'
+import { saysEachRight } from '../support/each-right.ts'
 import { inventoryWorld } from '../support/inventory-world.ts'
 import { ask, kubernetesCluster, type KubernetesCluster } from '../support/kubernetes-cluster.ts'
 import { kubernetesPrograms } from './peers/kubernetes.ts'
@@ -233,3 +235,64 @@ test('2,300 accounts come in pages, a right that is taken away in mid-run is den
   )
   assert.equal(await i.count('observed_principal', `type = 'service' and missed_at is null`), before)
 })
+
+test('each verb of the reader is named by what is not seen without it, and by nothing else', async (t) => {
+  const { cluster, settings, credential = {}, connector, token } = await bed(t)
+  const kinds = Object.entries({
+    '': ['namespaces', 'serviceaccounts', 'pods', 'secrets'],
+    apps: ['deployments', 'statefulsets', 'daemonsets', 'replicasets'],
+    batch: ['jobs', 'cronjobs'],
+    'rbac.authorization.k8s.io': ['clusterroles', 'roles', 'clusterrolebindings', 'rolebindings'],
+  }).flatMap(([group, resources]) => resources.map((resource) => ({ group, resource })))
+  const may = async (left: typeof kinds) => {
+    await cluster.api('PUT', `${rbac('clusterroles')}/reeve-inventory`, {
+      apiVersion: 'rbac.authorization.k8s.io/v1',
+      kind: 'ClusterRole',
+      metadata: { name: 'reeve-inventory' },
+      rules: [
+        { verbs: ['get'], apiGroups: [''], resources: ['namespaces'] },
+        ...left.map(({ group, resource }) => ({ verbs: ['list'], apiGroups: [group], resources: [resource] })),
+      ],
+    })
+    for (const kind of kinds) await untilListed(cluster, token, kind, left.includes(kind))
+  }
+  const scopeOf: Record<string, string> = {
+    namespaces: 'namespaces',
+    serviceaccounts: 'service-accounts',
+    pods: 'pods',
+    secrets: 'secrets',
+    clusterroles: 'rbac/roles',
+    roles: 'rbac/roles',
+    clusterrolebindings: 'rbac/bindings',
+    rolebindings: 'rbac/bindings',
+  }
+  await cluster.api('DELETE', `${rbac('clusterrolebindings')}/reeve-secrets`)
+  await may(kinds)
+
+  await saysEachRight(
+    { connector, settings, credential, isForetold: true },
+    kinds.map((kind) => ({
+      name: kind.resource,
+      take: () => may(kinds.filter((each) => each !== kind)),
+      give: () => may(kinds),
+      says: {
+        [scopeOf[kind.resource] ?? 'workloads']: [
+          'denied',
+          `list ${kind.resource}${kind.group === '' ? '' : ` in ${kind.group}`}`,
+        ],
+      },
+    })),
+  )
+})
+
+/** Until the cache of RBAC has it so. */
+async function untilListed(
+  cluster: KubernetesCluster,
+  token: string,
+  { group, resource }: { readonly group: string; readonly resource: string },
+  isListed: boolean,
+): Promise<void> {
+  const place = group === '' ? '/api/v1' : `/apis/${group}/v1`
+  const asked = { method: 'GET', path: `${place}/${resource}?limit=1`, token, ca: cluster.authorities }
+  await eventually(async () => ((await ask(cluster.url, asked)).status === (isListed ? 200 : 403) ? true : undefined))
+}

@@ -140,7 +140,7 @@ test('users by host, weak proofs, secrets of before, roles, proxies, rights and 
 })
 
 test('each right of the reader is named by what is not seen without it, and by nothing else', async () => {
-  const reader = await bed()
+  const reader = { ...(await bed()), isForetold: true }
   const right = (name: string, says: Right['says']) => ({
     name,
     take: () => server.sql(`revoke ${name} on *.* from reader@localhost`),

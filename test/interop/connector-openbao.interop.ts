@@ -2,10 +2,13 @@ import assert from 'node:assert/strict'
 import { before, test, type TestContext } from 'node:test'
 import { CONFORMANCE, type Bed } from '../../src/connectors/conformance.fixture.ts'
 import { openbaoConnector } from '../../src/connectors/openbao/connector.ts'
+import { certificateOf, ecKey } from '../support/certificates.ts'
+import { saysEachRight, type Right } from '../support/each-right.ts'
 import { inventoryWorld } from '../support/inventory-world.ts'
 import { openbaoServer, ROOT, type OpenBaoServer } from '../support/openbao-server.ts'
 import { openbaoProgram } from './peers/openbao.ts'
 
+const CERTIFICATE = certificateOf({ subject: 'web.shop', key: ecKey() }).pem
 const SECRET = 'correct-horse-battery-staple-4715'
 const rule = (path: string, ...capabilities: string[]) =>
   `path "${path}" { capabilities = ${JSON.stringify(capabilities)} }\n`
@@ -21,15 +24,17 @@ const READER = [
   rule('auth/+/roles/+', 'read'),
   rule('auth/+/users/', 'list'),
   rule('auth/+/users/+', 'read'),
+  rule('auth/+/groups/', 'list'),
+  rule('auth/+/groups/+', 'read'),
+  rule('auth/+/certs/', 'list'),
+  rule('auth/+/certs/+', 'read'),
   rule('auth/+/role/+/secret-id/', 'list'),
   rule('auth/+/role/+/secret-id-accessor/lookup', 'update'),
   rule('auth/token/accessors', 'list', 'sudo'),
   rule('auth/token/lookup-accessor', 'update'),
   rule('sys/leases/lookup', 'list', 'sudo', 'update'),
   rule('sys/leases/lookup/*', 'list', 'sudo'),
-  rule('secret/metadata', 'list'),
   rule('secret/metadata/*', 'list', 'read'),
-  rule('old', 'list'),
   rule('old/*', 'list'),
 ].join('')
 const IDENTITY = [
@@ -46,6 +51,7 @@ before(async () => {
 })
 
 type World = Bed & {
+  readonly credential: Record<string, string>
   readonly bao: OpenBaoServer
   readonly entity: string
   readonly accessor: string
@@ -227,4 +233,86 @@ test('a token that is revoked in mid-reading denies the rest, and nothing is los
   assert.equal(identity?.status, 'denied')
   assert.match(identity?.missing[0]?.permission ?? '', /a token that lives/)
   assert.equal(await i.count('observed_principal', 'missed_at is null'), before)
+})
+
+/** What the reader says without each of its rules. */
+function saysWithout(entity: string, group: string): Record<string, Right['says']> {
+  const to = (path: string, ...capabilities: string[]) =>
+    rule(path, ...capabilities)
+      .trim()
+      .replaceAll(',', ', ')
+  const list = (...paths: string[]) => paths.map((path) => to(path, 'list'))
+  const read = (...paths: string[]) => paths.map((path) => to(path, 'read'))
+  const policies = ['default', 'keys', 'reeve', 'shop'].map((name) => `sys/policies/acl/${name}`)
+  return {
+    'sys/mounts': { mounts: ['partial', ...read('sys/mounts')], secrets: ['denied', ...read('sys/mounts')] },
+    'sys/auth': {
+      mounts: ['partial', ...read('sys/auth')],
+      'auth-roles': ['denied', ...read('sys/auth')],
+      'secret-ids': ['denied', ...read('sys/auth')],
+    },
+    'sys/policies/acl': { policies: ['denied', ...list('sys/policies/acl')] },
+    'sys/policies/acl/*': { policies: ['partial', ...read(...policies)] },
+    'auth/+/role/': {
+      'auth-roles': ['partial', ...list('auth/approle/role', 'auth/ci/role')],
+      'secret-ids': ['denied', ...list('auth/approle/role')],
+    },
+    'auth/+/role/+': {
+      'auth-roles': ['partial', ...read('auth/approle/role/open', 'auth/approle/role/shop', 'auth/ci/role/deploy')],
+    },
+    'auth/+/roles/': { 'auth-roles': ['partial', ...list('auth/token/roles')] },
+    'auth/+/roles/+': { 'auth-roles': ['partial', ...read('auth/token/roles/job')] },
+    'auth/+/users/': { 'auth-roles': ['partial', ...list('auth/corp/users', 'auth/people/users')] },
+    'auth/+/users/+': { 'auth-roles': ['partial', ...read('auth/people/users/ann')] },
+    'auth/+/groups/': { 'auth-roles': ['partial', ...list('auth/corp/groups')] },
+    'auth/+/groups/+': { 'auth-roles': ['partial', ...read('auth/corp/groups/staff')] },
+    'auth/+/certs/': { 'auth-roles': ['partial', ...list('auth/hosts/certs')] },
+    'auth/+/certs/+': { 'auth-roles': ['partial', ...read('auth/hosts/certs/web')] },
+    'auth/+/role/+/secret-id/': {
+      'secret-ids': ['denied', ...list('auth/approle/role/open/secret-id', 'auth/approle/role/shop/secret-id')],
+    },
+    'auth/+/role/+/secret-id-accessor/lookup': {
+      'secret-ids': ['partial', to('auth/approle/role/shop/secret-id-accessor/lookup', 'update')],
+    },
+    'auth/token/accessors': { tokens: ['denied', to('auth/token/accessors', 'list', 'sudo')] },
+    'auth/token/lookup-accessor': { tokens: ['denied', to('auth/token/lookup-accessor', 'update')] },
+    'sys/leases/lookup': { leases: ['denied', to('sys/leases/lookup', 'list', 'sudo')] },
+    'sys/leases/lookup/*': { leases: ['denied', to('sys/leases/lookup/pki', 'list', 'sudo')] },
+    'secret/metadata/*': { secrets: ['partial', ...list('secret/metadata')] },
+    'old/*': { secrets: ['partial', ...list('old')] },
+    'identity/entity/id': { identity: ['partial', ...list('identity/entity/id')] },
+    'identity/entity/id/*': { identity: ['partial', ...read(`identity/entity/id/${entity}`)] },
+    'identity/group/id': { identity: ['partial', ...list('identity/group/id')] },
+    'identity/group/id/*': { identity: ['partial', ...read(`identity/group/id/${group}`)] },
+  }
+}
+
+test('each rule of the reader is named by what is not seen without it, and by nothing else', async (t) => {
+  const { bao, connector, settings, credential, entity } = await bed(t)
+  const rules = (READER + IDENTITY).trim().split('\n')
+  const write = (kept: readonly string[]) => bao.api('PUT', 'sys/policies/acl/reeve', { policy: kept.join('\n') })
+  const groups = await bao.api('GET', 'identity/group/id?list=true')
+  const says = saysWithout(entity, String(Object(groups['data']).keys[0]))
+  const nameOf = (one: string) => /"([^"]+)"/.exec(one)?.[1] ?? ''
+  await bao.api('POST', 'sys/auth/hosts', { type: 'cert' })
+  await bao.api('POST', 'auth/hosts/certs/web', { certificate: CERTIFICATE, policies: 'shop' })
+  await bao.api('POST', 'sys/auth/corp', { type: 'ldap' })
+  await bao.api('POST', 'auth/corp/config', { url: 'ldaps://127.0.0.1' })
+  await bao.api('POST', 'auth/corp/groups/staff', { policies: 'shop' })
+  await bao.api('POST', 'auth/token/roles/job', { allowed_policies: 'shop' })
+  await bao.api('POST', 'sys/mounts/pki', { type: 'pki' })
+  await bao.api('POST', 'pki/root/generate/internal', { common_name: 'Shop' })
+  await bao.api('POST', 'pki/roles/web', { allow_any_name: true, generate_lease: true })
+  await bao.api('POST', 'pki/issue/web', { common_name: 'web.shop', ttl: '1h' })
+
+  assert.deepEqual(Object.keys(says).toSorted(), rules.map(nameOf).toSorted())
+  await saysEachRight(
+    { connector, settings, credential },
+    rules.map((one) => ({
+      name: nameOf(one),
+      take: () => write(rules.filter((each) => each !== one)),
+      give: () => write(rules),
+      says: says[nameOf(one)] ?? {},
+    })),
+  )
 })

@@ -9,6 +9,8 @@ export type Reader = {
   readonly connector: Connector
   readonly settings: unknown
   readonly credential: Readonly<Record<string, string>>
+  /** Whether asking beforehand shows all that reading does; else it may know less, and never something else. */
+  readonly isForetold?: boolean
 }
 /** One right that is taken and given back, and what of each scope is said without it: its status, and the permissions that are named. */
 export type Right = {
@@ -68,21 +70,29 @@ const permissionsOf = (missing: readonly Missing[]) =>
 /** Without each right exactly the scopes that hang on it say so, by its name, before they are read and after; with it back all is as it was. */
 export async function saysEachRight(reader: Reader, rights: readonly Right[]): Promise<void> {
   const before = await saidBy(reader)
-  for (const { name, take, give, says } of rights) {
+  const said: Record<string, Right['says']> = {}
+  const wrong: Record<string, unknown> = {}
+  for (const { name, take, give } of rights) {
     await take()
     try {
       const { read, probed } = await saidBy(reader)
-      const differs = Object.fromEntries(
-        Object.entries(read).filter(([scope, said]) => JSON.stringify(said) !== JSON.stringify(before.read[scope])),
+      const differs = Object.entries(read).filter(
+        ([scope, report]) => JSON.stringify(report) !== JSON.stringify(before.read[scope]),
       )
-      assert.deepEqual(differs, says, `without ${name}`)
-      for (const [scope, [status, ...permissions]] of Object.entries(says)) {
-        assert.equal(probed[scope]?.isVisible, status !== 'denied', `${scope} as it is probed without ${name}`)
-        assert.deepEqual(probed[scope]?.permissions, permissions, `${scope} as it is probed without ${name}`)
+      said[name] = Object.fromEntries(differs)
+      for (const [scope, [status, ...permissions]] of Object.entries(read)) {
+        const { isVisible = true, permissions: foretold = [] } = probed[scope] ?? {}
+        const isSame = isVisible === !/denied|unsupported/.test(status) && foretold.join() === permissions.join()
+        const isPart = foretold.every((permission) => permissions.includes(permission))
+        if (reader.isForetold ? !isSame : !isPart)
+          wrong[`${scope} without ${name}`] = { isVisible, foretold, permissions }
       }
     } finally {
       await give()
     }
   }
+
+  assert.deepEqual(said, Object.fromEntries(rights.map(({ name, says }) => [name, says])))
+  assert.deepEqual(wrong, {}, 'what is asked beforehand is not what reading shows')
   assert.deepEqual(await saidBy(reader), before)
 }

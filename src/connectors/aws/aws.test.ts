@@ -48,9 +48,10 @@ test('what IAM refuses is said by its own code: too fast, not allowed, not signe
     )
   await assert.rejects(refusing(400, 'Throttling'), SlowDown)
   await assert.rejects(refusing(400, 'RequestLimitExceeded'), SlowDown)
-  await assert.rejects(
-    refusing(403, 'AccessDenied'),
-    (error) => error instanceof Denied && error.missing.permission === 'iam:ListAccessKeys',
+  const denied = await refusing(403, 'AccessDenied')
+  assert.deepEqual(
+    [denied.report.status, denied.report.missing.map(({ permission }) => permission)],
+    ['denied', ['iam:ListAccessKeys']],
   )
   await assert.rejects(
     refusing(403, 'InvalidClientTokenId'),

@@ -50,22 +50,21 @@ const groupOf = (id: string): NativeId => ({ kind: 'group', id })
 /** Entities with the logins that lead to them, groups, who is in which, and the policies of both. */
 export async function* readIdentity(bao: Bao, since: Since, signal: AbortSignal): AsyncGenerator<Page, ScopeReport> {
   const holes = new Holes()
-  const entities = (await list(bao, 'identity/entity/id', signal)).map((id): Item => ({
+  const idsAt = (path: string) => orMissing(bao, () => list(bao, path, signal), holes, signal)
+  const entities = (await idsAt('identity/entity/id')).map((id): Item => ({
     key: `entity/${id}`,
     tell: async () => {
       const found = await read(bao, `identity/entity/id/${id}`, Entity, signal)
       return found ? tellEntity(found) : []
     },
   }))
-  const groups = (await orMissing(bao, () => list(bao, 'identity/group/id', signal), holes, signal)).map(
-    (id): Item => ({
-      key: `group/${id}`,
-      tell: async () => {
-        const found = await read(bao, `identity/group/id/${id}`, Group, signal)
-        return found ? tellGroup(found) : []
-      },
-    }),
-  )
+  const groups = (await idsAt('identity/group/id')).map((id): Item => ({
+    key: `group/${id}`,
+    tell: async () => {
+      const found = await read(bao, `identity/group/id/${id}`, Group, signal)
+      return found ? tellGroup(found) : []
+    },
+  }))
   return yield* tellEach(bao, { items: [...entities, ...groups], holes }, since, signal)
 }
 

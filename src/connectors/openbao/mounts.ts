@@ -1,6 +1,7 @@
 import { z } from 'zod'
-import { known, resource, type NativeId, type Page, type ScopeReport } from '../connector.ts'
+import { Holes, known, resource, type NativeId, type Page, type ScopeReport } from '../connector.ts'
 import { read, type Bao } from './api.ts'
+import { orMissing } from './walk.ts'
 
 const Mount = z.object({
   accessor: z.string().min(1),
@@ -30,8 +31,10 @@ export async function mountsAt(bao: Bao, at: 'sys/mounts' | 'sys/auth', signal: 
 
 /** Secret engines and auth methods. */
 export async function* readMounts(bao: Bao, signal: AbortSignal): AsyncGenerator<Page, ScopeReport> {
-  const engines = await mountsAt(bao, 'sys/mounts', signal)
-  const methods = (await mountsAt(bao, 'sys/auth', signal)).map((mount) => ({ ...mount, path: `auth/${mount.path}` }))
+  const holes = new Holes()
+  const at = (path: Parameters<typeof mountsAt>[1]) => orMissing(bao, () => mountsAt(bao, path, signal), holes, signal)
+  const engines = await at('sys/mounts')
+  const methods = (await at('sys/auth')).map((mount) => ({ ...mount, path: `auth/${mount.path}` }))
   const observations = [...engines, ...methods].map((mount) => {
     const isMethod = mount.path.startsWith('auth/')
     return resource({
@@ -51,5 +54,7 @@ export async function* readMounts(bao: Bao, signal: AbortSignal): AsyncGenerator
     })
   })
   yield { observations }
-  return { status: 'complete', missing: [] }
+  const missing = holes.all()
+  if (missing.length === 0) return { status: 'complete', missing }
+  return { status: observations.length > 0 ? 'partial' : 'denied', missing }
 }
