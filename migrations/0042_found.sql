@@ -3,8 +3,40 @@
 -- What is governed: the definition of what lives for a moment, and everything else itself.
 create index observed_principal_thing on observed_principal ((coalesce(instance_of_id, id)), id);
 
+create table adoption_run (
+  id           uuid primary key,
+  rule         jsonb not null,
+  by_id        uuid not null constraint by_fkey references identity,
+  state        text not null default 'running',
+  looked_at    integer not null default 0,
+  of_about     integer not null,
+  adopted      integer not null default 0,
+  unmatched    integer not null default 0,
+  left_out     jsonb not null default '{}',
+  undone       integer not null default 0,
+  after_thing  uuid,
+  after_source uuid,
+  started_at   timestamptz not null,
+  last_at      timestamptz not null,
+  ended_at     timestamptz,
+  version      integer not null default 1,
+  cause        bigint not null constraint cause_fkey references ledger_entry,
+  constraint state_is_known check (state in ('running', 'done', 'undoing', 'undone')),
+  constraint ended_says_when check ((state in ('done', 'undone')) = (ended_at is not null)),
+  constraint place_is_whole check ((after_thing is null) = (after_source is null))
+);
+comment on table adoption_run is 'A row is an act that adopts by a rule, batch by batch; each batch has one entry that names all it covered.';
+comment on column adoption_run.rule is 'Which principals that nobody claims, and what is said of them where no fact says it.';
+comment on column adoption_run.of_about is 'How many things were nobody''s when it began: what it walks over.';
+comment on column adoption_run.left_out is 'Why how many were no identities after it.';
+comment on column adoption_run.after_thing is 'Behind which thing of which source the next batch begins.';
+create index adoption_run_by on adoption_run (by_id);
+create index adoption_run_cause on adoption_run (cause);
+select hold_cause('adoption_run');
+
 create table adoption (
   id          uuid primary key,
+  run_id      uuid constraint run_fkey references adoption_run,
   thing_id    uuid not null,
   source_id   uuid not null constraint source_fkey references source,
   identity_id uuid not null constraint identity_fkey references identity constraint adoption_identity_is_unique unique,
@@ -18,19 +50,21 @@ create table adoption (
   constraint ended_says_when check ((state = 'active') = (ended_at is null))
 );
 comment on table adoption is 'A row says that an identity was made of a principal that a source told and nobody claimed. Ending it is the way back.';
+comment on column adoption.run_id is 'The act by a rule that made it; null where it was named.';
 comment on column adoption.thing_id is 'The principal, or the definition that principals are instances of: all of them are this one identity.';
 comment on column adoption.account_ids is 'Accounts nobody claimed that were claimed with it; they are freed with it.';
 comment on column adoption.source_id is 'Who told it: another source that names instances of the same definition gets no part in the identity.';
 create unique index adoption_one_at_a_time on adoption (thing_id, source_id) where state = 'active';
 create index adoption_thing on adoption (thing_id);
 create index adoption_source on adoption (source_id);
+create index adoption_run_members on adoption (run_id, id);
 create index adoption_cause on adoption (cause);
 select hold_cause('adoption');
 
 create function adoption_moves_legally() returns trigger language plpgsql as $$
 begin
-  if (new.id, new.thing_id, new.source_id, new.identity_id, new.evidence, new.account_ids, new.made_at)
-     is distinct from (old.id, old.thing_id, old.source_id, old.identity_id, old.evidence, old.account_ids, old.made_at) or old.state = 'ended' then
+  if (new.id, new.run_id, new.thing_id, new.source_id, new.identity_id, new.evidence, new.account_ids, new.made_at)
+     is distinct from (old.id, old.run_id, old.thing_id, old.source_id, old.identity_id, old.evidence, old.account_ids, old.made_at) or old.state = 'ended' then
     raise exception 'an adoption goes from active to ended and nowhere else' using errcode = 'RV042';
   end if;
   return new;

@@ -48,7 +48,7 @@ grant delete on foreign_domain_poll to :server;
 grant update on passkey, passkey_ceremony, step_up, backchannel_request to :server;
 grant delete on passkey_ceremony to :server;
 -- The record behind what sources told, and the graph.
-grant update on record_link, identity_merge, escalation, graph_pass, owner_candidate, adoption, service_candidate, service_attestation, tool_approval to :server;
+grant update on record_link, identity_merge, escalation, graph_pass, owner_candidate, adoption, adoption_run, service_candidate, service_attestation, tool_approval to :server;
 grant delete on escalation, escalation_stage, owner_candidate, service_candidate to :server;
 -- Secrets in custody.
 grant update on root_key, deposit, deposit_version to :server;

@@ -60,6 +60,7 @@ const DECIDES: Readonly<Record<string, 'iam' | 'pam' | 'nhi' | 'governance'>> = 
   path: 'governance',
   owner: 'governance',
   'business-service': 'governance',
+  adoption: 'iam',
 }
 
 /** Where one operation on a thing is another function's to decide, with the reason. */

@@ -235,6 +235,7 @@ CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON account_role FOR EACH STATEMENT 
 
 create table adoption (
   id uuid not null,
+  run_id uuid,
   thing_id uuid not null,
   source_id uuid not null,
   identity_id uuid not null,
@@ -248,15 +249,18 @@ create table adoption (
   constraint adoption_identity_is_unique UNIQUE (identity_id),
   constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
   constraint identity_fkey FOREIGN KEY (identity_id) REFERENCES identity(id),
+  constraint run_fkey FOREIGN KEY (run_id) REFERENCES adoption_run(id),
   constraint source_fkey FOREIGN KEY (source_id) REFERENCES source(id),
   constraint ended_says_when CHECK (((state = 'active'::text) = (ended_at IS NULL))),
   constraint state_is_known CHECK ((state = ANY (ARRAY['active'::text, 'ended'::text])))
 );
 CREATE INDEX adoption_cause ON adoption USING btree (cause);
 CREATE UNIQUE INDEX adoption_one_at_a_time ON adoption USING btree (thing_id, source_id) WHERE (state = 'active'::text);
+CREATE INDEX adoption_run_members ON adoption USING btree (run_id, id);
 CREATE INDEX adoption_source ON adoption USING btree (source_id);
 CREATE INDEX adoption_thing ON adoption USING btree (thing_id);
 comment on table adoption is 'A row says that an identity was made of a principal that a source told and nobody claimed. Ending it is the way back.';
+comment on column adoption.run_id is 'The act by a rule that made it; null where it was named.';
 comment on column adoption.thing_id is 'The principal, or the definition that principals are instances of: all of them are this one identity.';
 comment on column adoption.source_id is 'Who told it: another source that names instances of the same definition gets no part in the identity.';
 comment on column adoption.account_ids is 'Accounts nobody claimed that were claimed with it; they are freed with it.';
@@ -264,6 +268,42 @@ CREATE TRIGGER adoption_moves_legally BEFORE UPDATE ON adoption FOR EACH ROW EXE
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON adoption FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON adoption FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON adoption FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table adoption_run (
+  id uuid not null,
+  rule jsonb not null,
+  by_id uuid not null,
+  state text not null default 'running'::text,
+  looked_at integer not null default 0,
+  of_about integer not null,
+  adopted integer not null default 0,
+  unmatched integer not null default 0,
+  left_out jsonb not null default '{}'::jsonb,
+  undone integer not null default 0,
+  after_thing uuid,
+  after_source uuid,
+  started_at timestamp with time zone not null,
+  last_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  version integer not null default 1,
+  cause bigint not null,
+  constraint adoption_run_pkey PRIMARY KEY (id),
+  constraint by_fkey FOREIGN KEY (by_id) REFERENCES identity(id),
+  constraint cause_fkey FOREIGN KEY (cause) REFERENCES ledger_entry(id),
+  constraint ended_says_when CHECK (((state = ANY (ARRAY['done'::text, 'undone'::text])) = (ended_at IS NOT NULL))),
+  constraint place_is_whole CHECK (((after_thing IS NULL) = (after_source IS NULL))),
+  constraint state_is_known CHECK ((state = ANY (ARRAY['running'::text, 'done'::text, 'undoing'::text, 'undone'::text])))
+);
+CREATE INDEX adoption_run_by ON adoption_run USING btree (by_id);
+CREATE INDEX adoption_run_cause ON adoption_run USING btree (cause);
+comment on table adoption_run is 'A row is an act that adopts by a rule, batch by batch; each batch has one entry that names all it covered.';
+comment on column adoption_run.rule is 'Which principals that nobody claims, and what is said of them where no fact says it.';
+comment on column adoption_run.of_about is 'How many things were nobody''s when it began: what it walks over.';
+comment on column adoption_run.left_out is 'Why how many were no identities after it.';
+comment on column adoption_run.after_thing is 'Behind which thing of which source the next batch begins.';
+CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON adoption_run FOR EACH ROW EXECUTE FUNCTION require_cause();
+CREATE TRIGGER rows_are_kept BEFORE DELETE ON adoption_run FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON adoption_run FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
 create table api_token (
   id uuid not null,
@@ -3269,8 +3309,8 @@ CREATE OR REPLACE FUNCTION adoption_moves_legally()
  LANGUAGE plpgsql
 AS $function$
 begin
-  if (new.id, new.thing_id, new.source_id, new.identity_id, new.evidence, new.account_ids, new.made_at)
-     is distinct from (old.id, old.thing_id, old.source_id, old.identity_id, old.evidence, old.account_ids, old.made_at) or old.state = 'ended' then
+  if (new.id, new.run_id, new.thing_id, new.source_id, new.identity_id, new.evidence, new.account_ids, new.made_at)
+     is distinct from (old.id, old.run_id, old.thing_id, old.source_id, old.identity_id, old.evidence, old.account_ids, old.made_at) or old.state = 'ended' then
     raise exception 'an adoption goes from active to ended and nowhere else' using errcode = 'RV042';
   end if;
   return new;
@@ -3739,6 +3779,36 @@ begin
   return new;
 end $function$;
 
+CREATE OR REPLACE FUNCTION refresh_statistics()
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET lock_timeout TO '100ms'
+AS $function$
+declare
+  grown text;
+  made  integer := 0;
+begin
+  for grown in
+    select c.relname
+      from pg_class c
+     where c.oid = any (array['observed_principal', 'observed_credential', 'observed_resource', 'observed_grant', 'observed_trust',
+                              'observed_reference', 'observed_usage', 'finding']::regclass[])
+       -- By a fifth since it was counted, and by what is worth the while.
+       and pg_relation_size(c.oid) / current_setting('block_size')::integer > c.relpages * 1.2 + 100
+     order by c.relname
+  loop
+    begin
+      execute format('analyze %I', grown);
+      made := made + 1;
+    exception when lock_not_available then
+      null;
+    end;
+  end loop;
+  return made;
+end $function$;
+
 CREATE OR REPLACE FUNCTION refuse_change()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -3799,7 +3869,7 @@ AS $function$
 begin
   if exists (
     select from (select distinct cause from changed) c
-     where not exists (select from ledger_entry e where e.id = c.cause and e.xid = pg_current_xact_id())) then
+     where (select e.xid = pg_current_xact_id() from ledger_entry e where e.id = c.cause) is not true) then
     raise exception 'a change of % needs an entry of its own transaction as its cause', tg_table_name using errcode = 'RV002';
   end if;
   return null;

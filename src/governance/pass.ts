@@ -13,10 +13,11 @@ const REST_FACTOR = 10
 
 /** What a pass is for: what makes it due, and after how long one that did not end was of a node that died. */
 export type Passing = { readonly pass: Pass; readonly follows: readonly News[]; readonly lostSeconds: number }
-type News = 'readings' | 'ways'
+type News = 'readings' | 'ways' | 'adoptions'
 
 const NEWS: Readonly<Record<News, string>> = {
   readings: 'select from source s where s.read_at >= p.began_at',
+  adoptions: 'select from adoption_run r where r.ended_at >= p.began_at',
   ways: 'select from graph_pass g where g.ended_at >= p.began_at',
 }
 

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inventoryWorld } from '../../test/support/inventory-world.ts'
 import { toyPrincipal, toySource } from '../../test/support/toy-source.ts'
+import { claimAccount } from '../catalog/catalog.ts'
 import { known, unknown, type NativeId, type Observation } from '../connectors/connector.ts'
-import { notFound } from '../kernel/problem.ts'
+import { conflict, notFound } from '../kernel/problem.ts'
 import { consumersOf, consumersOfThing } from './consumers.ts'
 
 const DAY = 86_400_000
@@ -144,3 +145,79 @@ for (const [what, windows] of [
     assert.ok(use.gaps.every(([from, to]) => from < to))
   })
 }
+
+test('attack: a login that whom it proves still comes in with is never said to be unused', async (t) => {
+  const { i, ago, collect, app } = await scene(t)
+  await collect([
+    app,
+    credential('one', 'app'),
+    credential('two', 'app'),
+    toyPrincipal('quiet', { name: 'quiet' }),
+    credential('three', 'quiet'),
+    toyPrincipal('clerk'),
+    used('app', ago(3)),
+    { ...used('three', ago(4)), subject: { kind: 'toy-secret', id: 'three' } } as Observation,
+    window(ago(100), ago(0)),
+    window(ago(100), ago(0), { subject: { kind: 'toy-secret', id: 'two' } }),
+  ])
+  const idOf = async (name: string) =>
+    (
+      await i.w.db
+        .selectFrom('observedCredential')
+        .select('id')
+        .where('name', '=', `secret ${name}`)
+        .executeTakeFirstOrThrow()
+    ).id
+  const source = (await i.w.db.selectFrom('source').select('name').executeTakeFirstOrThrow()).name
+
+  // The source tells who came in and not by which of two passwords; of the second it would have told.
+  const one = await consumersOfThing(i.w.db, i.needs, await idOf('one'))
+  const two = await consumersOfThing(i.w.db, i.needs, await idOf('two'))
+  const quiet = await consumersOfThing(i.w.db, i.needs, `quiet@${source}`)
+
+  assert.equal(one.use.is, 'cannot-be-said')
+  assert.match(one.use.why.join(), /app was used at .* whether by secret one was not told/)
+  assert.deepEqual(
+    one.consumers.map(({ name, by }) => [name, by]),
+    [['toy clerk', 'use']],
+  )
+  assert.equal(two.use.is, 'unused')
+  // What its only login did, it did.
+  assert.deepEqual([quiet.use.is, quiet.use.lastAt?.getTime()], ['used', ago(4).getTime()])
+})
+
+test('who breaks is asked of an identity too, over all that it is; several of one name are told with their ids', async (t) => {
+  const { i, ago, collect } = await scene(t)
+  const { w } = i
+  const alice = await w.person('alice')
+  const job = await w.workload('job', alice)
+  const account = await collect([
+    toyPrincipal('app', { name: 'app' }),
+    toyPrincipal('twin', { name: 'twin' }),
+    toyPrincipal('other-twin', { name: 'twin' }),
+    toyPrincipal('clerk'),
+    credential('password', 'app', [FINGERPRINT]),
+    reference('ci', FINGERPRINT),
+    used('app', ago(3)),
+  ])
+  const source = (await w.db.selectFrom('source').select('name').executeTakeFirstOrThrow()).name
+
+  await assert.rejects(consumersOfThing(w.db, i.needs, 'nobody-here'), (e) => notFound.is(e))
+  const before = await consumersOfThing(w.db, i.needs, 'job')
+  await w.run((tx) =>
+    claimAccount(tx, w.needs, w.permit('account.claim', alice, { type: 'Account', id: account }), { identity: 'job' }),
+  )
+  const after = await consumersOfThing(w.db, i.needs, job.id)
+
+  assert.deepEqual([before.consumers, before.use.is], [[], 'cannot-be-said'])
+  assert.deepEqual(
+    after.consumers.map(({ by, location }) => `${by} ${location}`),
+    ['reference /etc/ci', 'use psql'],
+  )
+  assert.equal(after.use.is, 'used')
+  await assert.rejects(consumersOfThing(w.db, i.needs, `twin@${source}`), (e) => {
+    assert.ok(conflict.is(e) && e instanceof Error)
+    assert.equal(e.message.match(/[0-9a-f-]{36} \(toy\)/g)?.length, 2)
+    return true
+  })
+})

@@ -22,7 +22,9 @@ type ConsumerNeeds = Pick<InventoryNeeds, 'clock' | 'holdersOf'>
 type Stands = {
   readonly principals: readonly string[]
   readonly credentials: readonly string[]
-  readonly accountId: string | null
+  readonly accountIds: readonly string[]
+  /** Of a credential: whom it proves, who may be used by it. */
+  readonly proves: readonly string[]
 }
 
 /** Who uses something, and whether it was used: without what could not be seen beside it. */
@@ -38,55 +40,93 @@ export async function consumersOf(
   accountId: string,
   days = RECENT_DAYS,
 ): Promise<ConsumerMap> {
-  return mapOf(db, needs, await standsOf(db, accountId), days)
+  return mapOf(db, needs, await standsOf(db, [accountId]), days)
 }
 
-/** The same of one credential or one principal of the inventory, or of an account of the record, with what was not seen; throws `notFound`. */
+/**
+ * The same of one credential or one principal of the inventory, of an account of the record, or of everything that an identity is; with what was not
+ * seen. Throws `notFound`.
+ */
 export async function consumersOfThing(
   db: Db,
   needs: ConsumerNeeds & { readonly clock: Clock },
   thing: string,
   days = RECENT_DAYS,
 ): Promise<Consumers> {
+  const map = await mapOf(db, needs, await findStands(db, thing), days)
+  return { ...map, coverage: await coverageOf(db, needs.clock) }
+}
+
+async function findStands(db: Db, thing: string): Promise<Stands> {
   const id = Id.safeParse(thing).success ? thing : await placedId(db, thing)
+  const ofIdentity = await standsOfIdentity(db, id ?? thing)
+  if (ofIdentity) return ofIdentity
   if (id === undefined) throw unheardOf(thing)
   const { rows } = await sql<Stands & { readonly isAccount: boolean; readonly isKnown: boolean }>`
     select exists (select from account a where a.id = ${id}) as "isAccount",
            exists (select from observed_principal p where p.id = ${id}) or exists (select from observed_credential k where k.id = ${id}) as "isKnown",
-           (select p.account_id from observed_principal p
+           array(select p.account_id from observed_principal p
              where p.account_id is not null and p.gone_at is null
-               and (p.id = ${id} or p.id = (select k.principal_id from observed_credential k where k.id = ${id}))) as "accountId",
+               and (p.id = ${id} or p.id = (select k.principal_id from observed_credential k where k.id = ${id}))) as "accountIds",
            array(select p.id from observed_principal p where p.id = ${id} and p.gone_at is null) as principals,
+           array(select k.principal_id from observed_credential k where k.id = ${id} and k.principal_id is not null) as proves,
            array(select k.id from observed_credential k where (k.id = ${id} or k.principal_id = ${id}) and k.gone_at is null and k.type <> 'none'
                   order by k.id) as credentials`.execute(db)
   const [found] = rows
   if (!found?.isAccount && !found?.isKnown) throw unheardOf(thing)
-  const map = found.isAccount ? await consumersOf(db, needs, id, days) : await mapOf(db, needs, found, days)
-  return { ...map, coverage: await coverageOf(db, needs.clock) }
+  return found.isAccount ? standsOf(db, [id]) : found
+}
+
+/** Everything that an identity is, merges followed: its accounts, and what is linked to it at whatever source. */
+async function standsOfIdentity(db: Db, nameOrId: string): Promise<Stands | undefined> {
+  const identity = await db
+    .selectFrom('identity')
+    .select('id')
+    .where((is) =>
+      is.or([is('name', '=', nameOrId), ...(Id.safeParse(nameOrId).success ? [is('id', '=', nameOrId)] : [])]),
+    )
+    .executeTakeFirst()
+  if (!identity) return undefined
+  const { rows } = await sql<Omit<Stands, 'proves'>>`
+    with linked as (
+      select l.observed_id as id from linked_identity l where l.identity_id = ${identity.id} or l.linked_id = ${identity.id}
+    ), mine as (
+      select a.id from account a where a.identity_id = ${identity.id} and a.state = 'active'
+    ), stands as (
+      select p.id from observed_principal p where p.gone_at is null and (p.id in (select id from linked) or p.account_id in (select id from mine))
+    )
+    select array(select id from stands order by id) as principals, array(select id from mine order by id) as "accountIds",
+           array(select k.id from observed_credential k where k.gone_at is null and k.type <> 'none'
+                   and (k.principal_id in (select id from stands) or k.id in (select id from linked)) order by k.id) as credentials`.execute(
+    db,
+  )
+  const [found] = rows
+  return { proves: [], ...(found ?? { principals: [], credentials: [], accountIds: [] }) }
 }
 
 function unheardOf(id: string) {
-  return notFound('There is no such account, principal or credential.', { type: 'InventoryItem', id })
+  return notFound('There is no such account, principal, credential or identity.', { type: 'InventoryItem', id })
 }
 
-async function standsOf(db: Db, accountId: string): Promise<Stands> {
-  const { rows } = await sql<Omit<Stands, 'accountId'>>`
-    select array(select p.id from observed_principal p where p.account_id = ${accountId} and p.gone_at is null order by p.id) as principals,
+async function standsOf(db: Db, accountIds: readonly string[]): Promise<Stands> {
+  const { rows } = await sql<Pick<Stands, 'principals' | 'credentials'>>`
+    select array(select p.id from observed_principal p where p.account_id = any (${accountIds}) and p.gone_at is null order by p.id) as principals,
            array(select k.id from observed_credential k join observed_principal p on p.id = k.principal_id
-                  where p.account_id = ${accountId} and k.gone_at is null and k.type <> 'none' order by k.id) as credentials`.execute(
+                  where p.account_id = any (${accountIds}) and k.gone_at is null and k.type <> 'none' order by k.id) as credentials`.execute(
     db,
   )
-  return { ...(rows[0] ?? { principals: [], credentials: [] }), accountId }
+  return { ...(rows[0] ?? { principals: [], credentials: [] }), accountIds, proves: [] }
 }
 
 async function mapOf(db: Db, { clock, holdersOf }: ConsumerNeeds, stands: Stands, days: number): Promise<ConsumerMap> {
   const now = clock.now()
   const since = secondsAfter(now, -days * 86_400)
-  const { principals, credentials, accountId } = stands
+  const { principals, credentials, accountIds, proves } = stands
+  const held = holdersOf ? await Promise.all(accountIds.map((accountId) => holdersOf(db, accountId))) : []
   const found = [
-    ...(accountId === null ? [] : ((await holdersOf?.(db, accountId)) ?? [])),
+    ...held.flat(),
     ...(await referring(db, credentials)),
-    ...(await using(db, [...principals, ...credentials], since)),
+    ...(await using(db, [...principals, ...credentials, ...proves], since)),
   ]
   // A credential without a use of its own is used when its principal is.
   const subjects = principals.length > 0 ? principals : credentials
@@ -154,7 +194,7 @@ export type KeptAt = {
 
 /** Where the secret of an account is kept, as it is told now. `users`: names of logins at its source, of which an account may have two. */
 export async function keptAt(db: Db, accountId: string, users: readonly string[]): Promise<KeptAt[]> {
-  const { credentials } = await standsOf(db, accountId)
+  const { credentials } = await standsOf(db, [accountId])
   const places = await referring(db, credentials)
   const logins = await loginsBy(
     db,

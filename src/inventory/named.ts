@@ -2,6 +2,9 @@ import { sql } from 'kysely'
 import type { Db } from '../kernel/db.ts'
 import { conflict } from '../kernel/problem.ts'
 
+/** Of one name, that are told with what they are. */
+const TOLD = 5
+
 /**
  * The id of the principal of that name at a source, or else of the account of that name at a target; undefined where there is neither. Throws
  * `conflict` where several have it: a name says nothing more.
@@ -10,23 +13,27 @@ export async function placedId(db: Db, placed: string): Promise<string | undefin
   const at = placed.lastIndexOf('@')
   const [name, place] = [placed.slice(0, at), placed.slice(at + 1)]
   if (at < 1) return undefined
-  const { rows } = await sql<{ id: string }>`
-    (select p.id from observed_principal p
+  const { rows } = await sql<{ id: string; what: string }>`
+    (select p.id, p.native_kind as what from observed_principal p
        join source_scope c on c.id = p.scope_id
        join source s on s.id = c.source_id
-      where p.name = ${name} and s.name = ${place} and p.gone_at is null limit 2)
+      where p.name = ${name} and s.name = ${place} and p.gone_at is null order by p.id limit ${TOLD})
     union all
-    (select a.id from account a join target t on t.id = a.target_id
+    (select a.id, 'account' from account a join target t on t.id = a.target_id
       where a.name = ${name} and t.name = ${place} and a.state = 'active'
         and not exists (select from observed_principal p where p.account_id = a.id and p.name = ${name} and p.gone_at is null))`.execute(
     db,
   )
   const [first, ...others] = rows
   if (others.length > 0)
-    throw conflict(`There are several ${placed}: name the one you mean by its id.`, {
+    throw conflict(`There are several ${placed}, so name the one you mean by its id: ${idsOf(rows)}.`, {
       type: 'InventoryItem',
       id: placed,
       state: 'several',
     })
   return first?.id
+}
+
+function idsOf(rows: readonly { readonly id: string; readonly what: string }[]): string {
+  return rows.map(({ id, what }) => `${id} (${what})`).join(', ')
 }

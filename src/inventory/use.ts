@@ -19,6 +19,9 @@ type Row = {
   readonly name: string
   readonly lastAt: Date | null
   readonly sampled: boolean
+  /** Of a credential: when whom it proves was last used in that time, where its own windows do not tell by which login. */
+  readonly provedAt: Date | null
+  readonly proves: string | null
   readonly gaps: readonly (readonly [string, string])[]
   readonly gapCount: number
 }
@@ -43,11 +46,20 @@ export async function useOf(
   const times = rows.flatMap((row) => row.lastAt ?? [])
   const lastAt = times.toSorted((one, other) => other.getTime() - one.getTime())[0] ?? null
   if (lastAt && lastAt >= since) return { ...asked, is: 'used', lastAt, gaps: [], why: [] }
+  // Somebody came in as whom it proves, and by what was not told: it may have been this.
+  const unclear = rows.filter(({ provedAt }) => provedAt !== null)
   const blind = rows.filter(({ gapCount }) => gapCount > 0)
   const missing = subjects.length - rows.length
-  if (blind.length === 0 && missing === 0) return { ...asked, is: 'unused', lastAt, gaps: [], why: [] }
+  if (blind.length === 0 && missing === 0 && unclear.length === 0)
+    return { ...asked, is: 'unused', lastAt, gaps: [], why: [] }
   const [first] = blind
   const why = [
+    ...unclear
+      .slice(0, NAMED)
+      .map(
+        ({ name, proves, provedAt }) =>
+          `${proves ?? 'whom it proves'} was used at ${provedAt?.toISOString() ?? ''}, and whether by ${name} was not told`,
+      ),
     ...blind.slice(0, NAMED).map(({ name, gapCount, sampled }) => blindOf(name, gapCount, sampled)),
     ...(blind.length > NAMED ? [`${blind.length - NAMED} more were not watched all the time`] : []),
     ...(missing > 0 ? [`${missing} of what stands for it is in no source`] : []),
@@ -74,18 +86,26 @@ async function watched(db: Db, subjects: readonly string[], since: Date, until: 
                   and (w.subject_id = a.id or w.subject_id = a.principal_id
                     or w.subject_id is null and (a.principal_id is not null or exists (select from observed_principal p where p.id = a.id))
                        and w.scope_id in (select x.id from source_scope x join source_scope y on y.source_id = x.source_id where y.id = a.scope_id))
-             ), '{}') as hole
+             ), '{}') as hole,
+             tstzmultirange(tstzrange(${since}, ${until})) - coalesce((
+               select range_agg(w.seen) from usage_window w
+                where w.sees = 'every-use' and w.semantics = any (${LOGINS}) and w.subject_id = a.id), '{}') as own
         from asked a
     )
-    select a.id, a.name,
-           (select max(u.last_at) from observed_usage u where u.subject_id = a.id) as "lastAt",
+    select a.id, a.name, q.name as proves,
+           -- Who logs in with a credential of a principal logs in as it.
+           (select max(u.last_at) from observed_usage u
+             where u.subject_id = a.id
+                or a.principal_id is null and u.subject_id in (select k.id from observed_credential k where k.principal_id = a.id)) as "lastAt",
+           case when not isempty(h.own) then (
+             select max(u.last_at) from observed_usage u where u.subject_id = a.principal_id and u.last_at >= ${since}) end as "provedAt",
            exists (select from usage_window w where w.sees = 'samples' and w.subject_id = a.id
                      or w.sees = 'samples' and w.subject_id is null
                         and w.scope_id in (select x.id from source_scope x join source_scope y on y.source_id = x.source_id where y.id = a.scope_id)) as sampled,
            (select count(*)::int from unnest(h.hole) r) as "gapCount",
            coalesce((select jsonb_agg(jsonb_build_array(${instant('lower(r.r)')}, ${instant('upper(r.r)')})) from (
               select r from unnest(h.hole) r limit ${GAPS_TOLD}) r), '[]') as gaps
-      from asked a join holes h on h.id = a.id
+      from asked a join holes h on h.id = a.id left join observed_principal q on q.id = a.principal_id
      order by a.name, a.id`.execute(db)
   return rows
 }

@@ -107,6 +107,7 @@ export type AccountRoleTable = {
 
 export type AdoptionTable = {
   id: string
+  runId: string | null
   thingId: string
   sourceId: string
   identityId: string
@@ -115,6 +116,26 @@ export type AdoptionTable = {
   state: Generated<'active' | 'ended'>
   madeAt: Date
   endedAt: Date | null
+  cause: number
+}
+
+export type AdoptionRunTable = {
+  id: string
+  rule: ColumnType<unknown, string, string>
+  byId: string
+  state: Generated<'running' | 'done' | 'undoing' | 'undone'>
+  lookedAt: Generated<number>
+  ofAbout: number
+  adopted: Generated<number>
+  unmatched: Generated<number>
+  leftOut: ColumnType<unknown, string | null | undefined, string>
+  undone: Generated<number>
+  afterThing: string | null
+  afterSource: string | null
+  startedAt: Date
+  lastAt: Date
+  endedAt: Date | null
+  version: Generated<number>
   cause: number
 }
 
@@ -1686,6 +1707,7 @@ export type Database = {
   account: AccountTable
   accountRole: AccountRoleTable
   adoption: AdoptionTable
+  adoptionRun: AdoptionRunTable
   apiToken: ApiTokenTable
   authorizationCode: AuthorizationCodeTable
   backchannelRequest: BackchannelRequestTable

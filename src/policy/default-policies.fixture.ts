@@ -220,8 +220,13 @@ nobody else does | ann | inventory.link | annRecord | | no
 nor merges | dora | inventory.merge | pipelineRecord | | no
 administrators adopt what was found | admin | inventory.adopt | installation | | yes administrators-register
 others do not | dora | inventory.adopt | installation | | no
-administrators approve tools of servers | admin | tool.approve | installation | | yes administrators-register
-nobody else approves a tool | ann | tool.approve | installation | | no
+administrators approve tools of servers of tier 2 | admin | tool.approve | installation | tier 2 | yes tools-of-other-tiers-are-approved
+of tier 1 with another of security | admin | tool.approve | installation | tier 1 | yes tools-of-strict-tiers-are-approved-by-two
+the founder alone only at first | founder | tool.approve | installation | tier 1, bootstrap | yes founder-approves-tools-alone
+a tool of no tier is approved by nobody | admin | tool.approve | installation | | no
+nobody else approves a tool | ann | tool.approve | installation | tier 3 | no
+administrators adopt by a rule | admin | adoption.start | installation | | yes administrators-register
+others do not take it back | dora | adoption.undo | installation | | no
 nor give back | dora | inventory.unadopt | pipelineRecord | | no
 the owner team of one does not | dora | rotation.start-many | installation | | no
 the owner team says who holds a copy | dora | consumer.declare | account | | yes logins-are-rotated

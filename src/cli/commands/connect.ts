@@ -171,5 +171,9 @@ function tellNext(io: Io, name: string, { outcome, problem }: SourceReading): vo
     ])
   }
   tell(io, `Read: ${outcome}. What it told: reeve inventory list principal --source ${name}`)
-  tell(io, 'What follows from it is there in a minute: reeve path list, reeve owner list, reeve finding list')
+  tell(io, 'What follows from it is there in a minute: reeve path list, reeve finding list')
+  tell(
+    io,
+    'What acts there and is nobody’s: reeve inventory adopt --every --dry-run; adopted, it has owners proposed: reeve owner list',
+  )
 }

@@ -21,7 +21,7 @@ export function addGraphCommands(program: Command, io: Io): void {
     program
       .command('consumers')
       .description('Says who breaks when a credential or the login of an account changes, and whether it was used.')
-      .argument('<thing>', 'name@source, or the id of an account, a principal or a credential'),
+      .argument('<thing>', 'name@source, an id of an account, a principal or a credential, or the name of an identity'),
   )
     .option('--days <days>', 'of which time use is said', '90')
     .action((thing: string, options: Options) => consumers(io, thing, options))
@@ -66,6 +66,7 @@ async function consumers(io: Io, thing: string, options: Options): Promise<void>
   }[use.is]
   const lines = [
     said,
+    ...(all.length === 0 ? ['nobody was seen to keep it or to use it'] : []),
     ...all.map(
       ({ name, source, by, how, location, lastAt, isCopy, isPresent }) =>
         `${by.padEnd(9)} ${name} (${source ?? KNOWN[by]})   ${how} ${location}${lastAt ? `   ${lastAt.toISOString()}` : ''}${isCopy ? '   keeps a copy of the secret' : ''}${isPresent ? '' : '   missed lately'}`,

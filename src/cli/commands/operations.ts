@@ -13,6 +13,7 @@ import {
   teamVersions,
 } from '../../policy/contract.ts'
 import { PlayedLine, followSession, playSession, revealSession } from '../../sessions/contract.ts'
+import { tillDone } from '../adoption.ts'
 import { clientFor, formatOf } from '../calling.ts'
 import type { Client } from '../client.ts'
 import { EXIT, Failure } from '../failure.ts'
@@ -73,7 +74,8 @@ async function run(io: Io, shape: CommandShape, typed: Typed): Promise<void> {
     : await callSteppedUp(io, client, operation, typed.given)
   const change = changeIn(operation, called)
   if (change && !typed.options.wait) return leaveWaiting(io, format, change)
-  const answer = change ? await appliedAnswer(io, client, change) : called
+  const first = change ? await appliedAnswer(io, client, change) : called
+  const answer = await tillDone(io, client, operation, typed.given, first)
   await render(io.stdout, format, operation.output, withLink(client, operation, answer))
   if (operation.id === requestAccess.id) tellIfShortened(io, typed, answer)
   tellWarnings(io, answer)

@@ -1,6 +1,13 @@
 import type { z } from 'zod'
-import { evaluateFindings, type FindingsEvaluated } from '../../governance/contract.ts'
+import {
+  adoptPrincipals,
+  evaluateFindings,
+  listCandidates,
+  readPath,
+  type FindingsEvaluated,
+} from '../../governance/contract.ts'
 import { readCoverage, type Coverage, type InventoryCoverage } from '../../inventory/contract.ts'
+import { adoptionText, nobodyText, pathText } from './found-layouts.ts'
 import { printable } from './printable.ts'
 import { table } from './table.ts'
 
@@ -13,6 +20,18 @@ export function laidOut(schema: z.core.$ZodType, value: unknown): string | undef
   if (schema === evaluateFindings.output) {
     const evaluated = evaluateFindings.output.safeParse(value)
     return evaluated.success ? evaluationText(evaluated.data) : undefined
+  }
+  if (schema === adoptPrincipals.output) {
+    const adoption = adoptPrincipals.output.safeParse(value)
+    return adoption.success ? adoptionText(adoption.data) : undefined
+  }
+  if (schema === readPath.output) {
+    const path = readPath.output.safeParse(value)
+    return path.success ? pathText(path.data) : undefined
+  }
+  if (schema === listCandidates.output) {
+    const candidates = listCandidates.output.safeParse(value)
+    return candidates.success ? nobodyText(candidates.data) : undefined
   }
   return undefined
 }

@@ -1,26 +1,23 @@
 import { sql } from 'kysely'
-import { claimFoundAccounts, freeFoundAccounts } from '../../catalog/catalog.ts'
+import { claimFoundAccounts } from '../../catalog/catalog.ts'
 import type { Identity } from '../../identities/contract.ts'
 import { actOf, endIdentity, enterDiscovered, lockIdentity, type IdentityNeeds } from '../../identities/identities.ts'
-import {
-  coverageOf,
-  endAdoption,
-  keepAdoptions,
-  loadSource,
-  lockAdoption,
-  lockResolution,
-} from '../../inventory/inventory.ts'
+import { coverageOf, keepAdoptions, loadSource, lockAdoption, lockResolution } from '../../inventory/inventory.ts'
 import { transact, type Db, type Tx } from '../../kernel/db.ts'
 import type { Permit } from '../../kernel/permit.ts'
 import { conflict, notFound } from '../../kernel/problem.ts'
 import { evaluateOwners } from '../owners/evaluate.ts'
 import { evaluateServices } from '../owners/services.ts'
-import { ADOPTED_MAX, LEFT, type Adopted, type Adoption, type AdoptPrincipals } from './contract.ts'
+import { ADOPTED_MAX, type Adopted, type Adoption, type AdoptPrincipals } from './contract.ts'
+import { LEFT } from './filter.ts'
 import { principalsAdopted, principalUnadopted } from './events.ts'
-import { draftOf, findThings, judgeThings, type Judged, type Leaving } from './found.ts'
+import { giveBack } from './give-back.ts'
+import { draftOf, findThings, isMeant, judgeThings, type Judged, type Leaving } from './found.ts'
 
 type Needs = IdentityNeeds
 const EXAMPLES = 3
+/** Behind every source that tells the same thing. */
+const LAST_SOURCE = 'ffffffff-ffff-ffff-ffff-ffffffffffff'
 
 /** Carries the answer of a dry run out of the transaction that it takes back. */
 class TakenBack extends Error {
@@ -61,8 +58,10 @@ async function adopt(
   await lockResolution(tx)
   const of = input.source === undefined ? undefined : await loadSource(tx, input.source)
   if (input.principals) await mustBeNobodys(tx, input.principals)
-  const things = await findThings(tx, { ...input, sourceId: of?.id })
-  const judged = await judgeThings(tx, needs.clock, things)
+  const after = input.after === undefined ? undefined : { thingId: input.after, sourceId: LAST_SOURCE }
+  const things = await findThings(tx, { ...input, sourceId: of?.id, after }, ADOPTED_MAX)
+  const every = await judgeThings(tx, needs.clock, things)
+  const judged = every.filter((each) => isMeant(each, input))
   const drafts = judged.map((each) => ({ each, draft: draftOf(each, input) }))
   const taken = drafts.flatMap(({ each, draft }) => ('name' in draft ? [{ each, draft }] : []))
   const left = drafts.flatMap(({ draft }) => ('why' in draft ? [draft] : []))
@@ -72,17 +71,34 @@ async function adopt(
     permit,
     taken.map(({ draft }) => draft),
   )
-  const items: Adopted[] = []
-  for (const [at, { each, draft }] of taken.entries()) {
+  const pairs = taken.map(({ each, draft }, at) => {
     const identity = entered[at]
     if (!identity) throw new Error('everything that is entered is answered')
-    const { thingId, sourceId, accountIds } = each.thing
-    const { id: identityId, cause } = identity
-    const claimed = await claimFoundAccounts(tx, { accountIds, identityId, cause })
-    const { evidence } = draft
-    await keepAdoptions(tx, needs, [{ thingId, sourceId, identityId, evidence, accountIds: claimed, cause }])
-    items.push(adoptedOf(each, identity, { evidence, accounts: claimed.length }))
-  }
+    return { each, draft, identity }
+  })
+  const claimed = await claimFoundAccounts(
+    tx,
+    pairs.map(({ each, identity: { id: identityId, cause } }) => ({
+      accountIds: each.thing.accountIds,
+      identityId,
+      cause,
+    })),
+  )
+  await keepAdoptions(
+    tx,
+    needs,
+    pairs.map(({ each: { thing }, draft: { evidence }, identity: { id: identityId, cause } }) => ({
+      thingId: thing.thingId,
+      sourceId: thing.sourceId,
+      identityId,
+      evidence,
+      accountIds: claimed.get(identityId) ?? [],
+      cause,
+    })),
+  )
+  const items = pairs.map(({ each, draft: { evidence }, identity }) =>
+    adoptedOf(each, identity, { evidence, accounts: claimed.get(identity.id)?.length ?? 0 }),
+  )
   const coverage = await coverageOf(tx, needs.clock, of?.id)
   const unseen = coverage.unseen.length + coverage.more
   if (items.length > 0) {
@@ -94,6 +110,7 @@ async function adopt(
     isDryRun: input.dryRun,
     items: await withProposals(tx, needs, items),
     left: countedLeft(left),
+    unmatched: every.length - judged.length,
     next: isFull ? (things.at(-1)?.thingId ?? null) : null,
     unseen,
     coverage,
@@ -215,16 +232,13 @@ export async function unadoptPrincipal(
   if (!adoption) throw refused('It was made by no adoption, or that was taken back.')
   if (identity.state !== 'discovered' && identity.state !== 'registered')
     throw refused('It acts by now: retire it instead.')
-  const { id, thingId, accountIds } = adoption
+  const { thingId, accountIds } = adoption
   const cause = await needs.ledger.record(tx, {
     ...actOf(permit),
     event: principalUnadopted,
     subjectId: identity.id,
     facts: { thingId, accountIds: [...accountIds], reason },
   })
-  await freeFoundAccounts(tx, { accountIds, identityId: identity.id, cause })
-  await endAdoption(tx, needs.clock, { id, identityId: identity.id, cause })
-  await tx.deleteFrom('ownerCandidate').where('identityId', '=', identity.id).execute()
-  await tx.deleteFrom('serviceCandidate').where('identityId', '=', identity.id).execute()
+  await giveBack(tx, needs, cause, [{ identityId: identity.id, accountIds }])
   return endIdentity(tx, needs, actOf(permit), { seen: identity, reason })
 }

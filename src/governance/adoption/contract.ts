@@ -5,46 +5,22 @@ import { shown } from '../../kernel/event.ts'
 import { Id, Slug } from '../../kernel/ids.ts'
 import { operation, type Operation } from '../../kernel/operation.ts'
 import { conflict, invalidInput, notFound } from '../../kernel/problem.ts'
+import { adoptionFilter, adoptionWord, LEFT_WHYS } from './filter.ts'
+import { adoptionRunOperations } from './run-contract.ts'
 
 const Text = shown(z.string())
 const Count = shown(z.int())
 /** What one act adopts: a list that a person can read, and one transaction that nobody waits long for. */
 export const ADOPTED_MAX = 200
-const ACTING_TYPES = ['account', 'human', 'service', 'workload', 'agent', 'app', 'device'] as const
-
-/** Why something that was found is no identity after this. */
-export const LEFT = {
-  person: 'a person: link it to who it is, or let the identity provider enter them',
-  'kind-unknown': 'no fact says what kind of thing it is: say the kind',
-  'profile-unknown': 'no fact says how it is governed: say the profile',
-  'misfit-profile': 'its kind and the profile do not go together',
-  'built-in': 'its system came with it: name it to adopt it all the same',
-  'shares-a-secret': 'it shows the secret of an identity: link it, or name it to adopt it all the same',
-  missed: 'the last reading did not find it any more',
-  deleted: 'its source says that it is deleted',
-} as const
-export type LeftWhy = keyof typeof LEFT
-const LEFT_WHYS = [
-  'person',
-  'kind-unknown',
-  'profile-unknown',
-  'misfit-profile',
-  'built-in',
-  'shares-a-secret',
-  'missed',
-  'deleted',
-] as const satisfies readonly LeftWhy[]
-
 export const AdoptPrincipals = z
   .strictObject({
     principals: shown(z.array(Id).min(1).max(ADOPTED_MAX)).optional().describe('of the inventory'),
-    every: shown(z.boolean()).optional().describe('everything that acts and that nobody claims, as narrowed below'),
-    source: Slug.optional().describe('of --every: name or id'),
-    type: shown(z.enum(ACTING_TYPES)).optional().describe('of --every: as the source says it'),
-    environment: Environment.optional().describe('of --every'),
+    every: shown(z.boolean())
+      .optional()
+      .describe('everything that acts and that nobody claims, as the filters narrow it'),
+    ...adoptionFilter,
     after: Id.optional().describe('of --every: what `next` of the answer before said'),
-    kind: IdentityKind.exclude(['human']).optional().describe('where no fact says it'),
-    profile: Profile.exclude(['person', 'break-glass']).optional().describe('where no fact says it'),
+    ...adoptionWord,
     dryRun: shown(z.boolean()).default(false).describe('says what would be adopted, and changes nothing'),
   })
   .refine(({ principals, every }) => (principals === undefined) === (every === true), 'name principals, or every')
@@ -94,6 +70,7 @@ export const Adoption = z
         })
         .meta({ classification: 'public' }),
     ),
+    unmatched: Count.describe('of what was looked at, how many the filters by class leave out'),
     next: Id.nullable().describe('there may be more: go on with --after'),
     unseen: Count.describe('parts of sources that were not seen whole; what is there is not in this list'),
     coverage: Coverage,
@@ -126,4 +103,6 @@ export const unadoptPrincipal = operation({
   problems: [notFound, conflict],
 })
 
-export const adoptionOperations: readonly Operation[] = [adoptPrincipals, unadoptPrincipal]
+export const adoptionOperations: readonly Operation[] = [adoptPrincipals, unadoptPrincipal, ...adoptionRunOperations]
+
+export * from './run-contract.ts'

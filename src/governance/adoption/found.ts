@@ -5,7 +5,9 @@ import type { Clock } from '../../kernel/clock.ts'
 import type { Db } from '../../kernel/db.ts'
 import { classesWhere } from '../classes/classify.ts'
 import type { Classification } from '../classes/contract.ts'
-import { ADOPTED_MAX, type AdoptPrincipals, type LeftWhy } from './contract.ts'
+import type { AdoptPrincipals } from './contract.ts'
+import type { LeftWhy } from './filter.ts'
+import type { AdoptionRule } from './run-contract.ts'
 
 /** Something nobody claims: a principal, or the definition that principals of its source are instances of. */
 export type Thing = {
@@ -25,12 +27,16 @@ export type Thing = {
 export type Judged = { readonly thing: Thing; readonly class: Classification }
 export type Leaving = { readonly why: LeftWhy; readonly principal: string }
 
-/** What acts and is no identity of the record; the definition stands for its instances where it was seen itself. */
-export async function findThings(
-  db: Db,
-  query: Omit<AdoptPrincipals, 'source'> & { readonly sourceId?: string | undefined },
-): Promise<Thing[]> {
-  const { principals, sourceId, type, environment, after } = query
+/** A place in the list: behind a thing of a source. */
+export type Place = { readonly thingId: string; readonly sourceId: string }
+type Query = Omit<AdoptionRule, 'source'> & {
+  readonly principals?: readonly string[] | undefined
+  readonly sourceId?: string | undefined
+  readonly after?: Place | undefined
+}
+
+/** Of what acts and is no identity of the record: `p`, `c` and `s` are a principal, its scope and its source. */
+function nobodys({ principals, sourceId, ownerTeam, type, environment, answeredFor, after }: Query) {
   const where = [
     sql`p.gone_at is null and s.state = 'active' and c.state = 'active' and p.type not in ('group', 'role')`,
     sql`not exists (select from record_link l where l.observed_id = p.id and l.state = 'active')`,
@@ -39,16 +45,33 @@ export async function findThings(
   ]
   if (principals) where.push(sql`p.id = any (${principals})`)
   if (sourceId !== undefined) where.push(sql`s.id = ${sourceId}`)
+  if (ownerTeam !== undefined) where.push(sql`s.owner_team = ${ownerTeam}`)
   if (type !== undefined) where.push(sql`p.type = ${type}`)
   if (environment !== undefined) where.push(sql`coalesce(p.environment, s.environment) = ${environment}`)
-  if (after !== undefined) where.push(sql`coalesce(p.instance_of_id, p.id) > ${after}`)
+  if (answeredFor === true) where.push(ANSWERED_FOR)
+  if (after)
+    where.push(sql`coalesce(p.instance_of_id, p.id) >= ${after.thingId}
+      and (coalesce(p.instance_of_id, p.id), s.id) > (${after.thingId}::uuid, ${after.sourceId}::uuid)`)
+  return sql.join(where, sql` and `)
+}
+
+/** A person made it, or something did, or keeps its login, that a person accepted to answer for. */
+const ANSWERED_FOR = sql`exists (
+  select from linked_identity l join identity i on i.id = l.identity_id
+   where (i.kind = 'human' and i.state = 'active' or i.owner_state = 'attested' and i.state <> 'retired')
+     and (l.observed_id = p.created_by_id or i.kind <> 'human' and l.observed_id in (
+       select r.consumer_id from observed_credential k join observed_reference r on r.credential_id = k.id and r.gone_at is null
+        where k.principal_id = p.id and k.gone_at is null)))`
+
+/** What is nobody's, in the order of its ids; the definition stands for its instances where it was seen itself. */
+export async function findThings(db: Db, query: Query, limit: number): Promise<Thing[]> {
   const { rows } = await sql<Thing>`
     with thing as (
       select distinct on (coalesce(p.instance_of_id, p.id), s.id)
              coalesce(p.instance_of_id, p.id) as thing_id, s.id as source_id, s.name as source, p.id, p.name, p.facts, p.missed_at, p.state
         from observed_principal p join source_scope c on c.id = p.scope_id join source s on s.id = c.source_id
-       where ${sql.join(where, sql` and `)}
-       order by coalesce(p.instance_of_id, p.id), s.id, p.instance_of_id nulls first, p.id limit ${ADOPTED_MAX}
+       where ${nobodys(query)}
+       order by coalesce(p.instance_of_id, p.id), s.id, p.instance_of_id nulls first, p.id limit ${limit}
     )
     select t.thing_id as "thingId", t.source_id as "sourceId", t.source, t.id as "principalId", t.name as principal,
            o.instances, o.accounts as "accountIds",
@@ -64,6 +87,28 @@ export async function findThings(
         where coalesce(p.instance_of_id, p.id) = t.thing_id and p.gone_at is null) o
      order by t.thing_id, t.source_id`.execute(db)
   return rows
+}
+
+/** About how many there are; each source that tells a thing counts it. */
+export async function countThings(db: Db, query: Query): Promise<number> {
+  const { rows } = await sql<{ count: number }>`
+    select count(distinct (coalesce(p.instance_of_id, p.id), s.id))::int as count
+      from observed_principal p join source_scope c on c.id = p.scope_id join source s on s.id = c.source_id
+     where ${nobodys(query)}`.execute(db)
+  return rows[0]?.count ?? 0
+}
+
+/** Whether the filters by class mean it; what no fact says is not meant by one that asks. */
+export function isMeant(
+  { class: judged }: Judged,
+  { ofKind, ofProfile, ofTier, ofTrait }: Pick<AdoptionRule, 'ofKind' | 'ofProfile' | 'ofTier' | 'ofTrait'>,
+): boolean {
+  return (
+    (ofKind === undefined || judged.kind === ofKind) &&
+    (ofProfile === undefined || judged.profile === ofProfile) &&
+    (ofTier === undefined || judged.tier === ofTier) &&
+    (ofTrait === undefined || judged.traits.includes(ofTrait))
+  )
 }
 
 /** Each with what it is by the facts. */

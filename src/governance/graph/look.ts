@@ -5,7 +5,7 @@ import { claimDuePass, type Passing } from '../pass.ts'
 import { buildGraph } from './build.ts'
 import { keepDistances } from './keep.ts'
 
-const LOOK: Passing = { pass: 'graph_pass', follows: ['readings'], lostSeconds: 600 }
+const LOOK: Passing = { pass: 'graph_pass', follows: ['readings', 'adoptions'], lostSeconds: 600 }
 
 /**
  * Nothing of it may hold the database for longer than that. The one query has dozens of branches, which are not worth compiling, and its joins are

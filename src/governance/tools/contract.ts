@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { Tier } from '../../identities/contract.ts'
 import { Coverage } from '../../inventory/contract.ts'
 import { shown } from '../../kernel/event.ts'
 import { Id, Slug } from '../../kernel/ids.ts'
@@ -14,10 +15,15 @@ const Claim = shown(z.boolean()).nullable()
 const Tool = z
   .object({
     id: Id,
-    version: Text.describe('the id and the digest of what it is called, says and takes: what an approval names'),
+    version: Text.describe(
+      'the id, the digest of what it is called, says and takes, and the tier: what an approval names',
+    ),
     name: Text,
     source: Slug,
     description: Text.nullable(),
+    tier: Tier.describe(
+      'of a call of it: that of the action mcp.call where the server stands, or of what the server or the tool is',
+    ),
     state: shown(z.enum(['new', 'approved', 'changed'])),
     approvedAt: Instant.nullable(),
     approver: Slug.nullable(),
@@ -39,7 +45,9 @@ export const ToolQuery = PageQuery.extend({
 })
 export type ToolQuery = z.output<typeof ToolQuery>
 
-const Version = z.string().regex(/^[0-9a-f-]{36}@[0-9a-f]{64}$/, 'write <id>@<digest>, as the list has it')
+const Version = z
+  .string()
+  .regex(/^[0-9a-f-]{36}@[0-9a-f]{64}\.[0-3]$/, 'write <id>@<digest>.<tier>, as the list has it')
 
 export const listTools = operation({
   id: 'tool.list',
@@ -56,7 +64,8 @@ export const approveTools = operation({
   id: 'tool.approve',
   method: 'POST',
   path: '/v1/tool-approvals',
-  summary: 'Approves tools exactly as the list showed them; one that is another by now is refused.',
+  summary:
+    'Approves tools exactly as the list showed them; one that is another by now is refused. Strict tiers take a second person.',
   function: 'nhi',
   resource: 'Installation',
   input: z.strictObject({ tools: shown(z.array(Version).min(1).max(TOOLS_MAX)).describe('versions of the list') }),

@@ -2,16 +2,20 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inventoryWorld } from '../../../test/support/inventory-world.ts'
 import { toySource } from '../../../test/support/toy-source.ts'
-import { resource, type Observation } from '../../connectors/connector.ts'
+import { syncActions } from '../../catalog/catalog.ts'
+import { known, resource, type Observation } from '../../connectors/connector.ts'
 import { conflict, notFound } from '../../kernel/problem.ts'
+import { SYSTEM } from '../../ledger/ledger.ts'
 import { FindingQuery } from '../findings/contract.ts'
 import { evaluateFindings } from '../findings/evaluate.ts'
 import { listFindings } from '../findings/lists.ts'
 import { ToolQuery } from './contract.ts'
-import { approveTools, listTools } from './tools.ts'
+import { toolsApproved } from './events.ts'
+import { aboutTools, approveTools, listTools } from './tools.ts'
 
-const tool = (name: string, digest: string, marks: readonly string[] = []): Observation =>
+const tool = (name: string, digest: string, marks: readonly string[] = [], more: object = {}): Observation =>
   resource({
+    ...more,
     id: { kind: 'mcp-tool', id: name },
     type: 'mcp-tool',
     name,
@@ -56,7 +60,7 @@ test('a tool is approved as it was shown; one that changed afterwards, or came b
   ])
   // What was shown is what is approved: the old version is not, nor one that is not there.
   await assert.rejects(approve([first.version]), (error) => conflict.is(error))
-  await assert.rejects(approve([`${first.id.slice(0, -1)}0@${'a'.repeat(64)}`]), (error) => notFound.is(error))
+  await assert.rejects(approve([`${first.id.slice(0, -1)}0@${'a'.repeat(64)}.1`]), (error) => notFound.is(error))
   const now = await listed({ state: 'changed' })
   assert.deepEqual(
     now.map(({ name, claimsReadOnly }) => [name, claimsReadOnly]),
@@ -68,4 +72,55 @@ test('a tool is approved as it was shown; one that changed afterwards, or came b
     ['hostile-text mail of source-1 open high'],
   )
   assert.equal((await w.kinds()).filter((kind) => kind === 'tool.approved').length, 2)
+})
+
+test('attack: a tool that became one of a strict tier is not approved as the lax one it was shown as', async (t) => {
+  const i = await inventoryWorld(t)
+  const { w } = i
+  const ada = await w.founder()
+  const call = {
+    name: 'mcp.call',
+    protocol: 'mcp',
+    class: 'change',
+    tier: 1,
+    tierElsewhere: 2,
+    summary: 'Calls a tool.',
+    obligations: {},
+  } as const
+  await w.run((tx) => syncActions(tx, w.needs.ledger, [call]))
+  const toy = toySource()
+  const lists = async () => (await listTools(w.db, w.clock, ToolQuery.parse({ limit: 50 }))).items
+  const approve = (tools: readonly string[]) =>
+    w.run((tx) => approveTools(tx, w.needs, w.permit('tool.approve', ada), { tools }))
+  toy.scopes.set('all', [[tool('read', 'a'), tool('pay', 'b', [], { sensitivity: known(0) })]])
+  const source = await i.source(toy.connector, {}, { environment: 'staging' })
+  await i.collect(source)
+  const shown = await lists()
+  const of = (name: string) => shown.find((each) => each.name === name)
+  assert.deepEqual([of('read')?.tier, of('pay')?.tier], [2, 0])
+  assert.equal((await aboutTools(w.db, [of('read')?.version ?? ''])).tier, 2)
+  const both = await aboutTools(
+    w.db,
+    shown.map(({ version }) => version),
+  )
+  assert.equal(both.tier, 0)
+  assert.ok(both.lines.every((line) => shown.some(({ version }) => line.endsWith(version))))
+
+  await w.run(async (tx) => {
+    const cause = await w.needs.ledger.record(tx, {
+      actor: SYSTEM,
+      event: toolsApproved,
+      resource: { type: 'Source', id: source },
+      outcome: 'done',
+      facts: { tools: [] },
+    })
+    await tx.updateTable('source').set({ environment: 'production', cause }).where('id', '=', source).execute()
+  })
+
+  const lax = of('read')?.version ?? ''
+  assert.match(lax, /\.2$/)
+  await assert.rejects(approve([lax]), (error) => conflict.is(error))
+  await assert.rejects(aboutTools(w.db, [lax]), (error) => conflict.is(error))
+  await approve([lax.replace(/2$/, '1')])
+  assert.equal((await lists()).find(({ name }) => name === 'read')?.state, 'approved')
 })

@@ -8,6 +8,8 @@ import { linkIdOf, LOCK } from './resolve.ts'
 export const lockResolution = (tx: Tx) => LOCK.execute(tx)
 
 type NewAdoption = {
+  /** The act by a rule that it is of. */
+  readonly runId?: string
   readonly thingId: string
   readonly sourceId: string
   readonly identityId: string
@@ -23,33 +25,29 @@ export async function keepAdoptions(
   { clock, random }: { readonly clock: Clock; readonly random: Random },
   adopted: readonly NewAdoption[],
 ): Promise<void> {
+  if (adopted.length === 0) return
   const now = clock.now()
-  for (const { thingId, sourceId, identityId, evidence, accountIds, cause } of adopted) {
-    const says = JSON.stringify(evidence)
-    await tx
-      .insertInto('adoption')
-      .values({
-        id: newId(clock, random),
-        thingId,
-        sourceId,
-        identityId,
-        evidence: says,
-        accountIds: [...accountIds],
-        madeAt: now,
-        cause,
-      })
-      .execute()
-    await sql`
-      insert into record_link as l (id, observed_kind, observed_id, identity_id, how, evidence, state, made_at, ended_at, cause)
-      select ${linkIdOf('p.id', 'i.id', `'native-id'`)}, 'principal', p.id, i.id, 'native-id', ${says}::jsonb, 'active', ${now}, null, ${cause}
-        from observed_principal p join source_scope c on c.id = p.scope_id and c.source_id = ${sourceId} cross join (select ${identityId}::uuid as id) i
-       where coalesce(p.instance_of_id, p.id) = ${thingId} and p.gone_at is null
-         and not exists (select from record_link o where o.observed_id = p.id and o.state = 'active')
-      on conflict (id) do update
-         set evidence = excluded.evidence, state = 'active', made_at = excluded.made_at, ended_at = null, cause = excluded.cause`.execute(
-      tx,
-    )
-  }
+  const rows = adopted.map(({ runId, accountIds, evidence, ...each }) => ({
+    ...each,
+    id: newId(clock, random),
+    runId: runId ?? null,
+    evidence: JSON.stringify(evidence),
+    accountIds: [...accountIds],
+    madeAt: now,
+  }))
+  await tx.insertInto('adoption').values(rows).execute()
+  await sql`
+    insert into record_link as l (id, observed_kind, observed_id, identity_id, how, evidence, state, made_at, ended_at, cause)
+    select ${linkIdOf('p.id', 'd.identity_id', `'native-id'`)}, 'principal', p.id, d.identity_id, 'native-id', d.evidence, 'active', ${now}, null, d.cause
+      from adoption d
+      join observed_principal p on coalesce(p.instance_of_id, p.id) = d.thing_id and p.gone_at is null
+      join source_scope c on c.id = p.scope_id and c.source_id = d.source_id
+     where d.id = any (${rows.map(({ id }) => id)})
+       and not exists (select from record_link o where o.observed_id = p.id and o.state = 'active')
+    on conflict (id) do update
+       set evidence = excluded.evidence, state = 'active', made_at = excluded.made_at, ended_at = null, cause = excluded.cause`.execute(
+    tx,
+  )
 }
 
 /** The adoption an identity was made by, locked; undefined when it was made otherwise or was given back. */
@@ -63,18 +61,23 @@ export function lockAdoption(tx: Tx, identityId: string) {
     .executeTakeFirst()
 }
 
-/** Ends an adoption, and each link that stood on it. */
-export async function endAdoption(
+/** Ends adoptions, and each link that stood on them. */
+export async function endAdoptions(
   tx: Tx,
   clock: Clock,
-  { id, identityId, cause }: { readonly id: string; readonly identityId: string; readonly cause: number },
+  { identityIds, cause }: { readonly identityIds: readonly string[]; readonly cause: number },
 ): Promise<void> {
   const ended = { state: 'ended', endedAt: clock.now(), cause } as const
-  await tx.updateTable('adoption').set(ended).where('id', '=', id).where('state', '=', 'active').execute()
+  await tx
+    .updateTable('adoption')
+    .set(ended)
+    .where('identityId', 'in', identityIds)
+    .where('state', '=', 'active')
+    .execute()
   await tx
     .updateTable('recordLink')
     .set(ended)
-    .where('identityId', '=', identityId)
+    .where('identityId', 'in', identityIds)
     .where('how', '=', 'native-id')
     .where('state', '=', 'active')
     .execute()

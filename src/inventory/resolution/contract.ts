@@ -169,7 +169,9 @@ export const readConsumers = operation({
   function: 'nhi',
   resource: 'Installation',
   params: z.object({
-    thing: z.union([Id, Placed]).describe('an account, a principal or a credential: its id, or name@source'),
+    thing: z
+      .union([Slug, Placed])
+      .describe('an account, a principal or a credential: its id, or name@source; or the name or id of an identity'),
   }),
   query: z.object({
     days: z.coerce.number().int().min(1).max(DAYS_MAX).default(90).describe('of which time use is said'),

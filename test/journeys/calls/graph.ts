@@ -1,4 +1,4 @@
-import { adoptPrincipals, evaluateOwners, listTools } from '../../../src/governance/contract.ts'
+import { adoptPrincipals, evaluateOwners, listTools, startAdoption } from '../../../src/governance/contract.ts'
 import { attestOwner, registerIdentity, updateIdentity } from '../../../src/identities/contract.ts'
 import {
   collectSource,
@@ -82,6 +82,9 @@ export function graphRows(stage: Stage): Rows {
     })
     return { params: { identity: items[0]?.identity ?? '' }, input: { reason: REASON } }
   }
+  /** No account of the shop is a person by any fact, so it is done at once and leaves the others what they need. */
+  const byRule = async () => ({ input: { source: await sourceThatWasRead(stage), ofKind: 'human' } as const })
+  const begun = async () => ({ params: { adoption: (await ada.ask(startAdoption, await byRule())).id } })
   /** The record has a business service that nobody accepted; Bob answers for the workload. */
   const proposedService = async () => {
     const identity = await stage.workload()
@@ -90,14 +93,14 @@ export function graphRows(stage: Stage): Rows {
     await ada.ask(evaluateOwners, {})
     return { input: { identities: [identity] } }
   }
-  const toolToApprove = async () => {
+  const toolToApprove = async (environment: 'production' | 'staging') => {
     const { name } = await ada.ask(registerSource, {
       input: {
         name: stage.name(),
         connector: 'mcp',
         settings: { url: await toolServer() },
         ownerTeam: 'shop',
-        environment: 'production',
+        environment,
         schedule: 'never',
       },
     })
@@ -154,8 +157,17 @@ export function graphRows(stage: Stage): Rows {
     'owner.evaluate': changes(async () => ({})),
     'inventory.adopt': changes(toAdopt),
     'inventory.unadopt': changes(adopted),
+    'adoption.start': changes(byRule),
+    'adoption.continue': changes(begun),
+    'adoption.undo': changes(async () => ({ ...(await begun()), input: { reason: REASON } })),
+    'adoption.list': reads(() => ({})),
     'tool.list': reads(() => ({})),
-    'tool.approve': changes(toolToApprove),
+    'tool.approve': {
+      // A tool of production takes a second person from when there is one.
+      done: async () => ({ by: ada, given: await toolToApprove('staging') }),
+      refused: async () => ({ by: ada, given: await toolToApprove('production') }),
+      as: 'approval-owed',
+    },
     'business-service.list': reads(() => ({})),
     'business-service.attest': {
       done: async () => ({ by: bob, given: await proposedService() }),
