@@ -210,6 +210,8 @@ async function missingOf(gcp: Gcp, what: Content | 'activity', signal: AbortSign
     return undefined
   } catch (error) {
     if (error instanceof Denied) return error.missing
+    // What makes no sense in one place does not keep the rest from being read.
+    if (error instanceof Unreadable) return { what: 'a part of what there is', why: error.message }
     throw error
   }
 }
