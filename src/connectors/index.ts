@@ -1,5 +1,7 @@
 import { awsConnector } from './aws/connector.ts'
 import type { Connector } from './connector.ts'
+import { entraConnector } from './entra/connector.ts'
+import { gcpConnector } from './gcp/connector.ts'
 import { giteaConnector } from './gitea/connector.ts'
 import { githubConnector } from './github/connector.ts'
 import { gitlabConnector } from './gitlab/connector.ts'
@@ -34,4 +36,6 @@ export const connectors: readonly Connector[] = [
   ldapConnector,
   awsConnector,
   keycloakConnector,
+  entraConnector,
+  gcpConnector,
 ]

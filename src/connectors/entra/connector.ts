@@ -112,7 +112,7 @@ const manifest: Manifest = {
     'roles that somebody may switch on for a time (eligible assignments), and policies of conditional access',
     'groups that may hold no roles, what is assigned to them, and who is in them',
     'roles of Azure itself (subscriptions and resources), and what managed identities may there',
-    'where answers of applications go (redirects), and what their code does',
+    'where answers of applications go (redirects), and what their code does; federated credentials of managed identities',
     'each sign-in and each change: only the last use is read, and no want of use is proven by it',
     'expressions of federated credentials: what they fit is not worked out, and they are told as fitting more than one',
   ],
