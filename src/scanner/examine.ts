@@ -70,22 +70,27 @@ function* textOf(looker: Looker, given: Buffer, at: At, budget: Budget): Generat
   const binary = isBinary(bytes)
   if (binary) looker.counted.binary += 1
   const isQuiet = isLockFile(at.path)
-  const runs: number[] = []
+  const [runs, addresses]: [number[], number[]] = [[], []]
   const place = { path: at.path, now: looker.now, withNames: looker.withNames && !binary && !isQuiet }
-  const matches = looker.engine.find(bytes, place, (run) => runs.push(run))
+  const matches = looker.engine.find(bytes, place, {
+    onRun: (run) => runs.push(run),
+    onAddress: (address) => addresses.push(address),
+  })
   const where = positions(bytes)
   for (const match of matches) yield { match, path: at.path, decodedBy: at.decodedBy, ...where(match.start, match.end) }
   if (at.depth >= looker.limits.depth) {
     if (runs.length > 0) looker.unread(at.path, `it is encoded more than ${looker.limits.depth} times`)
     return
   }
-  if (!isQuiet) yield* encoded(looker, bytes, { at, runs, matches, where }, budget)
+  if (!isQuiet && runs.length + addresses.length > 0)
+    yield* encoded(looker, bytes, { at, runs, addresses, matches, where }, budget)
   if (/\.ipynb$/i.test(at.path) && !binary) yield* notebook(looker, bytes, at, matches)
 }
 
 type Around = {
   readonly at: At
   readonly runs: readonly number[]
+  readonly addresses: readonly number[]
   readonly matches: readonly Match[]
   readonly where: ReturnType<typeof positions>
 }
@@ -94,7 +99,7 @@ type Around = {
 function* encoded(
   looker: Looker,
   bytes: Buffer,
-  { at, runs, matches, where }: Around,
+  { at, runs, addresses, matches, where }: Around,
   budget: Budget,
 ): Generator<Located> {
   let [seenTo, next] = [-1, 0]
@@ -112,7 +117,7 @@ function* encoded(
     }
     yield* within(looker, decoded, how, where(start, end), { at, budget })
   }
-  for (let found = bytes.indexOf('%3A%2F%2F'); found >= 0; found = bytes.indexOf('%3A%2F%2F', found + 9)) {
+  for (const found of addresses) {
     const plain = percentDecoded(bytes, found)
     if (!plain || budget.spend(plain.length) !== undefined) continue
     yield* within(looker, plain, 'percent', where(found, found + 9), { at, budget })

@@ -49,6 +49,9 @@ const LISTED = 1000
 /** Bytes after which others get their turn. */
 const TURN_BYTES = 8 * 1024 ** 2
 
+/** Bytes of files after which it is asked whether others wait. */
+const STEP_BYTES = 1024 ** 2
+
 let shared: Engine | undefined
 
 /** The engine over all rules, made once: its tables take some milliseconds. */
@@ -133,10 +136,15 @@ function* filesOf({ root, shownAs }: Extract<Source, { kind: 'tree' }>, looker: 
   const shown = (path: string, isRoot: boolean) =>
     shownAs === undefined ? path : isRoot ? shownAs : `${shownAs}/${path}`
   const unread = (path: string, reason: string) => looker.unread(shown(path, path === '.'), reason)
+  let sinceStep = 0
   for (const { path, bytes, cutAt, isRoot } of readTree(root, mostBytes, unread)) {
     const name = shown(path, isRoot)
     if (cutAt !== undefined) looker.unread(name, `only its first ${cutAt} bytes were looked at`)
     for (const located of look(bytes, name)) yield { located }
+    // A step costs as much as a small file.
+    sinceStep += bytes.length
+    if (sinceStep < STEP_BYTES) continue
+    sinceStep = 0
     yield {}
   }
 }

@@ -25,13 +25,21 @@ export type Place = {
   readonly withNames: boolean
 }
 
+/** Hears of what may hide more. */
+export type Wrapped = {
+  /** A place inside a long run of base64. */
+  readonly onRun: (at: number) => void
+  /** A `://` in percent signs. */
+  readonly onAddress: (at: number) => void
+}
+
 /** What was done, in counts that do not depend on the machine. */
 type Work = { candidates: number; tried: number; bytesLookedAt: number }
 
 export type Engine = {
   readonly isSimd: boolean
-  /** All secrets in these bytes, in order; of those that overlap the surest. `onRun` hears of places inside long runs of base64. */
-  find(bytes: Buffer, place: Place, onRun?: (at: number) => void): Match[]
+  /** All secrets in these bytes, in order; of those that overlap the surest. */
+  find(bytes: Buffer, place: Place, wrapped?: Wrapped): Match[]
   readonly work: Work
 }
 
@@ -43,7 +51,7 @@ type Compiled = {
   /** What the pattern may look at, and one byte more for what must not follow. */
   readonly spanBytes: number
 }
-type Target = Compiled | (typeof nameRules)[number]
+type Target = Compiled | (typeof nameRules)[number] | 'address'
 
 /** How far a rule sees if it does not say otherwise, and how far before its anchor. */
 const SPAN_BYTES = 640
@@ -67,13 +75,13 @@ export function openEngine(rules: readonly Rule[], options: EngineOptions = {}):
   return {
     isSimd: always.isSimd,
     work,
-    find: (bytes, place, onRun = () => undefined) => {
+    find: (bytes, place, wrapped = NOT_ASKED) => {
       const found: Match[] = []
-      always.find({ bytes, place, found, work }, onRun)
+      always.find({ bytes, place, found, work }, wrapped)
       if (anyName.test(place.path)) {
         special ??= openFinder(forSome, [], options)
         const more: Match[] = []
-        special.find({ bytes, place, found: more, work }, () => undefined)
+        special.find({ bytes, place, found: more, work }, NOT_ASKED)
         found.push(...more)
       }
       return found.length > 1 ? surest(found) : found
@@ -81,7 +89,9 @@ export function openEngine(rules: readonly Rule[], options: EngineOptions = {}):
   }
 }
 
-type Finder = { readonly isSimd: boolean; find(pass: Pass, onRun: (at: number) => void): void }
+const NOT_ASKED: Wrapped = { onRun: () => undefined, onAddress: () => undefined }
+
+type Finder = { readonly isSimd: boolean; find(pass: Pass, wrapped: Wrapped): void }
 
 /** Some rules behind a prefilter of their own. */
 function openFinder(rules: readonly Rule[], names: typeof nameRules, options: EngineOptions): Finder {
@@ -102,17 +112,20 @@ function openFinder(rules: readonly Rule[], names: typeof nameRules, options: En
       shapes.push(shapeOfLiteral(name))
     }
   }
+  targets.push('address')
+  shapes.push(shapeOfLiteral('%3a%2f%2f'))
   const prefilter = openPrefilter(shapes, options)
   return {
     isSimd: prefilter.isSimd,
-    find: (pass, onRun) =>
+    find: (pass, { onRun, onAddress }) =>
       prefilter.scan(
         pass.bytes,
         (number, at) => {
           pass.work.candidates += 1
           const target = targets[number]
-          if (!target) return
-          if ('rule' in target) tryRule(pass, at, target)
+          if (target === undefined) return
+          if (target === 'address') onAddress(at)
+          else if ('rule' in target) tryRule(pass, at, target)
           else if (pass.place.withNames) tryName(pass, at, target)
         },
         onRun,

@@ -114,14 +114,29 @@ export async function* readBlobs(folder: string, ids: readonly string[], mostByt
   }
 }
 
-/** Paths of the objects that these revisions reach and others do not; the first path that git names. */
+/** Paths of the objects that these revisions reach and others do not; the first path that git names. Throws where one is missing. */
 export async function pathsOf(folder: string, revisions: readonly string[]): Promise<Map<string, string>> {
   const paths = new Map<string, string>()
-  for await (const line of parts(git(folder, ['rev-list', '--objects', ...revisions]))) {
-    const at = line.indexOf(' ')
-    if (at > 0 && at + 1 < line.length) paths.set(line.slice(0, at), line.slice(at + 1))
-  }
+  for await (const { id, path } of objectsOf(folder, revisions)) if (path !== undefined) paths.set(id, path)
   return paths
+}
+
+/** Everything that all refs reach: of what the repository lacks (a partial clone, damage) only the id. */
+export function allObjects(
+  folder: string,
+): AsyncGenerator<{ id: string; path: string | undefined; isMissing: boolean }> {
+  return objectsOf(folder, ['--missing=print', '--all'])
+}
+
+async function* objectsOf(
+  folder: string,
+  args: readonly string[],
+): AsyncGenerator<{ id: string; path: string | undefined; isMissing: boolean }> {
+  for await (const line of parts(git(folder, ['rev-list', '--objects', ...args]))) {
+    const at = line.indexOf(' ')
+    if (line.startsWith('?')) yield { id: line.slice(1), path: undefined, isMissing: true }
+    else if (at > 0 && at + 1 < line.length) yield { id: line.slice(0, at), path: line.slice(at + 1), isMissing: false }
+  }
 }
 
 /** For the blobs asked about: which commit first brought each to each path. One walk over the history. */

@@ -1,6 +1,15 @@
 import type { Located, Looker } from '../examine.ts'
 import { isLockFile } from './names.ts'
-import { allBlobs, blobsOfHead, introductions, pathsOf, readBlobs, stagedBlobs, type Introduction } from './git.ts'
+import {
+  allBlobs,
+  allObjects,
+  blobsOfHead,
+  introductions,
+  pathsOf,
+  readBlobs,
+  stagedBlobs,
+  type Introduction,
+} from './git.ts'
 
 /** What history says of a finding. */
 export type FromHistory = {
@@ -22,8 +31,9 @@ const ASKS_FOR_NAME = /(?:^|\/)[._]?(?:netrc|pgpass|pypirc|git-credentials|rclon
 export async function* readHistory(folder: string, looker: Looker, look: Look): AsyncGenerator<Step> {
   const blobs = await allBlobs(folder)
   const named = new Map<string, string>()
-  for (const [id, path] of await pathsOf(folder, ['--all'])) {
-    if (isLockFile(path) || ASKS_FOR_NAME.test(path)) named.set(id, path)
+  for await (const { id, path, isMissing } of allObjects(folder)) {
+    if (isMissing) looker.unread(`object ${id.slice(0, 12)}`, LACKING)
+    else if (path !== undefined && (isLockFile(path) || ASKS_FOR_NAME.test(path))) named.set(id, path)
   }
   const found = new Map<string, Located[]>()
   const ids = blobs.map(({ id }) => id)
@@ -40,6 +50,8 @@ function add(found: Map<string, Located[]>, id: string, located: Located): void 
   if (before) before.push(located)
   else found.set(id, [located])
 }
+
+const LACKING = 'the repository lacks this object'
 
 type Found = ReadonlyMap<string, readonly Located[]>
 
@@ -139,7 +151,7 @@ async function* read(
   const mostBytes = looker.limits.entryBytes
   for await (const { id, bytes, sizeBytes } of readBlobs(folder, ids, mostBytes)) {
     const path = nameOf(id)
-    if (sizeBytes < 0) looker.unread(path, 'the repository lacks this object')
+    if (sizeBytes < 0) looker.unread(path, LACKING)
     else {
       if (sizeBytes > mostBytes) looker.unread(path, `only its first ${mostBytes} bytes were looked at`)
       for (const located of look(bytes, path)) yield { id, located }

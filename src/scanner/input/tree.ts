@@ -2,11 +2,12 @@
  * Files under a folder, one after the other. Links are not followed: what they point at inside is met by its own name, what lies outside is
  * said. Nothing is left out but the inside of `.git`, which is history's part.
  */
-import { closeSync, constants, fstatSync, lstatSync, openSync, opendirSync, readSync, realpathSync } from 'node:fs'
-import { join, relative, sep } from 'node:path'
+import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readSync, realpathSync } from 'node:fs'
+import { relative, sep } from 'node:path'
 
 export type TreeFile = {
   readonly path: string
+  /** Good until the next file is asked for: small files share one buffer. */
   readonly bytes: Buffer
   readonly cutAt: number | undefined
   readonly isRoot: boolean
@@ -24,10 +25,11 @@ export function* readTree(root: string, mostBytes: number, unread: Unreadable): 
     return
   }
   if (!stat.isDirectory()) {
-    yield* oneFile(root, root.slice(root.lastIndexOf(sep) + 1), mostBytes, unread, true)
+    yield* oneFile(root, root.slice(root.lastIndexOf(sep) + 1), mostBytes, unread)
     return
   }
   const real = realpathSync(root)
+  const shared = Buffer.allocUnsafeSlow(SHARED_BYTES)
   yield* folder(real, '', 0)
 
   function* folder(absolute: string, path: string, depth: number): Generator<TreeFile> {
@@ -35,21 +37,15 @@ export function* readTree(root: string, mostBytes: number, unread: Unreadable): 
       unread(path, `it lies more than ${DEEPEST} folders deep`)
       return
     }
-    const opened = attempt(() => opendirSync(absolute), path === '' ? '.' : path, unread)
-    if (!opened) return
-    const entries = []
-    try {
-      for (let entry = opened.readSync(); entry !== null; entry = opened.readSync()) entries.push(entry)
-    } finally {
-      opened.closeSync()
-    }
+    const entries = attempt(() => readdirSync(absolute, { withFileTypes: true }), path === '' ? '.' : path, unread)
+    if (!entries) return
     for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
       const inner = path === '' ? entry.name : `${path}/${entry.name}`
-      const at = join(absolute, entry.name)
+      const at = absolute === sep ? sep + entry.name : absolute + sep + entry.name
       if (entry.isDirectory()) {
         if (entry.name !== '.git') yield* folder(at, inner, depth + 1)
       } else if (entry.isSymbolicLink()) sayLink(at, inner)
-      else if (entry.isFile()) yield* oneFile(at, inner, mostBytes, unread)
+      else if (entry.isFile()) yield* oneFile(at, inner, mostBytes, unread, shared)
       else unread(inner, 'it is no file: a socket, pipe or device')
     }
   }
@@ -69,30 +65,45 @@ function* oneFile(
   path: string,
   mostBytes: number,
   unread: Unreadable,
-  isRoot = false,
+  shared?: Buffer,
 ): Generator<TreeFile> {
-  const file = attempt(() => readFile(absolute, mostBytes), path, unread)
+  const file = attempt(() => readFile(absolute, mostBytes, shared ?? NOTHING), path, unread)
   if (file === 'no file') unread(path, 'it is no file: a socket, pipe or device')
-  else if (file) yield { path, isRoot, ...file }
+  else if (file) yield { path, isRoot: shared === undefined, ...file }
 }
 
-/** Opened without following a link and without waiting for a pipe, then looked at: what was a file before may be none now. */
-function readFile(path: string, mostBytes: number): Omit<TreeFile, 'path' | 'isRoot'> | 'no file' {
+/** Larger files are rare, and have a buffer of their own. */
+const SHARED_BYTES = 256 * 1024
+const NOTHING = Buffer.alloc(0)
+
+/**
+ * Opened without following a link and without waiting for a pipe: what was a file before may be none now. One that its folder calls a file and that
+ * does not fill the shared buffer is read in one call; of others it is asked what they are.
+ */
+function readFile(path: string, mostBytes: number, shared: Buffer): Omit<TreeFile, 'path' | 'isRoot'> | 'no file' {
   const handle = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   try {
-    const stat = fstatSync(handle)
-    if (!stat.isFile()) return 'no file'
-    const bytes = Buffer.allocUnsafe(Math.min(stat.size, mostBytes))
-    let size = 0
-    while (size < bytes.length) {
-      const read = readSync(handle, bytes, size, bytes.length - size, size)
-      if (read === 0) break
-      size += read
+    if (shared.length > 0 && shared.length <= mostBytes) {
+      const size = readSync(handle, shared, 0, shared.length, 0)
+      if (size < shared.length) return { bytes: shared.subarray(0, size), cutAt: undefined }
     }
-    return { bytes: bytes.subarray(0, size), cutAt: stat.size > mostBytes ? mostBytes : undefined }
+    return readLarge(handle, mostBytes)
   } finally {
     closeSync(handle)
   }
+}
+
+function readLarge(handle: number, mostBytes: number): Omit<TreeFile, 'path' | 'isRoot'> | 'no file' {
+  const stat = fstatSync(handle)
+  if (!stat.isFile()) return 'no file'
+  const bytes = Buffer.allocUnsafe(Math.min(stat.size, mostBytes))
+  let size = 0
+  while (size < bytes.length) {
+    const read = readSync(handle, bytes, size, bytes.length - size, size)
+    if (read === 0) break
+    size += read
+  }
+  return { bytes: bytes.subarray(0, size), cutAt: stat.size > mostBytes ? mostBytes : undefined }
 }
 
 const REASONS: Readonly<Record<string, string>> = {
