@@ -36,7 +36,8 @@ export async function linkAccounts(
   await sql`
     update observed_principal p set account_id = a.id, cause = ${cause}
       from account a
-     where p.scope_id = ${scopeId} and a.target_id = ${targetId} and a.name = p.name and p.account_id is distinct from a.id`.execute(
-    tx,
-  )
+     where p.scope_id = ${scopeId} and a.target_id = ${targetId} and a.name = p.name and p.account_id is distinct from a.id
+       -- What an identity is by its native id stays it under another name; only who claims the account says otherwise.
+       and not exists (select from account x join record_link l on l.identity_id = x.identity_id and l.observed_id = p.id
+                        where x.id = p.account_id and l.how = 'native-id' and l.state = 'active')`.execute(tx)
 }

@@ -12,7 +12,7 @@ import { ADOPTED_MAX, type Adopted, type Adoption, type AdoptPrincipals } from '
 import { LEFT } from './filter.ts'
 import { principalsAdopted, principalUnadopted } from './events.ts'
 import { giveBack } from './give-back.ts'
-import { draftOf, findThings, isMeant, judgeThings, type Judged, type Leaving } from './found.ts'
+import { draftOf, findThings, IS_ANOTHER, isMeant, judgeThings, type Judged, type Leaving } from './found.ts'
 
 type Needs = IdentityNeeds
 const EXAMPLES = 3
@@ -190,7 +190,7 @@ async function mustBeNobodys(tx: Tx, principals: readonly string[]): Promise<voi
   const rows = await tx
     .selectFrom('observedPrincipal as p')
     .leftJoin('recordLink as l', (on) => on.onRef('l.observedId', '=', 'p.id').on('l.state', '=', 'active'))
-    .leftJoin('account as a', 'a.id', 'p.accountId')
+    .leftJoin('account as a', (on) => on.onRef('a.id', '=', 'p.accountId').on(sql<boolean>`not ${IS_ANOTHER}`))
     .innerJoin('sourceScope as c', 'c.id', 'p.scopeId')
     .leftJoin('adoption as d', (on) =>
       on

@@ -13,6 +13,8 @@ export const LEFT = {
   'misfit-profile': 'its kind and the profile do not go together',
   'built-in': 'its system came with it: name it to adopt it all the same',
   'shares-a-secret': 'it shows the secret of an identity: link it, or name it to adopt it all the same',
+  'shares-a-name':
+    'it has the name of an account that an identity claims and is another one than stood there: link it, or name it to adopt it',
   missed: 'the last reading did not find it any more',
   deleted: 'its source says that it is deleted',
 } as const
@@ -24,6 +26,7 @@ export const LEFT_WHYS = [
   'misfit-profile',
   'built-in',
   'shares-a-secret',
+  'shares-a-name',
   'missed',
   'deleted',
 ] as const satisfies readonly LeftWhy[]

@@ -23,6 +23,8 @@ export type Thing = {
   readonly isMissed: boolean
   readonly isDeleted: boolean
   readonly sharesSecret: boolean
+  /** Of another that stood under this name when an identity claimed the account. */
+  readonly sharesName: boolean
 }
 export type Judged = { readonly thing: Thing; readonly class: Classification }
 export type Leaving = { readonly why: LeftWhy; readonly principal: string }
@@ -41,7 +43,7 @@ function nobodys({ principals, sourceId, ownerTeam, type, environment, answeredF
     sql`p.gone_at is null and s.state = 'active' and c.state = 'active' and p.type not in ('group', 'role')`,
     sql`not exists (select from record_link l where l.observed_id = p.id and l.state = 'active')`,
     sql`not exists (select from adoption d where d.thing_id = coalesce(p.instance_of_id, p.id) and d.source_id = s.id and d.state = 'active')`,
-    sql`not exists (select from account a where a.id = p.account_id and a.identity_id is not null)`,
+    sql`not exists (select from account a where a.id = p.account_id and a.identity_id is not null and not ${IS_ANOTHER})`,
   ]
   if (principals) where.push(sql`p.id = any (${principals})`)
   if (sourceId !== undefined) where.push(sql`s.id = ${sourceId}`)
@@ -54,6 +56,11 @@ function nobodys({ principals, sourceId, ownerTeam, type, environment, answeredF
       and (coalesce(p.instance_of_id, p.id), s.id) > (${after.thingId}::uuid, ${after.sourceId}::uuid)`)
   return sql.join(where, sql` and `)
 }
+
+/** Somebody else stood under the name of account `a` when it was claimed, and is known by their own id. */
+export const IS_ANOTHER = sql<boolean>`exists (
+  select from record_link l join observed_principal q on q.id = l.observed_id and q.account_id = a.id
+   where l.identity_id = a.identity_id and l.how = 'native-id' and q.id <> p.id)`
 
 /** A person made it, or something did, or keeps its login, that a person accepted to answer for. */
 const ANSWERED_FOR = sql`exists (
@@ -68,7 +75,7 @@ export async function findThings(db: Db, query: Query, limit: number): Promise<T
   const { rows } = await sql<Thing>`
     with thing as (
       select distinct on (coalesce(p.instance_of_id, p.id), s.id)
-             coalesce(p.instance_of_id, p.id) as thing_id, s.id as source_id, s.name as source, p.id, p.name, p.facts, p.missed_at, p.state
+             coalesce(p.instance_of_id, p.id) as thing_id, s.id as source_id, s.name as source, p.id, p.name, p.facts, p.missed_at, p.state, p.account_id
         from observed_principal p join source_scope c on c.id = p.scope_id join source s on s.id = c.source_id
        where ${nobodys(query)}
        order by coalesce(p.instance_of_id, p.id), s.id, p.instance_of_id nulls first, p.id limit ${limit}
@@ -77,6 +84,7 @@ export async function findThings(db: Db, query: Query, limit: number): Promise<T
            o.instances, o.accounts as "accountIds",
            (select count(*)::int from adoption d where d.thing_id = t.thing_id) as earlier,
            t.facts @> '{"isBuiltIn": true}' as "isBuiltIn", t.missed_at is not null as "isMissed", coalesce(t.state = 'deleted', false) as "isDeleted",
+           exists (select from account a where a.id = t.account_id and a.identity_id is not null) as "sharesName",
            exists (select from observed_credential k join record_link l on l.observed_id = k.id and l.state = 'active'
                     where k.principal_id = t.id and k.gone_at is null) as "sharesSecret"
       from thing t
@@ -140,6 +148,7 @@ export function draftOf(
   if (profile === undefined) return left('profile-unknown')
   if (!isProfileOf(kind, profile)) return left('misfit-profile')
   if (!principals && thing.isBuiltIn) return left('built-in')
+  if (!principals && thing.sharesName) return left('shares-a-name')
   if (!principals && thing.sharesSecret) return left('shares-a-secret')
   const { evidence, environment, tier, traits } = judged
   return {

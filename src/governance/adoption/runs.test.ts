@@ -2,9 +2,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { sql } from 'kysely'
 import { toyPrincipal } from '../../../test/support/toy-source.ts'
-import { known } from '../../connectors/connector.ts'
+import { known, resource, unknown, type Observation } from '../../connectors/connector.ts'
 import { linkObserved } from '../../inventory/resolution/links.ts'
 import { conflict, notFound } from '../../kernel/problem.ts'
+import { lookAtGraph } from '../graph/look.ts'
+import { walkToTier0 } from '../graph/paths.ts'
 import { attestOwners } from '../owners/candidates.ts'
 import { AttestOwners } from '../owners/contract.ts'
 import { AdoptionRule, type AdoptionRun } from './contract.ts'
@@ -124,3 +126,57 @@ test('a rule narrows by what the facts and the record say; what no fact says is 
   )
   assert.ok(items.every(({ by, rule }) => by === s.founder.name && rule.source !== 'nowhere'))
 })
+
+test('attack: what takes the name of a claimed account is not lost between what is claimed and what is not, and what was adopted leads on', async (t) => {
+  const s = await scene(t)
+  const { w } = s
+  const act = byRule(s)
+  const needs = { clock: w.clock, connection: w.database.server }
+  const look = () => lookAtGraph(needs, new AbortController().signal)
+  const wayOf = async (identityId: string) => (await walkToTier0(w.db, identityId))?.map(({ kind }) => kind)
+  const cluster = (authority: string) => [
+    resource({ id: { kind: 'toy', id: `cluster ${authority}` }, type: 'postgres-cluster', name: 'cluster' }),
+    grantOf('boss', `cluster ${authority}`),
+  ]
+  await s.tell('toy:home', [[service('app', { name: 'app' })]])
+  const first = await act.start({})
+  await s.tell('toy:home', [[service('boss', { name: 'app' }), ...cluster('home')]])
+  await s.tell('toy:other', [[service('boss', { name: 'boss' }), ...cluster('other')]])
+  await s.resolve()
+  const second = await act.start({})
+  await look()
+  const of = async (runId: string) =>
+    await w.db.selectFrom('adoption').select(['identityId', 'thingId']).where('runId', '=', runId).execute()
+
+  // It has the rights of the cluster and the name of a harmless one, which it does not become by that.
+  const [harmless] = await of(first.id)
+  assert.deepEqual(await wayOf(harmless?.identityId ?? ''), undefined)
+  assert.deepEqual(
+    second.left.map(({ why, count }) => `${why} ${count}`),
+    ['shares-a-name 1'],
+  )
+  // Of a source that is no target there is no account, and the identity comes to tier 0 all the same.
+  const [adopted] = await of(second.id)
+  assert.equal(adopted?.thingId, idOf('toy:other', 'boss'))
+  assert.deepEqual(await wayOf(adopted.identityId), ['linked', 'superuser'])
+  const named = await s.adopt({ principals: [idOf('toy:home', 'boss')] })
+  assert.deepEqual(
+    named.items.map(({ accounts }) => accounts),
+    [0],
+  )
+})
+
+function grantOf(principal: string, on: string): Observation {
+  const nothing = unknown('unsupported')
+  return {
+    kind: 'grant',
+    id: { kind: 'right', id: `${principal} ${on}` },
+    principal: { kind: 'toy', id: principal },
+    on: { kind: 'toy', id: on },
+    privilege: 'SUPERUSER',
+    level: 'admin',
+    grantable: nothing,
+    grantedBy: nothing,
+    expiresAt: known('never'),
+  }
+}

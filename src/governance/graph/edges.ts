@@ -53,10 +53,16 @@ function ofTheRecord(): EdgeRule[] {
     {
       whole: `select a.identity_id as src, p.id as dst, ${number('holds')} as kind, a.id as evidence
         from account a join observed_principal p on p.account_id = a.id
-       where a.identity_id is not null and a.state = 'active' and ${live('p')}`,
+       where a.identity_id is not null and a.state = 'active' and ${live('p')}
+         -- Another one of that name is somebody else.
+         and (exists (select from record_link l where l.observed_id = p.id and l.identity_id = a.identity_id and l.state = 'active')
+           or not exists (select from record_link l join observed_principal q on q.id = l.observed_id and q.account_id = a.id
+                           where l.identity_id = a.identity_id and l.how = 'native-id'))`,
     },
     {
-      whole: `select l.identity_id, l.observed_id, ${number('linked')}, l.id from record_link l where l.state = 'active' and l.how <> 'native-id'`,
+      whole: `select l.identity_id, l.observed_id, ${number('linked')}, l.id from record_link l
+       where l.state = 'active' and (l.how <> 'native-id' or not exists (
+         select from observed_principal p join account a on a.id = p.account_id and a.state = 'active' where p.id = l.observed_id and a.identity_id = l.identity_id))`,
     },
     {
       whole: `select m.identity_id, m.into_id, ${number('same-as')}, m.id from identity_merge m where m.state = 'active'`,

@@ -175,6 +175,56 @@ test('attack: a source does not get into an account of another one, neither by i
   )
 })
 
+test('attack: who makes an account anew under a name, or beside it, is not the identity that claimed it', async (t) => {
+  const s = await scene(t)
+  const alice = await s.w.person('alice')
+  const job = await s.w.workload('job', alice)
+  const other = await s.w.workload('other', alice)
+  const app = (id: string, name = 'app') => toyPrincipal(id, { name })
+  const linked = async () => (await s.links()).map(({ observedId, identity }) => `${identity} ${observedId}`).toSorted()
+  const as = (identity: string, id: string) => `${identity} ${s.idOf('toy:home', id)}`
+  await s.tell('toy:home', [app('1')])
+  await s.claim('app', job)
+  await s.resolve()
+
+  // An application of the same name beside it; then it is renamed and another one takes its name; then it is gone.
+  await s.tell('toy:home', [app('1'), app('2')])
+  await s.resolve()
+  const beside = await linked()
+  await s.tell('toy:home', [app('1', 'app-old'), app('2')])
+  await s.resolve()
+  const renamed = await linked()
+  await s.tell('toy:home', [app('2')])
+  await s.tell('toy:home', [app('2')])
+  await s.resolve()
+  const gone = await linked()
+
+  assert.deepEqual([beside, renamed, gone], [[as('job', '1')], [as('job', '1')], []])
+  // A person says that it is the same, or claims the account for what it is now.
+  await s.w.run((tx) =>
+    linkObserved(tx, s.w.needs, s.w.permit('inventory.link', s.founder, { type: 'Identity', id: job.id }), {
+      observed: s.idOf('toy:home', '2'),
+      reason: 'it was made anew by a migration',
+    }),
+  )
+  await s.resolve()
+  assert.deepEqual(await linked(), [as('job', '2')])
+  await s.claim('app', other)
+  await s.resolve()
+  assert.deepEqual(await linked(), [as('other', '2')])
+})
+
+test('of two that have one name when it is claimed, nobody says which it is but a person', async (t) => {
+  const s = await scene(t)
+  const job = await s.w.workload('job', await s.w.person('alice'))
+  await s.tell('toy:home', [toyPrincipal('1', { name: 'app' }), toyPrincipal('2', { name: 'app' })])
+  await s.claim('app', job)
+
+  assert.deepEqual(await s.resolve(), { made: 0, ended: 0 })
+  await s.tell('toy:home', [toyPrincipal('1', { name: 'app' }), toyPrincipal('2', { name: 'robot' })])
+  assert.deepEqual(await s.resolve(), { made: 1, ended: 0 })
+})
+
 test('a secret that two identities hold is nobody’s by its fingerprint', async (t) => {
   const s = await scene(t)
   const alice = await s.w.person('alice')

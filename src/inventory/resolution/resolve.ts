@@ -17,19 +17,31 @@ export const linkIdOf = (observed: string, identity: string, how: string) =>
   sql.raw<string>(`hashed_id('link:' || ${observed} || ':' || ${identity} || ':' || ${how})`)
 
 /**
- * What should be linked by itself. A native id first: a principal is the identity that claims the account which it is at its own source, or that was
- * made of it or of the definition it is an instance of. Then a keyed fingerprint: a secret that exactly one identity holds is that identity's wherever it turns up. A person's word for the same stays as it is, and is
+ * What should be linked by itself. A native id first: a principal is the identity that claims the account which it is at its own source, as the first
+ * and only one of that name there, or that was made of it or of the definition it is an instance of. Then a keyed fingerprint: a secret that exactly one identity holds is that identity's wherever it turns up. A person's word for the same stays as it is, and is
  * worth more than a fingerprint. A name says nothing here.
  */
 const DESIRED = sql`
   live as materialized (
     select c.id from source_scope c join source s on s.id = c.source_id where c.state = 'active' and s.state = 'active'
-  ), claimed as (
-    select p.id as observed_id, a.identity_id, 'account ' || a.name || ' at ' || t.name || ', which it claims' as evidence
+  ), stood as (
+    select l.observed_id, l.identity_id, p.account_id
+      from record_link l join observed_principal p on p.id = l.observed_id
+     where l.how = 'native-id' and l.state <> 'declined' and p.account_id is not null
+  ), named as (
+    select p.id as observed_id, a.id as account_id, a.identity_id, 'account ' || a.name || ' at ' || t.name || ', which it claims' as evidence,
+           count(*) over (partition by a.id) as alike
       from observed_principal p
       join account a on a.id = p.account_id and a.state = 'active' and a.identity_id is not null
       join target t on t.id = a.target_id
      where p.gone_at is null and p.scope_id in (select id from live)
+  ), claimed as (
+    -- An account is a name. Whoever stood for it first is known by its own id from then on; another one of that name is somebody else, and of
+    -- several at first nobody says which.
+    select n.observed_id, n.identity_id, n.evidence
+      from named n
+     where exists (select from stood s where s.observed_id = n.observed_id and s.identity_id = n.identity_id)
+        or n.alike = 1 and not exists (select from stood s where s.account_id = n.account_id and s.identity_id = n.identity_id)
   ), native as (
     select observed_id, identity_id, jsonb_build_array(evidence) as evidence from claimed
     union all
