@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { inventoryWorld } from '../../test/support/inventory-world.ts'
+import { sql } from 'kysely'
+import { inventoryWorld, type InventoryWorld } from '../../test/support/inventory-world.ts'
 import { toyPrincipal, toySource } from '../../test/support/toy-source.ts'
 import { claimAccount } from '../catalog/catalog.ts'
 import { known, unknown, type NativeId, type Observation } from '../connectors/connector.ts'
+import { openDatabase } from '../kernel/db.ts'
+import { silentLog } from '../kernel/log.ts'
 import { conflict, notFound } from '../kernel/problem.ts'
 import { consumersOf, consumersOfThing } from './consumers.ts'
+import { measureInventory } from './measure.ts'
 
 const DAY = 86_400_000
 const NOTHING = unknown('unsupported')
@@ -58,15 +62,29 @@ function window(from: Date, to: Date, more: object = {}): Observation {
   return { kind: 'usage-window', semantics: 'auth', sees: 'every-use', from, to, ...more }
 }
 
+/** What was issued for an account, as it stands; how it came about is not of interest. */
+async function lease(i: InventoryWorld, accountId: string, revocability: string): Promise<void> {
+  await using opened = openDatabase(i.w.database.owner, { max: 1, log: silentLog })
+  await opened.db.transaction().execute(async (tx) => {
+    await sql`set local session_replication_role = replica`.execute(tx)
+    await sql`
+      insert into lease (id, grant_id, target_id, account_id, node_id, kind, principal, terms, state, revocability, announced_at, cause)
+      select gen_random_uuid(), gen_random_uuid(), target_id, id, gen_random_uuid(), 'test', 'app', '{}', 'issued', ${revocability}, now(), 1
+        from account where id = ${accountId}`.execute(tx)
+  })
+}
+
 async function scene(t: Parameters<typeof inventoryWorld>[0]) {
   const i = await inventoryWorld(t)
   const target = await i.w.target('toys')
   const toy = toySource()
   const now = i.w.clock.now()
   const ago = (days: number) => new Date(now.getTime() - days * DAY)
+  let source: Awaited<ReturnType<typeof i.source>> | undefined
   const collect = async (observations: readonly Observation[]) => {
     toy.scopes.set('all', [observations])
-    await i.collect(await i.source(toy.connector, {}, { target: target.name }))
+    source ??= await i.source(toy.connector, {}, { target: target.name })
+    await i.collect(source)
     const row = await i.w.db.selectFrom('account').select('id').where('name', '=', 'app').executeTakeFirstOrThrow()
     return row.id
   }
@@ -220,4 +238,36 @@ test('who breaks is asked of an identity too, over all that it is; several of on
     assert.equal(e.message.match(/[0-9a-f-]{36} \(toy\)/g)?.length, 2)
     return true
   })
+})
+
+test('whether every secret of an identity is in a store, and whether what is issued for it can be ended, is counted', async (t) => {
+  const { i, collect, app } = await scene(t)
+  const { w } = i
+  const alice = await w.person('alice')
+  await w.workload('job', alice)
+  const kept = (heldBy: 'vault' | 'file' | null, more: object = {}): Observation =>
+    Object.assign(
+      credential('password', 'app', [FINGERPRINT]),
+      { heldBy: heldBy === null ? NOTHING : known(heldBy) },
+      more,
+    )
+  const inVault = { id: { kind: 'toy-secret', id: 'copy' }, principal: NOTHING }
+  const account = await collect([app, kept('file')])
+  await w.run((tx) =>
+    claimAccount(tx, w.needs, w.permit('account.claim', alice, { type: 'Account', id: account }), { identity: 'job' }),
+  )
+  const job = async () => {
+    const { identities } = await measureInventory(w.db, w.clock)
+    const row = identities.find(({ kind }) => kind === 'workload') ?? assert.fail('no workload')
+    const said = ({ yes, no }: typeof row.vaulted) => (yes === 1 ? 'yes' : no === 1 ? 'no' : 'unknown')
+    return { vaulted: said(row.vaulted), path: said(row.revocationPath) }
+  }
+
+  assert.deepEqual(await job(), { vaulted: 'no', path: 'yes' })
+  await collect([app, kept(null)])
+  assert.equal((await job()).vaulted, 'unknown')
+  await collect([app, kept('file'), kept('vault', inVault)])
+  assert.equal((await job()).vaulted, 'yes')
+  await lease(i, account, 'expires-only')
+  assert.equal((await job()).path, 'no')
 })

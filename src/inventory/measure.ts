@@ -25,6 +25,7 @@ const QUESTIONS = [
   'service',
   'expiry',
   'revocationPath',
+  'vaulted',
   'brokeredPrivilege',
 ] as const
 type Question = (typeof QUESTIONS)[number]
@@ -36,7 +37,8 @@ type Counted = { kind: Kind; total: number } & Record<`${Question}Yes` | `${Ques
 
 /**
  * What is said of each identity, true, false or null for not known. An account is what stands at a target and somebody claimed; what nobody reads is
- * not known to be anything. A privileged account is one of tier 0 or 1.
+ * not known to be anything. A privileged account is one of tier 0 or 1. What was last issued for an account and nobody can end is no path of
+ * revocation, whatever else is known; one secret that is in no store is enough to say so.
  */
 const FACTS = (unusedSince: Date, now: Date) => sql`
   select i.kind,
@@ -48,7 +50,8 @@ const FACTS = (unusedSince: Date, now: Date) => sql`
          i.purpose is not null and i.owner_state = 'attested' as justified,
          case when a.accounts = 0 then null when a.linked < a.accounts then null else a.watched end as observable,
          case when a.accounts = 0 or a.linked < a.accounts or not a.watched_long then null else a.unused end as unused_rights,
-         case when a.accounts = 0 then true when a.linked < a.accounts or not a.known then null else true end as revocation_path,
+         case when a.endless then false when a.accounts = 0 then true when a.linked < a.accounts or not a.known then null else true end as revocation_path,
+         case when a.outside then false when a.accounts = 0 or a.linked < a.accounts or not a.inside then null else true end as vaulted,
          case when a.privileged = 0 then null else a.brokered = a.privileged end as brokered_privilege
     from identity i
     cross join lateral (
@@ -59,6 +62,9 @@ const FACTS = (unusedSince: Date, now: Date) => sql`
       select count(*)::int as accounts, count(p.id)::int as linked, coalesce(bool_or(c.mode <> 'lease'), false) as standing,
              coalesce(bool_and(w.watched), false) as watched, coalesce(bool_and(w.watched_long), false) as watched_long,
              coalesce(bool_or(w.has_rights and not w.used), false) as unused, coalesce(bool_and(w.known), false) as known,
+             coalesce(bool_or(not w.vaulted), false) as outside, coalesce(bool_and(w.vaulted is true), false) as inside,
+             coalesce(bool_or((select l.revocability in ('expires-only', 'none') from lease l where l.account_id = c.id order by l.announced_at desc limit 1)),
+               false) as endless,
              count(*) filter (where c.tier <= 1)::int as privileged, count(*) filter (where c.tier <= 1 and c.mode = 'lease')::int as brokered
         from account c
         left join observed_principal p on p.account_id = c.id and p.missed_at is null
@@ -71,7 +77,13 @@ const FACTS = (unusedSince: Date, now: Date) => sql`
                    and u.seen @> tstzrange(${unusedSince}, ${now}::timestamptz - interval '2 days')) as watched_long,
                  exists (select from observed_grant g where g.principal_id = p.id and g.missed_at is null) as has_rights,
                  exists (select from observed_usage u where u.subject_id = p.id and u.last_at >= ${unusedSince}) as used,
-                 exists (select from observed_credential k where k.principal_id = p.id and k.missed_at is null) as known
+                 exists (select from observed_credential k where k.principal_id = p.id and k.missed_at is null) as known,
+                 (select case when bool_or(not v.kept) then false when bool_and(v.kept is true) then true end
+                    from (select case when k.held_by = 'vault' then true
+                                      when exists (select from observed_credential x where x.fingerprints && k.fingerprints and x.held_by = 'vault' and x.missed_at is null)
+                                      then true when k.held_by is not null then false end as kept
+                            from observed_credential k
+                           where k.principal_id = p.id and k.missed_at is null and k.type not in ('none', 'certificate', 'federated-trust')) v) as vaulted
         ) w on p.id is not null
        where c.identity_id = i.id and c.state = 'active'
     ) a
@@ -88,6 +100,7 @@ const COLUMN: Readonly<Record<Question, string>> = {
   service: 'service',
   expiry: 'expiry',
   revocationPath: 'revocation_path',
+  vaulted: 'vaulted',
   brokeredPrivilege: 'brokered_privilege',
 }
 
@@ -161,6 +174,7 @@ function matrixOf(total: number, share: (question: Question) => Share): Row {
     service: share('service'),
     expiry: share('expiry'),
     revocationPath: share('revocationPath'),
+    vaulted: share('vaulted'),
     brokeredPrivilege: share('brokeredPrivilege'),
   }
 }

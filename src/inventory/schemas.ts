@@ -250,7 +250,10 @@ const shares = {
   purpose: Share.describe('a recorded purpose'),
   service: Share.describe('a business service'),
   expiry: Share.describe('an end by itself'),
-  revocationPath: Share.describe('every credential known, and one that can be ended'),
+  revocationPath: Share.describe(
+    'every credential known; no: what was last issued for an account of it cannot be ended',
+  ),
+  vaulted: Share.describe('every secret of its accounts is in a store'),
   brokeredPrivilege: Share.describe('privileged accounts that are reached by leases only'),
 }
 const matrix = {

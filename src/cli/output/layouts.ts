@@ -50,6 +50,7 @@ const ROWS: readonly (readonly [label: string, question: Exclude<keyof Matrix, '
   ['business service', 'service'],
   ['expiry', 'expiry'],
   ['revocation path', 'revocationPath'],
+  ['in a store', 'vaulted'],
   ['brokered privilege', 'brokeredPrivilege'],
   ['unused rights', 'unusedRights'],
 ]

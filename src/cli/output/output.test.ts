@@ -173,6 +173,7 @@ const QUESTIONS = [
   'service',
   'expiry',
   'revocationPath',
+  'vaulted',
   'brokeredPrivilege',
 ]
 const matrix = (total: number, share: object) => ({
