@@ -27,6 +27,7 @@ export * from './scope.ts'
 export * from './denied.ts'
 export * from './holes.ts'
 export * from './pages.ts'
+export * from './parts.ts'
 export * from './each.ts'
 export * from './files-under.ts'
 

@@ -4,6 +4,8 @@ import { xmlEvery } from '../../kernel/aws/xml.ts'
 import {
   Denied,
   inPages,
+  loginOf,
+  sourceOfParts,
   Unreadable,
   type Connector,
   type Manifest,
@@ -12,9 +14,7 @@ import {
   type OpenSource,
   type Page,
   type ProbedScope,
-  type ScopeRef,
   type ScopeReport,
-  type ScopesReport,
   type Since,
 } from '../connector.ts'
 import { accountOf, DETAILS, entities, readAccount } from './account.ts'
@@ -36,6 +36,7 @@ type Part = {
   readonly gives: string
   /** Actions of IAM that it takes; the first is tried before. */
   readonly actions: readonly string[]
+  readonly isFeed?: boolean
   readonly read: (reading: Reading) => AsyncGenerator<Page, ScopeReport>
 }
 
@@ -89,6 +90,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   trail: {
     gives: 'uses by day of users, roles and keys, with the window they cover',
     actions: [],
+    isFeed: true,
     read: ({ iam, account, since, signal }) => readTrail(iam.settings, account, since, signal),
   },
 }
@@ -129,35 +131,20 @@ export const awsConnector: Connector = {
   address: (settings) => addressOf(AwsSourceSettings.parse(settings)).href,
   async open(given, until): Promise<OpenSource> {
     const settings = AwsSourceSettings.parse(given.settings)
-    if (!given.credential) throw new Unreadable('there is no access key to ask with')
-    const { accessKeyId, secretAccessKey, sessionToken } = AwsSourceCredential.parse(
-      JSON.parse(given.credential.reveal()),
-    )
+    const { accessKeyId, secretAccessKey, sessionToken } = loginOf(given, AwsSourceCredential, 'access key to ask with')
     const session = sessionToken === undefined ? {} : { sessionToken: new Secret(sessionToken) }
     const keys = { id: accessKeyId, secret: new Secret(secretAccessKey), ...session }
     const iam: Iam = { http: given.http, clock: given.clock, keys, settings, url: addressOf(settings) }
     const account = await whichAccount(iam, until)
-    return {
+    return sourceOfParts(PARTS, {
       probe: (signal) => probe(iam, account, signal),
-      scopes: () => scopes(),
-      read(scope, since, signal) {
-        const part = PARTS[scope]
-        if (!part) throw new Unreadable('there is no such scope')
-        return part.read({ iam, account, since, signal })
-      },
-      [Symbol.asyncDispose]: async () => undefined,
-    }
+      read: (part, since, signal) => part.read({ iam, account, since, signal }),
+    })
   },
 }
 
 function addressOf(settings: AwsSourceSettings): URL {
   return new URL(settings.endpoint ?? `https://${awsHost('iam', { partition: settings.partition, region: '' })}/`)
-}
-
-async function* scopes(): AsyncGenerator<ScopeRef, ScopesReport> {
-  for (const [scope, { gives }] of Object.entries(PARTS))
-    yield { scope, title: gives, ...(scope === 'trail' && { isFeed: true }) }
-  return { isAll: true, missing: [] }
 }
 
 /** IAM names the account in the ARN of everything; one thing that may be listed is enough. Every account has roles that AWS made. */

@@ -1,14 +1,13 @@
 import {
   Denied,
+  sourceOfParts,
   Unreadable,
   type Missing,
   type OpenSource,
   type Page,
   type Probe,
   type ProbedScope,
-  type ScopeRef,
   type ScopeReport,
-  type ScopesReport,
   type Since,
 } from '../connector.ts'
 import { listPage, type Asked, type Forge } from './api.ts'
@@ -26,21 +25,10 @@ export function sourceOf<Open>(
   open: Open,
   probe: (open: Open, signal: AbortSignal) => Promise<Probe>,
 ): OpenSource {
-  return {
+  return sourceOfParts(parts, {
     probe: (signal) => probe(open, signal),
-    scopes: () => scopesOf(parts),
-    read(scope, since, signal) {
-      const part = parts[scope]
-      if (!part) throw new Unreadable('there is no such scope')
-      return part.read(open, since, signal)
-    },
-    [Symbol.asyncDispose]: async () => undefined,
-  }
-}
-
-async function* scopesOf<Open>(parts: Parts<Open>): AsyncGenerator<ScopeRef, ScopesReport> {
-  for (const [scope, { gives }] of Object.entries(parts)) yield { scope, title: gives }
-  return { isAll: true, missing: [] }
+    read: (part, since, signal) => part.read(open, since, signal),
+  })
 }
 
 /** What of each part the login may see, by one item of its list; a list that several parts stand on is asked for once. */

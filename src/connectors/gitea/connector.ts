@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { Secret } from '../../kernel/secret.ts'
-import { Unreadable, type Connector, type Manifest, type OpenSource, type Probe } from '../connector.ts'
+import { loginOf, Unreadable, type Connector, type Manifest, type OpenSource, type Probe } from '../connector.ts'
 import { Absent, readOne, type Asked, type Forge } from '../forge/api.ts'
 import { opening, probedBy, sourceOf, type Part } from '../forge/source.ts'
 import {
@@ -143,8 +143,7 @@ export const giteaConnector: Connector = {
   address: (settings) => GiteaSourceSettings.parse(settings).url,
   async open(given, signal): Promise<OpenSource> {
     const { url, authorities } = GiteaSourceSettings.parse(given.settings)
-    if (!given.credential) throw new Unreadable('there is no token to log in with')
-    const { token, user, password } = GiteaSourceCredential.parse(JSON.parse(given.credential.reveal()))
+    const { token, user, password } = loginOf(given, GiteaSourceCredential, 'token to log in with')
     const base = new URL(url)
     const forge: Forge = {
       http: given.http,

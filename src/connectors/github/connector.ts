@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { Secret } from '../../kernel/secret.ts'
-import { Unreadable, type Connector, type Manifest, type OpenSource, type Probe } from '../connector.ts'
+import { loginOf, type Connector, type Manifest, type OpenSource, type Probe } from '../connector.ts'
 import { readOne, type Asked, type Forge } from '../forge/api.ts'
 import { opening, probedBy, sourceOf, type Part } from '../forge/source.ts'
 import {
@@ -108,8 +108,7 @@ export const githubConnector: Connector = {
   address: (settings) => GithubSourceSettings.parse(settings).url,
   async open(given, signal): Promise<OpenSource> {
     const { url, authorities, organization: name } = GithubSourceSettings.parse(given.settings)
-    if (!given.credential) throw new Unreadable('there is no token to log in with')
-    const { token } = GithubSourceCredential.parse(JSON.parse(given.credential.reveal()))
+    const { token } = loginOf(given, GithubSourceCredential, 'token to log in with')
     const base = new URL(url)
     const forge: Forge = {
       http: given.http,

@@ -1,5 +1,5 @@
 import { Secret } from '../../kernel/secret.ts'
-import { Unreadable, type Connector, type Manifest, type OpenSource, type Probe } from '../connector.ts'
+import { loginOf, type Connector, type Manifest, type OpenSource, type Probe } from '../connector.ts'
 import { readOne, type Asked, type Forge } from '../forge/api.ts'
 import { opening, probedBy, sourceOf, type Part } from '../forge/source.ts'
 import {
@@ -107,8 +107,7 @@ export const gitlabConnector: Connector = {
   address: (settings) => GitlabSourceSettings.parse(settings).url,
   async open(given, signal): Promise<OpenSource> {
     const { url, authorities, group } = GitlabSourceSettings.parse(given.settings)
-    if (!given.credential) throw new Unreadable('there is no token to log in with')
-    const { token } = GitlabSourceCredential.parse(JSON.parse(given.credential.reveal()))
+    const { token } = loginOf(given, GitlabSourceCredential, 'token to log in with')
     const base = new URL(url)
     const forge: Forge = {
       http: given.http,

@@ -1,5 +1,7 @@
 import {
   Denied,
+  loginOf,
+  sourceOfParts,
   Unreadable,
   type Connector,
   type Given,
@@ -7,9 +9,7 @@ import {
   type OpenSource,
   type Page,
   type ProbedScope,
-  type ScopeRef,
   type ScopeReport,
-  type ScopesReport,
   type Since,
 } from '../connector.ts'
 import { keycloakOf, missingOf, one, type Keycloak } from './api.ts'
@@ -26,6 +26,7 @@ type Part = {
   readonly gives: string
   /** Roles of `realm-management` without which some of it would silently be left out. */
   readonly roles: readonly string[]
+  readonly isFeed?: boolean
   readonly read: (reading: Reading, since: Since, signal: AbortSignal) => AsyncGenerator<Page, ScopeReport>
 }
 
@@ -73,6 +74,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   events: {
     gives: 'logins of users and clients by day, with the window they cover',
     roles: ['view-events', 'view-clients'],
+    isFeed: true,
     read: readEvents,
   },
 }
@@ -112,26 +114,13 @@ export const keycloakConnector: Connector = {
   address: (settings) => KeycloakSourceSettings.parse(settings).url,
   async open(given): Promise<OpenSource> {
     const settings = KeycloakSourceSettings.parse(given.settings)
-    if (!given.credential) throw new Unreadable('there is no client to log in as')
-    const credential = KeycloakSourceCredential.parse(JSON.parse(given.credential.reveal()))
+    const credential = loginOf(given, KeycloakSourceCredential, 'client to log in as')
     const kc = keycloakOf(given, settings, credential)
-    return {
+    return sourceOfParts(PARTS, {
       probe: (signal) => probe(kc, signal),
-      scopes: () => scopes(),
-      read(scope, since, signal) {
-        const part = PARTS[scope]
-        if (!part) throw new Unreadable('there is no such scope')
-        return readPart(kc, part, given, since, signal)
-      },
-      [Symbol.asyncDispose]: async () => undefined,
-    }
+      read: (part, since, signal) => readPart(kc, part, given, since, signal),
+    })
   },
-}
-
-async function* scopes(): AsyncGenerator<ScopeRef, ScopesReport> {
-  for (const [scope, { gives }] of Object.entries(PARTS))
-    yield { scope, title: gives, ...(scope === 'events' && { isFeed: true }) }
-  return { isAll: true, missing: [] }
 }
 
 /** What it may view is asked before and behind: a list from which something was left out on the way is not taken for whole. */

@@ -2,17 +2,16 @@ import { z } from 'zod'
 import { Secret } from '../../kernel/secret.ts'
 import {
   Denied,
+  loginOf,
+  sourceOfParts,
   Unreadable,
   type Connector,
-  type Given,
   type Manifest,
   type Missing,
   type OpenSource,
   type Page,
   type ProbedScope,
-  type ScopeRef,
   type ScopeReport,
-  type ScopesReport,
   type Since,
 } from '../connector.ts'
 import { askFor, jsonOf, mayList, missingOf, permissionOf, type Api, type Kind } from './api.ts'
@@ -42,7 +41,13 @@ import {
 import { readPods, readWorkloads } from './workloads.ts'
 
 type Read = (cluster: Cluster, since: Since, signal: AbortSignal) => AsyncGenerator<Page, ScopeReport>
-type Part = { readonly title: string; readonly gives: string; readonly kinds: readonly Kind[]; readonly read: Read }
+type Part = {
+  readonly title: string
+  readonly gives: string
+  readonly kinds: readonly Kind[]
+  readonly isFeed?: boolean
+  readonly read: Read
+}
 
 const PARTS: Readonly<Record<string, Part>> = {
   namespaces: {
@@ -91,6 +96,7 @@ const PARTS: Readonly<Record<string, Part>> = {
     title: 'the audit log',
     gives: 'requests by account, right and day, with the window they cover',
     kinds: [],
+    isFeed: true,
     read: readAudit,
   },
 }
@@ -129,31 +135,14 @@ export const kubernetesConnector: Connector = {
   address: (settings) => KubernetesSourceSettings.parse(settings).url,
   async open(given): Promise<OpenSource> {
     const settings = KubernetesSourceSettings.parse(given.settings)
-    if (!given.credential) throw new Unreadable('there is no token to log in with')
-    const { token } = KubernetesSourceCredential.parse(JSON.parse(given.credential.reveal()))
+    const { token } = loginOf(given, KubernetesSourceCredential, 'token to log in with')
     const api: Api = { http: given.http, authorization: new Secret(`Bearer ${token}`), settings }
-    return sourceOf(api, given)
+    const cluster: Cluster = { api, names: namesOf(api), given }
+    return sourceOfParts(PARTS, {
+      probe: (signal) => probe(api, signal),
+      read: (part, since, signal) => part.read(cluster, since, signal),
+    })
   },
-}
-
-function sourceOf(api: Api, given: Given): OpenSource {
-  const cluster: Cluster = { api, names: namesOf(api), given }
-  return {
-    probe: (signal) => probe(api, signal),
-    scopes: () => scopes(),
-    read(scope, since, signal) {
-      const part = PARTS[scope]
-      if (!part) throw new Unreadable('there is no such scope')
-      return part.read(cluster, since, signal)
-    },
-    [Symbol.asyncDispose]: async () => undefined,
-  }
-}
-
-async function* scopes(): AsyncGenerator<ScopeRef, ScopesReport> {
-  for (const [scope, { title }] of Object.entries(PARTS))
-    yield { scope, title, ...(scope === 'audit' && { isFeed: true }) }
-  return { isAll: true, missing: [] }
 }
 
 const Namespace = z.object({ metadata: z.object({ uid: z.string().min(1) }) })

@@ -1,19 +1,17 @@
 import {
   Denied,
   inPages,
-  resource,
-  Unreadable,
   known,
+  loginOf,
+  resource,
+  sourceOfParts,
   type Connector,
-  type Given,
   type Manifest,
   type Missing,
   type OpenSource,
   type Page,
   type ProbedScope,
-  type ScopeRef,
   type ScopeReport,
-  type ScopesReport,
 } from '../connector.ts'
 import { ACCOUNT_ATTRIBUTES, ACCOUNTS, tellAccount } from './accounts.ts'
 import { tellDelegates, type Sids } from './delegates.ts'
@@ -23,15 +21,23 @@ import { openSession, search } from './session.ts'
 import { LdapSourceCredential, LdapSourceSettings } from './settings.ts'
 import { stableId } from './values.ts'
 
-const PARTS: Readonly<Record<string, { readonly gives: string; readonly permission: string }>> = {
-  directory: { gives: 'the naming context', permission: 'to read its entry' },
+type Part = {
+  readonly gives: string
+  readonly permission: string
+  readonly read: (directory: Directory, now: Date, signal: AbortSignal) => AsyncGenerator<Page, ScopeReport>
+}
+
+const PARTS: Readonly<Record<string, Part>> = {
+  directory: { gives: 'the naming context', permission: 'to read its entry', read: readDirectory },
   accounts: {
     gives: 'accounts, service principals, delegation, age and end of passwords, last logons',
     permission: 'to read the entries below settings.under',
+    read: readAccounts,
   },
   groups: {
     gives: 'groups with their members, nested ones too, and which rule the directory',
     permission: 'to read the entries below settings.under, with member',
+    read: (directory, _now, signal) => readGroups(directory, signal),
   },
 }
 
@@ -68,34 +74,20 @@ export const ldapConnector: Connector = {
   address: (settings) => LdapSourceSettings.parse(settings).url,
   async open(given, signal): Promise<OpenSource> {
     const settings = LdapSourceSettings.parse(given.settings)
-    if (!given.credential) throw new Unreadable('there is no login to read it with')
-    const session = await openSession(settings, given.credential.reveal(), signal)
+    const login = loginOf(given, LdapSourceCredential, 'login to read it with')
+    const session = await openSession(settings, login, signal)
     try {
-      return sourceOf(await openDirectory(session, settings, signal), given)
+      const directory = await openDirectory(session, settings, signal)
+      return sourceOfParts(PARTS, {
+        probe: (until) => probe(directory, until),
+        read: (part, _since, until) => part.read(directory, given.clock.now(), until),
+        close: () => session.close(),
+      })
     } catch (error) {
       await session.close()
       throw error
     }
   },
-}
-
-function sourceOf(directory: Directory, given: Given): OpenSource {
-  return {
-    probe: (signal) => probe(directory, signal),
-    scopes: () => scopes(),
-    read(scope, _since, signal) {
-      if (scope === 'directory') return readDirectory(directory)
-      if (scope === 'accounts') return readAccounts(directory, given.clock.now(), signal)
-      if (scope === 'groups') return readGroups(directory, signal)
-      throw new Unreadable('there is no such scope')
-    },
-    [Symbol.asyncDispose]: () => directory.session.close(),
-  }
-}
-
-async function* scopes(): AsyncGenerator<ScopeRef, ScopesReport> {
-  for (const [scope, { gives }] of Object.entries(PARTS)) yield { scope, title: gives }
-  return { isAll: true, missing: [] }
 }
 
 async function* readDirectory({ base, root, system }: Directory): AsyncGenerator<Page, ScopeReport> {

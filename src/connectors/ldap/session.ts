@@ -2,7 +2,7 @@
 import type { Entry } from 'ldapts'
 import { ldapCode, LdapNowhere, LdapRefused, openLdap, type LdapConnection } from '../../kernel/ldap-client.ts'
 import { Denied, SlowDown, Unreadable, type Missing } from '../connector.ts'
-import { LdapSourceCredential, type LdapSourceSettings } from './settings.ts'
+import type { LdapSourceCredential, LdapSourceSettings } from './settings.ts'
 
 const PAGE_ENTRIES = 500
 /** A page of entries with all their members; a server that sends more is cut off. */
@@ -26,10 +26,10 @@ export type Search = {
 /** Logs in over TLS, or on this machine without. */
 export async function openSession(
   settings: LdapSourceSettings,
-  credential: string,
+  credential: LdapSourceCredential,
   signal: AbortSignal,
 ): Promise<Session> {
-  const login = { ...LdapSourceCredential.parse(JSON.parse(credential)), maxBytes: PAGE_BYTES }
+  const login = { ...credential, maxBytes: PAGE_BYTES }
   try {
     return await openLdap(settings, login, signal)
   } catch (error) {

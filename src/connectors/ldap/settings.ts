@@ -32,3 +32,4 @@ export const LdapSourceCredential = z.strictObject({
   user: z.string().min(1).max(1000),
   password: z.string().min(1).max(1000),
 })
+export type LdapSourceCredential = z.output<typeof LdapSourceCredential>

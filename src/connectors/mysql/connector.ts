@@ -1,8 +1,8 @@
 import { mysqlText } from '../../credentials/credentials.ts'
 import {
   Denied,
+  sourceOfParts,
   unknown,
-  Unreadable,
   type Connector,
   type Manifest,
   type Missing,
@@ -10,6 +10,7 @@ import {
   type Page,
   type Probe,
   type ScopeReport,
+  type Since,
 } from '../connector.ts'
 import { definersMissing, readDefiners, readGrants, readSchemas } from './grants.ts'
 import { mustReadTables, needing, openSession, TABLES_MISSING, user, type Session } from './session.ts'
@@ -22,35 +23,73 @@ const ACTIVITY_MISSING: Missing = {
   permission: 'PROCESS',
 }
 
+type Part = {
+  readonly title: string
+  readonly gives: string
+  readonly permission: string
+  readonly isOptional: boolean
+  readonly read: (session: Session, since: Since) => AsyncGenerator<Page, ScopeReport>
+}
+
 const tables = { permission: 'SELECT on mysql.*', isOptional: false }
+const PARTS: Readonly<Record<string, Part>> = {
+  'server/users': {
+    title: 'users and roles',
+    gives: 'users by host, roles, locks, required TLS',
+    ...tables,
+    read: readUsers,
+  },
+  'server/passwords': {
+    title: 'how users prove themselves',
+    gives: 'kinds of proof, age, expiry, what is empty or weak',
+    ...tables,
+    read: readPasswords,
+  },
+  'server/roles': {
+    title: 'who is in which role',
+    gives: 'who may act as which role, with admin option and default, and as whom by proxy',
+    ...tables,
+    read: readRoles,
+  },
+  'server/schemas': {
+    title: 'schemas',
+    gives: 'schemas, and patterns of them in rights',
+    ...tables,
+    read: readSchemas,
+  },
+  'server/grants': {
+    title: 'rights',
+    gives: 'rights on the server, schemas, tables, columns and routines',
+    ...tables,
+    read: readGrants,
+  },
+  'server/definers': {
+    title: 'what runs by the rights of its definer',
+    gives: 'routines, events, triggers and views, and as whom they run',
+    permission: 'SELECT, SHOW VIEW, EVENT and TRIGGER on *.*, of MySQL SHOW_ROUTINE as well',
+    isOptional: true,
+    read: readDefiners,
+  },
+  'server/activity': {
+    title: 'who is connected',
+    gives: 'who is connected now',
+    permission: 'PROCESS, SELECT on mysql.*',
+    isOptional: true,
+    read: (session) => readActivity(session),
+  },
+}
+
 const manifest: Manifest = {
   id: 'mysql',
   version: '1',
   source: 'MariaDB 10.11 and later, MySQL 8.0 and later',
   observes: ['principal', 'credential', 'resource', 'grant', 'usage', 'usage-window'],
-  reads: [
-    { scope: 'server/users', gives: 'users by host, roles, locks, required TLS', ...tables },
-    { scope: 'server/passwords', gives: 'kinds of proof, age, expiry, what is empty or weak', ...tables },
-    {
-      scope: 'server/roles',
-      gives: 'who may act as which role, with admin option and default, and as whom by proxy',
-      ...tables,
-    },
-    { scope: 'server/schemas', gives: 'schemas, and patterns of them in rights', ...tables },
-    { scope: 'server/grants', gives: 'rights on the server, schemas, tables, columns and routines', ...tables },
-    {
-      scope: 'server/definers',
-      gives: 'routines, events, triggers and views, and as whom they run',
-      permission: 'SELECT, SHOW VIEW, EVENT and TRIGGER on *.*, of MySQL SHOW_ROUTINE as well',
-      isOptional: true,
-    },
-    {
-      scope: 'server/activity',
-      gives: 'who is connected now',
-      permission: 'PROCESS, SELECT on mysql.*',
-      isOptional: true,
-    },
-  ],
+  reads: Object.entries(PARTS).map(([scope, { gives, permission, isOptional }]) => ({
+    scope,
+    gives,
+    permission,
+    isOptional,
+  })),
   writes: [],
   blindSpots: [
     'when a user was made, and that one was dropped and made again by the same name: the server keeps neither',
@@ -65,16 +104,6 @@ const manifest: Manifest = {
   risks: ['NHI1:2025', 'NHI4:2025', 'NHI5:2025', 'NHI7:2025', 'NHI9:2025', 'NHI10:2025'],
 }
 
-const TITLES: Readonly<Record<string, string>> = {
-  'server/users': 'users and roles',
-  'server/passwords': 'how users prove themselves',
-  'server/roles': 'who is in which role',
-  'server/schemas': 'schemas',
-  'server/grants': 'rights',
-  'server/definers': 'what runs by the rights of its definer',
-  'server/activity': 'who is connected',
-}
-
 /** Reads users, roles, rights and definers of a MariaDB or MySQL server. */
 export const mysqlConnector: Connector = {
   manifest,
@@ -86,34 +115,11 @@ export const mysqlConnector: Connector = {
   },
   async open(given, signal): Promise<OpenSource> {
     const session = await openSession(given, signal)
-    return {
+    return sourceOfParts(PARTS, {
       probe: () => probe(session),
-      async *scopes() {
-        for (const [scope, title] of Object.entries(TITLES)) yield { scope, title }
-        return { isAll: true, missing: [] }
-      },
-      read(scope, since) {
-        switch (scope) {
-          case 'server/users':
-            return readUsers(session, since)
-          case 'server/passwords':
-            return readPasswords(session, since)
-          case 'server/roles':
-            return readRoles(session, since)
-          case 'server/schemas':
-            return readSchemas(session, since)
-          case 'server/grants':
-            return readGrants(session, since)
-          case 'server/definers':
-            return readDefiners(session, since)
-          case 'server/activity':
-            return readActivity(session)
-          default:
-            throw new Unreadable('there is no such scope')
-        }
-      },
-      [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
-    }
+      read: (part, since) => part.read(session, since),
+      close: () => session[Symbol.asyncDispose](),
+    })
   },
 }
 
@@ -125,7 +131,7 @@ async function probe(session: Session): Promise<Probe> {
   return {
     authority: `mysql:${mysqlText(self, 'id')}`,
     system: `${session.dialect.product} ${session.version}`,
-    scopes: Object.keys(TITLES).map((scope) => {
+    scopes: Object.keys(PARTS).map((scope) => {
       if (scope === 'server/definers') return { scope, isVisible: true, missing: definers }
       const missing = scope === 'server/activity' ? activity : tables
       return { scope, isVisible: missing.length === 0, missing }

@@ -1,6 +1,6 @@
 import { enterMysql, mysqlErrno, mysqlCode, mysqlText, type MysqlRow } from '../../credentials/credentials.ts'
 import { Secret } from '../../kernel/secret.ts'
-import { Denied, Unreadable, type Given, type Missing, type NativeId, type Page } from '../connector.ts'
+import { Denied, loginOf, Unreadable, type Given, type Missing, type NativeId, type Page } from '../connector.ts'
 import { MARIADB, MYSQL, type Dialect } from './dialects.ts'
 import { MysqlCredential, MysqlSourceSettings } from './settings.ts'
 
@@ -19,8 +19,7 @@ export type Session = AsyncDisposable & {
 /** Logs in. Throws `Unreadable` with the code of the failure, and for a server that this release does not read. */
 export async function openSession(given: Given, signal: AbortSignal): Promise<Session> {
   const settings = MysqlSourceSettings.parse(given.settings)
-  if (!given.credential) throw new Unreadable('there is no login to read it with')
-  const { user, password } = MysqlCredential.parse(JSON.parse(given.credential.reveal()))
+  const { user, password } = loginOf(given, MysqlCredential, 'login to read it with')
   const upstream = await enterMysql(settings, { user, secret: new Secret(password) }, signal).catch(
     (error: unknown) => {
       signal.throwIfAborted()

@@ -2,15 +2,15 @@ import { z } from 'zod'
 import { Secret } from '../../kernel/secret.ts'
 import {
   jsonOf,
+  loginOf,
+  sourceOfParts,
   Unreadable,
   type Connector,
   type Manifest,
   type OpenSource,
   type Page,
   type ProbedScope,
-  type ScopeRef,
   type ScopeReport,
-  type ScopesReport,
   type Since,
 } from '../connector.ts'
 import { caOf, headersOf, missingOf, type Bao } from './api.ts'
@@ -28,6 +28,7 @@ type Part = {
   /** Paths with the capabilities that are asked of them before; those of single things tell in reading. */
   readonly paths: Readonly<Record<string, string>>
   readonly also: string
+  readonly isFeed?: boolean
   readonly read: (bao: Bao, since: Since, signal: AbortSignal) => AsyncGenerator<Page, ScopeReport>
 }
 
@@ -84,6 +85,7 @@ const PARTS: Readonly<Record<string, Part>> = {
     gives: 'uses by entity and day with the window they cover, who read which secret',
     paths: {},
     also: AUDIT_MISSING.permission ?? '',
+    isFeed: true,
     read: readAudit,
   },
 }
@@ -124,26 +126,13 @@ export const openbaoConnector: Connector = {
   address: (settings) => OpenBaoSourceSettings.parse(settings).url,
   async open(given): Promise<OpenSource> {
     const settings = OpenBaoSourceSettings.parse(given.settings)
-    if (!given.credential) throw new Unreadable('there is no token to log in with')
-    const { token } = OpenBaoSourceCredential.parse(JSON.parse(given.credential.reveal()))
+    const { token } = loginOf(given, OpenBaoSourceCredential, 'token to log in with')
     const bao: Bao = { http: given.http, token: new Secret(token), settings }
-    return {
+    return sourceOfParts(PARTS, {
       probe: (signal) => probe(bao, signal),
-      scopes: () => scopes(),
-      read(scope, since, signal) {
-        const part = PARTS[scope]
-        if (!part) throw new Unreadable('there is no such scope')
-        return part.read(bao, since, signal)
-      },
-      [Symbol.asyncDispose]: async () => undefined,
-    }
+      read: (part, since, signal) => part.read(bao, since, signal),
+    })
   },
-}
-
-async function* scopes(): AsyncGenerator<ScopeRef, ScopesReport> {
-  for (const [scope, { gives }] of Object.entries(PARTS))
-    yield { scope, title: gives, ...(scope === 'audit' && { isFeed: true }) }
-  return { isAll: true, missing: [] }
 }
 
 const Health = z.object({ cluster_id: z.string().min(1).max(200), version: z.string().max(100).optional() })

@@ -2,7 +2,7 @@ import { enterPostgres } from '../../credentials/credentials.ts'
 import { PostgresSettings } from '../../credentials/contract.ts'
 import { sqlState } from '../../kernel/db.ts'
 import { Secret } from '../../kernel/secret.ts'
-import { Denied, Unreadable, type Given, type Missing, type NativeId, type Page } from '../connector.ts'
+import { Denied, loginOf, Unreadable, type Given, type Missing, type NativeId, type Page } from '../connector.ts'
 import { PostgresCredential, PostgresSourceSettings } from './settings.ts'
 
 /** Rows of one page: small enough to hold, large enough that the way there and back does not count. */
@@ -23,8 +23,7 @@ export type Entered = AsyncDisposable & Pick<Session, 'query'>
 /** Logs in. Throws `Unreadable` with the code of the failure. */
 export async function openSession(given: Given, signal: AbortSignal): Promise<Session> {
   const settings = PostgresSourceSettings.parse(given.settings)
-  if (!given.credential) throw new Unreadable('there is no login to read it with')
-  const { user, password } = PostgresCredential.parse(JSON.parse(given.credential.reveal()))
+  const { user, password } = loginOf(given, PostgresCredential, 'login to read it with')
   const site = { target: 'the source', settings, provisioner: { user, secret: new Secret(password) } }
   const { host, port, database, tls } = settings
   const as = PostgresSettings.parse({ host, port, database, tls })

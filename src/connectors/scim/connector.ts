@@ -3,6 +3,7 @@ import { Secret } from '../../kernel/secret.ts'
 import {
   Denied,
   scimTold,
+  sourceOfParts,
   Unreadable,
   type Connector,
   type Given,
@@ -70,18 +71,10 @@ export const scimConnector: Connector = {
   address: (settings) => ScimSourceSettings.parse(settings).url,
   async open(given): Promise<OpenSource> {
     const scim = scimOf(given)
-    return {
+    return sourceOfParts<Part>(PARTS, {
       probe: (signal) => probe(scim, signal),
-      async *scopes() {
-        for (const [scope, { gives }] of Object.entries(PARTS)) yield { scope, title: gives }
-        return { isAll: true, missing: [] }
-      },
-      read(scope, _since, signal) {
-        if (scope !== 'users' && scope !== 'groups') throw new Unreadable('there is no such scope')
-        return read(scim, PARTS[scope], signal)
-      },
-      [Symbol.asyncDispose]: async () => undefined,
-    }
+      read: (part, _since, signal) => read(scim, part, signal),
+    })
   },
 }
 

@@ -1,5 +1,6 @@
 import { Secret } from '../../kernel/secret.ts'
 import {
+  loginOf,
   Unreadable,
   type Connector,
   type Manifest,
@@ -93,8 +94,7 @@ export const sshConnector: Connector = {
   },
   async open(given, signal): Promise<OpenSource> {
     const settings = SshSourceSettings.parse(given.settings)
-    if (!given.credential) throw new Unreadable('there is no key to log in with')
-    const { privateKey } = SshSourceCredential.parse(JSON.parse(given.credential.reveal()))
+    const { privateKey } = loginOf(given, SshSourceCredential, 'key to log in with')
     const link = await openLink(settings, new Secret(privateKey))
     try {
       // One connection, one moment: every part is of the same state of the host.

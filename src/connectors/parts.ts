@@ -1,0 +1,47 @@
+/** What opening is made of everywhere: the login that was sealed, and scopes that are a fixed list of parts. */
+import type { z } from 'zod'
+import type { Given, OpenSource } from './connector.ts'
+import type { Page, ScopeReport, Since } from './scope.ts'
+import { Unreadable } from './unreadable.ts'
+
+/** What is sealed of a source, by the connector's own schema. Throws `Unreadable` when nothing was given; `what` says in words what lacks. */
+export function loginOf<T>({ credential }: Pick<Given, 'credential'>, shape: z.ZodType<T>, what: string): T {
+  if (!credential) throw new Unreadable(`there is no ${what}`)
+  return shape.parse(JSON.parse(credential.reveal()))
+}
+
+type Part = {
+  readonly gives: string
+  /** Shorter than `gives`, where that is long. */
+  readonly title?: string
+  readonly isFeed?: boolean
+}
+
+/** A source whose scopes are its parts, by name; all of them are always there. */
+export function sourceOfParts<P extends Part>(
+  parts: Readonly<Record<string, P>>,
+  {
+    probe,
+    read,
+    close = async () => undefined,
+  }: {
+    readonly probe: OpenSource['probe']
+    readonly read: (part: P, since: Since, signal: AbortSignal) => AsyncGenerator<Page, ScopeReport>
+    readonly close?: () => PromiseLike<void>
+  },
+): OpenSource {
+  return {
+    probe,
+    async *scopes() {
+      for (const [scope, { gives, title = gives, isFeed }] of Object.entries(parts))
+        yield { scope, title, ...(isFeed === true && { isFeed }) }
+      return { isAll: true, missing: [] }
+    },
+    read(scope, since, signal) {
+      const part = Object.hasOwn(parts, scope) ? parts[scope] : undefined
+      if (!part) throw new Unreadable('there is no such scope')
+      return read(part, since, signal)
+    },
+    [Symbol.asyncDispose]: close,
+  }
+}
