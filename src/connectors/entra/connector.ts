@@ -13,6 +13,7 @@ import {
   type Since,
 } from '../connector.ts'
 import { PRINCIPAL_ACTIVITY, readActivity } from './activity.ts'
+import { AUDITS, readAudits } from './audits.ts'
 import { addressesOf, graphOf, pages, type Asked, type Graph } from './api.ts'
 import { APPLICATIONS, PRINCIPALS, readApplications, readPrincipals } from './applications.ts'
 import { CONSENTS, readConsents } from './consents.ts'
@@ -92,6 +93,12 @@ const PARTS: Readonly<Record<string, Part>> = {
     lists: [PRINCIPAL_ACTIVITY, PRINCIPALS],
     read: (graph, _since, signal) => readActivity(graph, signal),
   },
+  audits: {
+    gives: 'which user or service principal changed what in the directory, by day',
+    permission: 'AuditLog.Read.All',
+    lists: [AUDITS],
+    read: readAudits,
+  },
 }
 
 const manifest: Manifest = {
@@ -113,7 +120,7 @@ const manifest: Manifest = {
     'groups that may hold no roles, what is assigned to them, and who is in them',
     'roles of Azure itself (subscriptions and resources), and what managed identities may there',
     'where answers of applications go (redirects), and what their code does; federated credentials of managed identities',
-    'each sign-in and each change: only the last use is read, and no want of use is proven by it',
+    'each sign-in: the last use and changes are read, and no want of use is proven by them',
     'expressions of federated credentials: what they fit is not worked out, and they are told as fitting more than one',
   ],
   metadataHandling:
@@ -149,7 +156,8 @@ export const entraConnector: Connector = {
 }
 
 async function* scopes(): AsyncGenerator<ScopeRef, ScopesReport> {
-  for (const [scope, { gives }] of Object.entries(PARTS)) yield { scope, title: gives }
+  for (const [scope, { gives }] of Object.entries(PARTS))
+    yield { scope, title: gives, ...(scope === 'audits' && { isFeed: true }) }
   return { isAll: true, missing: [] }
 }
 

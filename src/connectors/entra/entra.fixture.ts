@@ -85,11 +85,23 @@ const assigned = (of: string, role: string): Json => ({
   id: `assigned-${of}-${role}`,
   appRoleId: role,
   principalId: `sp-${of}`,
-  principalType: 'ServicePrincipal',
   resourceId: 'sp-graph',
-  resourceDisplayName: 'Microsoft Graph',
   createdDateTime: '2025-01-01T00:00:00Z',
 })
+const change = (activityDateTime: string, activityDisplayName: string, by: Json): Json => ({
+  id: `change-${activityDateTime}`,
+  activityDateTime,
+  activityDisplayName,
+  initiatedBy: by,
+})
+/** Changes at these moments: of a service principal, of a person, and of nobody. */
+export const changes = (...moments: readonly string[]): Json[] => [
+  ...moments.map((at) =>
+    change(at, 'Add owner to application', { user: null, app: { servicePrincipalId: 'sp-billing' } }),
+  ),
+  ...moments.map((at) => change(at, 'Consent to application', { user: { id: 'user-eve' }, app: null })),
+  ...moments.map((at) => change(at, 'Update policy', { user: null, app: { servicePrincipalId: null } })),
+]
 const holds = (id: string, role: string, holder: Json, directoryScopeId = '/'): Json => ({
   id,
   roleDefinitionId: role,
@@ -242,6 +254,7 @@ const PEOPLE: Lists = [
       { id: 'x2', appId: 'app-of-nobody' },
     ],
   ],
+  ['/v1.0/auditLogs/directoryAudits', changes('2029-12-20T10:00:00.000Z', '2029-12-20T11:00:00.000Z')],
   [
     '/beta/reports/appCredentialSignInActivities',
     [
@@ -327,7 +340,7 @@ async function logIn(stub: EntraStub, request: IncomingMessage, response: Server
   response.end(JSON.stringify({ token_type: 'Bearer', expires_in: 3599, access_token: stub.token }))
 }
 
-/** "Certificate credentials": PS256, the thumbprint of the certificate, the token endpoint as audience. */
+/** "Certificate credentials". */
 async function isSigned(stub: EntraStub, assertion: string): Promise<boolean> {
   const issuedAt = z.object({ iat: z.number() }).safeParse(decodeJwt(assertion)).data?.iat ?? 0
   const at = instantAt(issuedAt * 1000)
@@ -353,12 +366,19 @@ function graph(stub: EntraStub, request: IncomingMessage, response: ServerRespon
   stub.came.graph += `${request.url} ${JSON.stringify(request.headers)}\n`
   if (stub.intercept(request, response)) return
   const refusal = [...stub.refused].find(([words]) => (request.url ?? '').includes(words))?.[1]
-  const found = stub.lists.get(decodeURIComponent(url.pathname))
+  const found = within(stub.lists.get(decodeURIComponent(url.pathname)), url.searchParams.get('$filter') ?? '')
   if (request.headers.authorization !== `Bearer ${stub.token}`) refuse(response, 401, 'InvalidAuthenticationToken')
   else if (refusal) refuse(response, refusal.status, refusal.code ?? 'Authorization_RequestDenied')
   else if (found === undefined) refuse(response, 404, 'Request_ResourceNotFound')
   else if (!Array.isArray(found)) response.end(JSON.stringify(found))
   else page(stub, url, response, found)
+}
+
+/** The one filter by time that the log of changes has. */
+function within(found: Json[] | Json | undefined, filter: string): Json[] | Json | undefined {
+  const [, from, to] = /^activityDateTime ge (\S+) and activityDateTime le (\S+)$/.exec(filter) ?? []
+  if (from === undefined || to === undefined || !Array.isArray(found)) return found
+  return found.filter(({ activityDateTime: at }) => String(at) >= from && String(at) <= to)
 }
 
 function refuse(response: ServerResponse, status: number, code: string): void {
@@ -372,7 +392,6 @@ function page(stub: EntraStub, url: URL, response: ServerResponse, all: readonly
   next.searchParams.set('$skiptoken', String(from + size))
   response.end(
     JSON.stringify({
-      '@odata.context': `${stub.graph}/v1.0/$metadata`,
       ...(from + size < all.length && { '@odata.nextLink': next.href }),
       value: all.slice(from, from + size),
     }),

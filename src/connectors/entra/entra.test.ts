@@ -9,7 +9,7 @@ import { lookAtGraph } from '../../governance/graph/look.ts'
 import { listPaths } from '../../governance/graph/paths.ts'
 import { CONFORMANCE, type Bed } from '../conformance.fixture.ts'
 import { entraConnector } from './connector.ts'
-import { BY_CERTIFICATE, BY_SECRET, entraStub, SECRET, TENANT, type EntraStub } from './entra.fixture.ts'
+import { BY_CERTIFICATE, BY_SECRET, changes, entraStub, SECRET, TENANT, type EntraStub } from './entra.fixture.ts'
 
 const WHOLE = [
   'tenant',
@@ -23,6 +23,7 @@ const WHOLE = [
   'groups',
   'users',
   'activity',
+  'audits',
 ]
 const settingsOf = ({ graph, login }: EntraStub) => ({ tenant: TENANT, graphFrom: graph, loginFrom: login })
 
@@ -110,6 +111,7 @@ test('a tenant is told: logins with their ends, whose applications, consents, pe
     'a certificate that Azure turns over',
   )
   assert.equal(await i.count('observed_usage', 'privilege is null'), 1)
+  has('observed_usage', 'Add owner to application', 'api-call')
   // One certificate at an application and at a service principal is one.
   assert.equal(
     await i.count('observed_credential', `'key-id:x5t:AA11BB22CC33DD44EE55FF66AA77BB88CC99DD00' = any (fingerprints)`),
@@ -224,6 +226,18 @@ test('what Graph refuses is said with the permission, a limit of pace is waited 
   }
 })
 
+test('pages that have nothing to tell are no circle, however many of them come in a row', async (t) => {
+  const { stub, read } = await world(t)
+  for (const path of ['/v1.0/applications', '/v1.0/servicePrincipals']) {
+    const list = stub.lists.get(path)
+    if (!Array.isArray(list)) assert.fail(path)
+    const quiet = Array.from({ length: 60 }, (_, n) => ({ id: `quiet-${n}`, appId: `quiet-app-${n}` }))
+    stub.lists.set(path, [...quiet, ...list])
+  }
+  for (const scope of ['federation', 'permissions', 'owners'])
+    assert.equal((await read(scope))?.status, 'complete', scope)
+})
+
 test('a login that is refused or of another tenant reads nothing, and a token that is taken away is made anew once', async (t) => {
   const { i, id, stub } = await world(t)
   await i.collect(id)
@@ -250,4 +264,27 @@ test('a login that is refused or of another tenant reads nothing, and a token th
   assert.match(nothing.scopes[0]?.missing[0]?.why ?? '', /login is not accepted/)
   const keyless = await key.i.collect(key.id)
   assert.ok(keyless.scopes.every(({ missing: [first] }) => /private key of the login/.test(first?.why ?? '')))
+})
+
+test('changes are counted once each, also at the end of a day; those that were thrown away before they were read are said to be lost', async (t) => {
+  const { i, stub, read } = await world(t)
+  const start = i.w.clock.now().getTime() - 30 * 86_400_000
+  const at = (seconds: number) => new Date(start + seconds * 1000).toISOString()
+  // A second into the first day, on the border of what is asked at once, and within the hour that is not there yet.
+  stub.lists.set('/v1.0/auditLogs/directoryAudits', changes(at(1), at(5 * 86_400), at(30 * 86_400 - 60)))
+  const counted = async () =>
+    i.count('observed_usage', `semantics = 'api-call' and privilege = 'Consent to application'`)
+  const first = await read('audits')
+  const [days, sum] = [await counted(), await i.count('observed_usage', `semantics = 'api-call' and count = 1`)]
+  await read('audits')
+  const unchanged = await i.count('observed_usage', `semantics = 'api-call' and count = 1`)
+  i.w.clock.advance(7_200)
+  await read('audits')
+  const later = await counted()
+  i.w.clock.advance(40 * 86_400)
+  const lost = await read('audits')
+
+  assert.equal(first?.status, 'complete', JSON.stringify(first))
+  assert.deepEqual([days, sum, unchanged, later], [2, 4, 4, 3])
+  assert.deepEqual([lost?.status, lost?.missing[0]?.what], ['partial', 'changes between two readings'])
 })

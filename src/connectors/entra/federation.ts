@@ -1,6 +1,6 @@
 /** Tokens of others by which an application proves itself (workload identity federation). */
 import { z } from 'zod'
-import { inPages, type Observation, type Page, type ScopeReport, type Since } from '../connector.ts'
+import { inToldPages, type Observation, type Page, type ScopeReport, type Since } from '../connector.ts'
 import { everyOf, pages, type Graph } from './api.ts'
 import { applicationOf, Federated } from './shapes.ts'
 
@@ -32,7 +32,7 @@ export async function* readFederation(
       const all = some.length < EXPANDED_MAX ? some : await every({ path, need: NEED, shape: Federated }, graph, signal)
       told.push(...all.map((each) => tellFederated(each, appId, displayName ?? appId)))
     }
-    yield* inPages(told, next)
+    yield* inToldPages(told, next)
   }
   return { status: 'complete', missing: [] }
 }

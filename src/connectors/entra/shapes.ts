@@ -167,6 +167,18 @@ export const LoginActivity = z.object({
   signInActivity: SignIn,
 })
 
+// directoryAudit.
+export const Audit = z.object({
+  activityDateTime: z.string(),
+  activityDisplayName: z.string(),
+  initiatedBy: z
+    .object({
+      app: z.object({ servicePrincipalId: Text }).nullish(),
+      user: z.object({ id: Text }).nullish(),
+    })
+    .nullish(),
+})
+
 export const tenantOf = (id: string): NativeId => ({ kind: 'tenant', id })
 /** By its `appId`, which is given once for all of Entra ID; the object of it in a tenant has another id. */
 export const applicationOf = (appId: string): NativeId => ({ kind: 'application', id: appId })

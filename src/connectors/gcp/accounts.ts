@@ -2,7 +2,7 @@
 import {
   credential,
   grant,
-  inPages,
+  inToldPages,
   known,
   principal,
   unknown,
@@ -40,7 +40,7 @@ export async function* readAccounts(gcp: Gcp, since: Since, signal: AbortSignal)
       odd += account.length === 0 ? 1 : 0
       page.push(...account)
     }
-    yield* inPages(page, next)
+    yield* inToldPages(page, next)
   }
   return closed(odd, 'service accounts')
 }
@@ -127,7 +127,7 @@ export async function* readKeys(
       if (key) page.push(key)
       else odd += 1
     }
-    yield* inPages(page, next)
+    yield* inToldPages(page, next)
   }
   return closed(odd, 'keys')
 }
@@ -186,7 +186,7 @@ export async function* readApiKeys(gcp: Gcp, since: Since, signal: AbortSignal):
       if (key) page.push(key)
       else odd += 1
     }
-    yield* inPages(page, next)
+    yield* inToldPages(page, next)
   }
   return closed(odd, 'API keys')
 }

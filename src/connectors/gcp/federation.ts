@@ -1,6 +1,14 @@
 /** Workload identity pools, and whom their providers believe. */
 import { z } from 'zod'
-import { inPages, known, principal, type Observation, type Page, type ScopeReport, type Since } from '../connector.ts'
+import {
+  inToldPages,
+  known,
+  principal,
+  type Observation,
+  type Page,
+  type ScopeReport,
+  type Since,
+} from '../connector.ts'
 import { assetPages, TYPES, type Asset, type Gcp } from './assets.ts'
 import { numbered, poolOf, textAt } from './things.ts'
 
@@ -30,7 +38,7 @@ export async function* readFederation(gcp: Gcp, since: Since, signal: AbortSigna
         else odd += 1
       }
     }
-    yield* inPages(told, next)
+    yield* inToldPages(told, next)
   }
   if (odd === 0) return { status: 'complete', missing: [] }
   const missing = { what: `${odd} providers`, why: 'they are told in another way than their API has it' }

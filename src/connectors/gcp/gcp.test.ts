@@ -221,6 +221,17 @@ test('what Google refuses is said with what would help; a limit of pace is waite
   }
 })
 
+test('pages that have nothing to tell are no circle, however many of them come in a row', async (t) => {
+  const { stub, i, read } = await world(t)
+  const [key] = RESOURCES.filter(({ name }) => String(name).endsWith('/keys/bbbb'))
+  stub.pageSize = 1
+  stub.resources = [...Array.from({ length: 30 }, () => ({ ...key })), ...RESOURCES]
+  stub.policies = [...Array.from({ length: 30 }, () => ({ ...POLICIES[1], iamPolicy: { bindings: [] } })), ...POLICIES]
+  assert.equal((await read('keys'))?.status, 'complete')
+  assert.equal((await read('policies'))?.status, 'complete')
+  assert.equal(await i.count('observed_credential', `type = 'key-pair'`), 3)
+})
+
 test('a project is known by its number: another under the same name is another, and what is inherited is said to be unseen', async (t) => {
   const stub = await gcpStub(t)
   const i = await inventoryWorld(t)

@@ -1,4 +1,12 @@
-import { inPages, known, resource, type Observation, type Page, type ScopeReport, type Since } from '../connector.ts'
+import {
+  inToldPages,
+  known,
+  resource,
+  type Observation,
+  type Page,
+  type ScopeReport,
+  type Since,
+} from '../connector.ts'
 import { assetPages, TYPES, type Asset, type Gcp } from './assets.ts'
 import { lineOf, nodeOf, textAt } from './things.ts'
 
@@ -12,7 +20,7 @@ const SORTS: Readonly<Record<string, string>> = {
 export async function* readHierarchy(gcp: Gcp, since: Since, signal: AbortSignal): AsyncGenerator<Page, ScopeReport> {
   const wanted = { content: 'RESOURCE' as const, types: Object.keys(SORTS) }
   for await (const { items, next } of assetPages(gcp, wanted, since.cursor, signal))
-    yield* inPages(
+    yield* inToldPages(
       items.flatMap((asset) => tellNode(asset, gcp.parent)),
       next,
     )

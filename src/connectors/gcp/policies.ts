@@ -2,7 +2,7 @@
 import {
   grant,
   Holes,
-  inPages,
+  inToldPages,
   known,
   resource,
   type Missing,
@@ -40,7 +40,7 @@ export async function* readPolicies(gcp: Gcp, since: Since, signal: AbortSignal)
     told: new Set(),
   }
   for await (const { items, next } of assetPages(gcp, { content: 'IAM_POLICY' }, since.cursor, signal))
-    yield* inPages(
+    yield* inToldPages(
       items.flatMap((asset) => tellPolicy(reading, asset)),
       next,
     )
