@@ -90,6 +90,27 @@ test('what no commit reaches any more is found too, and files whose rules ask fo
   )
 })
 
+test('objects that a repository lacks are told, and the rest of its history is read', async (t) => {
+  const { root, git, commit } = repository(t)
+  commit({ 'gone.bin': 'one\n', 'a.env': `A=${FIRST}\n` })
+  const gone = git('rev-parse', 'HEAD:gone.bin')
+  rmSync(join(root, '.git/objects', gone.slice(0, 2), gone.slice(2)))
+  const unread: string[] = []
+
+  const findings = await Array.fromAsync(
+    scan(
+      { kind: 'history', repository: root },
+      { clock: systemClock, fingerprints, onUnread: ({ path, reason }) => unread.push(`${path}: ${reason}`) },
+    ),
+  )
+
+  assert.deepEqual(
+    findings.map(({ rule, path }) => [rule, path]),
+    [['github-token', 'a.env']],
+  )
+  assert.deepEqual(unread, [`object ${gone.slice(0, 12)}: the repository lacks this object`])
+})
+
 test('before a commit only what it adds is found: what the file held before is history’s', async (t) => {
   const { root, git, commit } = repository(t)
   commit({ 'old.env': `A=${FIRST}\n`, 'gone.env': `A=${SECOND}\n` })

@@ -139,6 +139,56 @@ test('text in UTF-16, in invalid UTF-8, behind a zero byte and in a line of ten 
   for (const [name, content, place] of inputs) assert.deepEqual(places((await bytes(content)).findings), [place], name)
 })
 
+test('a value is found behind every way to assign it that languages, shells and documents have', async () => {
+  const value = make('{m:28}')
+  const lines = [
+    `apiToken = "${value}"`,
+    `api_token := '${value}'`,
+    `API_TOKEN ::= "${value}"`,
+    `API_TOKEN :::= "${value}"`,
+    `API_TOKEN ?= ${value}`,
+    `$apiToken .= "${value}"`,
+    `var apiToken string = "${value}"`,
+    `const apiToken: string = "${value}"`,
+    `'apiToken' => '${value}'`,
+    `<apiToken>${value}</apiToken>`,
+    `<apiToken>\n    ${value}\n</apiToken>`,
+    `setProperty("api.token", "${value}")`,
+    `{"a.ini": "API_TOKEN=${value}\\nB=1"}`,
+  ]
+  for (const line of lines) {
+    const { findings } = await bytes(line)
+
+    assert.deepEqual(
+      findings.map(({ rule, preview }) => [rule, preview]),
+      [['assigned-token', `${value.slice(0, 2)}••••${value.slice(-2)}`]],
+      line,
+    )
+  }
+  for (const line of [`if (token > ${value}) {`, `token == other${value}(`, `<a>token</a>${value}`]) {
+    assert.deepEqual((await bytes(line)).findings, [], line)
+  }
+})
+
+test('files of a tree that is read while another one is are not mixed up', async (t) => {
+  const trees = ['a', 'b'].map((name, at) =>
+    folder(t, Object.fromEntries([0, 1, 2].map((n) => [`${name}${n}`, `${' '.repeat(at)}k=${TOKEN}\nv=${OTHER}\n`]))),
+  )
+  const running = trees.map((root) => scan({ kind: 'tree', root }, { clock: systemClock, fingerprints }))
+  const seen: string[][] = [[], []]
+  for (let step = 0; step < 6; step += 1) {
+    for (const [at, one] of running.entries()) {
+      const { value, done } = await one.next()
+      if (done !== true) seen[at]?.push(`${value.path}:${value.line}:${value.column}`)
+    }
+  }
+
+  assert.deepEqual(seen, [
+    ['a0:1:3', 'a0:2:3', 'a1:1:3', 'a1:2:3', 'a2:1:3', 'a2:2:3'],
+    ['b0:1:4', 'b0:2:3', 'b1:1:4', 'b1:2:3', 'b2:1:4', 'b2:2:3'],
+  ])
+})
+
 test('of binaries only known formats count, and so it is in lock files', async () => {
   const line = `password = "${PASSWORD}"\n`
 

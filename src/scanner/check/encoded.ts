@@ -1,3 +1,4 @@
+import { isNoSecret } from '../engine/placeholder.ts'
 import { pemKey } from './pem.ts'
 import { verified, WELL_FORMED, type Verdict } from './verdict.ts'
 
@@ -74,4 +75,11 @@ export function privateJwk(_: string, { match }: { readonly match: string }): Ve
 /** Letters and digits both, as random text of this length has. */
 export function isMixed(secret: string): Verdict | undefined {
   return /\d/.test(secret) && /[A-Za-z]/.test(secret) ? WELL_FORMED : undefined
+}
+
+/** A value of a manifest: text that is no certificate and no placeholder; what is not text has every kind of character. */
+export function encodedSecret(secret: string): Verdict | undefined {
+  const text = Buffer.from(secret, 'base64').toString('latin1').trim()
+  if (!/^[\u0020-\u007e\s]+$/.test(text)) return isMixed(secret)
+  return text.length < 6 || text.startsWith('-----BEGIN CERTIFICATE') || isNoSecret(text) ? undefined : WELL_FORMED
 }

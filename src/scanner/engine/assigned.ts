@@ -81,6 +81,12 @@ const CLOSING = is(/["'\]\\`)?]/)
 const BLANK = is(/[ \t]/)
 const ENDS_VALUE = is(/[\s"'`,;)}\]<>|&]/)
 
+const ENDS_LINE = is(/[nrt"']/)
+const SPACE = is(/\s/)
+const COMPOUND = is(/[?.+|]/)
+const OPERATOR = is(/[=:>]/)
+const TYPE_BEGINS = is(/[sS&c]/)
+
 const LONGEST_NAME = 60
 const LONGEST_VALUE = 400
 
@@ -98,10 +104,16 @@ export function assignedAt(bytes: Buffer, at: number): Assigned | undefined {
   if (IS_ABOUT.test(name)) return undefined
   skip(CLOSING, 4)
   skip(BLANK, 8)
+  // `var apiToken string = "…"`
+  skipType()
   const operatorAt = to
   if (!skipOperator()) return undefined
   skip(BLANK, 8)
   skipType()
+  if (bytes[to] === 0x3d) {
+    to += 1
+    skip(BLANK, 8)
+  }
   if (bytes[to] === 0x62 || bytes[to] === 0x66 || bytes[to] === 0x40) if (isQuote(bytes[to + 1])) to += 1
   if (bytes[to] === 0x5c && isQuote(bytes[to + 1])) to += 1
   const quote = isQuote(bytes[to]) ? bytes[to] : undefined
@@ -112,17 +124,33 @@ export function assignedAt(bytes: Buffer, at: number): Assigned | undefined {
 
   function skipOperator(): boolean {
     const byte = bytes[to]
-    if (byte === 0x3d || byte === 0x3a || byte === 0x2c || byte === 0x28) {
-      to += 1
-      for (let n = 0; n < 2 && (bytes[to] === 0x3d || bytes[to] === 0x3e); n += 1) to += 1
+    // `?=` of make, `.=`, `+=`, `|=`: only with the sign of equality.
+    if (byte !== undefined && COMPOUND[byte] === 1 && bytes[to + 1] === 0x3d) {
+      to += 2
       return true
     }
-    return false
+    if (byte === 0x3e && isElement()) {
+      to += 1
+      skip(SPACE, 24)
+      return true
+    }
+    if (byte !== 0x3d && byte !== 0x3a && byte !== 0x2c && byte !== 0x28) return false
+    for (let n = 0; n < 4 && OPERATOR[bytes[to] ?? 0] === 1; n += 1) to += 1
+    if (to === operatorAt) to += 1
+    return true
   }
 
-  /** `password: string = "…"` */
+  /** `<apiToken>` and not `token > 5`. */
+  function isElement(): boolean {
+    let from = at
+    while (from > 0 && at - from < LONGEST_NAME && NAME[bytes[from - 1] ?? 0] === 1) from -= 1
+    return bytes[from - 1] === 0x3c
+  }
+
+  /** `password: string = "…"`: as far as the sign. */
   function skipType(): void {
-    const typed = /^(?:string|str|String|&str|char\[\]|Secret)\??[ \t]{0,4}=[ \t]{0,4}/.exec(
+    if (TYPE_BEGINS[bytes[to] ?? 0] !== 1) return
+    const typed = /^(?:string|str|String|&str|char\[\]|Secret)\??[ \t]{0,4}(?==)/.exec(
       bytes.toString('latin1', to, to + 24),
     )
     if (typed) to += typed[0].length
@@ -144,8 +172,11 @@ function quoted(bytes: Buffer, start: number, quote: number): Assigned | undefin
 
 function unquoted(bytes: Buffer, start: number): Assigned | undefined {
   let to = start
-  while (to < bytes.length && to < start + LONGEST_VALUE && ENDS_VALUE[bytes[to] ?? 0] !== 1 && bytes[to] !== 0x28)
+  while (to < bytes.length && to < start + LONGEST_VALUE && ENDS_VALUE[bytes[to] ?? 0] !== 1 && bytes[to] !== 0x28) {
+    // In the text of a string the line ends here.
+    if (bytes[to] === 0x5c && ENDS_LINE[bytes[to + 1] ?? 0] === 1) break
     to += 1
+  }
   const next = bytes[to]
   // A call, an index: code, and no value.
   if (next === 0x28 || next === 0x5b || to === start) return undefined

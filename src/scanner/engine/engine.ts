@@ -153,7 +153,7 @@ function tryRule({ bytes, place, found, work }: Pass, at: number, compiled: Comp
   const last = found.at(-1)
   if (last && last.rule === rule.id && at < last.end) return
   work.tried += 1
-  if (!before && rule.isInWord !== true && !isFree(bytes, at)) return
+  if (!before && !mayBegin(rule, bytes, at)) return
   const text = bytes.toString('latin1', at, at + spanBytes)
   work.bytesLookedAt += text.length
   pattern.lastIndex = 0
@@ -165,7 +165,7 @@ function tryRule({ bytes, place, found, work }: Pass, at: number, compiled: Comp
     const head = before.exec(bytes.toString('latin1', Math.max(0, at - BEFORE_BYTES), at))
     if (!head) return
     start = at - head[0].length
-    if (rule.isInWord !== true && !isFree(bytes, start)) return
+    if (!mayBegin(rule, bytes, start)) return
   }
   const inner = match.groups?.['s']
   const whole = before ? bytes.toString('latin1', start, end) : match[0]
@@ -210,6 +210,12 @@ function tryName({ bytes, found, work }: Pass, at: number, rule: (typeof nameRul
     end: start + value.length,
     confidence: 'low',
   })
+}
+
+function mayBegin({ isInWord }: Rule, bytes: Buffer, at: number): boolean {
+  if (isInWord === true || isFree(bytes, at)) return true
+  const [before, here] = [bytes[at - 1] ?? 0, bytes[at] ?? 0]
+  return isInWord === 'as a part of it' && here >= 0x41 && here <= 0x5a && !(before >= 0x41 && before <= 0x5a)
 }
 
 /** Whether a token may begin here: not inside a word, unless what stands before is an escape (`\n`, `%3D`, `\u003d`). */

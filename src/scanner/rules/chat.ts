@@ -4,7 +4,13 @@ import { named, tokens, type Rule } from './rule.ts'
 /** Chat, mail and telephone. */
 export const chat: readonly Rule[] = [
   ...tokens([
-    ['slack-bot-token', 'Slack bot token', 'slack', 'xoxb-', /xoxb-[0-9]{10,13}-[0-9]{10,13}-[A-Za-z0-9]{24}/],
+    [
+      'slack-bot-token',
+      'Slack bot token',
+      'slack',
+      'xoxb-',
+      /xoxb-(?:[0-9]{10,13}-[0-9]{10,13}-[A-Za-z0-9]{24}|[0-9]{8,14}-[A-Za-z0-9]{18,26})/,
+    ],
     [
       'slack-user-token',
       'Slack user token',

@@ -6,6 +6,14 @@ import { named, tokens, type Rule } from './rule.ts'
 export const cloud: readonly Rule[] = [
   ...tokens([
     ['aws-access-key-id', 'AWS access key id', 'aws', 'AKIA', /AKIA[A-Z2-7]{16}/, { check: awsKeyId }],
+    [
+      'aws-service-key-id',
+      'AWS key id of a service',
+      'aws',
+      ['ABIA', 'ACCA'],
+      /A(?:BI|CC)A[A-Z2-7]{16}/,
+      { check: isMixed },
+    ],
     ['aws-temporary-key-id', 'AWS temporary access key id', 'aws', 'ASIA', /ASIA[A-Z2-7]{16}/, { check: awsKeyId }],
     [
       'aws-bedrock-key',
@@ -53,8 +61,8 @@ export const cloud: readonly Rule[] = [
       'azure-client-secret',
       'Microsoft Entra client secret',
       'azure',
-      ['7Q~', '8Q~'],
-      /[78]Q~[A-Za-z0-9_~.-]{31,34}/,
+      ['0Q~', '1Q~', '2Q~', '3Q~', '4Q~', '5Q~', '6Q~', '7Q~', '8Q~', '9Q~'],
+      /\dQ~[A-Za-z0-9_~.-]{31,34}/,
       { before: /[A-Za-z0-9_~.]{3}/ },
     ],
     [

@@ -1,3 +1,4 @@
+import { isMixed } from '../check/encoded.ts'
 import { NOTHING, tokens, type Row, type Rule } from './rule.ts'
 
 /** User and password of a URL (RFC 3986 §3.2.1), as far as the host. No password is a variable or a mark for one. */
@@ -14,6 +15,14 @@ const url = (id: string, what: string, issuer: string, schemes: readonly string[
 
 /** Logins to databases, queues and directories in URLs and connection strings. */
 export const databases: readonly Rule[] = tokens([
+  [
+    'clickhouse-cloud-key',
+    'ClickHouse Cloud key secret',
+    'clickhouse',
+    '4b1d',
+    /4b1d[A-Za-z0-9]{38}/,
+    { check: isMixed },
+  ],
   url('postgres-url', 'PostgreSQL login in a URL', 'postgresql', [
     'postgres',
     'postgresql',

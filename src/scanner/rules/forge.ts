@@ -74,7 +74,7 @@ export const forge: readonly Rule[] = [
       'Sourcegraph access token',
       'sourcegraph',
       'sgp_',
-      /sgp_(?:(?:[0-9a-f]{16}|local)_)?[0-9a-f]{40}/,
+      /sgp_(?:(?:[0-9A-Fa-f]{16}|local)_)?[0-9A-Fa-f]{40}/,
     ],
     ['sourcegraph-gateway-token', 'Sourcegraph gateway token', 'sourcegraph', 'slk_', /slk_[0-9a-f]{64}/],
     ['sonar-token', 'SonarQube token', 'sonar', ['sqp_', 'sqa_', 'squ_'], /sq[apu]_[0-9a-f]{40}/],
@@ -86,7 +86,7 @@ export const forge: readonly Rule[] = [
       'Harness access token',
       'harness',
       ['pat.', 'sat.'],
-      /[ps]at\.[A-Za-z0-9_-]{22}\.[0-9a-f]{24}\.[A-Za-z0-9]{20}/,
+      /[ps]at\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9]{24}\.[A-Za-z0-9]{20}/,
     ],
     ['octopus-key', 'Octopus Deploy API key', 'octopus', 'API-', /API-[A-Z0-9]{26}/, { check: isMixed }],
     [

@@ -1,4 +1,4 @@
-import { basicPair, encodedPem, isMixed, privateJwk } from '../check/encoded.ts'
+import { basicPair, encodedPem, encodedSecret, isMixed, privateJwk } from '../check/encoded.ts'
 import { jwt } from '../check/jwt.ts'
 import { opensshKey, pemKey, puttyKey } from '../check/pem.ts'
 import { verified, WELL_FORMED } from '../check/verdict.ts'
@@ -18,6 +18,10 @@ const pem = (id: string, what: string, label: string, check: NonNullable<Rule['c
   new RegExp(`-----BEGIN ${label}-----${UNDER_PASSPHRASE}[^-]{40,${BLOCK_BYTES - 200}}-----END ${label}-----`),
   { spanBytes: BLOCK_BYTES, check, isInWord: true, notBefore: NOTHING },
 ]
+
+/** A manifest of Kubernetes as YAML: its kind, and the first value of its data. */
+const KIND = String.raw`kind: ["']?[Ss]ecret\b["']?`
+const DATA = String.raw`data:[ \t]{0,20}\r?\n(?:[ \t]{0,20}#[^\n]{0,200}\n)?[ \t]{1,20}[\w.-]{1,100}:[ \t]{0,4}(?:[|>]-?[ \t]{0,4}\r?\n[ \t]{1,20})?["']?(?<s>[A-Za-z0-9+/]{12,4000}={0,2})`
 
 /** Keys and tokens of open formats, whoever uses them. */
 export const keys: readonly Rule[] = [
@@ -114,8 +118,32 @@ export const keys: readonly Rule[] = [
       'Login on the command line of curl',
       'http',
       ['curl '],
-      /curl [^\n]{0,300}?(?: -u ?| --user[ =])["']?[^\s:"']{1,60}:(?<s>[^\s"']{4,100})/,
+      /curl (?:[^\n\\]|\\[^]){0,300}?(?: -u ?| --user[ =])["']?[^\s:"']{0,60}:(?<s>[^\s"']{4,100})/,
       { notBefore: NOTHING, confidence: 'medium' },
+    ],
+    [
+      'kubernetes-secret',
+      'Value in a Secret of Kubernetes',
+      'kubernetes',
+      ['kind: secret', 'kind: "secret"', "kind: 'secret'"],
+      new RegExp(`${KIND}[ \\t]{0,20}\\r?\\n(?:(?!---)[^]){0,800}?${DATA}`),
+      { spanBytes: 6000, notBefore: /[A-Za-z0-9+/=]/, confidence: 'medium', check: encodedSecret },
+    ],
+    [
+      'kubernetes-secret-sorted',
+      'Value in a Secret of Kubernetes, its keys in order as the API server prints them',
+      'kubernetes',
+      'data:',
+      new RegExp(`${DATA}["']?[ \\t]{0,4}\\r?\\n(?:(?!---)[^]){0,1500}?${KIND}`),
+      { spanBytes: 6000, notBefore: /[A-Za-z]/, confidence: 'medium', check: encodedSecret },
+    ],
+    [
+      'nuget-password',
+      'Password of a package source of NuGet',
+      'nuget',
+      ['key="cleartextpassword"', 'key="password"'],
+      /(?i:key="(?:ClearText)?Password")\s{1,4}value="(?<s>[^"\n%${}]{6,300})"/,
+      { notBefore: NOTHING, isInWord: true, confidence: 'medium' },
     ],
     [
       'wireguard-key',

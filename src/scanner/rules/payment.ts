@@ -6,6 +6,13 @@ export const payment: readonly Rule[] = [
   ...tokens([
     ['stripe-live-key', 'Stripe live secret key', 'stripe', 'sk_live_', /sk_live_[A-Za-z0-9]{24,247}/],
     [
+      'stripe-production-key',
+      'Stripe key of a named production',
+      'stripe',
+      ['sk_prod_', 'rk_prod_'],
+      /[rs]k_prod_[A-Za-z0-9]{24,247}/,
+    ],
+    [
       'stripe-test-key',
       'Stripe test secret key',
       'stripe',

@@ -19,8 +19,8 @@ export type Rule = {
   readonly before?: RegExp
   /** How many bytes from the anchor on the pattern may look at. */
   readonly spanBytes?: number
-  /** The match may begin in the middle of a word, as a name does in `MY_DATADOG_KEY`. */
-  readonly isInWord?: boolean
+  /** The match may begin in the middle of a word; or only where a part of it does, as in `myOktaToken` and not in `rookTable`. */
+  readonly isInWord?: boolean | 'as a part of it'
   /** Bytes that must not follow; letters and digits unless said otherwise. */
   readonly notBefore?: RegExp
   readonly confidence: Confidence
@@ -68,21 +68,35 @@ export function tokens(rows: readonly Row[]): Rule[] {
 }
 
 /** From a name to its value: the rest of the name, quotes, and what assigns. */
-const BRIDGE = String.raw`[\w.\- ]{0,28}[\\"'\]\x60]{0,4}[ \t]{0,4}(?:=>|:=|=|:|,|\()[ \t]{0,4}[\\"'\x60]{0,4}`
+const BRIDGE = String.raw`[\w.\- ]{0,28}[\\"'\]\x60]{0,4}[ \t]{0,4}(?:=>|={1,2}|:{0,3}=|[?.+]=|:|,|\(|>(?:\r?\n)?)[ \t]{0,12}[\\"'\x60]{0,4}`
+
+/** Names of so few letters stand in other words too. */
+const SHORT_NAME = 5
+
+/** As parts of names are written: `okta`, `OKTA`, `Okta`. */
+function casesOf(name: string): string[] {
+  return [...new Set([name, name.toUpperCase(), name.slice(0, 1).toUpperCase() + name.slice(1)])]
+}
+
+const escaped = (name: string): string => name.replaceAll(/[.+]/g, String.raw`\$&`)
 
 /** A format that is nothing but random characters, told by the name it is assigned to. */
 export function named(rows: readonly Row[]): Rule[] {
   return rows.map(([id, what, issuer, names, pattern, options]) => {
     const anchors = typeof names === 'string' ? [names] : names
-    const any = anchors.map((name) => name.replaceAll(/[.+]/g, String.raw`\$&`)).join('|')
+    const isShort = anchors.some((name) => name.length <= SHORT_NAME)
+    const any = anchors
+      .flatMap((name) => (isShort ? casesOf(name) : [name]))
+      .map(escaped)
+      .join('|')
     return {
       id,
       what,
       issuer,
       anchors,
       confidence: 'medium' as const,
-      isInWord: true,
-      pattern: new RegExp(`(?i:${any})${BRIDGE}(?<s>${pattern.source})`),
+      isInWord: isShort ? ('as a part of it' as const) : true,
+      pattern: new RegExp(`(?${isShort ? '' : 'i'}:${any})${BRIDGE}(?<s>${pattern.source})`),
       ...options,
     }
   })

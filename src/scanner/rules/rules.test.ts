@@ -84,7 +84,13 @@ function nearMisses(rule: Rule): [string, Sample][] {
 }
 
 /** Opaque values of no fixed length: twelve characters may be whole. */
-const hasNoLength = new Set(['filezilla-password', 'npmrc-password', 'wp-config-secret', 'basic-authorization'])
+const hasNoLength = new Set([
+  'kubernetes-secret',
+  'filezilla-password',
+  'npmrc-password',
+  'wp-config-secret',
+  'basic-authorization',
+])
 
 const flip = (text: string, at: number) => text.slice(0, at) + (text[at] === 'a' ? 'b' : 'a') + text.slice(at + 1)
 
@@ -131,6 +137,16 @@ test('with the prefilter and without it the same is found, in samples among rand
     assert.deepEqual(found, plain.find(bytes, place))
     assert.ok(found.length > 0)
   }
+})
+
+test('a short name of an issuer counts where a part of a name begins, not inside of a word', () => {
+  const value = maker(seeded(4))('00{a:40}')
+  const rulesFound = (text: string) => find({ path: 'a', text }).map(({ rule }) => rule)
+
+  for (const name of ['okta', 'OKTA_TOKEN', 'my_okta_token', 'myOktaToken']) {
+    assert.deepEqual(rulesFound(`${name} = "${value}"`), ['okta-token'], name)
+  }
+  for (const name of ['rookTable', 'booktable', 'oKTA']) assert.deepEqual(rulesFound(`${name} = "${value}"`), [], name)
 })
 
 test('an access key id names its account; one above twelve digits was never issued', () => {

@@ -1,4 +1,4 @@
-import { ageKey } from '../check/encoded.ts'
+import { ageKey, isMixed } from '../check/encoded.ts'
 import { jsonAfter } from '../check/jwt.ts'
 import { named, tokens, type Rule } from './rule.ts'
 
@@ -44,6 +44,14 @@ export const stores: readonly Rule[] = [
       'AGE-SECRET-KEY-1',
       /AGE-SECRET-KEY-1[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58}/,
       { check: ageKey },
+    ],
+    [
+      'openshift-token',
+      'OpenShift access token',
+      'openshift',
+      'sha256~',
+      /sha256~[A-Za-z0-9_-]{43}/,
+      { check: isMixed, isInWord: true },
     ],
     [
       'kubernetes-bootstrap-token',

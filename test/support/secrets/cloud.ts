@@ -13,6 +13,7 @@ export const cloudSamples: Samples = {
   'google-refresh-token': '1//0{w:97}',
   'gcs-hmac-id': 'GOOG1E{2:55}',
   'firebase-server-key': 'AAAA{w:7}:APA91b{w:134}',
+  'aws-service-key-id': 'ABIA{2:16}',
   'azure-client-secret': '{a:3}8Q~{a:34}',
   'azure-storage-key':
     'DefaultEndpointsProtocol=https;AccountName=orders;AccountKey={b64:64};EndpointSuffix=core.windows.net',

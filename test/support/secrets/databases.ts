@@ -1,6 +1,7 @@
 import type { Samples } from './samples.ts'
 
 export const databasesSamples: Samples = {
+  'clickhouse-cloud-key': '4b1d{m:38}',
   'postgres-url': 'postgres://orders:{m:18}@db.internal:5432/orders',
   'mysql-url': 'mysql://orders:{m:18}@db.internal:3306/orders',
   'mongodb-url': 'mongodb+srv://orders:{m:18}@cluster0.internal.net/orders',

@@ -2,6 +2,7 @@ import type { Samples } from './samples.ts'
 
 export const paymentSamples: Samples = {
   'stripe-live-key': 'sk_live_{a:24}',
+  'stripe-production-key': 'sk_prod_{a:99}',
   'stripe-test-key': 'sk_test_{a:99}',
   'stripe-restricted-key': 'rk_live_{a:99}',
   'stripe-webhook-secret': 'whsec_{a:32}',

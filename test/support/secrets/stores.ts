@@ -10,6 +10,7 @@ export const storesSamples: Samples = {
   'onepassword-secret-key': 'A3-{M:6}-{M:11}-{M:5}-{M:5}-{M:5}',
   'bitwarden-token': 'BWS_ACCESS_TOKEN=0.{uuid}.{a:30}:{b:21}A==',
   'age-secret-key': ageSample,
+  'openshift-token': 'sha256~{m:43}',
   'kubernetes-bootstrap-token': 'kubeadm join 10.0.0.1:6443 --token {l:6}.{l:16}',
   'vault-legacy-token': 'VAULT_TOKEN=s.{a:24}',
   'vault-secret-id': 'secret_id = "{uuid}"',
