@@ -50,12 +50,13 @@ export type Plant = {
 export async function found(
   t: Pick<TestContext, 'after'>,
   folder = quickFolder('reeve-faults-'),
+  more: Readonly<Record<string, unknown>> = {},
 ): Promise<{ plant: Plant; first: FaultNode }> {
   chmodSync(folder, 0o711)
   const home = join(folder, 'home')
   const running = new Set<FaultNode>()
   const file = join(folder, 'reeve.yaml')
-  writeFileSync(file, stringify(CONFIG(home)))
+  writeFileSync(file, stringify({ ...CONFIG(home), ...more }))
   const cluster = await startCluster()
   const killAll = async () => {
     for (const node of running) await node.kill('SIGKILL')

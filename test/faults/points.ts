@@ -24,7 +24,7 @@ export const STORY_POINTS: readonly string[] = [
 ]
 
 /** Every labelled point of the product. No shipped policy holds anything, so src/access/holds/holds.test.ts dies at the points of holds; no node
- * runs while everything is put under another root key, so src/server/rewrap.test.ts stops there; values in custody and tokens have stories of their own (custody.full.ts, tokens.full.ts). */
+ * runs while everything is put under another root key, so src/server/rewrap.test.ts stops there and rewrap.full.ts dies there; values in custody and tokens have stories of their own (custody.full.ts, tokens.full.ts). */
 export const ALL_POINTS: readonly string[] = [
   ...STORY_POINTS,
   ...HOLD_FAULT_POINTS,
