@@ -41,10 +41,11 @@ export function openX509Key(key: SigningKey, issuer: string): SvidMint {
   const templates = new Map<string, CertificateTemplate>()
   return {
     mint({ uri, subject, serial, ...filling }) {
-      const name = JSON.stringify([uri, subject])
-      const template =
-        templates.get(name) ?? new CertificateTemplate({ issuer, subject, use: { kind: 'svid', uri, issuerSpki } })
-      if (!templates.has(name)) {
+      // With its length, so that no two pairs read alike.
+      const name = `${uri.length} ${uri}${subject}`
+      const known = templates.get(name)
+      const template = known ?? new CertificateTemplate({ issuer, subject, use: { kind: 'svid', uri, issuerSpki } })
+      if (!known) {
         const [oldest] = templates.keys()
         if (templates.size >= MOST_TEMPLATES && oldest !== undefined) templates.delete(oldest)
         templates.set(name, template)

@@ -69,12 +69,35 @@ export class CertificateTemplate {
 export function wrapped(body: Buffer, signature: Buffer): Buffer {
   const size = body.length + ALGORITHM.length + 3 + signature.length
   const headed = size < 0x100 ? [SEQUENCE, 0x81, size] : [SEQUENCE, 0x82, size >> 8, size & 0xff]
+  const whole = Buffer.allocUnsafe(headed.length + size)
+  whole.set(headed, 0)
+  let at = headed.length
+  at += body.copy(whole, at)
+  at += ALGORITHM.copy(whole, at)
   // A P-256 signature has 72 bytes at most, so its length takes one.
-  return Buffer.concat([Buffer.from(headed), body, ALGORITHM, Buffer.of(0x03, signature.length + 1, 0), signature])
+  at = whole.writeUInt8(0x03, at)
+  at = whole.writeUInt8(signature.length + 1, at)
+  at = whole.writeUInt8(0, at)
+  signature.copy(whole, at)
+  return whole
 }
 
-/** RFC 5280 §4.1.2.5.1. */
+/** Times as they were written last: what is minted in one second begins and ends in the same ones. */
+const written = new Map<number, Buffer>()
+const MOST_WRITTEN = 64
+
+/** RFC 5280 §4.1.2.5.1: whole seconds. */
 function utcTime(at: Date): Buffer {
+  const second = Math.floor(at.getTime() / 1000)
+  const known = written.get(second)
+  if (known) return known
+  if (written.size >= MOST_WRITTEN) written.clear()
+  const made = utcTimeOf(at)
+  written.set(second, made)
+  return made
+}
+
+function utcTimeOf(at: Date): Buffer {
   const digits = at.toISOString()
   const pair = (from: number) => digits.slice(from, from + 2)
   return Buffer.from(`${pair(2)}${pair(5)}${pair(8)}${pair(11)}${pair(14)}${pair(17)}Z`, 'latin1')
