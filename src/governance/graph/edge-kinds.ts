@@ -15,11 +15,11 @@ export const EDGES = {
   'can-assume': { words: 'may act as', evidence: 'grant' },
   trusted: { words: 'is trusted to act as', evidence: 'trust' },
   'trusts-issuer': { words: 'issues what is believed by', evidence: 'trust' },
-  'can-set-password': { words: 'may set the login of', evidence: 'grant' },
-  owns: { words: 'owns', evidence: 'grant' },
-  administers: { words: 'administers', evidence: 'grant' },
   superuser: { words: 'is a superuser of', evidence: 'grant' },
   sudo: { words: 'becomes root of', evidence: 'grant' },
+  owns: { words: 'owns', evidence: 'grant' },
+  administers: { words: 'administers', evidence: 'grant' },
+  'can-set-password': { words: 'may set the login of', evidence: 'grant' },
   'execute-server-program': { words: 'runs programs or writes files on the server of', evidence: 'principal' },
   'can-read-secret': { words: 'may read', evidence: 'grant' },
   'can-create-pods': { words: 'may run what it likes among', evidence: 'grant' },
@@ -34,6 +34,6 @@ export const EDGES = {
 export type EdgeKind = keyof typeof EDGES
 export type EvidenceKind = (typeof EDGES)[EdgeKind]['evidence']
 
-/** In the order of their numbers. */
+/** In the order of their numbers: of two edges between the same things the lower one is told, which says more plainly why. */
 // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the keys of a constant
 export const EDGE_KINDS = Object.keys(EDGES) as EdgeKind[]

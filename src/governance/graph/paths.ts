@@ -8,7 +8,7 @@ import { notFound } from '../../kernel/problem.ts'
 import type { PathDetail, PathPage, PathQuery, ReachDetail, Thing } from './contract.ts'
 import { EDGE_KINDS } from './edge-kinds.ts'
 import { forwardFrom, type Step } from './forward.ts'
-import { stepsOf, thingAt, thingsOf } from './things.ts'
+import { HUBS, stepsOf, thingAt, thingsOf } from './things.ts'
 
 /** Steps of one way that are told; longer ones are told to here. */
 const STEPS_MAX = 64
@@ -34,13 +34,16 @@ export async function listPaths(db: Db, clock: Clock, query: PathQuery): Promise
   const { items, nextCursor } = page(found, limit, ({ hops, id }) => [hops, id])
   const things = await thingsOf(db, [...new Set(items.flatMap(({ id, nextId, goalId }) => [id, nextId ?? id, goalId]))])
   return {
-    items: items.map(({ id, hops, edge, nextId, goalId }) => ({
-      from: thingAt(things, id),
-      hops,
-      edge: EDGE_KINDS.find((kind) => kind === edge) ?? null,
-      next: nextId === null ? null : thingAt(things, nextId, 'where several meet'),
-      goal: thingAt(things, goalId),
-    })),
+    items: items.map(({ id, hops, edge, nextId, goalId }) => {
+      const kind = EDGE_KINDS.find((each) => each === edge)
+      return {
+        from: thingAt(things, id),
+        hops,
+        edge: kind ?? null,
+        next: nextId === null ? null : thingAt(things, nextId, (kind && HUBS[kind]) ?? 'where several meet'),
+        goal: thingAt(things, goalId),
+      }
+    }),
     nextCursor,
     pass: await lastPass(db),
     coverage: await coverageOf(db, clock, of?.id),

@@ -52,7 +52,7 @@ export class PrivilegeGraph {
     this.#evidence.copy(target, at, edge * ID_BYTES, (edge + 1) * ID_BYTES)
   }
 
-  /** Breadth first from all goals at once, against the direction of the edges; of several first edges the one that was added first. */
+  /** Breadth first from all goals at once, against the direction of the edges; of several first edges to the same thing the one of the lowest kind, else the one added first. */
   distancesTo(goals: Iterable<number>): Distances {
     const nodes = this.nodes.size
     const { starts, into } = this.#byTarget(nodes)
@@ -75,6 +75,10 @@ export class PrivilegeGraph {
       for (let at = starts[node] ?? 0; at < (starts[node + 1] ?? 0); at += 1) {
         const edge = into[at] ?? 0
         const from = this.#from[edge] ?? 0
+        const known = via[from] ?? NO_EDGE
+        // Between the same two the plainer kind is told: a superuser is one, whatever else it may do there.
+        if (hops[from] === next && this.#to[known] === node && (this.#kinds[edge] ?? 0) < (this.#kinds[known] ?? 0))
+          via[from] = edge
         if (hops[from] !== FAR) continue
         hops[from] = next
         via[from] = edge

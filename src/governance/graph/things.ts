@@ -25,7 +25,7 @@ export function thingAt(things: ReadonlyMap<string, Thing>, id: string, name = '
 }
 
 /** Where several meet has no row and no name of its own. */
-const HUBS: Partial<Record<EdgeKind, string>> = {
+export const HUBS: Partial<Record<EdgeKind, string>> = {
   'same-secret': 'one secret, wherever it is kept',
   keeps: 'one secret, wherever it is kept',
   'can-read-secret': 'every secret of the place',

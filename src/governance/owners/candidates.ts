@@ -36,7 +36,7 @@ export async function listCandidates(db: Db, clock: Clock, query: CandidateQuery
   }
 }
 
-/** What an act would accept, in the order of the names. Throws `invalidInput` where nothing names this person for one of them. */
+/** What an act would accept, in the order of the names; of more than a person reads the first, and the others by the next act. Throws `invalidInput` where nothing names this person for one of them. */
 export async function toAccept(
   db: Db,
   personId: string,
@@ -60,8 +60,7 @@ export async function toAccept(
            : sql`c.score >= ${input.minScore}
              and not exists (select from owner_candidate other where other.identity_id = i.id and other.score > c.score)`
        }
-     order by i.name limit ${ATTESTED_MAX + 1}`.execute(db)
-  if (rows.length > ATTESTED_MAX) throw invalid('every', `these are more than ${ATTESTED_MAX}: name a part of them`)
+     order by i.name limit ${ATTESTED_MAX}`.execute(db)
   if (named && rows.length !== new Set(named).size)
     throw invalid('identities', 'one of them is not waiting for an owner, or nothing names you for it')
   if (rows.length === 0) throw invalid('every', 'no evidence names you first for anything that waits for an owner')

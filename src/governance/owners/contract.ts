@@ -47,7 +47,9 @@ export type CandidateQuery = z.output<typeof CandidateQuery>
 export const AttestOwners = z
   .strictObject({
     identities: shown(z.array(Slug).min(1).max(ATTESTED_MAX)).optional().describe('names or ids'),
-    every: shown(z.boolean()).optional().describe('every identity that evidence names you for before anybody else'),
+    every: shown(z.boolean())
+      .optional()
+      .describe('every identity that evidence names you for before anybody else, 500 at a time'),
     minScore: shown(z.int().min(1).max(100)).default(50).describe('of --every: evidence that is weaker is left out'),
   })
   .refine(({ identities, every }) => (identities === undefined) === (every === true), 'name identities, or every')
@@ -78,7 +80,9 @@ export type ServiceQuery = z.output<typeof ServiceQuery>
 export const AttestServices = z
   .strictObject({
     identities: shown(z.array(Slug).min(1).max(ATTESTED_MAX)).optional().describe('names or ids'),
-    every: shown(z.boolean()).optional().describe('everything one answers for and that a service is proposed for'),
+    every: shown(z.boolean())
+      .optional()
+      .describe('everything one answers for and that a service is proposed for, 500 at a time'),
     service: shown(z.string().trim().min(1).max(200))
       .optional()
       .describe('the proposed one that is meant, if not the first'),

@@ -10,6 +10,9 @@ export const HALF_LIFE_DAYS = 365
 const PERSON_KEYS = `array['owner', 'owned-by', 'maintainer', 'contact', 'responsible', 'technical-owner']`
 const TEAM_KEYS = `array['team', 'owner-team', 'squad', 'owned-by-team']`
 
+/** What else has the name of a namespace says nothing of it: whoever may make a thing there gives it its name and labels. */
+export const NAMESPACES = `'namespace', 'kubernetes-namespace'`
+
 /** The principals of an identity, as they were linked and as they count after merges. */
 export const OF_IDENTITY = `
   (select distinct l.observed_id, v.identity_id from linked_identity l cross join lateral (values (l.identity_id), (l.linked_id)) v (identity_id)
@@ -52,6 +55,24 @@ export const EVIDENCE: readonly EvidenceRule[] = [
       join ${named(`ltrim(o.value, '@')`)}`,
   },
   {
+    id: 'code-owner-team',
+    weight: 0.8,
+    query: `select l.identity_id, null::uuid, lower(regexp_replace(o.value, '^@(.*/)?', '')), r.changed_at, 'their team is a code owner of what uses its credential'
+      from ${OF_IDENTITY} join observed_credential k on k.principal_id = p.id and k.gone_at is null
+      join observed_reference f on f.credential_id = k.id and f.gone_at is null
+      join observed_resource r on r.id = f.consumer_id and r.gone_at is null
+      cross join lateral jsonb_array_elements_text(case jsonb_typeof(r.facts -> 'codeOwners') when 'array' then r.facts -> 'codeOwners' else '[]' end) o (value)
+     where o.value ~ '^@'`,
+  },
+  {
+    id: 'namespace-team',
+    weight: 0.6,
+    query: `select l.identity_id, null::uuid, lower(t.value), r.changed_at, 'a label of its namespace names their team'
+      from ${OF_IDENTITY} join source_scope c on c.id = p.scope_id join source_scope d on d.source_id = c.source_id
+      join observed_resource r on r.scope_id = d.id and r.gone_at is null and r.type in (${NAMESPACES}) and r.name = p.facts ->> 'namespace'
+      cross join lateral (select t.value from ${tagged('r', TEAM_KEYS)}) t`,
+  },
+  {
     id: 'creator',
     weight: 0.7,
     query: `select l.identity_id, h.id, null, coalesce(p.created_at, p.first_seen_at), 'they made it'
@@ -71,7 +92,7 @@ export const EVIDENCE: readonly EvidenceRule[] = [
     weight: 0.6,
     query: `select l.identity_id, h.id, null, r.changed_at, 'a label of its namespace names them'
       from ${OF_IDENTITY} join source_scope c on c.id = p.scope_id join source_scope d on d.source_id = c.source_id
-      join observed_resource r on r.scope_id = d.id and r.gone_at is null and r.name = p.facts ->> 'namespace'
+      join observed_resource r on r.scope_id = d.id and r.gone_at is null and r.type in (${NAMESPACES}) and r.name = p.facts ->> 'namespace'
       cross join lateral (select t.value from ${tagged('r', PERSON_KEYS)}) t join ${named('t.value')}`,
   },
   {

@@ -4,7 +4,7 @@ import { sql } from 'kysely'
 import { inventoryWorld } from '../../../test/support/inventory-world.ts'
 import { toyPrincipal, toySource } from '../../../test/support/toy-source.ts'
 import { claimAccount } from '../../catalog/catalog.ts'
-import { known, type Observation } from '../../connectors/connector.ts'
+import { known, resource, unknown, type Observation } from '../../connectors/connector.ts'
 import { loseOwner, registerIdentity, retireIdentity } from '../../identities/identities.ts'
 import { RegisterIdentity, type Identity } from '../../identities/contract.ts'
 import { resolveInventory } from '../../inventory/inventory.ts'
@@ -232,4 +232,53 @@ test('every kind of evidence counts: who made it, who uses it, whose team keeps 
     n: number
   }>`select count(*)::int as n from identity where owner_state <> 'none'`.execute(s.w.db)
   assert.equal(rows[0]?.n, 0)
+})
+
+test('attack: a thing that is called like the namespace names nobody; its labels and the code owners of what uses it do', async (t) => {
+  const s = await scene(t)
+  const job = await s.job('app')
+  const labels = { tags: { owner: 'carol', team: 'security' } }
+  await s.w.person('carol')
+  const place = (id: string, type: string, more: object): Observation =>
+    resource({ id: { kind: 'toy-place', id }, type, name: 'shop', ...more })
+  const nothing = unknown('unsupported')
+  const told = [
+    toyPrincipal('1', { name: 'app', facts: { namespace: 'shop' } }),
+    place('fake', 'configmap', labels),
+    place('real', 'namespace', { tags: { owner: 'alice', team: 'payments' } }),
+    place('code', 'repository', { facts: { codeOwners: ['@shop/payments', 'someone@example.com'] } }),
+    {
+      kind: 'credential',
+      id: { kind: 'toy-secret', id: 'k' },
+      principal: known({ kind: 'toy', id: '1' }),
+      type: 'password',
+      name: 'login',
+      state: known('active'),
+      createdAt: nothing,
+      rotatedAt: nothing,
+      expiresAt: nothing,
+      fingerprints: known([]),
+      scopes: known([]),
+      bindings: known([]),
+      strength: nothing,
+      heldBy: nothing,
+    },
+    {
+      kind: 'reference',
+      id: { kind: 'toy-reference', id: 'r' },
+      consumer: { kind: 'toy-place', id: 'code' },
+      credential: { kind: 'toy-secret', id: 'k' },
+      how: 'ci-secret',
+      location: 'shop',
+      evidence: 'static',
+    },
+  ] satisfies Observation[]
+  await s.tell(told, [job])
+  await s.evaluate()
+  const named = await s.list({ identity: 'app' })
+
+  const rules = (name: string) => named.find(({ owner }) => owner === name)?.evidence.map(({ rule }) => rule)
+  assert.deepEqual(rules('alice'), ['namespace', 'code-owner-team', 'namespace-team'])
+  assert.deepEqual(rules('bob'), ['code-owner-team', 'namespace-team'])
+  assert.deepEqual(rules('carol'), ['system-team'])
 })

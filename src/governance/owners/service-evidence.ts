@@ -1,4 +1,4 @@
-import { OF_IDENTITY, type EvidenceRule, tagged } from './evidence.ts'
+import { NAMESPACES, OF_IDENTITY, type EvidenceRule, tagged } from './evidence.ts'
 
 /** Of a business service: each is a query of `identity_id, service, of_at, words`, and makes a proposal at most. */
 export const SERVICE_EVIDENCE: readonly EvidenceRule[] = [
@@ -32,7 +32,7 @@ export const SERVICE_EVIDENCE: readonly EvidenceRule[] = [
     weight: 0.6,
     query: `select l.identity_id, t.value, r.changed_at, 'a label of its namespace names it'
       from ${OF_IDENTITY} join source_scope c on c.id = p.scope_id join source_scope d on d.source_id = c.source_id
-      join observed_resource r on r.scope_id = d.id and r.gone_at is null and r.name = p.facts ->> 'namespace'
+      join observed_resource r on r.scope_id = d.id and r.gone_at is null and r.type in (${NAMESPACES}) and r.name = p.facts ->> 'namespace'
       cross join lateral (select t.value from ${tagged('r', `array['business-service', 'businessservice', 'app.kubernetes.io/part-of', 'part-of', 'system']`)}) t`,
   },
   {

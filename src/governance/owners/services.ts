@@ -110,8 +110,7 @@ export async function attestServices(
      where i.owner_id = ${permit.subject.id} and i.owner_state = 'attested' and i.state <> 'retired'
        and ${named ? sql`i.id = any (${named})` : sql`c.score >= ${input.minScore}`}
        and ${input.service === undefined ? sql`true` : sql`lower(c.service) = lower(${input.service})`}
-     order by i.id, c.score desc, c.service limit ${ATTESTED_MAX + 1}`.execute(tx)
-  if (rows.length > ATTESTED_MAX) throw invalid('every', `these are more than ${ATTESTED_MAX}: name a part of them`)
+     order by i.id, c.score desc, c.service limit ${ATTESTED_MAX}`.execute(tx)
   if (named && rows.length !== new Set(named).size)
     throw invalid('identities', 'you do not answer for one of them, or nothing like that is proposed for it')
   if (rows.length === 0) throw invalid('every', 'no business service is proposed for anything you answer for')

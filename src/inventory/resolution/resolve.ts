@@ -60,12 +60,13 @@ const DESIRED = sql`
      where f like 'hmac-sha256:%' and k.gone_at is null and k.scope_id in (select id from live)
   ), held as (
     select p.f, (array_agg(distinct n.identity_id))[1] as identity_id, min(p.id::text) as by_id
-      from print p join known n on n.observed_id in (p.principal_id, p.id)
+      -- Each of the two by itself: together they would be compared with everything that is known.
+      from print p cross join lateral (values (p.principal_id), (p.id)) v (id) join known n on n.observed_id = v.id
      group by p.f having count(distinct n.identity_id) = 1
   ), same as (
     select p.id as observed_id, (array_agg(distinct h.identity_id))[1] as identity_id, min(h.by_id) as by_id
       from print p join held h on h.f = p.f
-     where not exists (select from known n where n.observed_id in (p.principal_id, p.id))
+     where not exists (select from known n where n.observed_id = p.id) and not exists (select from known n where n.observed_id = p.principal_id)
      group by p.id having count(distinct h.identity_id) = 1
   ), desired as (
     select ${linkIdOf('n.observed_id', 'n.identity_id', `'native-id'`)} as id, 'principal' as observed_kind, n.observed_id, n.identity_id,
@@ -90,6 +91,9 @@ const DESIRED = sql`
 /** Links everything anew, set by set in the database. A second run over the same changes nothing and enters nothing. */
 export async function resolveInventory(tx: Tx, { clock, ledger }: ResolveNeeds, act: Act): Promise<Resolved> {
   await LOCK.execute(tx)
+  // Whole tables are joined with one another, of which nothing is known beforehand: taken for a handful of rows, each would be compared with each.
+  await sql`set local enable_nestloop = off`.execute(tx)
+  await sql`set local jit = off`.execute(tx)
   const { rows } = await sql<{ native: number; prints: number; ended: number }>`
     with ${DESIRED}
     select (select count(*) from made where how = 'native-id')::int as native, (select count(*) from made where how = 'fingerprint')::int as prints,
