@@ -28,6 +28,7 @@ import {
 import { readScope, sentenceOf, type OnPage } from './scope-run.ts'
 import { loadSource, type SourceRecord } from './source-records.ts'
 import { TakenOver } from './stage.ts'
+import { refreshStatistics } from './statistics.ts'
 
 /** More parts than any source has; a listing that goes on for ever ends here. */
 const SCOPES_MAX = 100_000
@@ -63,6 +64,7 @@ export async function collectSource(
   try {
     const record = await loadSource(db, sourceId)
     const ended = await readAll({ db, needs, record, reading, watch, closed })
+    await refreshStatistics(db)
     const percent = await measureWhenDue(db, needs.clock)
     await endReading(db, needs, reading, {
       ...ended,

@@ -30,8 +30,8 @@ export type Observing = {
   readonly onRecorded?: () => void
 }
 
-/** Rows of one statement: seven parameters each, and the protocol counts them in 16 bits. */
-const MOST_AT_ONCE = 1_000
+/** Rows of one statement: a few megabytes of text that are held at once. */
+const MOST_AT_ONCE = 10_000
 /** From here on COPY is cheaper than parameters, though it has to ask for the ids first. */
 const COPIED_FROM = 20
 const COPIED = ['id', 'xid', 'at', 'kind', 'actor_id', 'resource_id', 'grant_id', 'leaf']
