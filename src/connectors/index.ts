@@ -1,3 +1,4 @@
+import { airflowConnector } from './airflow/connector.ts'
 import { awsConnector } from './aws/connector.ts'
 import type { Connector } from './connector.ts'
 import { entraConnector } from './entra/connector.ts'
@@ -38,4 +39,5 @@ export const connectors: readonly Connector[] = [
   keycloakConnector,
   entraConnector,
   gcpConnector,
+  airflowConnector,
 ]
