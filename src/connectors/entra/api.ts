@@ -9,7 +9,7 @@ import { Secret } from '../../kernel/secret.ts'
 import { Denied, known, unknown, Unreadable, type Known, type Missing, type SourceHttp } from '../connector.ts'
 import { CLOUDS, type EntraSourceCredential, type EntraSourceSettings } from './settings.ts'
 
-export type Need = {
+type Need = {
   readonly what: string
   /** Of Microsoft Graph, for an application: any one of them. */
   readonly permission: string
@@ -101,7 +101,7 @@ function throwRefusal(status: number, code: string | undefined, need: Need): voi
 }
 
 /** Graph does not take what was asked: of a page that was named before, that it ran out. */
-export class PageOver extends Error {
+class PageOver extends Error {
   override readonly name = 'PageOver'
 }
 
@@ -111,7 +111,7 @@ const LOGIN_MISSING: Missing = {
   permission: 'an application of the tenant with a secret or certificate that has not expired',
 }
 
-export function missingOf({ what, permission }: Need): Missing {
+function missingOf({ what, permission }: Need): Missing {
   return {
     what,
     why: 'the application that reads was not given it',
@@ -160,13 +160,19 @@ function thumbprintOf(certificate: string): string {
   }
 }
 
-export type Asked<T> = { readonly path: string; readonly need: Need; readonly shape: z.ZodType<T> }
+export type Asked<T> = {
+  readonly path: string
+  readonly need: Need
+  readonly shape: z.ZodType<T>
+  /** Of a list of one thing, which may have gone since it was told; a list of the tenant itself is always there. */
+  readonly mayBeGone?: true
+}
 export type Listed<T> = { readonly items: readonly T[]; readonly next: string | undefined }
 
 /** Each page of a list, from the place behind `cursor`. The next one is where the last one says, if that is still Graph. */
 export async function* pages<T>(
   graph: Graph,
-  { path, need, shape }: Asked<T>,
+  { path, need, shape, mayBeGone }: Asked<T>,
   cursor: string | undefined,
   signal: AbortSignal,
 ): AsyncGenerator<Listed<T>, void> {
@@ -184,7 +190,7 @@ export async function* pages<T>(
       at = path
       continue
     }
-    // What went away since it was listed has nothing.
+    if (told === undefined && mayBeGone !== true) throw new Unreadable('Graph has no such list')
     const page = told === undefined ? { value: [] } : parsed(Page, told)
     const link = '@odata.nextLink' in page ? page['@odata.nextLink'] : undefined
     const next = link === undefined ? undefined : pathIn(graph, link)

@@ -245,9 +245,12 @@ function tellSecret(secret: Password, owner: Owner): Observation {
 
 /** A thumbprint of a certificate (SHA-1) is what it is called where nobody called it otherwise. */
 const THUMBPRINT = /^[0-9A-F]{40}$/
+/** The same twenty bytes as Graph writes other binary values. */
+const IN_BASE64 = /^[A-Za-z0-9+/]{27}=$/
 
 function tellKey(key: Key, owner: Owner): Observation {
-  const print = (key.customKeyIdentifier ?? '').toUpperCase()
+  const name = key.customKeyIdentifier ?? ''
+  const print = (IN_BASE64.test(name) ? Buffer.from(name, 'base64').toString('hex') : name).toUpperCase()
   const isSecret = key.type === 'Symmetric'
   return credential({
     id: loginOf(isSecret ? 'client-secret' : 'client-certificate', owner.of, key.keyId),

@@ -163,7 +163,9 @@ const PRINCIPALS: Lists = [
         ],
         oauth2PermissionScopes: [{ id: 'scope-mail' }],
       }),
-      sp('billing', { keyCredentials: [certificate('cert')] }),
+      sp('billing', {
+        keyCredentials: [certificate('cert', { customKeyIdentifier: 'qhG7Iswz3UTuVf9mqne7iMyZ3QA=' })],
+      }),
       sp('shipper', { appRoleAssignments: [assigned('shipper', 'role-rule'), assigned('shipper', 'role-mail')] }),
       sp('notes', {
         displayName: 'Acme Notes',
@@ -251,7 +253,6 @@ const PEOPLE: Lists = [
         applicationAuthenticationClientSignInActivity: { lastSignInDateTime: '2026-03-01T00:00:00Z' },
         delegatedClientSignInActivity: { lastSignInDateTime: null },
       },
-      { id: 'x2', appId: 'app-of-nobody' },
     ],
   ],
   ['/v1.0/auditLogs/directoryAudits', changes('2029-12-20T10:00:00.000Z', '2029-12-20T11:00:00.000Z')],
@@ -332,7 +333,7 @@ async function logIn(stub: EntraStub, request: IncomingMessage, response: Server
   const assertion = fields.get('client_assertion')
   const isProven = assertion === null ? fields.get('client_secret') === SECRET : await isSigned(stub, assertion)
   if (!isFor || !isProven) {
-    response.writeHead(401).end(JSON.stringify({ error: 'invalid_client', error_description: 'AADSTS7000215' }))
+    response.writeHead(401).end(JSON.stringify({ error: 'invalid_client' }))
     return
   }
   stub.logins += 1

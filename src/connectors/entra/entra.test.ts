@@ -210,6 +210,14 @@ test('what Graph refuses is said with the permission, a limit of pace is waited 
   assert.deepEqual([applications?.status, at], ['complete', 2])
   assert.ok(i.waits.includes(17_000), i.waits.join(' '))
 
+  // A list that is not there is no empty one: nothing of it is taken for gone.
+  const users = async () => i.count('observed_principal', `native_kind = 'user' and missed_at is null`)
+  const before = await users()
+  stub.refused.set('/v1.0/users', { status: 404, code: 'Request_ResourceNotFound' })
+  assert.match((await read('users'))?.missing[0]?.why ?? '', /no such list/)
+  assert.deepEqual([before, await users()], [3, 3])
+  stub.refused.clear()
+
   for (const [body, why] of [
     ['<html>', /not JSON/],
     ['{"value":{}}', /another way than its reference/],

@@ -29,7 +29,10 @@ export async function* readFederation(
     const told: Observation[] = []
     for (const { id, appId, displayName, federatedIdentityCredentials: some } of items) {
       const path = `/v1.0/applications/${encodeURIComponent(id)}/federatedIdentityCredentials`
-      const all = some.length < EXPANDED_MAX ? some : await every({ path, need: NEED, shape: Federated }, graph, signal)
+      const all =
+        some.length < EXPANDED_MAX
+          ? some
+          : await every({ path, need: NEED, shape: Federated, mayBeGone: true }, graph, signal)
       told.push(...all.map((each) => tellFederated(each, appId, displayName ?? appId)))
     }
     yield* inToldPages(told, next)

@@ -111,7 +111,7 @@ async function* groupsOf(graph: Graph, signal: AbortSignal): AsyncGenerator<Obse
     ] as const) {
       const path = `/v1.0/groups/${encodeURIComponent(group.id)}/${list}?$select=id&$top=999`
       const need = { what: `${list} of groups that may hold roles`, permission: 'GroupMember.Read.All' }
-      for await (const each of everyOf(graph, { path, need, shape: DirectoryObject }, signal))
+      for await (const each of everyOf(graph, { path, need, shape: DirectoryObject, mayBeGone: true }, signal))
         yield [holdsOf(id, objectOf(each), privilege)]
     }
   }
@@ -154,7 +154,7 @@ async function* ownersOf(graph: Graph, signal: AbortSignal): AsyncGenerator<Obse
         continue
       }
       const all = `/v1.0/${list}/${encodeURIComponent(thing.id)}/owners?$select=id&$top=999`
-      for await (const owner of everyOf(graph, { path: all, need, shape: DirectoryObject }, signal))
+      for await (const owner of everyOf(graph, { path: all, need, shape: DirectoryObject, mayBeGone: true }, signal))
         yield [holdsOf(idOf(thing), objectOf(owner), 'OWNER')]
     }
   }

@@ -57,7 +57,7 @@ export async function* readPermissions(
       if (some.length < EXPANDED_MAX) told.push(...some.map((each) => tellAssigned(each, graph, parties)))
       else {
         const path = `/v1.0/servicePrincipals/${encodeURIComponent(id)}/appRoleAssignments?$top=999`
-        for await (const each of everyOf(graph, { path, need: NEED, shape: RoleAssigned }, signal))
+        for await (const each of everyOf(graph, { path, need: NEED, shape: RoleAssigned, mayBeGone: true }, signal))
           told.push(tellAssigned(each, graph, parties))
       }
     }

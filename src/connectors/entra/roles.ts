@@ -72,7 +72,7 @@ async function* rolesOf(graph: Graph, holes: Holes, signal: AbortSignal): AsyncG
   }
 }
 
-export function isRuling({ templateId, id, isBuiltIn, isEnabled, rolePermissions }: RoleDefinition): boolean {
+function isRuling({ templateId, id, isBuiltIn, isEnabled, rolePermissions }: RoleDefinition): boolean {
   if (isEnabled === false) return false
   if (RULING.has((templateId ?? id).toLowerCase())) return true
   const actions = rolePermissions.flatMap(({ allowedResourceActions }) => allowedResourceActions)

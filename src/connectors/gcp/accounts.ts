@@ -29,6 +29,7 @@ import {
 /** Google writes this for a key that never ends. */
 const NEVER = /^9999-/
 
+/** Behind something that was not understood no place is kept: a reading that was cut would forget it, and close as whole. */
 export async function* readAccounts(gcp: Gcp, since: Since, signal: AbortSignal): AsyncGenerator<Page, ScopeReport> {
   const told = new Set<string>()
   let odd = 0
@@ -40,7 +41,7 @@ export async function* readAccounts(gcp: Gcp, since: Since, signal: AbortSignal)
       odd += account.length === 0 ? 1 : 0
       page.push(...account)
     }
-    yield* inToldPages(page, next)
+    yield* inToldPages(page, odd === 0 ? next : undefined)
   }
   return closed(odd, 'service accounts')
 }
@@ -127,7 +128,7 @@ export async function* readKeys(
       if (key) page.push(key)
       else odd += 1
     }
-    yield* inToldPages(page, next)
+    yield* inToldPages(page, odd === 0 ? next : undefined)
   }
   return closed(odd, 'keys')
 }
@@ -186,7 +187,7 @@ export async function* readApiKeys(gcp: Gcp, since: Since, signal: AbortSignal):
       if (key) page.push(key)
       else odd += 1
     }
-    yield* inToldPages(page, next)
+    yield* inToldPages(page, odd === 0 ? next : undefined)
   }
   return closed(odd, 'API keys')
 }

@@ -57,7 +57,7 @@ export const TYPES = {
   apiKey: 'apikeys.googleapis.com/Key',
 } as const
 
-export function needOf(content: Content, parent: string, what = 'what the asset inventory has'): Missing {
+function needOf(content: Content, parent: string, what = 'what the asset inventory has'): Missing {
   const permission = `cloudasset.assets.${content === 'RESOURCE' ? 'listResource' : 'listIamPolicy'}`
   return { what, why: 'the login may not list it', permission: `${permission} on ${parent} (roles/cloudasset.viewer)` }
 }

@@ -167,7 +167,7 @@ export const POLICIES: readonly Json[] = [
 ]
 
 const period = { startTime: '2026-01-01T07:00:00Z', endTime: '2026-03-31T07:00:00Z' }
-export const ACTIVITIES: Readonly<Record<string, readonly Json[]>> = {
+const ACTIVITIES: Readonly<Record<string, readonly Json[]>> = {
   serviceAccountLastAuthentication: [
     {
       fullResourceName: `${IAM}/projects/acme-shop/serviceAccounts/deployer@acme-shop.iam.gserviceaccount.com`,

@@ -221,6 +221,35 @@ test('what Google refuses is said with what would help; a limit of pace is waite
   }
 })
 
+test('what was not understood is not forgotten where a reading is cut and goes on', async (t) => {
+  const { stub, read } = await world(t)
+  const strange = (name: string, like: string) => {
+    const [of] = RESOURCES.filter(({ assetType }) => assetType === like)
+    return { ...of, name, resource: { data: { oidc: 7 } } }
+  }
+  stub.pageSize = 1
+  stub.resources = [
+    strange('//iam.googleapis.com/projects/p/serviceAccounts/none/keys/k', 'iam.googleapis.com/ServiceAccountKey'),
+    strange('//iam.googleapis.com/x/providers/p', 'iam.googleapis.com/WorkloadIdentityPoolProvider'),
+    ...RESOURCES,
+  ]
+  for (const [scope, type] of [
+    ['keys', 'ServiceAccountKey'],
+    ['federation', 'WorkloadIdentityPoolProvider'],
+  ] as const) {
+    let slowed = 0
+    stub.intercept = ({ url = '' }, response) => {
+      if (!url.includes(type) || !url.includes('pageToken=3') || slowed > 0) return false
+      slowed += 1
+      response.writeHead(429, { 'retry-after': '1' }).end('{}')
+      return true
+    }
+    const report = await read(scope)
+    assert.deepEqual([report?.status, slowed], ['partial', 1], scope)
+    assert.match(report?.missing[0]?.what ?? '', /^1 /)
+  }
+})
+
 test('pages that have nothing to tell are no circle, however many of them come in a row', async (t) => {
   const { stub, i, read } = await world(t)
   const [key] = RESOURCES.filter(({ name }) => String(name).endsWith('/keys/bbbb'))

@@ -39,11 +39,11 @@ export async function* readPolicies(gcp: Gcp, since: Since, signal: AbortSignal)
     holes: new Holes(),
     told: new Set(),
   }
-  for await (const { items, next } of assetPages(gcp, { content: 'IAM_POLICY' }, since.cursor, signal))
-    yield* inToldPages(
-      items.flatMap((asset) => tellPolicy(reading, asset)),
-      next,
-    )
+  for await (const { items, next } of assetPages(gcp, { content: 'IAM_POLICY' }, since.cursor, signal)) {
+    const told = items.flatMap((asset) => tellPolicy(reading, asset))
+    // A reading that goes on behind a hole would forget it.
+    yield* inToldPages(told, reading.holes.missing.length === 0 ? next : undefined)
+  }
   const holes = reading.holes.all()
   return { status: holes.length > 0 ? 'partial' : 'complete', missing: [...holes, ...aboveOf(gcp.parent)] }
 }
