@@ -1,7 +1,7 @@
 import type { Recorded } from '../identities/identities.ts'
 import { secondsAfter } from '../kernel/clock.ts'
 import { confirmationOf } from './binding.ts'
-import type { Issuing } from './issue.ts'
+import type { Issuing } from './issuing.ts'
 import type { TokenNeeds } from './needs.ts'
 import type { TokenSession } from './public-client.ts'
 

@@ -8,7 +8,7 @@ import { OAuthError } from './oauth-error.ts'
 import { isExpected, PRESET_FACTS } from './presets.ts'
 import { reviewToken } from './review.ts'
 import { svidDomainOf, svidKeys } from './svid.ts'
-import type { KnownRule } from './trust-rules.ts'
+import type { KnownRule } from './known-rules.ts'
 import { JTI_MAX_CHARS, type OnceOnly } from './used-proofs.ts'
 
 /** What a token that somebody else made has proven. */

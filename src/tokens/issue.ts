@@ -2,50 +2,17 @@
  * An access token is signed first, outside of any transaction, and entered then: whoever holds the key may take long, and no row is locked nor a
  * connection taken meanwhile. Nobody has it before its entry is durable, so a process that dies leaves at most an entry for a token that nobody got.
  */
-import type { Proof } from '../identities/identities.ts'
 import { sqlState, transact, type Tx } from '../kernel/db.ts'
 import { newId } from '../kernel/random.ts'
 import { Together } from '../kernel/together.ts'
-import type { Binding } from './binding.ts'
 import { claimsOf, endOf, isOver, type Stands } from './claims.ts'
-import type { Narrowed } from './details.ts'
 import { enterAll, mayHaveTokens, refusalOf, type Draft, type Entered } from './enter.ts'
 import { accessTokenRefused } from './events.ts'
 import { reachToken } from './fault-points.ts'
+import type { Issuing } from './issuing.ts'
 import type { TokenNeeds } from './needs.ts'
 import { OAuthError } from './oauth-error.ts'
-import type { TokenSession } from './public-client.ts'
-import type { Holder } from './trust-rules.ts'
-import { takeProof, type OnceOnly } from './used-proofs.ts'
-
-/** One access token, as it was asked for by somebody who has proven who they are. */
-export type Issuing = {
-  readonly grantType: string
-  readonly identity: Holder
-  readonly onBehalfOfId: string | null
-  readonly actorIds: readonly string[]
-  readonly parentId: string | null
-  readonly ruleId: string | null
-  /** Every rule that any of this stands on. */
-  readonly ruleIds: readonly string[]
-  readonly proof: Proof
-  readonly binding: Binding | undefined
-  readonly isBound: boolean
-  readonly ttlSeconds: number
-  /** Until when what was shown is good. */
-  readonly notAfter: readonly Date[]
-  readonly details: Narrowed | null
-  /** Another place than this API. */
-  readonly audience: string | null
-  readonly once: readonly OnceOnly[]
-  readonly jti: string | null
-  /** The login of a person that it is given for, and ends with. */
-  readonly session: TokenSession | null
-  /** By what a provider's word of the person is believed: it ends with either. */
-  readonly asserted?: { readonly linkId: string; readonly ruleId: string } | undefined
-  /** What is spent by issuing it, in the same transaction. Throws `OAuthError`. */
-  readonly claim?: (tx: Tx, tokenId: string) => Promise<void>
-}
+import { takeProof } from './used-proofs.ts'
 
 export type AccessToken = {
   readonly id: string

@@ -11,7 +11,7 @@ import { CLIENT_ASSERTION } from './grants.ts'
 import { isCompact } from './jwt.ts'
 import type { TokenNeeds } from './needs.ts'
 import { OAuthError } from './oauth-error.ts'
-import type { Holder } from './trust-rules.ts'
+import type { Holder } from './known-rules.ts'
 import { ruleOfSvid } from './svid.ts'
 import type { OnceOnly } from './used-proofs.ts'
 

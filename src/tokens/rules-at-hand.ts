@@ -1,6 +1,6 @@
 import type { Db } from '../kernel/db.ts'
 import type { Kind, View } from '../kernel/view.ts'
-import { rulesOf, type KnownRule } from './trust-rules.ts'
+import { rulesOf, type KnownRule } from './known-rules.ts'
 
 /** The active rules as this node remembers them. Whatever is issued under one holds its row, so one that ended is worth nothing. */
 export type TrustRulesAtHand = {

@@ -7,7 +7,7 @@ import type { Claims } from './issuer-keys.ts'
 import type { TokenNeeds } from './needs.ts'
 import { OAuthError } from './oauth-error.ts'
 import { domainIdOf } from './svid-terms.ts'
-import type { KnownRule } from './trust-rules.ts'
+import type { KnownRule } from './known-rules.ts'
 
 /** Whose token it may be: of the trust domain that its subject is in, for JWT-SVIDs need no `iss` (JWT-SVID §3). */
 export function svidDomainOf(claims: Claims): string | undefined {

@@ -1,5 +1,4 @@
 import { sql } from 'kysely'
-import type { Identity } from '../identities/contract.ts'
 import { actOf, endTokens, findIdentity } from '../identities/identities.ts'
 import { sha256 } from '../kernel/crypto.ts'
 import { canonicalJson } from '../kernel/canonical-json.ts'
@@ -12,8 +11,9 @@ import { conflict, nameTaken, notFound } from '../kernel/problem.ts'
 import { newId } from '../kernel/random.ts'
 import { Secret } from '../kernel/secret.ts'
 import { translating } from '../kernel/violation.ts'
-import { Expected, Jwks, Review, TrustRule, type CreateTrustRule } from './contract.ts'
+import type { CreateTrustRule, Expected, TrustRule } from './contract.ts'
 import { trustRuleCreated, trustRuleRetired } from './events.ts'
+import { asRule, rules } from './known-rules.ts'
 import type { TokenNeeds } from './needs.ts'
 import { PRESET_FACTS, refuseWide } from './presets.ts'
 import { svidTerms } from './svid-terms.ts'
@@ -188,45 +188,6 @@ export async function retireTrustRule(
   return findTrustRule(tx, id)
 }
 
-const COLUMNS = [
-  'trustRule.id',
-  'trustRule.name',
-  'trustRule.identityId',
-  'identity.name as identity',
-  'trustRule.preset',
-  'trustRule.issuer',
-  'trustRule.audience',
-  'trustRule.subject',
-  'trustRule.claims',
-  'trustRule.keysUrl',
-  'trustRule.keys',
-  'trustRule.notifyUrl',
-  'trustRule.review',
-  'trustRule.isBound',
-  'trustRule.ttlSeconds',
-  'trustRule.state',
-  'trustRule.createdBy',
-  'trustRule.createdAt',
-  'trustRule.version',
-] as const
-
-function rules(db: Db) {
-  return db.selectFrom('trustRule').innerJoin('identity', 'identity.id', 'trustRule.identityId').select(COLUMNS)
-}
-
-type Row = Awaited<ReturnType<ReturnType<typeof rules>['executeTakeFirstOrThrow']>>
-
-function asRule(row: Row): TrustRule {
-  const { shape } = TrustRule
-  return {
-    ...row,
-    subject: Expected.parse(row.subject),
-    claims: shape.claims.parse(row.claims),
-    keys: Jwks.nullable().parse(row.keys),
-    review: Review.nullable().parse(row.review),
-  }
-}
-
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /** By name or id; throws `notFound`. */
@@ -249,30 +210,6 @@ export async function listTrustRules(
     .limit(query.limit + 1)
     .execute()
   return pageAfter(rows.map(asRule), query.limit, ({ id }) => id)
-}
-
-/** More rules than this for one issuer are not told apart one by one at each call. */
-const MOST_RULES = 1_000
-
-/** Who a proof is about, as its checks see it before the token is decided on; that is done by the row, which is held then. */
-export type Holder = Pick<Identity, 'id' | 'kind' | 'name' | 'state' | 'sponsorId'>
-
-/** A rule and whose it is. */
-export type KnownRule = TrustRule & { readonly holder: Holder }
-
-/** The active rules of an issuer. */
-export async function rulesOf(db: Db, issuer: string): Promise<KnownRule[]> {
-  const rows = await rules(db)
-    .select(['identity.kind as holderKind', 'identity.state as holderState', 'identity.sponsorId'])
-    .where('trustRule.issuer', '=', issuer)
-    .where('trustRule.state', '=', 'active')
-    .orderBy('trustRule.id')
-    .limit(MOST_RULES)
-    .execute()
-  return rows.map(({ holderKind: kind, holderState: state, sponsorId, ...row }) => ({
-    ...asRule(row),
-    holder: { id: row.identityId, kind, name: row.identity, state, sponsorId },
-  }))
 }
 
 /** The token that may ask a cluster for reviews under a rule. */
