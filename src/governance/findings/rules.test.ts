@@ -8,10 +8,14 @@ import type { Rule, Verdict } from './rule.ts'
 import { ON_TRUST, trust } from './trust-cases.fixture.ts'
 import { ALL_RULES, RULES, ruleOf } from './rules/index.ts'
 
+/** What the record answers by itself: of these there is nothing that could not be seen. */
+const OF_THE_RECORD = new Set(['past-its-end', 'unrotated-login', 'loose-trust-rule'])
+
 function each<Facts>(rules: readonly Rule<Facts>[], cases: Cases<Facts>, base: Facts): void {
   for (const rule of rules) {
     const of = cases[rule.id] ?? assert.fail(`${rule.id} has no case`)
     assert.ok(of.found.length > 0 && of.clear.length > 0, rule.id)
+    assert.equal((of.unknown ?? []).length === 0, OF_THE_RECORD.has(rule.id), `${rule.id}: what it cannot tell`)
     for (const is of ['found', 'clear', 'unknown'] as const) {
       for (const more of of[is] ?? []) {
         test(`${rule.id} is ${is} of ${JSON.stringify(more)}`, () => {
@@ -77,6 +81,57 @@ test('a combination is found where every rule found something, and not where one
       rule.id,
     )
   }
+})
+
+test('a limit of time is kept to the millisecond', () => {
+  const DAY_MS = 86_400_000
+  const before = (days: number, ms: number) => new Date(NOW.getTime() - days * DAY_MS + ms)
+  const after = (days: number, ms: number) => new Date(NOW.getTime() + days * DAY_MS + ms)
+  const of = <Facts>(rules: readonly Rule<Facts>[], id: string, facts: Facts) =>
+    (rules.find((rule) => rule.id === id) ?? assert.fail(id)).judge(facts).is
+  const { credential } = observed
+  const ends = (expiresAt: Date) =>
+    of(RULES.credential, 'long-lived', { ...credential, neverExpires: false, expiresAt })
+  const certificate = { ...credential, type: 'certificate', neverExpires: false }
+  const runsOut = (expiresAt: Date) => of(RULES.credential, 'expiring-certificate', { ...certificate, expiresAt })
+  const secret = { ...credential, type: 'client-secret', neverExpires: true, expiresAt: null, rotatedAt: null }
+  const made = (createdAt: Date) => of(RULES.credential, 'overdue-secret', { ...secret, createdAt })
+  const used = (lastUsedAt: Date) => of(RULES.account, 'stale-account', { ...account, lastUsedAt })
+  const acted = (lastActAt: Date) => of(RULES.identity, 'stale-identity', { ...identity, lastActAt })
+
+  assert.deepEqual([ends(after(365, 0)), ends(after(365, 1))], ['clear', 'found'])
+  assert.deepEqual([runsOut(after(30, 1)), runsOut(after(30, 0))], ['clear', 'found'])
+  assert.deepEqual([made(before(180, 1)), made(before(180, 0))], ['clear', 'found'])
+  assert.deepEqual([used(before(90, 1)), used(before(90, 0))], ['clear', 'found'])
+  assert.deepEqual([acted(before(90, 1)), acted(before(90, 0))], ['clear', 'found'])
+})
+
+test('what the practice names as wrong has a rule each', () => {
+  const named = {
+    orphaned: ['orphaned'],
+    stale: ['stale-identity', 'stale-account'],
+    'over-privileged': ['standing-privilege', 'reaches-tier-zero', 'wildcard-right'],
+    'long-lived': ['long-lived', 'overdue-secret', 'lasting-grant'],
+    'hard-coded': ['hard-coded', 'hard-coded-and-live'],
+    'vaulted and in code': ['vaulted-and-in-code'],
+    'shared between applications': ['shared-credential'],
+    'shared by a person and a job': ['person-and-job'],
+    'reused across environments': ['across-environments'],
+    'human use of a machine identity': ['human-use'],
+    'weak authentication': ['weak-authentication', 'weak-login-rule'],
+    'loose federation trust': ['loose-federation', 'loose-role-trust', 'loose-provider', 'loose-trust-rule'],
+    'made outside the ownership process': ['out-of-band-account'],
+    'break-glass used by automation': ['break-glass-automated'],
+    'unbrokered privileged use': ['unbrokered-privilege'],
+    'vendor-held': ['vendor-held'],
+    'expiring certificate': ['expiring-certificate'],
+    'secret outside an approved store': ['outside-store'],
+    'identity past its purpose': ['past-its-purpose', 'past-its-end'],
+    'no revocation path': ['no-revocation-path'],
+  }
+  for (const id of Object.values(named).flat()) assert.ok(ruleOf(id), id)
+  // Every risk of the ten has a rule too.
+  assert.deepEqual(new Set(ALL_RULES.map(({ owasp }) => owasp)), new Set(Object.keys(OWASP)))
 })
 
 test('how grave it is follows what it opens', () => {
