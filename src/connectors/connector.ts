@@ -15,6 +15,7 @@ import type { CredentialType, NativeId, ObservationKind } from './observation.ts
 import type { Missing, Page, ScopeReport, Since } from './scope.ts'
 
 export * from './observation.ts'
+export { keptOf } from './kept.ts'
 export { tame } from './text.ts'
 export * from './certificate.ts'
 export * from './told.ts'

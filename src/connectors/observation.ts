@@ -5,14 +5,22 @@
 import { z } from 'zod'
 import { tame } from './text.ts'
 
-const NAME_MAX = 300
+export const NAME_MAX = 300
 const ID_MAX = 1_000
-const TEXT_MAX = 1_000
+export const TEXT_MAX = 1_000
 /** Pieces of one observation: scopes of a token, roles a grant came through. */
-const LIST_MAX = 200
-const FACTS_MAX = 50
+export const LIST_MAX = 200
+export const FACTS_MAX = 50
+export const FACT_NAME_MAX = 64
+export const TAG_NAME_MAX = 128
+export const KIND_MAX = 64
+export const RESOURCE_TYPE_MAX = 64
+/** Fingerprints or bindings of one credential. */
+export const FEW_MAX = 10
 /** Outages within one window that are told apart. */
 const GAPS_MAX = 1_000
+
+export const KIND = /^[a-z0-9]+(-[a-z0-9]+)*$/
 
 const text = (max: number) => z.string().transform((raw) => tame(raw, max))
 const texts = (max: number) => z.array(text(max)).transform((all) => all.slice(0, LIST_MAX))
@@ -44,10 +52,7 @@ function knownOf<T extends z.ZodType>(value: T) {
  * that is being read; with it, of the system that the authority names (see `Probe.authority`), whether or not that is a source as well.
  */
 export const NativeId = z.object({
-  kind: z
-    .string()
-    .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/)
-    .max(64),
+  kind: z.string().regex(KIND).max(KIND_MAX),
   id: z.string().min(1),
   authority: z.string().min(1).max(NAME_MAX).optional(),
 })
@@ -71,17 +76,29 @@ export type CredentialFingerprint = z.output<typeof CredentialFingerprint>
 
 /** What else the source says and no field has: plain values under short names. */
 const Facts = z
-  .record(z.string().max(64), z.union([text(TEXT_MAX), z.number(), z.boolean(), texts(NAME_MAX), z.null()]))
+  .record(z.string().max(FACT_NAME_MAX), z.union([text(TEXT_MAX), z.number(), z.boolean(), texts(NAME_MAX), z.null()]))
   .refine((facts) => Object.keys(facts).length <= FACTS_MAX, 'too many facts')
 const Tags = z
-  .record(text(128), text(TEXT_MAX))
+  .record(text(TAG_NAME_MAX), text(TEXT_MAX))
   .transform((tags) => Object.fromEntries(Object.entries(tags).slice(0, FACTS_MAX)))
 
 const never = z.literal('never')
 const Expiry = knownOf(z.union([z.date(), never]))
 
 /** What can hold rights there. `account`: proves itself, and the source does not tell a person from a program. */
-const PrincipalType = z.enum(['account', 'human', 'service', 'workload', 'agent', 'group', 'role', 'app', 'device'])
+export const PrincipalType = z.enum([
+  'account',
+  'human',
+  'service',
+  'workload',
+  'agent',
+  'group',
+  'role',
+  'app',
+  'device',
+])
+
+export const PrincipalState = z.enum(['active', 'disabled', 'locked', 'expired', 'deleted'])
 
 const Principal = z.object({
   kind: z.literal('principal'),
@@ -89,7 +106,7 @@ const Principal = z.object({
   type: PrincipalType,
   name: text(NAME_MAX),
   aliases: texts(NAME_MAX).default([]),
-  state: knownOf(z.enum(['active', 'disabled', 'locked', 'expired', 'deleted'])),
+  state: knownOf(PrincipalState),
   createdAt: knownOf(z.date()),
   createdBy: knownOf(NativeId),
   /** Whether somebody can log in with it by hand. */
@@ -118,7 +135,11 @@ export const CredentialType = z.enum([
   'none',
   'other',
 ])
-const Holder = z.enum(['self', 'vault', 'third-party', 'file', 'ci', 'source', 'unknown-holder'])
+export const Holder = z.enum(['self', 'vault', 'third-party', 'file', 'ci', 'source', 'unknown-holder'])
+
+export const CredentialState = z.enum(['active', 'inactive', 'expired', 'revoked'])
+export const Binding = z.enum(['ip', 'mtls', 'dpop', 'audience', 'subject-claim', 'host', 'command'])
+export const Strength = z.enum(['strong', 'weak', 'deprecated'])
 
 const Credential = z.object({
   kind: z.literal('credential'),
@@ -126,15 +147,15 @@ const Credential = z.object({
   principal: knownOf(NativeId),
   type: CredentialType,
   name: text(NAME_MAX),
-  state: knownOf(z.enum(['active', 'inactive', 'expired', 'revoked'])),
+  state: knownOf(CredentialState),
   createdAt: knownOf(z.date()),
   rotatedAt: knownOf(z.date()),
   expiresAt: Expiry,
-  fingerprints: knownOf(z.array(CredentialFingerprint).max(10)),
+  fingerprints: knownOf(z.array(CredentialFingerprint).max(FEW_MAX)),
   scopes: knownOf(texts(NAME_MAX)),
   /** What it only works together with. */
-  bindings: knownOf(z.array(z.enum(['ip', 'mtls', 'dpop', 'audience', 'subject-claim', 'host', 'command'])).max(10)),
-  strength: knownOf(z.enum(['strong', 'weak', 'deprecated'])),
+  bindings: knownOf(z.array(Binding).max(FEW_MAX)),
+  strength: knownOf(Strength),
   strengthWhy: texts(TEXT_MAX).default([]),
   heldBy: knownOf(Holder),
   facts: Facts.default({}),
@@ -143,7 +164,7 @@ const Credential = z.object({
 const Resource = z.object({
   kind: z.literal('resource'),
   id: NativeId,
-  type: text(64),
+  type: text(RESOURCE_TYPE_MAX),
   name: text(NAME_MAX),
   parent: NativeId.optional(),
   environment: knownOf(text(NAME_MAX)),
@@ -154,7 +175,7 @@ const Resource = z.object({
 })
 
 /** What a right amounts to; the privilege itself keeps the source's own word. */
-const GrantLevel = z.enum(['use', 'read', 'write', 'admin', 'grant', 'impersonate'])
+export const GrantLevel = z.enum(['use', 'read', 'write', 'admin', 'grant', 'impersonate'])
 
 const Grant = z.object({
   kind: z.literal('grant'),
@@ -186,9 +207,11 @@ const Trust = z.object({
   facts: Facts.default({}),
 })
 
-const ReferenceHow = z.enum(['env', 'volume', 'file', 'ci-secret', 'code', 'vault-read', 'config', 'connection'])
+export const ReferenceHow = z.enum(['env', 'volume', 'file', 'ci-secret', 'code', 'vault-read', 'config', 'connection'])
 
 /** Where a credential is kept or used: an edge of the consumer map. */
+export const ReferenceEvidence = z.enum(['static', 'runtime'])
+
 const Reference = z.object({
   kind: z.literal('reference'),
   id: NativeId,
@@ -196,7 +219,7 @@ const Reference = z.object({
   credential: z.union([NativeId, CredentialFingerprint]),
   how: ReferenceHow,
   location: text(TEXT_MAX),
-  evidence: z.enum(['static', 'runtime']),
+  evidence: ReferenceEvidence,
   facts: Facts.default({}),
 })
 

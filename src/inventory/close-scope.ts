@@ -10,7 +10,8 @@ import { hashedId } from './object-id.ts'
 import { progressOf, type Reading } from './reading.ts'
 import type { ScopeOutcome } from './scope-run.ts'
 import { TakenOver } from './stage.ts'
-import { foresee, keepBlocks, markAbsent, type Foreseen, type Merging } from './told.ts'
+import type { Merging } from './staged-page.ts'
+import { foresee, keepBlocks, markAbsent, type Foreseen } from './told.ts'
 
 /** What of a report is kept; more is counted. */
 const MISSING_MAX = 100

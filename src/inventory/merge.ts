@@ -1,8 +1,8 @@
 import { sql } from 'kysely'
 import type { Db, Tx } from '../kernel/db.ts'
 import { OBJECT_KINDS, OBJECT_TABLES, type ObjectKind } from './rows.ts'
-import { enterPages, spreadPages } from './staged-page.ts'
-import type { Foreseen, Merging } from './told.ts'
+import { enterPages, spreadPages, type Merging } from './staged-page.ts'
+import type { Foreseen } from './told.ts'
 
 export type Merged = { readonly added: number; readonly changed: number; readonly contested: number }
 

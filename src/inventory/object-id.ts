@@ -1,4 +1,4 @@
-import { sha256Latin1 } from '../kernel/crypto.ts'
+import { sha256Hex } from '../kernel/crypto.ts'
 import type { NativeId } from '../connectors/connector.ts'
 
 /**
@@ -11,9 +11,10 @@ export function objectId(authority: string, { kind, id, authority: elsewhere }: 
 
 /** The same of any words. */
 export function hashedId(words: readonly (string | null)[]): string {
-  const hash = Buffer.from(sha256Latin1(Buffer.from(JSON.stringify(words), 'utf8')), 'latin1')
-  hash[6] = 0x80 | ((hash[6] ?? 0) & 0x0f)
-  hash[8] = 0x80 | ((hash[8] ?? 0) & 0x3f)
-  const hex = hash.toString('hex', 0, 16)
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+  const hex = sha256Hex(JSON.stringify(words))
+  const variant = VARIANTS[Number.parseInt(hex.charAt(16), 16) & 3] ?? ''
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`
 }
+
+// RFC 9562 §4.1: the two highest bits are one and zero.
+const VARIANTS = ['8', '9', 'a', 'b'] as const

@@ -1,4 +1,4 @@
-import { Observation, type Kept, type Page } from '../connectors/connector.ts'
+import { keptOf, type Kept, type Observation, type Page } from '../connectors/connector.ts'
 import { copyLine } from '../kernel/copy.ts'
 import { blocksOf, byteaOf, digestOf, type Block, type Standing, type ToldObject } from './blocks.ts'
 import { objectId } from './object-id.ts'
@@ -143,8 +143,4 @@ function isObject(observation: Observation): observation is ToldObject {
 
 function isKeptObject(kept: Kept): kept is KeptObject {
   return kept.kind !== 'usage' && kept.kind !== 'usage-window'
-}
-
-function keptOf(observation: Observation): Kept | undefined {
-  return Observation.safeParse(observation).data
 }

@@ -203,13 +203,21 @@ test('a reading whose reader died goes on behind its last page, and its scopes a
   const source = await i.source(toy.connector, {})
   const never = Promise.withResolvers<void>()
   const stuck = Promise.withResolvers<void>()
+  const entered = Promise.withResolvers<void>()
   toy.onPage = (scope, page) => {
     if (scope !== 'second' || page !== 3) return Promise.resolve()
     stuck.resolve()
     return never.promise
   }
-  const dead = i.collect(source)
-  await stuck.promise
+  const kept = Promise.withResolvers<void>()
+  const dead = i.collect(source, {
+    onPage: ({ scope, pages }) => {
+      if (scope === 'second' && pages === 2) kept.resolve()
+    },
+    onScope: () => entered.resolve(),
+  })
+  dead.catch(() => undefined)
+  await Promise.all([stuck.promise, kept.promise, entered.promise])
 
   await assert.rejects(i.collect(source), { slug: 'conflict' })
   i.w.clock.advance(120)

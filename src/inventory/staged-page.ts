@@ -6,12 +6,18 @@
 import { sql } from 'kysely'
 import { copyInto, sqlState, type Tx } from '../kernel/db.ts'
 import { OBJECT_KINDS, OBJECT_TABLES, type ObjectKind } from './rows.ts'
-import type { Merging } from './told.ts'
 
 /** Characters of text that are sorted and copied together, whatever the size of pages. */
 const PORTION = 16_000_000
 const UNIQUE_VIOLATION = '23505'
 
+/** A scope that enters the inventory now, by which entry. */
+export type Merging = {
+  readonly readingId: string
+  readonly scopeId: string
+  readonly now: Date
+  readonly cause: number
+}
 type Part = Pick<Merging, 'readingId' | 'scopeId'>
 
 /** Keeps the rows of a page, as `linesOf` makes them. */

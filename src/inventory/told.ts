@@ -1,14 +1,8 @@
 import { sql } from 'kysely'
 import type { Db, Tx } from '../kernel/db.ts'
 import { OBJECT_KINDS, OBJECT_TABLES, type ObjectKind } from './rows.ts'
-import { kindsOfPages, spreadPages } from './staged-page.ts'
+import { kindsOfPages, spreadPages, type Merging } from './staged-page.ts'
 
-export type Merging = {
-  readonly readingId: string
-  readonly scopeId: string
-  readonly now: Date
-  readonly cause: number
-}
 export type Absent = { readonly missed: number; readonly gone: number }
 /** What closing a scope is about to change. */
 export type Foreseen = Absent & {

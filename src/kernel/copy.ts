@@ -41,8 +41,8 @@ export function submitted(client: pg.ClientBase, text: string, handlers: object)
 
 /** One row. Lists become arrays, bytes `bytea`, other objects `jsonb`; instants are told in UTC. */
 export function copyLine(values: readonly unknown[]): string {
-  let line = ''
-  for (const [at, value] of values.entries()) line += at === 0 ? copyField(value) : `\t${copyField(value)}`
+  let line = copyField(values[0])
+  for (let at = 1; at < values.length; at += 1) line += `\t${copyField(values[at])}`
   return line
 }
 
@@ -51,13 +51,13 @@ const MEANS_SOMETHING = /[\\\t\n\r]/
 const ESCAPES: Readonly<Record<string, string>> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r' }
 
 function copyField(value: unknown): string {
-  if (value === null || value === undefined) return '\\N'
   if (typeof value === 'string') return escaped(value)
+  if (value === null || value === undefined) return '\\N'
   if (typeof value === 'number') return String(value)
   if (typeof value === 'boolean') return value ? 't' : 'f'
   if (value instanceof Date) return value.toISOString()
   if (value instanceof Uint8Array) return `\\\\x${Buffer.from(value).toString('hex')}`
-  if (Array.isArray(value)) return escaped(`{${value.map(element).join()}}`)
+  if (Array.isArray(value)) return value.length === 0 ? '{}' : escaped(`{${value.map(element).join()}}`)
   return escaped(JSON.stringify(value))
 }
 

@@ -22,6 +22,11 @@ export function sha256Latin1(data: Uint8Array | string): string {
   return hash('sha256', data, 'binary')
 }
 
+/** SHA-256 in hexadecimal; a string is hashed as UTF-8. */
+export function sha256Hex(data: Uint8Array | string): string {
+  return hash('sha256', data, 'hex')
+}
+
 /** One Ed25519 key that can sign; the seed stays inside. */
 export type Ed25519Signer = {
   /** RFC 8032 §5.1.5: 32 bytes. */

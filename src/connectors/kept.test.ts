@@ -1,0 +1,186 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { keptAsTold, keptOf } from './kept.ts'
+import {
+  Binding,
+  CredentialState,
+  CredentialType,
+  GrantLevel,
+  Holder,
+  Observation,
+  PrincipalState,
+  PrincipalType,
+  ReferenceEvidence,
+  ReferenceHow,
+  Strength,
+  WhyUnknown,
+} from './observation.ts'
+
+const ODD: unknown[] = [
+  undefined,
+  null,
+  '',
+  0,
+  -1,
+  4,
+  1.5,
+  NaN,
+  Infinity,
+  true,
+  7n,
+  [],
+  {},
+  new Date(NaN),
+  new Date(0),
+  Array(2),
+  { known: true },
+  { known: 1, value: 'x' },
+  { known: false, why: 'because' },
+  { kind: 'A', id: 'x' },
+  { kind: 'a', id: '' },
+  { kind: 'a', id: 'x', authority: '' },
+  { kind: 'a', id: 'x', alg: 'key-id', value: 'x' },
+  { alg: 'key-id', value: 'x' },
+  'a\u0007b',
+  '\ud800',
+  'x'.repeat(301),
+  'x'.repeat(1_001),
+  Array.from({ length: 201 }, () => 'x'),
+  Object.fromEntries(Array.from({ length: 51 }, (_, at) => [`k${at}`, 'x'])),
+  { ['k'.repeat(65)]: 1 },
+  { ['k'.repeat(129)]: 'x' },
+  JSON.parse('{"__proto__": "x", "a": "b"}'),
+  { a: undefined },
+  { a: { b: 1 } },
+  { [Symbol('a')]: 1 },
+  Object.create({ a: 1 }),
+  new Map(),
+  'never',
+]
+const oneOf = (schema: { readonly options: readonly string[] }) => fc.constantFrom(...schema.options)
+const text = fc.oneof(
+  { weight: 9, arbitrary: fc.string() },
+  { weight: 1, arbitrary: fc.string({ unit: 'binary', minLength: 1 }) },
+)
+/** Objects as a connector makes them. */
+const plain = (fields: Readonly<Record<string, fc.Arbitrary<unknown>>>) => fc.record(fields, { noNullPrototype: true })
+const NATIVE = { kind: fc.stringMatching(/^[a-z0-9]{1,5}(-[a-z]{1,5})?$/), id: fc.string({ minLength: 1 }) }
+const known = (value: fc.Arbitrary<unknown>) =>
+  fc.oneof(plain({ known: fc.constant(true), value }), plain({ known: fc.constant(false), why: oneOf(WhyUnknown) }))
+const id = fc.oneof(plain(NATIVE), plain({ ...NATIVE, authority: fc.string({ minLength: 1 }) }))
+const texts = fc.array(text, { maxLength: 4 })
+const date = fc.date({ noInvalidDate: true })
+const facts = fc.dictionary(text, fc.oneof(text, fc.double({ noNaN: true }), fc.boolean(), fc.constant(null), texts), {
+  noNullPrototype: true,
+})
+const tags = fc.dictionary(text, text, { noNullPrototype: true })
+const fingerprint = fc.oneof(
+  plain({
+    alg: fc.constant('hmac-sha256'),
+    keyId: fc.stringMatching(/^[0-9a-f]{12}$/),
+    value: fc.stringMatching(/^[0-9a-f]{64}$/),
+  }),
+  plain({ alg: fc.constantFrom('ssh-sha256', 'spki-sha256', 'key-id', 'md5'), value: fc.string() }),
+)
+const expiry = known(fc.oneof(date, fc.constant('never')))
+
+const KINDS: Readonly<Record<string, Readonly<Record<string, fc.Arbitrary<unknown>>>>> = {
+  principal: {
+    id,
+    type: oneOf(PrincipalType),
+    name: text,
+    aliases: fc.oneof(texts, fc.constant(undefined)),
+    state: known(oneOf(PrincipalState)),
+    createdAt: known(date),
+    createdBy: known(id),
+    interactive: known(fc.boolean()),
+    environment: known(text),
+    tags: fc.oneof(tags, fc.constant(undefined)),
+    instanceOf: fc.oneof(id, fc.constant(undefined)),
+    facts: fc.oneof(facts, fc.constant(undefined)),
+  },
+  credential: {
+    id,
+    principal: known(id),
+    type: oneOf(CredentialType),
+    name: text,
+    state: known(oneOf(CredentialState)),
+    createdAt: known(date),
+    rotatedAt: known(date),
+    expiresAt: expiry,
+    fingerprints: known(fc.array(fingerprint, { maxLength: 3 })),
+    scopes: known(texts),
+    bindings: known(fc.array(oneOf(Binding), { maxLength: 3 })),
+    strength: known(oneOf(Strength)),
+    strengthWhy: texts,
+    heldBy: known(oneOf(Holder)),
+    facts,
+  },
+  resource: {
+    id,
+    type: text,
+    name: text,
+    parent: fc.oneof(id, fc.constant(undefined)),
+    environment: known(text),
+    sensitivity: known(fc.integer({ min: -1, max: 4 })),
+    tags,
+    facts,
+  },
+  grant: {
+    id,
+    principal: id,
+    on: id,
+    privilege: text,
+    level: oneOf(GrantLevel),
+    via: fc.array(id, { maxLength: 3 }),
+    grantable: known(fc.boolean()),
+    grantedBy: known(id),
+    expiresAt: expiry,
+    facts,
+  },
+  reference: {
+    id,
+    consumer: id,
+    credential: fc.oneof(id, fingerprint),
+    how: oneOf(ReferenceHow),
+    location: text,
+    evidence: oneOf(ReferenceEvidence),
+    facts,
+  },
+}
+
+test('what is taken as it was told the schema takes, and leaves as it is: the verdict is always that of the schema', () => {
+  const seen: Record<string, { told: number; asTold: number; refused: number }> = {}
+
+  for (const [kind, fields] of Object.entries(KINDS)) {
+    const count = (seen[kind] = { told: 0, asTold: 0, refused: 0 })
+    // Any one field may be something else altogether.
+    const field = fc.constantFrom(...Object.keys(fields))
+    const odd = fc.option(fc.tuple(field, fc.constantFrom(...ODD)), { freq: 2 })
+    fc.assert(
+      fc.property(plain(fields), odd, (own, other) => {
+        const told = { kind, ...own, ...(other && { [other[0]]: other[1] }) } as Observation
+        const parsed = Observation.safeParse(told).data
+        const asTold = keptAsTold(told)
+
+        count.told += 1
+        if (parsed === undefined) count.refused += 1
+        if (asTold !== undefined) {
+          count.asTold += 1
+          // What the schema does not know it leaves out; nothing reads it.
+          assert.deepEqual(Observation.parse(asTold), parsed)
+          assert.ok(parsed)
+          assert.partialDeepStrictEqual(asTold, parsed)
+          if (asTold.kind === 'reference') assert.ok(!('alg' in asTold.credential))
+        }
+        assert.equal(keptOf(told) === undefined, parsed === undefined)
+      }),
+      { numRuns: 1_500 },
+    )
+  }
+
+  for (const [kind, { told, asTold, refused }] of Object.entries(seen)) {
+    assert.ok(asTold > told / 8 && refused > told / 20, `${kind}: ${asTold} as told and ${refused} refused of ${told}`)
+  }
+})
