@@ -2,6 +2,7 @@
  * From the shapes of rules to what the prefilter looks for: four places of each, those that text fits least often. A fragment may be seen where its
  * shape does not fit; never the other way round.
  */
+import { frequent } from './frequent.ts'
 import type { ByteSet } from './pattern.ts'
 import { ANY, type Shape } from './shape.ts'
 
@@ -57,18 +58,11 @@ export function fragmentOf(given: Shape): Fragment {
   return best
 }
 
-/** Pieces of what programs are full of, far more frequent than their letters are; `://` of addresses the most. */
-const FREQUENT = new Set(
-  `able ampl assi auth ault cess code cord cret cryp data deco ecre erro exce file host hook http ient iden ject lass logg mark ment mess name
-  oken once pass priv push rede resp ring riva secr send serv sess sfor sion ssio stan stri tabl test text tify tion toke trib ttps tps: ps:/
-  uffe user valu work word istr llba`.split(/\s+/),
-)
+/** Pieces of what programs are full of are far more frequent than their letters are. */
 const FREQUENT_TIMES = 100
 
 function shareOfText(sets: readonly ByteSet[], words: readonly number[]): number {
-  const isFrequent = (word: number) =>
-    FREQUENT.has(String.fromCharCode(word & 0xff, (word >> 8) & 0xff, (word >> 16) & 0xff, word >>> 24))
-  return sets.reduce((all, set) => all * shareOfSet(set), words.some(isFrequent) ? FREQUENT_TIMES : 1)
+  return sets.reduce((all, set) => all * shareOfSet(set), words.some((word) => frequent.has(word)) ? FREQUENT_TIMES : 1)
 }
 
 /** Every word that four sets make, folded; nothing if they are too many. */

@@ -1,12 +1,13 @@
 import { FOLD, type Fragment } from './fragments.ts'
-import { hashOf, hashTables, IS_BASE64 } from './hash.ts'
+import { hashOf, hashTables, IS_BASE64, multiplierFor } from './hash.ts'
 import { BLOCK_BYTES, type Hits, type ScanBlock } from './hits.ts'
 
 /** The prefilter without SIMD: the same hashes, behind a table over pairs of bytes. */
 export function plainScan(fragments: readonly Fragment[]): ScanBlock {
+  const multiplier = multiplierFor(fragments)
   const pairs = new Uint8Array(65_536)
   for (const { words } of fragments) for (const word of words) pairs[word & 0xffff] = 1
-  const { after, before } = hashTables(fragments)
+  const { after, before } = hashTables(fragments, multiplier)
   const hits: Hits = {
     positions: new Uint32Array(BLOCK_BYTES),
     count: 0,
@@ -19,7 +20,7 @@ export function plainScan(fragments: readonly Fragment[]): ScanBlock {
     for (let at = from; at < to; at += 1) {
       const pair = (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | 0x2020
       if (pairs[pair] === 0) continue
-      const hash = hashOf(pair | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24) | FOLD)
+      const hash = hashOf(pair | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24) | FOLD, multiplier)
       const isAfter = (after[hash] ?? 0) >> ((bytes[at + 4] ?? 0) & 7)
       if ((isAfter & ((before[hash] ?? 0) >> ((bytes[at - 1] ?? 0) & 7)) & 1) === 0) continue
       hits.positions[hits.count] = at - from

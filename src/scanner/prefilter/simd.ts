@@ -4,7 +4,7 @@
  */
 import { assemble, op, TYPE, type Code } from './assembler.ts'
 import { FOLD, type Fragment } from './fragments.ts'
-import { HASH_SHIFT, hashTables, IS_BASE64, MULTIPLIER, TABLE_BYTES } from './hash.ts'
+import { HASH_SHIFT, hashTables, IS_BASE64, multiplierFor, TABLE_BYTES } from './hash.ts'
 import { BLOCK_BYTES, type Hits, type ScanBlock } from './hits.ts'
 
 /** Where things lie in the module's memory: counts first, then tables, then what is looked at and what was found. */
@@ -51,9 +51,9 @@ const isKnown = (place: number): Code => {
 }
 
 /** The hashes of the words that begin at this byte and at each fourth from it on. */
-const hashesAt = (shift: number): Code =>
+const hashesAt = (shift: number, multiplier: number): Code =>
   fold(
-    [op.get(AT), op.v128Load(shift), splat(...bytesOf(FOLD)), op.vOr, splat(...bytesOf(MULTIPLIER)), op.mul32],
+    [op.get(AT), op.v128Load(shift), splat(...bytesOf(FOLD)), op.vOr, splat(...bytesOf(multiplier)), op.mul32],
     [op.i32(HASH_SHIFT), op.shrU32, op.set(WORDS + shift)],
   )
 
@@ -78,7 +78,12 @@ const eachOf = (group: number): Code =>
     ),
   )
 
-const words: Code = fold(FOUR.map(hashesAt), FOUR.map(anyOf), op.if(...FOUR.map(eachOf)))
+const words = (multiplier: number): Code =>
+  fold(
+    FOUR.map((shift) => hashesAt(shift, multiplier)),
+    FOUR.map(anyOf),
+    op.if(...FOUR.map(eachOf)),
+  )
 
 /** Whether these sixteen and those before could all be of base64. */
 const runs = (swizzle: Code): Code =>
@@ -90,11 +95,15 @@ const runs = (swizzle: Code): Code =>
     [op.get(IS_RUN), op.set(WAS_RUN)],
   )
 
-const eachSixteen = (swizzle: Code): Code =>
-  op.loop(words, runs(swizzle), fold([op.get(AT), op.i32(16), op.add, op.tee(AT), op.get(TO), op.ltU, op.brIf(0)]))
+const eachSixteen = (swizzle: Code, multiplier: number): Code =>
+  op.loop(
+    words(multiplier),
+    runs(swizzle),
+    fold([op.get(AT), op.i32(16), op.add, op.tee(AT), op.get(TO), op.ltU, op.brIf(0)]),
+  )
 
 /** `scan(length)` gives the number of places; that of runs lies in memory. */
-function moduleBytes(swizzle: Code): Uint8Array<ArrayBuffer> {
+function moduleBytes(swizzle: Code, multiplier: number): Uint8Array<ArrayBuffer> {
   const classes = [0, 1].map((n) => fold(op.i32(CLASSES + 16 * n), op.v128Load(), op.set(CLASS + n)))
   const count = (out: number, from: number): Code => fold(op.get(out), op.i32(from), op.sub, op.i32(2), op.shrU)
   return assemble(
@@ -106,7 +115,7 @@ function moduleBytes(swizzle: Code): Uint8Array<ArrayBuffer> {
         ...classes,
         fold([op.i32(INPUT), op.set(AT), op.i32(POSITIONS), op.set(OUT), op.i32(RUNS), op.set(RUN_OUT)]),
         fold([op.get(LENGTH), op.i32(INPUT), op.add, op.set(TO)]),
-        eachSixteen(swizzle),
+        eachSixteen(swizzle, multiplier),
         fold(op.i32(RUN_COUNT), count(RUN_OUT, RUNS), op.i32Store()),
         count(OUT, POSITIONS),
       ],
@@ -131,7 +140,10 @@ function classTables(): Uint8Array {
 
 /** The SIMD scan of a block, or nothing where the machine has no SIMD. */
 export function openSimd(fragments: readonly Fragment[]): ScanBlock | undefined {
-  const code = [op.relaxedSwizzle, op.swizzle].map(moduleBytes).find((each) => WebAssembly.validate(each))
+  const multiplier = multiplierFor(fragments)
+  const code = [op.relaxedSwizzle, op.swizzle]
+    .map((swizzle) => moduleBytes(swizzle, multiplier))
+    .find((each) => WebAssembly.validate(each))
   if (!code) return undefined
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(code), {})
   const { scan, memory } = exports
@@ -139,7 +151,7 @@ export function openSimd(fragments: readonly Fragment[]): ScanBlock | undefined 
   const { buffer } = memory
   const bytes = new Uint8Array(buffer)
   bytes.set(classTables(), CLASSES)
-  const { after, before } = hashTables(fragments)
+  const { after, before } = hashTables(fragments, multiplier)
   bytes.set(after, HASHES)
   bytes.set(before, HASHES + TABLE_BYTES)
   const runCount = new Uint32Array(buffer, RUN_COUNT, 1)

@@ -187,6 +187,13 @@ export const cloud: readonly Rule[] = [
     ['fly-legacy-token', 'Fly.io personal token', 'fly', 'fo1_', /fo1_[A-Za-z0-9_-]{43}/],
     ['render-key', 'Render API key', 'render', 'rnd_', /rnd_[A-Za-z0-9]{32}/],
     [
+      'vercel-prefixed-token',
+      'Vercel token of the newer form',
+      'vercel',
+      ['vcp_', 'vci_', 'vca_', 'vcr_', 'vck_'],
+      /vc[piark]_[A-Za-z0-9]{40,56}/,
+    ],
+    [
       'vercel-blob-token',
       'Vercel Blob token',
       'vercel',

@@ -21,7 +21,7 @@ const pem = (id: string, what: string, label: string, check: NonNullable<Rule['c
 
 /** A manifest of Kubernetes as YAML: its kind, and the first value of its data. */
 const KIND = String.raw`kind: ["']?[Ss]ecret\b["']?`
-const DATA = String.raw`data:[ \t]{0,20}\r?\n(?:[ \t]{0,20}#[^\n]{0,200}\n)?[ \t]{1,20}[\w.-]{1,100}:[ \t]{0,4}(?:[|>]-?[ \t]{0,4}\r?\n[ \t]{1,20})?["']?(?<s>[A-Za-z0-9+/]{12,4000}={0,2})`
+const DATA = String.raw`data:[ \t]{0,20}\r?\n(?:[ \t]{1,20}[^\s-][^\n]{0,200}\n){0,6}?[ \t]{1,20}[\w.-]{1,100}:[ \t]{0,4}(?:[|>]-?[ \t]{0,4}\r?\n[ \t]{1,20})?["']?(?<s>[A-Za-z0-9+/]{12,4000}={0,2})`
 
 /** Keys and tokens of open formats, whoever uses them. */
 export const keys: readonly Rule[] = [
@@ -114,11 +114,19 @@ export const keys: readonly Rule[] = [
       { check: isMixed, notBefore: /[A-Za-z0-9._~+/=-]/, confidence: 'medium' },
     ],
     [
+      'authorization-header',
+      'Token in an Authorization header',
+      'http',
+      'authorization:',
+      /[Aa]uthorization:[ \t]{0,4}(?:(?:[Tt]oken|[Aa]pi[Kk]ey|GenieKey|SSWS|PRIVATE-TOKEN)[ \t]{1,4})?(?<s>[A-Za-z0-9._~+/-]{16,400}=?)/,
+      { check: isMixed, notBefore: /[A-Za-z0-9._~+/=({-]/, confidence: 'medium' },
+    ],
+    [
       'curl-user',
       'Login on the command line of curl',
       'http',
       ['curl '],
-      /curl (?:[^\n\\]|\\[^]){0,300}?(?: -u ?| --user[ =])["']?[^\s:"']{0,60}:(?<s>[^\s"']{4,100})/,
+      /curl (?:(?:[^\n\\]|\\[^]){0,300}? )?(?:-u ?|--user[ =])["']?[^\s:"']{0,60}:(?<s>[^\s"']{4,100})/,
       { notBefore: NOTHING, confidence: 'medium' },
     ],
     [

@@ -42,6 +42,7 @@ export const cloudSamples: Samples = {
   'fly-token': 'fm2_{a:120}',
   'fly-legacy-token': 'fo1_{w:43}',
   'render-key': 'rnd_{a:32}',
+  'vercel-prefixed-token': 'vcp_{a:56}',
   'vercel-blob-token': 'vercel_blob_rw_{a:16}_{a:30}',
   'netlify-token': 'nfp_{a:36}',
   'supabase-token': 'sbp_{h:40}',

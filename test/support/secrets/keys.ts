@@ -42,6 +42,7 @@ export const keysSamples: Samples = {
     `{"auths":{"r.internal":{"auth":"${Buffer.from(make('orders:{m:20}')).toString('base64')}"}}}`,
   'basic-authorization': (make) => `Authorization: Basic ${Buffer.from(make('orders:{m:20}')).toString('base64')}`,
   'bearer-authorization': 'Authorization: Bearer {m:40}',
+  'authorization-header': "curl -H 'Authorization: Token {m:40}' https://api.internal/",
   'curl-user': 'curl -s -u deploy:{m:20} https://api.internal/',
   'wireguard-key': '[Interface]\nPrivateKey = {b64:32}',
   'laravel-key': 'APP_KEY=base64:{b64:32}',
