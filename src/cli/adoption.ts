@@ -26,8 +26,9 @@ export async function tillDone(
   if (!begun.success) return answer
   let run: Run = begun.data
   const params = { adoption: run.id }
-  tell(io, `Should this break off: reeve adoption ${forth ? 'continue' : 'undo'} ${run.id}`)
-  while (run.state === (forth ? 'running' : 'undoing')) {
+  const going = forth ? 'running' : 'undoing'
+  if (run.state === going) tell(io, `Should this break off: reeve adoption ${forth ? 'continue' : 'undo'} ${run.id}`)
+  while (run.state === going) {
     const done = forth
       ? `${run.lookedAt} of about ${run.ofAbout} looked at, ${run.adopted} adopted`
       : `${run.undone} of ${run.adopted} taken back`

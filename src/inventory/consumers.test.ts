@@ -226,6 +226,7 @@ test('who breaks is asked of an identity too, over all that it is; several of on
     claimAccount(tx, w.needs, w.permit('account.claim', alice, { type: 'Account', id: account }), { identity: 'job' }),
   )
   const after = await consumersOfThing(w.db, i.needs, job.id)
+  const ofSecret = await consumersOfThing(w.db, i.needs, `secret password@${source}`)
 
   assert.deepEqual([before.consumers, before.use.is], [[], 'cannot-be-said'])
   assert.deepEqual(
@@ -233,6 +234,7 @@ test('who breaks is asked of an identity too, over all that it is; several of on
     ['reference /etc/ci', 'use psql'],
   )
   assert.equal(after.use.is, 'used')
+  assert.deepEqual([ofSecret.credentials, ofSecret.consumers.length], [after.credentials, 2])
   await assert.rejects(consumersOfThing(w.db, i.needs, `twin@${source}`), (e) => {
     assert.ok(conflict.is(e) && e instanceof Error)
     assert.equal(e.message.match(/[0-9a-f-]{36} \(toy\)/g)?.length, 2)

@@ -88,3 +88,74 @@ test('consumers says who breaks, and says unused only where the server does', as
   assert.ok(stdout.includes('declared  billing (a person said so)   declared, of payments billing'))
   assert.ok(stdout.includes('shop (cluster)   env /etc/shop   2026-03-30T00:00:00.000Z   keeps a copy of the secret'))
 })
+
+test('a way is told step by step with what says so, and what is left of an adoption with its reason', async (t) => {
+  const thing = (name: string) => ({ id: ID, node: 'principal', name, type: null, source: null })
+  const evidence = { kind: 'grant', id: ID, source: 'shop', what: 'SUPERUSER (admin)', seenAt: null }
+  const step = { from: thing('dba'), edge: 'superuser', words: 'is a superuser of', to: thing(HOSTILE), evidence }
+  const { api, cli } = await answering(t, {
+    from: thing('dba'),
+    isFound: true,
+    goal: thing(HOSTILE),
+    steps: [step],
+    pass: null,
+    coverage: COVERAGE,
+  })
+
+  const way = await cli.run('path', 'read', ID)
+  api.answer = () => ({ status: 200, body: { items: [], nextCursor: null, coverage: COVERAGE } })
+  const owners = await cli.run('owner', 'list')
+  const left = [{ why: 'kind-unknown', words: 'say the kind', count: 7, examples: ['app (shop)'] }]
+  const adoption = { isDryRun: true, items: [], left, unmatched: 2, next: ID, unseen: 1, coverage: COVERAGE }
+  api.answer = () => ({ status: 201, body: adoption })
+  const dry = await cli.run('inventory', 'adopt', '--every', '--dry-run')
+
+  assert.ok(way.stdout.includes('  1 dba is a superuser of boss') && !way.stdout.includes('\u001b'))
+  assert.ok(way.stdout.includes('[grant: SUPERUSER (admin), told by shop]'))
+  assert.match(owners.stdout, /reeve inventory adopt --every --dry-run/)
+  assert.match(dry.stdout, /0 would be adopted\n7 left, say the kind: app \(shop\)\n2 of another class/)
+  assert.match(dry.stdout, /--after 0189.*\n1 parts of sources/)
+})
+
+test('an adoption by a rule goes on batch by batch until it is done, and its undoing too', async (t) => {
+  const { api, cli } = await answering(t, {})
+  const run = (state: string, adopted: number, undone = 0) => ({
+    id: ID,
+    rule: { source: 'shop' },
+    by: 'ada',
+    state,
+    lookedAt: adopted,
+    ofAbout: 900,
+    adopted,
+    unmatched: 0,
+    left: [],
+    undone,
+    startedAt: '2026-01-01T00:00:00.000Z',
+    lastAt: '2026-01-01T00:00:00.000Z',
+    endedAt: null,
+  })
+  const answers = [run('running', 500), run('running', 800), run('done', 900)]
+  api.answer = () => ({ status: 200, body: answers.shift() ?? {} })
+
+  const forth = await cli.run('adoption', 'start', '--source', 'shop', '-o', 'json')
+  answers.push(run('undoing', 900, 500), run('undone', 900, 900))
+  const back = await cli.run('adoption', 'undo', ID, '--reason', 'too wide', '-o', 'json')
+
+  assert.deepEqual(
+    api.asked.map(({ path }) => path),
+    [
+      '/v1/adoptions',
+      `/v1/adoptions/${ID}/continue`,
+      `/v1/adoptions/${ID}/continue`,
+      `/v1/adoptions/${ID}/undo`,
+      `/v1/adoptions/${ID}/undo`,
+    ],
+  )
+  assert.deepEqual([forth.code, JSON.parse(forth.stdout).state], [0, 'done'])
+  assert.deepEqual([back.code, JSON.parse(back.stdout).undone], [0, 900])
+  assert.match(
+    forth.stderr,
+    /break off: reeve adoption continue 0189[^\n]*\n500 of about 900 looked at, 500 adopted\n800 of/,
+  )
+  assert.match(back.stderr, /500 of 900 taken back/)
+})

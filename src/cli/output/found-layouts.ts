@@ -1,4 +1,4 @@
-import type { Adoption, CandidatePage, PathDetail } from '../../governance/contract.ts'
+import type { Adoption, CandidatePage, PathDetail, ServicePage } from '../../governance/contract.ts'
 import { printable } from './printable.ts'
 import { table } from './table.ts'
 
@@ -46,12 +46,13 @@ export function pathText({ from, isFound, goal, steps, pass, coverage }: PathDet
   return lines.map((line) => `${printable(line)}\n`).join('')
 }
 
-/** Owners are proposed for identities; what nobody claims is none yet, which an empty list does not say by itself. */
-export function nobodyText({ items }: CandidatePage): string | undefined {
+/** Owners and business services are proposed for identities; what nobody claims is none yet, which an empty list does not say by itself. */
+export function nobodyText({ items }: CandidatePage | ServicePage): string | undefined {
   if (items.length > 0) return undefined
   return [
-    'nothing: no evidence names a person for an identity that waits for an owner',
+    'nothing: no evidence names anything for an identity that waits for it',
     'what sources told and nobody claims is no identity yet: reeve inventory adopt --every --dry-run',
+    'what was adopted by a rule just now is weighed within a minute, or by reeve owner evaluate',
     '',
   ].join('\n')
 }

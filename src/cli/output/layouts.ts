@@ -3,6 +3,7 @@ import {
   adoptPrincipals,
   evaluateFindings,
   listCandidates,
+  listServices,
   readPath,
   type FindingsEvaluated,
 } from '../../governance/contract.ts'
@@ -31,6 +32,10 @@ export function laidOut(schema: z.core.$ZodType, value: unknown): string | undef
   }
   if (schema === listCandidates.output) {
     const candidates = listCandidates.output.safeParse(value)
+    return candidates.success ? nobodyText(candidates.data) : undefined
+  }
+  if (schema === listServices.output) {
+    const candidates = listServices.output.safeParse(value)
     return candidates.success ? nobodyText(candidates.data) : undefined
   }
   return undefined
