@@ -13,7 +13,7 @@ export const CLOUDS = {
   global: ['https://graph.microsoft.com', 'https://login.microsoftonline.com'],
   'us-government': ['https://graph.microsoft.us', 'https://login.microsoftonline.us'],
   'us-government-dod': ['https://dod-graph.microsoft.us', 'https://login.microsoftonline.us'],
-  china: ['https://microsoftgraph.chinacloudapi.cn', 'https://login.chinacloudapi.cn'],
+  china: ['https://microsoftgraph.chinacloudapi.cn', 'https://login.partner.microsoftonline.cn'],
 } as const
 
 /** What `source.settings` holds for `entra`: one tenant, by Microsoft Graph. */

@@ -96,6 +96,7 @@ const manifest: Manifest = {
     'what predefined roles hold in detail: those that end in everything or act as service accounts are known by name, of others the name is read',
     'domain-wide delegation of service accounts into Google Workspace',
     'policies above what is read, and projects beside it',
+    'what a key is: the file of one that stands in code is not recognised as one of these',
     'keys of HMAC, of signed addresses, OAuth clients, and what runs as which service account',
     'uses of keys for anything but Google’s APIs; uses of the last day or two',
     'changes of the last minutes: the asset inventory is behind',
