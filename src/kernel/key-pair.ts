@@ -41,6 +41,18 @@ export function opensshPublicKey({ publicKey }: Pick<KeyPair, 'publicKey'>): str
 
 /** SHA-256 of the certificate's SubjectPublicKeyInfo as lower-case hex: what a pin names (RFC 7469 §2.4). Throws for what is no certificate. */
 export function spkiSha256(certificate: string | Uint8Array): string {
+  if (typeof certificate === 'string') return pinOf(certificate)
+  const known = pins.get(certificate)
+  if (known !== undefined) return known
+  const pin = pinOf(certificate)
+  pins.set(certificate, pin)
+  return pin
+}
+
+/** A connection shows the very same bytes with each of its requests, and nobody writes into them. */
+const pins = new WeakMap<Uint8Array, string>()
+
+function pinOf(certificate: string | Uint8Array): string {
   const key = new X509Certificate(certificate).publicKey.export({ type: 'spki', format: 'der' })
   return createHash('sha256').update(key).digest('hex')
 }
