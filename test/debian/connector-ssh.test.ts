@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
-import { execFile, spawn } from 'node:child_process'
+import { execFile, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
@@ -10,6 +10,7 @@ import { promisify } from 'node:util'
 import { CONFORMANCE, type Bed } from '../../src/connectors/conformance.fixture.ts'
 import { sshConnector } from '../../src/connectors/ssh/connector.ts'
 import { certificateOf, pemKey } from '../support/certificates.ts'
+import { saysEachRight, type Right } from '../support/each-right.ts'
 import { cleaningOfFile } from '../support/installation.ts'
 import { inventoryWorld } from '../support/inventory-world.ts'
 import { freePort } from '../support/free-port.ts'
@@ -51,15 +52,22 @@ before(async () => {
     'LogLevel VERBOSE',
   ]
   writeFileSync(join(folder, 'sshd_config'), `${config.join('\n')}\n`)
-  const daemon = spawn('/usr/sbin/sshd', ['-D', '-e', '-f', join(folder, 'sshd_config')], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-  })
+  await startSshd('/usr/sbin/sshd', ['-D', '-e', '-f', join(folder, 'sshd_config')])
+})
+
+after(() => cleaning.now())
+
+/** Until it listens; ended with the file. */
+async function startSshd(program: string, args: readonly string[]): Promise<void> {
+  let words = ''
+  const daemon = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] })
   const listening = new Promise<void>((resolve, reject) => {
     daemon.stderr.on('data', (chunk: Buffer) => {
+      words += chunk.toString('utf8')
       said += chunk.toString('utf8')
-      if (said.includes('Server listening')) resolve()
+      if (words.includes('Server listening')) resolve()
     })
-    daemon.on('exit', () => reject(new Error(`sshd ended: ${said}`)))
+    daemon.on('exit', () => reject(new Error(`sshd ended: ${words}`)))
   })
   cleaning.after(async () => {
     if (daemon.exitCode !== null) return
@@ -67,9 +75,7 @@ before(async () => {
     await once(daemon, 'exit')
   })
   await listening
-})
-
-after(() => cleaning.now())
+}
 
 function estate(): Bed {
   const backup = read('backup.pub').split(' ').slice(0, 2).join(' ')
@@ -229,3 +235,74 @@ test('attack: nothing of this process reaches ssh: no agent, no configuration of
 
   assert.equal(asked, 0)
 })
+
+const hasSudo = isRoot && existsSync('/usr/bin/sudo') && spawnSync('unshare', ['-m', 'true']).status === 0
+
+test(
+  'a reader that sudo makes root by the rule of the page sees all, is told by that rule, and says what it lacks without it',
+  { skip: hasSudo ? false : 'needs sudo, and mounts of its own' },
+  async () => {
+    const { settings, credential = {} } = estate()
+    const rule = 'reeve-reader ALL=(root) NOPASSWD: /bin/sh -s\n'
+    const sudoers = join(folder, 'sudoers.d')
+    const own = await machineOfItsOwn(sudoers)
+    const write = (text: string) => {
+      rmSync(join(sudoers, 'reader'), { force: true })
+      writeFileSync(join(sudoers, 'reader'), text, { mode: 0o440 })
+    }
+    write(rule)
+    writeFileSync(keysFile('reeve-reader'), `${read('reader.pub')}\n`)
+    const reader = {
+      connector: sshConnector,
+      settings: { ...Object(settings), port: own, user: 'reeve-reader' },
+      credential,
+      isForetold: true,
+    }
+    const root = 'settings.sudo, and in sudoers for the login: NOPASSWD: /bin/sh -s'
+    const says: Right['says'] = {
+      'authorized-keys': ['denied', root],
+      sshd: ['denied', root],
+      sudoers: ['denied', root],
+      certificates: ['partial', root],
+    }
+
+    const { read: whole } = await saysEachRight(reader, [
+      {
+        name: 'the rule of sudo',
+        take: async () => write(''),
+        give: async () => write(rule),
+        says,
+      },
+      {
+        name: 'its word that no password is asked for',
+        take: async () => write(rule.replace('NOPASSWD: ', '')),
+        give: async () => write(rule),
+        says,
+      },
+    ])
+    assert.deepEqual(whole['sudoers'], ['complete'])
+  },
+)
+
+/** An sshd that sees this machine with one account and one folder of rules more, by mounts that nobody else has. */
+async function machineOfItsOwn(sudoers: string): Promise<number> {
+  const files = {
+    '/etc/passwd': 'reeve-reader:x:20999:20999::/nonexistent:/bin/sh\n',
+    '/etc/group': 'reeve-reader:x:20999:\n',
+    '/etc/shadow': 'reeve-reader:*:20000:0:99999:7:::\n',
+  }
+  mkdirSync(sudoers, { mode: 0o755 })
+  // sshd reads the keys of an account as that account.
+  chmodSync(folder, 0o711)
+  const mounts = [`mount --bind ${sudoers} /etc/sudoers.d`]
+  for (const [at, [file, line]] of Object.entries(files).entries()) {
+    const copy = join(folder, `own-${at}`)
+    writeFileSync(copy, readFileSync(file, 'utf8') + line, { mode: 0o644 })
+    mounts.push(`mount --bind ${copy} ${file}`)
+  }
+  const own = await freePort()
+  const config = join(folder, 'sshd_own')
+  writeFileSync(config, read('sshd_config').replace(`Port ${port}`, `Port ${own}`))
+  await startSshd('unshare', ['-m', 'sh', '-c', [...mounts, `exec /usr/sbin/sshd -D -e -f ${config}`].join(' && ')])
+  return own
+}

@@ -20,13 +20,15 @@ export type Right = {
   readonly says: Readonly<Record<string, readonly [ScopeReport['status'], ...string[]]>>
 }
 
+type Said = {
+  read: Record<string, readonly [ScopeReport['status'], ...string[]]>
+  probed: Record<string, { isVisible: boolean; permissions: string[] }>
+}
+
 const signal = new AbortController().signal
 
 /** Each scope as `status: permissions`, by reading it; then each as the probe has it. */
-export async function saidBy({ connector, settings, credential }: Reader): Promise<{
-  read: Record<string, readonly [ScopeReport['status'], ...string[]]>
-  probed: Record<string, { isVisible: boolean; permissions: string[] }>
-}> {
+export async function saidBy({ connector, settings, credential }: Reader): Promise<Said> {
   const parsed = connector.settings.parse(settings)
   await using source = await connector.open(
     {
@@ -67,8 +69,8 @@ async function reportOf(reading: AsyncGenerator<Page, ScopeReport>): Promise<Sco
 const permissionsOf = (missing: readonly Missing[]) =>
   [...new Set(missing.flatMap(({ permission }) => permission ?? []))].toSorted()
 
-/** Without each right exactly the scopes that hang on it say so, by its name, before they are read and after; with it back all is as it was. */
-export async function saysEachRight(reader: Reader, rights: readonly Right[]): Promise<void> {
+/** Without each right exactly the scopes that hang on it say so, by its name, before they are read and after; with it back all is as it was, which is the answer. */
+export async function saysEachRight(reader: Reader, rights: readonly Right[]): Promise<Said> {
   const before = await saidBy(reader)
   const said: Record<string, Right['says']> = {}
   const wrong: Record<string, unknown> = {}
@@ -95,4 +97,5 @@ export async function saysEachRight(reader: Reader, rights: readonly Right[]): P
   assert.deepEqual(said, Object.fromEntries(rights.map(({ name, says }) => [name, says])))
   assert.deepEqual(wrong, {}, 'what is asked beforehand is not what reading shows')
   assert.deepEqual(await saidBy(reader), before)
+  return before
 }
