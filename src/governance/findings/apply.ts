@@ -34,8 +34,15 @@ export type Due = { readonly judged: Judged; readonly step: Step; readonly kept?
 /** What comes of a verdict beside what is kept of its subject; nothing where it is known already. */
 export function dueOf(judged: Judged, ofSubject: readonly KeptFinding[] | undefined, now: Date): Due | undefined {
   const kept = ofSubject?.find(({ rule }) => rule === judged.rule)
-  const step = stepOf(kept, judged.verdict, now)
+  const step = comesOf(kept, judged, now)
   return step && { judged, step, ...(kept && { kept }) }
+}
+
+/** What was claimed, linked or renamed since is the same finding of somebody else: a combination looks at it by whose it is. */
+function comesOf(kept: KeptFinding | undefined, { subject, verdict }: Judged, now: Date): Step | undefined {
+  const step = stepOf(kept, verdict, now)
+  if (step || !kept || kept.state === 'fixed' || verdict.is !== 'found') return step
+  return kept.identityId === subject.identityId && kept.subjectName === subject.name ? undefined : { does: 'restate' }
 }
 
 /** Makes of verdicts what comes of them, each with an entry. What is moved is decided once more on rows that are held. */
@@ -68,7 +75,7 @@ async function applyIn(tx: Tx, needs: FindingNeeds, due: readonly Due[]): Promis
   )
   const moves = due.flatMap(({ judged, kept }) => {
     const row = kept && rows.get(kept.id)
-    const step = row && stepOf(keptFinding(row), judged.verdict, now)
+    const step = row && comesOf(keptFinding(row), judged, now)
     if (!row || !step || step.does === 'open') return []
     counts[COUNTED[step.does]] += 1
     return [moved(row, { judged, step }, now)]

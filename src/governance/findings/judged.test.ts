@@ -91,6 +91,22 @@ test('what several workers find at once is opened once, with one entry', async (
   assert.equal(entries.length, 1)
 })
 
+test('what is found on a credential is found on the identity that it is linked to, by no account', async (t) => {
+  const e = await estate(t)
+  const identity = await anIdentity(e, 'billing')
+  await e.tell([...people('app'), credential('password', 'app', { expiresAt: known('never') })])
+  const lasting = async () => {
+    await foundIn(e)
+    const { items } = await listFindings(e.w.db, e.w.clock, FindingQuery.parse({ rule: 'long-lived' }))
+    return items.map(({ identityId }) => identityId)
+  }
+
+  assert.deepEqual(await lasting(), [null])
+  await linked(e, identity, 'app')
+  // Nothing else of it is different.
+  assert.deepEqual(await lasting(), [identity.id])
+})
+
 test('a token that a vendor holds is found until the vendor is in the record, and worse when it left', async (t) => {
   const e = await estate(t)
   const app = toyPrincipal('reports', { name: 'reports', type: 'app', tags: { vendor: 'acme' } })
