@@ -329,3 +329,25 @@ test('under the simple auth manager each role sees its part, the users are said 
   const id = await i.source(airflowConnector, { url: simple.url }, { credential })
   assert.match(JSON.stringify(await i.collect(id)), /does not accept the login/)
 })
+
+test('attack: a login of one team is answered with what is of that team and 200, which is told as part; an administrator sees all', async (context) => {
+  const teams = ['red', 'blue']
+  const peer = await startAirflow(context, { auth: 'simple', teams })
+  for (const team of teams)
+    await peer.api('POST', '/api/v2/connections', {
+      connection_id: `of-${team}`,
+      conn_type: 'http',
+      host: 'https://api.example',
+      team_name: team,
+    })
+  const seen = async (username: string) => {
+    const i = await inventoryWorld(context)
+    const credential = { username, password: peer.passwordOf(username) }
+    const { scopes } = await i.collect(await i.source(airflowConnector, { url: peer.url }, { credential }))
+    const connections = scopes.find(({ scope }) => scope === 'connections')
+    return [await i.count('observed_credential'), connections?.status, connections?.missing.map(({ what }) => what)]
+  }
+
+  assert.deepEqual(await seen('op'), [1, 'partial', ['what is of other teams']])
+  assert.deepEqual(await seen('admin'), [2, 'complete', []])
+})

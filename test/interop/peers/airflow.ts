@@ -49,6 +49,8 @@ export type AirflowPeer = {
 type Start = {
   /** `simple`: users `admin`, `op`, `user` and `viewer` with the role of that name. `fab`: `admin`, and whom the test makes. */
   readonly auth: 'simple' | 'fab'
+  /** Teams there are; of `simple`, whose user `op` is then of the first alone. */
+  readonly teams?: readonly string[]
   /** Files of DAGs by name. */
   readonly dags?: Readonly<Record<string, string>>
 }
@@ -67,6 +69,7 @@ export async function startAirflow(
   const env = environmentOf(home, url, start)
   const airflow = (...args: readonly string[]) => run(python, ['-m', 'airflow', ...args], { env, timeout: START_MS })
   await airflow('db', 'migrate')
+  for (const team of start.teams ?? []) await airflow('teams', 'create', team)
   if (start.auth === 'fab') {
     const who = ['-u', 'admin', '-p', PASSWORD, '-r', 'Admin', '-f', 'Ada', '-l', 'Min', '-e', 'admin@company.example']
     await airflow('users', 'create', ...who)
@@ -111,7 +114,7 @@ const Runs = z.object({ dag_runs: z.array(z.object({ state: z.string() })) })
 const Token = z.object({ access_token: z.string() })
 const Passwords = z.record(z.string(), z.string())
 
-function environmentOf(home: string, url: string, { auth }: Start): NodeJS.ProcessEnv {
+function environmentOf(home: string, url: string, { auth, teams: [team] = [] }: Start): NodeJS.ProcessEnv {
   const key = 'only-for-this-test-'.repeat(4)
   return {
     PATH: process.env['PATH'],
@@ -123,10 +126,13 @@ function environmentOf(home: string, url: string, { auth }: Start): NodeJS.Proce
     AIRFLOW__CORE__EXECUTION_API_SERVER_URL: `${url}/execution/`,
     AIRFLOW__API__SECRET_KEY: key,
     AIRFLOW__API_AUTH__JWT_SECRET: key,
+    ...(team !== undefined && { AIRFLOW__CORE__MULTI_TEAM: 'True' }),
     ...(auth === 'fab'
       ? // What a user may is kept for half a minute otherwise.
         { AIRFLOW__CORE__AUTH_MANAGER: FAB, AIRFLOW__FAB__CACHE_TTL: '0' }
-      : { AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS: 'admin:admin,op:op,user:user,viewer:viewer' }),
+      : {
+          AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS: `admin:admin,op:op${team === undefined ? '' : `:${team}`},user:user,viewer:viewer`,
+        }),
   }
 }
 
