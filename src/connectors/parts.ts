@@ -1,11 +1,15 @@
 /** What opening is made of everywhere: the login that was sealed, and scopes that are a fixed list of parts. */
 import type { z } from 'zod'
-import type { Given, OpenSource } from './connector.ts'
-import type { Page, ScopeReport, Since } from './scope.ts'
+import type { Secret } from '../kernel/secret.ts'
+import type { Missing, Page, ScopeReport, Since } from './scope.ts'
 import { Unreadable } from './unreadable.ts'
 
 /** What is sealed of a source, by the connector's own schema. Throws `Unreadable` when nothing was given; `what` says in words what lacks. */
-export function loginOf<T>({ credential }: Pick<Given, 'credential'>, shape: z.ZodType<T>, what: string): T {
+export function loginOf<T>(
+  { credential }: { readonly credential: Secret | undefined },
+  shape: z.ZodType<T>,
+  what: string,
+): T {
   if (!credential) throw new Unreadable(`there is no ${what}`)
   return shape.parse(JSON.parse(credential.reveal()))
 }
@@ -17,19 +21,25 @@ type Part = {
   readonly isFeed?: boolean
 }
 
+type Named = { readonly scope: string; readonly title: string; readonly isFeed?: boolean }
+
 /** A source whose scopes are its parts, by name; all of them are always there. */
-export function sourceOfParts<P extends Part>(
+export function sourceOfParts<P extends Part, Probed>(
   parts: Readonly<Record<string, P>>,
   {
     probe,
     read,
     close = async () => undefined,
   }: {
-    readonly probe: OpenSource['probe']
+    readonly probe: (signal: AbortSignal) => Promise<Probed>
     readonly read: (part: P, since: Since, signal: AbortSignal) => AsyncGenerator<Page, ScopeReport>
     readonly close?: () => PromiseLike<void>
   },
-): OpenSource {
+): AsyncDisposable & {
+  readonly probe: (signal: AbortSignal) => Promise<Probed>
+  readonly scopes: () => AsyncGenerator<Named, { isAll: boolean; missing: Missing[] }>
+  readonly read: (scope: string, since: Since, signal: AbortSignal) => AsyncGenerator<Page, ScopeReport>
+} {
   return {
     probe,
     async *scopes() {

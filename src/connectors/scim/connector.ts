@@ -71,9 +71,9 @@ export const scimConnector: Connector = {
   address: (settings) => ScimSourceSettings.parse(settings).url,
   async open(given): Promise<OpenSource> {
     const scim = scimOf(given)
-    return sourceOfParts<Part>(PARTS, {
+    return sourceOfParts(PARTS, {
       probe: (signal) => probe(scim, signal),
-      read: (part, _since, signal) => read(scim, part, signal),
+      read: (part: Part, _since, signal) => read(scim, part, signal),
     })
   },
 }
