@@ -1,9 +1,11 @@
 /**
- * The scanner beside three others in one process: a regular expression per rule over the whole text, ripgrep with the same patterns, and secretlint. First what
- * is found of a labelled corpus, then how fast a tree is read; every contender in every round, medians.
+ * The scanner beside three others: a regular expression per rule over the whole text, ripgrep with the same patterns, and secretlint. First what is found of a
+ * labelled corpus, then how fast a tree is read, in memory and from disk; every contender in every round, medians, by the clock and in seconds of
+ * processors. With --history a repository is read instead, object by object.
  */
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -19,7 +21,12 @@ import { makeCorpus, type Labelled } from '../test/support/secrets/corpus.ts'
 
 type File = { readonly path: string; readonly bytes: Buffer }
 type Score = { readonly precision: number; readonly recall: number; readonly found: number; readonly wrong: number }
-type Speed = { readonly name: string; readonly megabytesPerSecond: number; readonly found: number }
+type Speed = {
+  readonly name: string
+  readonly megabytesPerSecond: number
+  readonly megabytesPerCpuSecond: number
+  readonly found: number
+}
 
 export async function run(flags: string[]): Promise<void> {
   const { values } = parseArgs({
@@ -29,8 +36,10 @@ export async function run(flags: string[]): Promise<void> {
       rounds: { type: 'string', default: '5' },
       seed: { type: 'string', default: '2026' },
       quick: { type: 'boolean', default: false },
+      history: { type: 'string' },
     },
   })
+  if (values.history !== undefined) return readHistory(resolve(values.history))
   const corpus = makeCorpus(Number(values.seed), values.quick ? 1 : 4)
   const scores = { reeve: await scoreOf(corpus, ours), secretlint: await scoreOf(corpus, theirs) }
   console.log(
@@ -48,6 +57,39 @@ export async function run(flags: string[]): Promise<void> {
   console.table(speeds)
   console.log(same)
   console.log(`RESULT ${JSON.stringify({ scores, speeds, bytes, rules: rules.length, same })}`)
+}
+
+/** Every object of a repository, in this process and git's. */
+async function readHistory(repository: string): Promise<void> {
+  const from = { at: performance.now(), cpu: cpuSeconds() }
+  const found = new Map<string, number>()
+  const scanning = scan({ kind: 'history', repository }, { clock: systemClock, fingerprints })
+  let step = await scanning.next()
+  for (; step.done !== true; step = await scanning.next()) {
+    found.set(step.value.rule, (found.get(step.value.rule) ?? 0) + 1)
+  }
+  const { files, bytes, unreadCount } = step.value
+  const [seconds, cpu] = [(performance.now() - from.at) / 1000, cpuSeconds() - from.cpu]
+  const mostMegabytes = Math.round(process.resourceUsage().maxRSS / 1000)
+  const rounded = (value: number) => Math.round(value * 10) / 10
+  const result = {
+    objects: files,
+    megabytes: rounded(bytes / 1e6),
+    seconds: rounded(seconds),
+    cpuSeconds: rounded(cpu),
+    megabytesPerSecond: rounded(bytes / 1e6 / seconds),
+    mostMegabytes,
+    unreadCount,
+  }
+  console.table(result)
+  console.table(Object.fromEntries([...found].toSorted((a, b) => b[1] - a[1])))
+  console.log(`RESULT ${JSON.stringify({ history: result, found: Object.fromEntries(found) })}`)
+}
+
+/** Of this process; programs that it starts are asked for their own. */
+function cpuSeconds(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1e6
 }
 
 const fingerprints = fingerprintsUnder(new Secret(Buffer.alloc(32, 7)))
@@ -143,31 +185,78 @@ async function speedsOf(
       writeFileSync(join(folder, 'tree', path), content)
     })
     const rg = ripgrep(folder)
-    const contenders: [string, () => number | Promise<number>][] = [
-      ['reeve, in memory', () => findAll(files).length],
-      ['reeve, from disk', () => fromDisk(join(folder, 'tree'))],
-      ...(rg ? [['ripgrep -j1, same patterns, from disk', rg] as [string, () => number]] : []),
-      ['one regex per rule, in memory', () => findEach(files).length],
-      ['secretlint preset, in memory', () => lintAll(files)],
+    const tree = join(folder, 'tree')
+    const contenders: [string, () => Timed | Promise<Timed>][] = [
+      ['reeve, in memory', () => here(() => findAll(files).length)],
+      ['one regex per rule, in memory', () => here(() => findEach(files).length)],
+      ['secretlint preset, in memory', () => here(() => lintAll(files))],
+      ['reeve, from disk, known formats', () => here(() => fromDisk(tree))],
+      ['reeve scan as a command, from disk, its start in it', () => reeveScan(tree)],
+      ['secretlint preset, from disk, already started', () => here(() => lintTree(tree, files))],
+      ...(rg ? [['ripgrep -j1, same patterns, from disk', rg] as [string, () => Timed]] : []),
     ]
-    const times = new Map<string, number[]>()
-    const found = new Map<string, number>()
+    const times = new Map<string, Timed[]>()
     for (let round = 0; round < rounds; round += 1) {
-      for (const [name, find] of contenders) {
-        const from = performance.now()
-        found.set(name, await find())
-        times.set(name, [...(times.get(name) ?? []), performance.now() - from])
-      }
+      for (const [name, find] of contenders) times.set(name, [...(times.get(name) ?? []), await find()])
     }
     const speeds = contenders.map(([name]) => {
-      const sorted = (times.get(name) ?? []).toSorted((a, b) => a - b)
-      const median = sorted[Math.floor(sorted.length / 2)] ?? Infinity
-      return { name, megabytesPerSecond: Math.round(bytes / 100 / median) / 10, found: found.get(name) ?? 0 }
+      const all = times.get(name) ?? []
+      const middle = (values: readonly number[]) =>
+        values.toSorted((x, y) => x - y)[Math.floor(values.length / 2)] ?? Infinity
+      const perSecond = (seconds: number) => Math.round(bytes / 1e5 / seconds) / 10
+      return {
+        name,
+        megabytesPerSecond: perSecond(middle(all.map(({ seconds }) => seconds))),
+        megabytesPerCpuSecond: perSecond(middle(all.map(({ cpuSeconds: cpu }) => cpu))),
+        found: all.at(-1)?.found ?? 0,
+      }
     })
     return { speeds, same: compared(files) }
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+type Timed = { readonly seconds: number; readonly cpuSeconds: number; readonly found: number }
+
+async function here(find: () => number | Promise<number>): Promise<Timed> {
+  const [from, cpu] = [performance.now(), cpuSeconds()]
+  const found = await find()
+  return { seconds: (performance.now() - from) / 1000, cpuSeconds: cpuSeconds() - cpu, found }
+}
+
+/** A program as its user starts it; the shell says what its processor time was. */
+function there(program: string, args: readonly string[], count: (output: string) => number): Timed {
+  const from = performance.now()
+  const script = '"$0" "$@"; times'
+  const { stdout, stderr } = spawnSync('sh', ['-c', script, program, ...args], { encoding: 'utf8', maxBuffer: 1e9 })
+  const seconds = (performance.now() - from) / 1000
+  // POSIX times: the shell's own line, then that of what it started.
+  const spent = /\n(\d+)m([\d.]+)s (\d+)m([\d.]+)s\s*$/.exec(stdout)
+  if (!spent) throw new Error(`${program} failed: ${stderr.trim().split('\n').slice(-2).join(' ').slice(-400)}`)
+  const [, minutes, rest, systemMinutes, systemRest] = spent.map(Number)
+  const cpu = 60 * ((minutes ?? 0) + (systemMinutes ?? 0)) + (rest ?? 0) + (systemRest ?? 0)
+  return {
+    seconds,
+    cpuSeconds: cpu,
+    found: count(stdout.replace(/(?:\d+m[\d.]+s ?){2}\n(?:\d+m[\d.]+s ?){2}\s*$/, '')),
+  }
+}
+
+function reeveScan(tree: string): Timed {
+  const reeve = join(import.meta.dirname, '../bin/reeve.js')
+  return there(process.execPath, [reeve, 'scan', tree, '--no-names', '--format', 'json'], (output) => {
+    const report: unknown = JSON.parse(output)
+    const has = typeof report === 'object' && report !== null && 'findings' in report && Array.isArray(report.findings)
+    return has && Array.isArray(report.findings) ? report.findings.length : 0
+  })
+}
+
+/** As secretlint's own command does it for each file: read, then its core. */
+async function lintTree(tree: string, files: readonly File[]): Promise<number> {
+  let found = 0
+  for (const { path } of files) found += (await lint({ path, text: await readFile(join(tree, path), 'utf8') })).length
+  return found
 }
 
 /** Whether both ways find the same secrets. */
@@ -191,7 +280,7 @@ async function lintAll(files: readonly File[]): Promise<number> {
 }
 
 /** The same patterns in ripgrep's own syntax, one thread, nothing left out. Nothing where it is not installed. */
-function ripgrep(folder: string): (() => number) | undefined {
+function ripgrep(folder: string): (() => Timed) | undefined {
   const list = join(folder, 'patterns')
   const lines = patterns
     // Without its multi-line mode, which would slow it down, it refuses a pattern that names a newline.
@@ -219,17 +308,11 @@ function ripgrep(folder: string): (() => number) | undefined {
     list,
     join(folder, 'tree'),
   ]
-  const count = () => {
-    const output = execFileSync('rg', args, { encoding: 'utf8', maxBuffer: 1e9, stdio: ['ignore', 'pipe', 'pipe'] })
-    return output.split('\n').reduce((all, line) => all + Number(line), 0)
-  }
-  try {
-    count()
-    return count
-  } catch (error) {
-    console.log(
-      `ripgrep is left out: ${error instanceof Error ? error.message.trim().split('\n').slice(-2).join(' ').slice(-400) : 'it failed'}`,
-    )
-    return undefined
-  }
+  const count = () => there('rg', args, (output) => output.split('\n').reduce((all, line) => all + Number(line), 0))
+  const tried = spawnSync('rg', args, { encoding: 'utf8', maxBuffer: 1e9 })
+  if (tried.error === undefined && tried.status !== 2) return count
+  console.log(
+    `ripgrep is left out: ${tried.error?.message ?? tried.stderr.trim().split('\n').slice(-2).join(' ').slice(-400)}`,
+  )
+  return undefined
 }

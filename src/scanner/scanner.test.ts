@@ -170,6 +170,13 @@ test('a value is found behind every way to assign it that languages, shells and 
   }
 })
 
+test('a sentence that identifies something by a quoted word is no statement of SQL', async () => {
+  const { findings } = await bytes('the commit is identified by "onto-9f"\n')
+
+  assert.deepEqual(findings, [])
+  assert.equal((await bytes("alter user ci identified by 'w7Kp-onto9f'\n")).findings[0]?.rule, 'identified-by')
+})
+
 test('files of a tree that is read while another one is are not mixed up', async (t) => {
   const trees = ['a', 'b'].map((name, at) =>
     folder(t, Object.fromEntries([0, 1, 2].map((n) => [`${name}${n}`, `${' '.repeat(at)}k=${TOKEN}\nv=${OTHER}\n`]))),

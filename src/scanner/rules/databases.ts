@@ -1,5 +1,10 @@
 import { isMixed } from '../check/encoded.ts'
+import { WELL_FORMED } from '../check/verdict.ts'
 import { NOTHING, tokens, type Row, type Rule } from './rule.ts'
+
+/** Sentences identify things by quoted words too. */
+const inStatement = (_: string, { before }: { readonly before: string }) =>
+  /\b(?:create|alter|grant|set)\b[^;]{0,110}$/i.test(before) ? WELL_FORMED : undefined
 
 /** User and password of a URL (RFC 3986 §3.2.1), as far as the host. No password is a variable or a mark for one. */
 const LOGIN = String.raw`[^\s:/?#@"'<>\x60\\]{0,100}:(?<s>[^\s/?#@"'<>\x60\\]{3,200})@[A-Za-z0-9_.\[{$%-]`
@@ -86,7 +91,7 @@ export const databases: readonly Rule[] = tokens([
     'sql',
     'identified by ',
     /(?i:identified by )(?:password )?["'](?<s>[^\s"']{4,100})["']/,
-    { notBefore: NOTHING, confidence: 'medium' },
+    { notBefore: NOTHING, confidence: 'medium', check: inStatement },
   ],
   [
     'sql-role-password',
