@@ -11,11 +11,6 @@ export function* inPages(told: readonly Observation[], cursor?: string): Generat
   }
 }
 
-/** The same of a list of which many pages may have nothing to tell: those are passed over, for a row of them would look like a circle. */
-export function* inToldPages(told: readonly Observation[], cursor?: string): Generator<Page, void> {
-  if (told.length > 0) yield* inPages(told, cursor)
-}
-
 /** Many small steps of a reading as few pages; a page that would be empty is left out. */
 export async function* inBatches(told: AsyncIterable<readonly Observation[]>): AsyncGenerator<Page, void> {
   let kept: Observation[] = []

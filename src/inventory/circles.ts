@@ -1,13 +1,15 @@
-/** So many pages in a row that told nothing new are a source that goes round in circles. */
+/** So many pages in a row that told nothing new, and led nowhere new, are a source that goes round in circles. */
 const PAGES_OF_NOTHING = 20
-/** At each power of two from here on it is counted whether anything new was told since the last one. */
+/** Pages in a row that told nothing and led on: of a long list in which few have anything to tell. */
+const PAGES_OF_SILENCE = 20_000
+/** At each power of two of pages that told something it is counted, from here on, whether any of it was new since the last one. */
 const COUNTED_FROM = 64
 
 /** Pages that are remembered by what they told. */
 const PAGES_REMEMBERED = 4096
 
 /** `digest`: of all that it told; undefined where that was nothing. */
-type Page = { readonly pages: number; readonly cursor: string | undefined; readonly digest: string | undefined }
+type Page = { readonly cursor: string | undefined; readonly digest: string | undefined }
 
 /**
  * Notices a source that never ends: cursors that come again, pages that come again, and the same things in ever other pages, which only
@@ -19,6 +21,8 @@ export class Circles {
   #steps = 0
   #until = 1
   #empty = 0
+  #silent = 0
+  #telling = 0
   readonly #told = new Set<string>()
   #toldBefore = -1
 
@@ -27,9 +31,15 @@ export class Circles {
     this.#countTold = countTold
   }
 
-  async hasClosed({ pages, cursor, digest }: Page): Promise<boolean> {
+  async hasClosed({ cursor, digest }: Page): Promise<boolean> {
+    if (this.#isAgain(cursor)) return true
+    if (digest === undefined && cursor !== undefined) {
+      this.#silent += 1
+      return this.#silent >= PAGES_OF_SILENCE
+    }
+    this.#silent = 0
     this.#empty = this.#isNews(digest) ? 0 : this.#empty + 1
-    return this.#empty >= PAGES_OF_NOTHING || this.#isAgain(cursor) || (await this.#tellsNothingNew(pages))
+    return this.#empty >= PAGES_OF_NOTHING || this.#tellsNothingNew()
   }
 
   #isNews(digest: string | undefined): boolean {
@@ -52,8 +62,9 @@ export class Circles {
     return false
   }
 
-  async #tellsNothingNew(pages: number): Promise<boolean> {
-    if (pages < COUNTED_FROM || (pages & (pages - 1)) !== 0) return false
+  async #tellsNothingNew(): Promise<boolean> {
+    this.#telling += 1
+    if (this.#telling < COUNTED_FROM || (this.#telling & (this.#telling - 1)) !== 0) return false
     const told = await this.#countTold()
     const isNothing = told === this.#toldBefore
     this.#toldBefore = told

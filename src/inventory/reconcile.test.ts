@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { inventoryWorld } from '../../test/support/inventory-world.ts'
 import { toyPages, toyPrincipal, toySource } from '../../test/support/toy-source.ts'
 import { Denied, SlowDown } from '../connectors/connector.ts'
+import { Circles } from './circles.ts'
 
 const people = (count: number, size = 10) => [...toyPages(count, size, (at) => toyPrincipal(`p${at}`))]
 
@@ -152,6 +153,21 @@ test('a source whose pages go round in circles ends partial', async (t) => {
 
   assert.deepEqual([scopes[0]?.status, scopes[0]?.items], ['partial', 20])
   assert.match(scopes[0]?.missing[0]?.why ?? '', /again and again/)
+})
+
+test('a long list in which few have anything to tell is read to its end, and its end is not waited for without end', async (t) => {
+  const i = await inventoryWorld(t)
+  const toy = toySource()
+  const quiet = Array.from({ length: 100 }, () => [])
+  toy.scopes.set('people', [...quiet, ...people(2), ...quiet])
+  toy.hasCursors = true
+
+  const { scopes } = await i.collect(await i.source(toy.connector, {}))
+  const circles = new Circles(async () => 0)
+  let pages = 0
+  while (!(await circles.hasClosed({ cursor: `${(pages += 1)}`, digest: undefined }))) assert.ok(pages < 100_000)
+
+  assert.deepEqual([scopes[0]?.status, scopes[0]?.items], ['complete', 2])
 })
 
 test('attack: a source that tells the same things in ever other pages ends partial, and nothing of it counts twice', async (t) => {

@@ -136,7 +136,7 @@ async function readOn(
     const staged = await stagePage(db, staging, page)
     doubts.refused += staged.refused
     doubts.fromFuture += staged.fromFuture
-    if (await circles.hasClosed({ pages: page.number, cursor: page.cursor, digest: page.digest })) {
+    if (await circles.hasClosed({ cursor: page.cursor, digest: page.digest })) {
       throw new Unreadable('the source gives the same pages again and again')
     }
     run.onPage({ scope: ref.scope, pages: page.number, items: page.told })

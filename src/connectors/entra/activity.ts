@@ -1,5 +1,5 @@
 /** When service principals, and their secrets and certificates, were used last. Both reports are of Graph's beta, which may change. */
-import { inToldPages, unknown, type NativeId, type Observation, type Page, type ScopeReport } from '../connector.ts'
+import { inPages, unknown, type NativeId, type Observation, type Page, type ScopeReport } from '../connector.ts'
 import { partiesOf } from './applications.ts'
 import { everyOf, whenOf, type Graph } from './api.ts'
 import { LoginActivity, loginOf, PrincipalActivity, principalOf } from './shapes.ts'
@@ -25,7 +25,7 @@ export async function* readActivity(graph: Graph, signal: AbortSignal): AsyncGen
       ...useOf(principalOf(id), each.delegatedClientSignInActivity?.lastSignInDateTime, 'delegated'),
     )
     if (told.length < PAGE) continue
-    yield* inToldPages(told)
+    yield* inPages(told)
     told = []
   }
   for await (const each of everyOf(graph, LOGIN_ACTIVITY, signal)) {
@@ -34,10 +34,10 @@ export async function* readActivity(graph: Graph, signal: AbortSignal): AsyncGen
     const kind = each.keyType === 'certificate' ? 'client-certificate' : 'client-secret'
     told.push(...useOf(loginOf(kind, of, each.keyId), each.signInActivity?.lastSignInDateTime, undefined))
     if (told.length < PAGE) continue
-    yield* inToldPages(told)
+    yield* inPages(told)
     told = []
   }
-  yield* inToldPages(told)
+  yield* inPages(told)
   return { status: 'complete', missing: [] }
 }
 

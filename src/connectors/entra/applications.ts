@@ -1,7 +1,7 @@
 /** Applications of the tenant and service principals in it, with what each proves itself by. */
 import {
   credential,
-  inToldPages,
+  inPages,
   known,
   principal,
   resource,
@@ -86,7 +86,7 @@ export async function* readApplications(
   signal: AbortSignal,
 ): AsyncGenerator<Page, ScopeReport> {
   for await (const { items, next } of pages(graph, APPLICATIONS, since.cursor, signal))
-    yield* inToldPages(
+    yield* inPages(
       items.flatMap((app) => tellApplication(app, graph.clock.now())),
       next,
     )
@@ -135,7 +135,7 @@ export async function* readPrincipals(
   signal: AbortSignal,
 ): AsyncGenerator<Page, ScopeReport> {
   for await (const { items, next } of pages(graph, PRINCIPALS, since.cursor, signal))
-    yield* inToldPages(
+    yield* inPages(
       items.flatMap((sp) => tellPrincipal(sp, graph)),
       next,
     )

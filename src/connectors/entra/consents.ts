@@ -2,7 +2,7 @@
 import {
   credential,
   grant,
-  inToldPages,
+  inPages,
   known,
   type Observation,
   type Page,
@@ -27,7 +27,7 @@ export async function* readConsents(
 ): AsyncGenerator<Page, ScopeReport> {
   const parties = await partiesOf(graph, signal)
   for await (const { items, next } of pages(graph, CONSENTS, since.cursor, signal))
-    yield* inToldPages(
+    yield* inPages(
       items.flatMap((each) => tellConsent(each, parties)),
       next,
     )

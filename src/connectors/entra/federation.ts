@@ -1,6 +1,6 @@
 /** Tokens of others by which an application proves itself (workload identity federation). */
 import { z } from 'zod'
-import { inToldPages, type Observation, type Page, type ScopeReport, type Since } from '../connector.ts'
+import { inPages, type Observation, type Page, type ScopeReport, type Since } from '../connector.ts'
 import { everyOf, pages, type Graph } from './api.ts'
 import { applicationOf, Federated } from './shapes.ts'
 
@@ -35,7 +35,7 @@ export async function* readFederation(
           : await every({ path, need: NEED, shape: Federated, mayBeGone: true }, graph, signal)
       told.push(...all.map((each) => tellFederated(each, appId, displayName ?? appId)))
     }
-    yield* inToldPages(told, next)
+    yield* inPages(told, next)
   }
   return { status: 'complete', missing: [] }
 }

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import {
   grant,
   inBatches,
-  inToldPages,
+  inPages,
   known,
   principal,
   resource,
@@ -60,7 +60,7 @@ export const USERS: Asked<User> = {
 
 export async function* readUsers(graph: Graph, since: Since, signal: AbortSignal): AsyncGenerator<Page, ScopeReport> {
   for await (const { items, next } of pages(graph, USERS, since.cursor, signal))
-    yield* inToldPages(items.map(tellUser), next)
+    yield* inPages(items.map(tellUser), next)
   return { status: 'complete', missing: [] }
 }
 

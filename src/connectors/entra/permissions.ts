@@ -1,6 +1,6 @@
 /** What applications may by themselves, with nobody there: application permissions. */
 import { z } from 'zod'
-import { grant, inToldPages, known, type Observation, type Page, type ScopeReport, type Since } from '../connector.ts'
+import { grant, inPages, known, type Observation, type Page, type ScopeReport, type Since } from '../connector.ts'
 import { partiesOf, type Party } from './applications.ts'
 import { everyOf, pages, type Graph } from './api.ts'
 import { EXPANDED_MAX } from './federation.ts'
@@ -61,7 +61,7 @@ export async function* readPermissions(
           told.push(tellAssigned(each, graph, parties))
       }
     }
-    yield* inToldPages(told, next)
+    yield* inPages(told, next)
   }
   return { status: 'complete', missing: [] }
 }

@@ -2,7 +2,7 @@
 import {
   credential,
   grant,
-  inToldPages,
+  inPages,
   known,
   principal,
   unknown,
@@ -41,7 +41,7 @@ export async function* readAccounts(gcp: Gcp, since: Since, signal: AbortSignal)
       odd += account.length === 0 ? 1 : 0
       page.push(...account)
     }
-    yield* inToldPages(page, odd === 0 ? next : undefined)
+    yield* inPages(page, odd === 0 ? next : undefined)
   }
   return closed(odd, 'service accounts')
 }
@@ -128,7 +128,7 @@ export async function* readKeys(
       if (key) page.push(key)
       else odd += 1
     }
-    yield* inToldPages(page, odd === 0 ? next : undefined)
+    yield* inPages(page, odd === 0 ? next : undefined)
   }
   return closed(odd, 'keys')
 }
@@ -187,7 +187,7 @@ export async function* readApiKeys(gcp: Gcp, since: Since, signal: AbortSignal):
       if (key) page.push(key)
       else odd += 1
     }
-    yield* inToldPages(page, odd === 0 ? next : undefined)
+    yield* inPages(page, odd === 0 ? next : undefined)
   }
   return closed(odd, 'API keys')
 }

@@ -1,7 +1,7 @@
 /** When service accounts and their keys were used last (Policy Intelligence, "View recent usage for service accounts and keys"). */
 import { z } from 'zod'
 import {
-  inToldPages,
+  inPages,
   unknown,
   type Missing,
   type NativeId,
@@ -53,7 +53,7 @@ export async function* readActivity(gcp: Gcp, signal: AbortSignal): AsyncGenerat
         if (subject) told.push(...tellActivity(each, subject, settings.activitySeesAll))
         else lost += 1
       }
-      yield* inToldPages(told)
+      yield* inPages(told)
     }
   }
   if (lost === 0) return { status: 'complete', missing: [] }

@@ -1,7 +1,7 @@
 /** Workload identity pools, and whom their providers believe. */
 import { z } from 'zod'
 import {
-  inToldPages,
+  inPages,
   known,
   principal,
   type Observation,
@@ -39,7 +39,7 @@ export async function* readFederation(gcp: Gcp, since: Since, signal: AbortSigna
       }
     }
     // As of accounts: a reading that goes on behind what was not understood would forget it.
-    yield* inToldPages(told, odd === 0 ? next : undefined)
+    yield* inPages(told, odd === 0 ? next : undefined)
   }
   if (odd === 0) return { status: 'complete', missing: [] }
   const missing = { what: `${odd} providers`, why: 'they are told in another way than their API has it' }

@@ -1,5 +1,5 @@
 import {
-  inToldPages,
+  inPages,
   known,
   resource,
   type Observation,
@@ -20,7 +20,7 @@ const SORTS: Readonly<Record<string, string>> = {
 export async function* readHierarchy(gcp: Gcp, since: Since, signal: AbortSignal): AsyncGenerator<Page, ScopeReport> {
   const wanted = { content: 'RESOURCE' as const, types: Object.keys(SORTS) }
   for await (const { items, next } of assetPages(gcp, wanted, since.cursor, signal))
-    yield* inToldPages(
+    yield* inPages(
       items.flatMap((asset) => tellNode(asset, gcp.parent)),
       next,
     )

@@ -2,7 +2,7 @@
 import {
   grant,
   Holes,
-  inToldPages,
+  inPages,
   known,
   resource,
   type Missing,
@@ -42,7 +42,7 @@ export async function* readPolicies(gcp: Gcp, since: Since, signal: AbortSignal)
   for await (const { items, next } of assetPages(gcp, { content: 'IAM_POLICY' }, since.cursor, signal)) {
     const told = items.flatMap((asset) => tellPolicy(reading, asset))
     // A reading that goes on behind a hole would forget it.
-    yield* inToldPages(told, reading.holes.missing.length === 0 ? next : undefined)
+    yield* inPages(told, reading.holes.missing.length === 0 ? next : undefined)
   }
   const holes = reading.holes.all()
   return { status: holes.length > 0 ? 'partial' : 'complete', missing: [...holes, ...aboveOf(gcp.parent)] }
