@@ -26,7 +26,7 @@ export type Place = {
 }
 
 /** Hears of what may hide more. */
-export type Wrapped = {
+type Wrapped = {
   /** A place inside a long run of base64. */
   readonly onRun: (at: number) => void
   /** A `://` in percent signs. */
