@@ -185,7 +185,7 @@ comment on column observed_principal.gone_at is 'The second complete reading wit
 create index observed_principal_scope on observed_principal (scope_id, id);
 create index observed_principal_name on observed_principal (name, id);
 create index observed_principal_type on observed_principal (type, id);
-create index observed_principal_account on observed_principal (account_id);
+create index observed_principal_account on observed_principal (account_id) where account_id is not null;
 select hold_observed('observed_principal');
 
 create table observed_credential (

@@ -1789,7 +1789,7 @@ create table observed_principal (
   constraint observed_principal_pkey PRIMARY KEY (id),
   constraint account_fkey FOREIGN KEY (account_id) REFERENCES account(id)
 );
-CREATE INDEX observed_principal_account ON observed_principal USING btree (account_id);
+CREATE INDEX observed_principal_account ON observed_principal USING btree (account_id) WHERE (account_id IS NOT NULL);
 CREATE INDEX observed_principal_everybody ON observed_principal USING btree (scope_id) WHERE (facts @> '{"everybody": true}'::jsonb);
 CREATE INDEX observed_principal_gone ON observed_principal USING btree (id) WHERE (gone_at IS NOT NULL);
 CREATE INDEX observed_principal_missed ON observed_principal USING btree (scope_id, id) WHERE ((missed_at IS NOT NULL) AND (gone_at IS NULL));
