@@ -56,23 +56,33 @@ export async function* readEvents(
   if (realm.eventsEnabled !== true) return { status: 'unsupported', missing: [EVENTS_MISSING] }
   const before = placeOf(since.cursor)
   const to = secondsAfter(kc.clock.now(), -LAG_SECONDS)
-  const lost = lostOf(before, realm.eventsExpiration ?? 0, kc.clock.now())
+  const keptSeconds = realm.eventsExpiration ?? 0
+  const lost = lostOf(before, keptSeconds, kc.clock.now())
   const names = new Map<string, string>()
   for await (const { id, clientId } of everyOf(kc, CLIENTS, signal)) names.set(clientId, id)
   let { until, at, taken } = before ?? { until: 0, at: 0, taken: 0 }
   let gap = lost
+  let isCleared = false
   for (;;) {
-    const events = await askEvents(reading, { from: at, to, taken }, signal)
-    const last = events.at(-1)
-    const isEnd = events.length < PAGE
+    // The last that was taken is asked for again: where another stands in its place some were thrown away, and places do not count any more.
+    const asked = await askEvents(reading, { from: at, to, first: Math.max(0, taken - 1) }, signal)
+    if (taken > 0 && asked[0]?.time !== at) {
+      isCleared ||= !isExpired(at, keptSeconds, kc.clock.now())
+      ;[at, taken] = [at + 1, 0]
+      continue
+    }
+    const events = taken > 0 ? asked.slice(1) : asked
+    const isEnd = asked.length < PAGE
     const told = events.flatMap((event) => tellEvent(event, names))
+    // What somebody threw away may have lain anywhere before the first that is still there.
+    if (isCleared) gap ??= gapOf(until, events[0]?.time ?? to.getTime())
     for (const { time } of events) {
       if (time < at) throw new Unreadable('the server gives events in another order than it was asked for')
       taken = time === at ? taken + 1 : 1
       at = time
     }
     if (taken > AT_ONCE_MAX) throw new Unreadable('the server gives the same events again and again')
-    const seenTo = isEnd ? to.getTime() : (last?.time ?? until)
+    const seenTo = isEnd ? to.getTime() : at
     const window = windowOf(reading, { from: until === 0 ? events[0]?.time : until, to: seenTo, gap })
     if (window) told.push(window)
     gap = undefined
@@ -80,7 +90,7 @@ export async function* readEvents(
     yield { observations: told, cursor: `${until}:${at}:${taken}` }
     if (isEnd) break
   }
-  const missing = [...(lost ? [LOST] : []), ...unkept(realm.enabledEventTypes)]
+  const missing = [...(lost ? [LOST] : []), ...(isCleared ? [CLEARED] : []), ...unkept(realm.enabledEventTypes)]
   return { status: missing.length > 0 ? 'partial' : 'complete', missing }
 }
 
@@ -88,6 +98,22 @@ const LOST: Missing = {
   what: 'logins between two readings',
   why: 'the realm threw its events away before they were read',
   permission: 'events that are kept for longer than it is between two readings',
+}
+
+const CLEARED: Missing = {
+  what: 'logins between two readings',
+  why: 'events were taken out of the realm before their time',
+  permission: 'events that nobody clears',
+}
+
+/** Whether the realm itself lets go of events of that instant by now. */
+function isExpired(at: number, keptSeconds: number, now: Date): boolean {
+  return keptSeconds > 0 && at < secondsAfter(now, -keptSeconds).getTime()
+}
+
+function gapOf(from: number, to: number): readonly [Date, Date] | undefined {
+  const [begins, ends] = [instantAt(from), instantAt(to)]
+  return begins && ends && begins < ends ? [begins, ends] : undefined
 }
 
 /** What the realm had thrown away already when it was asked. */
@@ -113,15 +139,15 @@ function unkept(enabled: readonly string[]): Missing[] {
 
 const Events = z.array(Event).max(PAGE)
 
-/** Oldest first, from the instant of the last one on: what comes in meanwhile comes behind. */
+/** Oldest first, from an instant on: what comes in meanwhile comes behind. */
 async function askEvents(
   { kc }: Reading,
-  { from, to, taken }: { readonly from: number; readonly to: Date; readonly taken: number },
+  { from, to, first }: { readonly from: number; readonly to: Date; readonly first: number },
   signal: AbortSignal,
 ) {
   const query = new URLSearchParams({
     direction: 'asc',
-    first: String(taken),
+    first: String(first),
     max: String(PAGE),
     dateFrom: String(from),
     dateTo: String(to.getTime()),

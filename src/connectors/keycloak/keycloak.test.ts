@@ -5,12 +5,22 @@ import { test, type TestContext } from 'node:test'
 import { sourceHttpTo } from '../../inventory/inventory.ts'
 import { systemClock } from '../../kernel/clock.ts'
 import { Secret } from '../../kernel/secret.ts'
-import type { Observation, ScopeReport } from '../connector.ts'
+import type { Observation, ScopeReport, Since } from '../connector.ts'
 import { keycloakConnector } from './connector.ts'
 import { widensOf } from './flows.ts'
 
 type Answers = Readonly<Record<string, (query: URLSearchParams) => unknown>>
 const ALL = ['view-realm', 'view-clients', 'view-users', 'view-identity-providers', 'view-events']
+/** Every type of event whose want makes a reading partial. */
+const USED = [
+  'LOGIN',
+  'CLIENT_LOGIN',
+  'CODE_TO_TOKEN',
+  'REFRESH_TOKEN',
+  'TOKEN_EXCHANGE',
+  'OAUTH2_DEVICE_CODE_TO_TOKEN',
+  'AUTHREQID_TO_TOKEN',
+]
 const tokenOf = (claims: object) => `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.x`
 const REALM = { id: 'r-1', realm: 'company', defaultRole: { id: 'everybody' } }
 
@@ -20,6 +30,7 @@ async function reading(
   scope: string,
   answers: Answers,
   claims: object = { resource_access: { 'realm-management': { roles: ALL } } },
+  since: Since = {},
 ) {
   const asked: string[] = []
   const server = createServer((request, response) => {
@@ -46,6 +57,7 @@ async function reading(
   const told: Observation[] = []
   let report: ScopeReport | undefined
   let error: unknown
+  let cursor: string | undefined
   try {
     await using source = await keycloakConnector.open(
       {
@@ -59,7 +71,7 @@ async function reading(
       },
       signal,
     )
-    const pages = source.read(scope, {}, signal)
+    const pages = source.read(scope, since, signal)
     for (;;) {
       const next = await pages.next()
       if (next.done) {
@@ -67,11 +79,12 @@ async function reading(
         break
       }
       told.push(...next.value.observations)
+      cursor = next.value.cursor
     }
   } catch (thrown) {
     error = thrown
   }
-  return { told, report, error, asked }
+  return { told, report, error, asked, cursor }
 }
 
 const client = (n: number) => ({ id: `c-${n}`, clientId: `client-${n}`, publicClient: true })
@@ -134,4 +147,43 @@ test('attack: events in another order, or the same for ever, are not counted for
   assert.match(String(behind.error), /another order/)
   assert.equal(told.filter(({ kind }) => kind === 'usage').length, 2)
   assert.match(report?.missing[0]?.what ?? '', /REFRESH_TOKEN/)
+})
+
+test('attack: events cleared between two readings shift no place: what came since is told, and the hole is said', async (t) => {
+  const realm = { ...REALM }
+  Object.assign(REALM, { eventsEnabled: true, enabledEventTypes: USED })
+  t.after(() => void Object.assign(REALM, { eventsEnabled: undefined, enabledEventTypes: undefined, ...realm }))
+  const claims = { resource_access: { 'realm-management': { roles: ALL } } }
+  let kept: { readonly time: number; readonly type: string; readonly clientId: string }[] = []
+  const event = (time: number) => ({ time, type: 'CLIENT_LOGIN', clientId: 'client-1' })
+  /** As Keycloak has it: of what lies in the range, in order, some are left out and some are given. */
+  const list = (query: URLSearchParams) => {
+    const [from, to, first, max] = ['dateFrom', 'dateTo', 'first', 'max'].map((name) => Number(query.get(name)))
+    const within = kept.filter(({ time }) => time >= (from ?? 0) && time <= (to ?? 0))
+    return within.slice(first, (first ?? 0) + (max ?? 0))
+  }
+  const read = (cursor?: string) =>
+    reading(t, 'events', { '/clients': () => [client(1)], '/events': list }, claims, cursor ? { cursor } : {})
+  const timesOf = ({ told }: { readonly told: readonly Observation[] }) =>
+    told.flatMap((one) => (one.kind === 'usage' ? [one.at.getTime()] : []))
+  kept = [1_000, 2_000, 2_000, 2_000].map(event)
+  const before = await read()
+  kept.push(event(2_500))
+  const quiet = await read(before.cursor)
+  kept = [3_000, 4_000, 4_000, 5_000].map(event)
+  const cleared = await read('2600:2000:3')
+  const after = await read(cleared.cursor)
+  kept = Array.from({ length: 2_500 }, (_, at) => event(6_000 + Math.floor(at / 900)))
+  const paged = await read()
+
+  assert.deepEqual([timesOf(before).length, before.report?.status], [4, 'complete'])
+  assert.deepEqual([timesOf(quiet), quiet.report?.status], [[2_500], 'complete'])
+  assert.deepEqual(timesOf(cleared), [3_000, 4_000, 4_000, 5_000])
+  assert.match(cleared.report?.missing[0]?.why ?? '', /taken out of the realm before their time/)
+  assert.deepEqual(
+    cleared.told.flatMap((one) => (one.kind === 'usage-window' ? (one.gaps ?? []) : [])),
+    [[new Date(2_600), new Date(3_000)]],
+  )
+  assert.deepEqual([timesOf(after), after.report?.status], [[], 'complete'])
+  assert.equal(timesOf(paged).length, 2_500)
 })
