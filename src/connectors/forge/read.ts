@@ -81,10 +81,10 @@ export async function* tellEach<T>(
 export class NotWhole extends Error {
   override readonly name = 'NotWhole'
   readonly told: readonly Observation[]
-  readonly missing: Missing
+  readonly missing: readonly Missing[]
 
-  constructor(told: readonly Observation[], missing: Missing) {
-    super(missing.why)
+  constructor(told: readonly Observation[], ...missing: readonly Missing[]) {
+    super(missing.map(({ why }) => why).join('; '))
     this.told = told
     this.missing = missing
   }
@@ -100,7 +100,7 @@ async function orMissing(
   } catch (error) {
     if (error instanceof Absent) return []
     if (error instanceof NotWhole) {
-      missing.add({ ...error.missing, what: `${error.missing.what} of ${name}` })
+      for (const each of error.missing) missing.add({ ...each, what: `${each.what} of ${name}` })
       return error.told
     }
     if (!(error instanceof Denied) || error.missing.permission === 'a login that has not expired') throw error

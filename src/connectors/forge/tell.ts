@@ -52,19 +52,28 @@ export function hostOf(url: string | undefined): string {
   return found ? `${found.protocol}//${found.host}` : ''
 }
 
+/** What a token may where its file says nothing; undefined where that could not be seen. */
+export type TokenDefault = { readonly right: 'read' | 'write'; readonly canApprove: boolean } | undefined
+
 export type PipelinePlace = {
   readonly repository: { readonly id: number | string; readonly name: string }
   readonly path: string
   /** Whom its identity tokens are signed by. */
   readonly issuer: string
+  readonly byDefault?: TokenDefault
 }
 
 /** A pipeline acts in the name of its file: a workload with rights, trusting whom its file trusts. */
-export function tellWorkflow(workflow: Workflow, { repository: of, path, issuer }: PipelinePlace): Observation[] {
+export function tellWorkflow(
+  workflow: Workflow,
+  { repository: of, path, issuer, byDefault }: PipelinePlace,
+): Observation[] {
   const id: NativeId = { kind: 'pipeline', id: `${of.id}:${path}` }
   const where = `${of.name}: ${path}`
-  const level =
-    workflow.token === 'write-all' || workflow.permissions.some((right) => right.endsWith(': write')) ? 'write' : 'read'
+  const isDeclared = workflow.token !== 'default'
+  const settled = isDeclared ? undefined : byDefault
+  const mayAll = workflow.token === 'write-all' || settled?.right === 'write'
+  const level = workflow.permissions.some((right) => right.endsWith(': write')) ? 'write' : 'read'
   return [
     principal({
       id,
@@ -86,9 +95,18 @@ export function tellWorkflow(workflow: Workflow, { repository: of, path, issuer 
       id: { kind: 'pipeline-token', id: id.id },
       principal: id,
       on: repository(of.id),
-      privilege: workflow.token === 'declared' ? workflow.permissions.join(', ') : `token: ${workflow.token}`,
-      level: workflow.token === 'write-all' ? 'admin' : level,
-      facts: { permissions: [...workflow.permissions], isDeclared: workflow.token !== 'default' },
+      privilege:
+        workflow.token === 'declared'
+          ? workflow.permissions.join(', ')
+          : `token: ${workflow.token}${settled ? `, which is ${settled.right}-all` : ''}`,
+      level: mayAll ? 'admin' : level,
+      facts: {
+        permissions: [...workflow.permissions],
+        isDeclared,
+        // What the file does not say the repository does, where that could be seen.
+        default: settled?.right ?? null,
+        canApprove: settled?.canApprove ?? null,
+      },
     }),
     ...(workflow.asksForIdToken
       ? [

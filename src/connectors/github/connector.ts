@@ -69,7 +69,8 @@ const PARTS: Readonly<Record<string, OrgPart>> = {
   },
   pipelines: {
     gives: 'workflow files: unpinned actions, code of strangers, rights of the token, secrets, identity tokens',
-    permission: 'repository Contents: read',
+    permission:
+      'repository Contents: read; Administration: read for the rights of a token where a workflow declares none',
     list: repositoriesOf,
     read: readPipelines,
   },
@@ -91,7 +92,7 @@ const manifest: Manifest = {
     'classic personal access tokens and SSH keys of people, which GitHub shows to nobody but them',
     'OAuth applications that members let in',
     'values of secrets; variables; secrets of Dependabot and Codespaces',
-    'rulesets and protection of branches; runners; settings of Actions, such as the rights of a token by default',
+    'rulesets and protection of branches; runners; settings of Actions but the rights of a token by default',
     'workflow files of other branches than the default one, and actions that a called workflow uses',
     'the audit log',
   ],

@@ -185,6 +185,36 @@ test('not there means not seen: a token without the right denies a part and take
   assert.equal(await i.count('observed_credential', `type = 'webhook-secret' and missed_at is null`), 3)
 })
 
+test('a workflow that declares no rights has those of its repository, and where these are not shown that is said', async (t) => {
+  const { stub, i, read } = await world(t)
+  const plain = 'on: push\njobs: { a: { runs-on: ubuntu-latest, steps: [{ run: make }] } }'
+  const file = { name: 'plain.yml', path: '.github/workflows/plain.yml', type: 'file', size: plain.length }
+  for (const name of ['old', 'new']) {
+    stub.answers.set(`/repos/acme/${name}/contents/.github/workflows`, [file])
+    stub.answers.set(`/repos/acme/${name}/contents/${file.path}`, { content: Buffer.from(plain).toString('base64') })
+  }
+  const settled = (right: string) => ({ default_workflow_permissions: right, can_approve_pull_request_reviews: true })
+  stub.answers.set('/repos/acme/old/actions/permissions/workflow', settled('write'))
+  stub.answers.set('/repos/acme/new/actions/permissions/workflow', settled('read'))
+  const whole = await read('pipelines')
+  const levelled = (level: string, like: string) =>
+    i.count('observed_grant', `native_kind = 'pipeline-token' and level = '${level}' and privilege like '${like}'`)
+
+  assert.equal(whole?.status, 'complete')
+  assert.equal(await levelled('admin', 'token: default, which is write-all'), 1)
+  assert.equal(await levelled('read', 'token: default, which is read-all'), 1)
+  // A workflow that declares its rights asks for no setting.
+  assert.ok(stub.asked.every((path) => !path.includes('/shop/actions/permissions')))
+
+  stub.refused.set('/repos/acme/old/actions/permissions', 404)
+  const holed = await read('pipelines')
+
+  assert.equal(holed?.status, 'partial')
+  assert.deepEqual([holed?.missing.length, holed?.missing[0]?.permission], [1, 'repository Administration: read'])
+  assert.match(holed?.missing[0]?.what ?? '', /tokens of workflows that declare none of acme\/old/)
+  assert.equal(await levelled('read', 'token: default'), 1)
+})
+
 test('a limit of pace that is used up is waited for as long as it says, and reading goes on', async (t) => {
   const { stub, i, read } = await world(t)
   const until = Math.floor(i.needs.clock.now().getTime() / 1000) + 120

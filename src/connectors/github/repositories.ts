@@ -1,6 +1,15 @@
 import { sha256 } from '../../kernel/crypto.ts'
-import { known, unknown, type Observation, type Page, type ScopeReport, type Since } from '../connector.ts'
-import { Absent, listAll, readOne, type Asked } from '../forge/api.ts'
+import {
+  Denied,
+  known,
+  unknown,
+  type Missing,
+  type Observation,
+  type Page,
+  type ScopeReport,
+  type Since,
+} from '../connector.ts'
+import { Absent, listAll, readOne, type Asked, type Forge } from '../forge/api.ts'
 import { NotWhole, tellEach, tellList } from '../forge/read.ts'
 import {
   ciSecret,
@@ -17,10 +26,22 @@ import {
   tellWorkflow,
   userOf,
   whenOf,
+  type TokenDefault,
 } from '../forge/tell.ts'
-import { readWorkflow } from '../forge/workflow.ts'
+import { readWorkflow, type Workflow } from '../forge/workflow.ts'
 import type { Org } from './organization.ts'
-import { Collaborator, DeployKey, Entry, Environment, File, Hook, Repository, Secret, Team } from './shapes.ts'
+import {
+  Collaborator,
+  DeployKey,
+  Entry,
+  Environment,
+  File,
+  Hook,
+  Repository,
+  Secret,
+  Team,
+  WorkflowRights,
+} from './shapes.ts'
 
 export const repositoriesOf = ({ name }: Pick<Org, 'name'>): Asked => ({
   path: `/orgs/${name}/repos?per_page=100`,
@@ -248,8 +269,8 @@ export const readPipelines = ofEach(({ forge }) => async (it, signal) => {
   const files = (await orNone(listAll(open, asked, Entry, signal))).filter(
     ({ type, name }) => type === 'file' && /\.ya?ml$/.test(name),
   )
-  const told: Observation[] = []
-  let unread = 0
+  const read: { readonly path: string; readonly workflow: Workflow }[] = []
+  let unread = Math.max(0, files.length - FILES_MAX)
   for (const { path, size = 0 } of files.slice(0, FILES_MAX)) {
     const encoded = path.split('/').map(encodeURIComponent).join('/')
     const { content = '' } =
@@ -262,14 +283,42 @@ export const readPipelines = ofEach(({ forge }) => async (it, signal) => {
             signal,
           )
     const workflow = readWorkflow(Buffer.from(content, 'base64').toString('utf8'))
-    if (workflow)
-      told.push(...tellWorkflow(workflow, { repository: { id: it.id, name: it.full_name }, path, issuer: ISSUER }))
+    if (workflow) read.push({ path, workflow })
     else unread += 1
   }
-  if (unread > 0)
-    throw new NotWhole(told, { what: `${unread} pipeline files`, why: 'they cannot be read as workflows' })
+  const isAsked = read.some(({ workflow }) => workflow.token === 'default')
+  const { byDefault, missing } = isAsked ? await defaultOf(forge, it, signal) : { byDefault: undefined, missing: [] }
+  const told = read.flatMap(({ path, workflow }) =>
+    tellWorkflow(workflow, { repository: { id: it.id, name: it.full_name }, path, issuer: ISSUER, byDefault }),
+  )
+  const holes = [
+    ...(unread > 0 ? [{ what: `${unread} pipeline files`, why: 'they cannot be read as workflows' }] : []),
+    ...missing,
+  ]
+  if (holes.length > 0) throw new NotWhole(told, ...holes)
   return told
 })
+
+/** What the token of a workflow may that says nothing of it: a setting of the repository, which the organization's bounds. */
+async function defaultOf(
+  forge: Forge,
+  it: Repository,
+  signal: AbortSignal,
+): Promise<{ readonly byDefault: TokenDefault; readonly missing: readonly Missing[] }> {
+  const asked = {
+    path: `${at(it)}/actions/permissions/workflow`,
+    what: 'rights of tokens of workflows that declare none',
+    permission: 'repository Administration: read',
+  }
+  try {
+    const found = await readOne(forge, asked, WorkflowRights, signal)
+    const { default_workflow_permissions: right, can_approve_pull_request_reviews: canApprove } = found
+    return { byDefault: { right, canApprove }, missing: [] }
+  } catch (error) {
+    if (!(error instanceof Denied) || error.missing.permission !== asked.permission) throw error
+    return { byDefault: undefined, missing: [error.missing] }
+  }
+}
 
 /** Who signs identity tokens of workflows at GitHub itself. */
 const ISSUER = 'https://token.actions.githubusercontent.com'

@@ -82,4 +82,8 @@ export const Environment = z.object({
   deployment_branch_policy: z.object({ protected_branches: z.boolean() }).nullish(),
 })
 export const Entry = z.object({ name: text, path: text, type: text, size: z.number().optional() })
+export const WorkflowRights = z.object({
+  default_workflow_permissions: z.enum(['read', 'write']),
+  can_approve_pull_request_reviews: z.boolean().default(false),
+})
 export const File = z.object({ content: text.optional() })

@@ -2,8 +2,11 @@ import { Secret } from '../../kernel/secret.ts'
 import { loginOf, type Connector, type Manifest, type OpenSource, type Probe } from '../connector.ts'
 import { readOne, type Asked, type Forge } from '../forge/api.ts'
 import { opening, probedBy, sourceOf, type Part } from '../forge/source.ts'
+import { readJobTokens } from './job-token.ts'
+import { readPipelines } from './pipelines.ts'
 import {
   deployTokensOf,
+  MAINTAINER,
   membersOf,
   projectsOf,
   readAccess,
@@ -12,7 +15,6 @@ import {
   readGroupVariables,
   readHooks,
   readMembers,
-  readPipelines,
   readProjects,
   readProjectTokens,
   readTokens,
@@ -28,8 +30,6 @@ type GroupPart = Part<Group> & {
   readonly permission?: string
   readonly list: (group: Pick<Group, 'id'>) => Asked
 }
-
-const MAINTAINER = 'a token with read_api of a maintainer of each project'
 
 const PARTS: Readonly<Record<string, GroupPart>> = {
   members: { gives: 'members of the group with their roles, bots of tokens', list: membersOf, read: readMembers },
@@ -66,8 +66,14 @@ const PARTS: Readonly<Record<string, GroupPart>> = {
     list: projectsOf,
     read: readVariables,
   },
+  'job-tokens': {
+    gives: 'projects and groups whose job tokens are let in, or that all are',
+    permission: MAINTAINER,
+    list: projectsOf,
+    read: readJobTokens,
+  },
   pipelines: {
-    gives: 'what pipeline files take in from elsewhere, identity tokens',
+    gives: 'what pipeline files take in from elsewhere, identity tokens, whether a job may push',
     permission: 'a token with read_api or read_repository',
     list: projectsOf,
     read: readPipelines,
@@ -92,6 +98,7 @@ const manifest: Manifest = {
     'values of hidden variables, and of those that are not masked a fingerprint',
     'what included files include in turn, images of jobs, pipeline files of other branches or under another name',
     'which job reads which variable: GitLab gives them to every job',
+    'what one job may: its token has the rights of whoever set it off, in projects that let it in; finer rights of a list',
     'the audit log',
   ],
   metadataHandling:

@@ -48,6 +48,7 @@ async function stubbed(t: Pick<TestContext, 'after'>): Promise<ForgeStub> {
     id: 11 + at,
     path_with_namespace: `acme/${name}`,
     archived: name === 'old',
+    ci_push_repository_for_job_token_allowed: name === 'shop',
   }))
   put('/groups/9/projects', projects)
   for (const { id } of projects) {
@@ -62,6 +63,9 @@ async function stubbed(t: Pick<TestContext, 'after'>): Promise<ForgeStub> {
       { id: 7, title: `key of ${id}`, fingerprint_sha256: `SHA256:${'A'.repeat(43)}`, can_push: true },
     ])
     put(`/projects/${id}/hooks`, [{ id: 80 + id, url: `http://hooks.example/${SECRET}` }])
+    put(`/projects/${id}/job_token_scope`, { inbound_enabled: id !== 12, outbound_enabled: false })
+    put(`/projects/${id}/job_token_scope/allowlist`, [{ id, path_with_namespace: 'itself' }, { id: 99 }])
+    put(`/projects/${id}/job_token_scope/groups_allowlist`, [{ id: 9, name: 'acme' }])
     put(`/projects/${id}/variables`, [
       { key: 'PASSWORD', value: SECRET, masked: true },
       { key: 'OPEN', value: `open-${SECRET}`, masked: false },
@@ -82,6 +86,7 @@ const WHOLE = [
   'deploy-keys',
   'hooks',
   'variables',
+  'job-tokens',
   'pipelines',
 ]
 
@@ -135,6 +140,33 @@ test('a masked value is recognised wherever it is kept, and no value leaves', as
   assert.equal(await i.count('observed_trust', `native_kind = 'pipeline-action' and is_wildcard`), 3)
   assert.equal(await i.count('observed_grant', `privilege = 'id_tokens: https://cloud.example'`), 1)
   assert.ok((await i.snapshot()).every((row) => !row.includes(SECRET)))
+})
+
+test('whose job tokens a project lets in, and whether its own may push, are told; where neither is shown that is said', async (t) => {
+  const stub = await stubbed(t)
+  const i = await inventoryWorld(t)
+  const id = await i.source(gitlabConnector, { url: stub.url, group: 'acme' }, { credential: { token: TOKEN } })
+  await i.collect(id)
+  const scopes = (where: string) => i.count('observed_trust', `native_kind = 'job-token-scope' and ${where}`)
+
+  assert.equal(await scopes(`issuer = 'job tokens of every project' and is_wildcard`), 1)
+  // The project itself stands on its list and is nobody else.
+  assert.equal(await scopes(`issuer is null and not is_wildcard`), 2)
+  assert.equal(await scopes(`issuer is null and is_wildcard`), 2)
+  assert.equal(
+    await i.count(
+      'observed_grant',
+      `native_kind = 'pipeline-token' and level = 'write' and privilege = 'job token: write'`,
+    ),
+    1,
+  )
+
+  stub.refused.set('/api/v4/projects/12/job_token_scope', 403)
+  const { scopes: read } = await i.collect(id)
+  const [jobs, access] = ['job-tokens', 'access'].map((name) => read.find(({ scope }) => scope === name))
+
+  assert.deepEqual([jobs?.status, jobs?.missing[0]?.what], ['partial', 'whose job tokens are let in of acme/old'])
+  assert.equal(access?.status, 'complete')
 })
 
 test('what is included by a name is not pinned, by the hash of a commit it is, and any text at all ends soon', () => {

@@ -10,8 +10,8 @@ import {
   type ScopeReport,
   type Since,
 } from '../connector.ts'
-import { Absent, listAll, readOne, type Asked, type Forge } from '../forge/api.ts'
-import { NotWhole, tellEach, tellList } from '../forge/read.ts'
+import { listAll, type Asked, type Forge } from '../forge/api.ts'
+import { tellEach, tellList } from '../forge/read.ts'
 import {
   ciSecret,
   credential,
@@ -27,13 +27,11 @@ import {
   userOf,
   whenOf,
 } from '../forge/tell.ts'
-import { readGitlabPipeline } from './pipeline.ts'
 import {
   AccessToken,
   DeployKey,
   DeployToken,
   Environment,
-  File,
   Hook,
   Member,
   Project,
@@ -51,7 +49,7 @@ type Reader = (group: Group, since: Since, signal: AbortSignal) => AsyncGenerato
 
 const READ = 'a token with read_api'
 const OWNER = 'a token with read_api of an owner of the group'
-const MAINTAINER = 'a token with read_api of a maintainer of each project'
+export const MAINTAINER = 'a token with read_api of a maintainer of each project'
 
 const ofGroup =
   (what: string, permission: string, path: string) =>
@@ -220,7 +218,7 @@ export const readProjects: Reader = (group, since, signal) =>
 
 type List = <T>(path: string, what: string, shape: z.ZodType<T>) => Promise<T[]>
 
-function ofEach(
+export function ofEach(
   tell: (it: Project, list: List, group: Group, signal: AbortSignal) => Promise<readonly Observation[]>,
 ): Reader {
   return (group, since, signal) => {
@@ -346,51 +344,3 @@ export const readVariables = ofEach(async (it, list, group) =>
     tellVariable(group, variable, `repository/${it.id}`, it.path_with_namespace),
   ),
 )
-
-const FILE = '.gitlab-ci.yml'
-
-export const readPipelines = ofEach(async (it, _list, { forge }, signal) => {
-  const asked = {
-    path: `/projects/${it.id}/repository/files/${encodeURIComponent(FILE)}?ref=HEAD`,
-    what: 'pipeline files',
-    permission: 'a token with read_api or read_repository',
-  }
-  let content: string
-  try {
-    ;({ content = '' } = await readOne({ ...forge, hides: false }, asked, File, signal))
-  } catch (error) {
-    if (error instanceof Absent) return []
-    throw error
-  }
-  const pipeline = readGitlabPipeline(Buffer.from(content, 'base64').toString('utf8'))
-  if (!pipeline) throw new NotWhole([], { what: 'the pipeline file', why: 'it cannot be read as one' })
-  const id: NativeId = { kind: 'pipeline', id: `${it.id}:${FILE}` }
-  const where = `${it.path_with_namespace}: ${FILE}`
-  return [
-    principal({
-      id,
-      type: 'workload',
-      name: where,
-      state: known('active'),
-      interactive: known(false),
-      facts: { unpinned: pipeline.includes.filter(({ isPinned }) => !isPinned).length },
-    }),
-    ...pipeline.audiences.map((audience) =>
-      grant({
-        id: { kind: 'pipeline-id-token', id: `${id.id}#${audience}` },
-        principal: id,
-        on: { kind: 'token-issuer', id: forge.url },
-        privilege: `id_tokens: ${audience}`,
-        level: 'use',
-      }),
-    ),
-    ...[...new Map(pipeline.includes.map((each) => [each.uses, each])).values()].map((each): Observation => ({
-      kind: 'trust',
-      id: { kind: 'pipeline-action', id: `${id.id}#${each.uses}` },
-      from: { issuer: each.uses.replace(/@[^@]*$/, ''), claims: { ref: [each.uses.split('@').at(-1) ?? ''] } },
-      to: id,
-      wildcard: !each.isPinned,
-      facts: { method: each.how, where: `${where} includes ${each.uses}` },
-    })),
-  ]
-})

@@ -20,6 +20,7 @@ export const Project = z.object({
   visibility: text.optional(),
   archived: z.boolean().optional(),
   default_branch: text.nullish(),
+  ci_push_repository_for_job_token_allowed: z.boolean().nullish(),
   created_at: when,
 })
 export type Project = z.output<typeof Project>
@@ -72,4 +73,6 @@ export const ProtectedBranch = z.object({
   push_access_levels: z.array(z.object({ access_level: z.int().nullish() })).nullish(),
 })
 export const Environment = z.object({ id, name: text, state: text.optional() })
+export const JobTokenScope = z.object({ inbound_enabled: z.boolean() })
+export const Allowed = z.object({ id })
 export const File = z.object({ content: text.optional() })
