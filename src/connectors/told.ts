@@ -52,3 +52,8 @@ type Resource = Extract<Observation, { kind: 'resource' }>
 export function resource(told: Pick<Resource, 'id' | 'type' | 'name'> & Partial<Resource>): Resource {
   return { kind: 'resource', environment: unknown('unsupported'), sensitivity: unknown('unsupported'), ...told }
 }
+
+/** That the source is this issuer of tokens, as it says itself. Things with `tokenSubjects` are who can get them. */
+export function tokenIssuer(url: string): Resource {
+  return resource({ id: { kind: 'token-issuer', id: url }, type: 'token-issuer', name: url })
+}

@@ -192,6 +192,9 @@ test('a shop on a real cluster is told: rights, mounts, tokens, and who asked fo
   has('observed_credential', 'shop/db', 'isCopiedInAnnotation')
   has('observed_reference', 'app: $PW')
   has('observed_trust', 'runs-as')
+  // Any account may ask for it, unless that was taken away.
+  has('observed_resource', 'token-issuer', 'https://')
+  has('observed_principal', 'tokenSubjects', 'system:serviceaccount:shop:cart')
   has('observed_usage', 'list core/secrets')
   has('usage_window', 'every-use')
   // What was asked for secrets, as the API server itself wrote it down: nothing but lists, none of them with data.

@@ -29,6 +29,7 @@ import {
   type TokenDefault,
 } from '../forge/tell.ts'
 import { readWorkflow, type Workflow } from '../forge/workflow.ts'
+import { tokenIssuer } from '../told.ts'
 import type { Org } from './organization.ts'
 import {
   Collaborator,
@@ -59,7 +60,14 @@ function ofEach(tellOf: (org: Org) => Tell): Reader {
     tellEach(org.forge, { asked: repositoriesOf(org), shape: Repository, tell: tellOf(org), nameOf }, since, signal)
 }
 
-export function readRepositories(org: Org, since: Since, signal: AbortSignal): AsyncGenerator<Page, ScopeReport> {
+export async function* readRepositories(
+  org: Org,
+  since: Since,
+  signal: AbortSignal,
+): AsyncGenerator<Page, ScopeReport> {
+  // An Enterprise Server signs with another name than this, and is not told for github.com.
+  if (since.cursor === undefined && org.forge.url === 'https://api.github.com')
+    yield { observations: [tokenIssuer(ISSUER)] }
   const tell = (it: Repository): Observation[] => [
     resource({
       id: repository(it.id),
@@ -72,10 +80,20 @@ export function readRepositories(org: Org, since: Since, signal: AbortSignal): A
         isFork: it.fork ?? null,
         defaultBranch: it.default_branch ?? null,
         createdAt: it.created_at ?? null,
+        ...tokensOf(it),
       },
     }),
   ]
-  return tellList(org.forge, { asked: repositoriesOf(org), shape: Repository, tell }, since, signal)
+  return yield* tellList(org.forge, { asked: repositoriesOf(org), shape: Repository, tell }, since, signal)
+}
+
+/** "OpenID Connect reference": who writes workflows names branches, tags and environments. None of them has a colon in a subject. */
+function tokensOf({ full_name: name, owner }: Repository) {
+  return {
+    tokenSubjects: ['ref:*', 'environment:*', 'pull_request'].map((rest) => `repo:${name}:${rest}`),
+    'tokenClaim:repository': name,
+    'tokenClaim:repository_owner': owner.login,
+  }
 }
 
 export const readAccess = ofEach(({ forge }) => async (it, signal) => {

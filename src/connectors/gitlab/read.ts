@@ -27,6 +27,7 @@ import {
   userOf,
   whenOf,
 } from '../forge/tell.ts'
+import { tokenIssuer } from '../told.ts'
 import {
   AccessToken,
   DeployKey,
@@ -192,8 +193,10 @@ export const readGroupVariables: Reader = (group, since, signal) =>
     signal,
   )
 
-export const readProjects: Reader = (group, since, signal) =>
-  tellList(
+export const readProjects: Reader = async function* (group, since, signal) {
+  // "OpenID Connect in GitLab": the issuer is the address of the instance.
+  if (since.cursor === undefined) yield { observations: [tokenIssuer(group.forge.url)] }
+  return yield* tellList(
     group.forge,
     {
       asked: projectsOf(group),
@@ -208,6 +211,9 @@ export const readProjects: Reader = (group, since, signal) =>
             visibility: it.visibility ?? null,
             isArchived: it.archived ?? null,
             defaultBranch: it.default_branch ?? null,
+            tokenSubjects: ['branch', 'tag'].map((of) => `project_path:${it.path_with_namespace}:ref_type:${of}:ref:*`),
+            'tokenClaim:project_path': it.path_with_namespace,
+            'tokenClaim:project_id': String(it.id),
           },
         }),
       ],
@@ -215,6 +221,7 @@ export const readProjects: Reader = (group, since, signal) =>
     since,
     signal,
   )
+}
 
 type List = <T>(path: string, what: string, shape: z.ZodType<T>) => Promise<T[]>
 

@@ -23,6 +23,8 @@ import type { KeycloakSourceCredential, KeycloakSourceSettings } from './setting
 export type Keycloak = {
   readonly settings: KeycloakSourceSettings
   readonly clock: Clock
+  /** What the realm says it is called in its tokens (OpenID Connect Discovery 1.0 §4.3). */
+  readonly issuer: (signal: AbortSignal) => Promise<string | undefined>
   /** An answer by JSON, or undefined where there is no such thing. Throws `Denied`. */
   readonly ask: (path: string, need: string, signal: AbortSignal) => Promise<unknown>
   /** Which of these roles the login lacks by a new token; undefined where its token does not name roles. */
@@ -34,6 +36,7 @@ const ANSWER_BYTES = 32 * 1024 * 1024
 const SPARE_SECONDS = 20
 
 const Token = z.object({ access_token: z.string().min(1).max(100_000), expires_in: z.number().optional() })
+const Discovery = z.object({ issuer: z.url({ protocol: /^https?$/ }).max(300) })
 const Claims = z.object({
   resource_access: z.record(z.string(), z.object({ roles: z.array(z.string()).default([]) })).optional(),
 })
@@ -97,6 +100,11 @@ export function keycloakOf(
     settings,
     clock,
     ask,
+    async issuer(signal) {
+      const path = `${root}/realms/${encodeURIComponent(settings.realm)}/.well-known/openid-configuration`
+      const { status, body } = await http({ path, maxBytes: 1_000_000, ...ca }, signal)
+      return status === 200 ? Discovery.safeParse(jsonOf(body)).data?.issuer : undefined
+    },
     async lacking(roles, signal) {
       const of = loginRealm === settings.realm ? 'realm-management' : `${settings.realm}-realm`
       const access = claimsOf(await logIn(signal))?.resource_access

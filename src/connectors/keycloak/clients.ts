@@ -151,7 +151,12 @@ async function tellServiceAccount(
       state: known(isOn ? 'active' : 'disabled'),
       createdAt: whenOf(user.createdTimestamp),
       interactive: known(false),
-      facts: { clientId: client.clientId, realm: realm.realm },
+      facts: {
+        clientId: client.clientId,
+        realm: realm.realm,
+        tokenSubjects: [user.id],
+        'tokenClaim:azp': client.clientId,
+      },
     }),
     {
       kind: 'trust',

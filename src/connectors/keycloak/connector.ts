@@ -34,7 +34,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   realm: {
     gives: 'the realm and its settings',
     roles: ['view-realm'],
-    read: (reading) => readRealm(reading),
+    read: (reading, _since, signal) => readRealm(reading, signal),
   },
   clients: {
     gives: 'clients, what they prove themselves by, redirects, flows, service accounts',

@@ -11,6 +11,7 @@ import {
   type Page,
   type ScopeReport,
 } from '../connector.ts'
+import { tokenIssuer } from '../told.ts'
 import { everyOf, groupOf, realmOf, roleOf, userOf, type Listed } from './api.ts'
 import { CLIENTS, isAdministrative, type Reading } from './clients.ts'
 import { GROUPS, USERS } from './people.ts'
@@ -54,7 +55,8 @@ const PARTS = [
 ]
 
 /** The realm, and the parts of it that lesser rights are on. */
-export async function* readRealm({ realm }: Reading): AsyncGenerator<Page, ScopeReport> {
+export async function* readRealm({ kc, realm }: Reading, signal: AbortSignal): AsyncGenerator<Page, ScopeReport> {
+  const issuer = await kc.issuer(signal)
   const whole = realmOf(realm.id)
   const parts = PARTS.map((part) =>
     resource({ id: partOf(realm.id, part), type: 'realm-part', name: `${realm.realm}: ${part}`, parent: whole }),
@@ -82,9 +84,11 @@ export async function* readRealm({ realm }: Reading): AsyncGenerator<Page, Scope
         },
       }),
       ...parts,
+      ...(issuer === undefined ? [] : [tokenIssuer(issuer)]),
     ],
   }
-  return { status: 'complete', missing: [] }
+  const missing = { what: 'the issuer of its tokens', why: 'the realm does not tell it' }
+  return { status: 'complete', missing: issuer === undefined ? [missing] : [] }
 }
 
 const partOf = (realm: string, part: string): NativeId => ({ kind: 'realm-part', id: `${realm}/${part}` })

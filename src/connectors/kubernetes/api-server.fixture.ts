@@ -79,6 +79,8 @@ async function review(stub: Stub, request: IncomingMessage, response: ServerResp
 }
 
 function answer(stub: Stub, url: URL, accept: string, response: ServerResponse): void {
+  if (url.pathname === '/.well-known/openid-configuration')
+    return send(response, 200, { issuer: 'https://cluster.example' })
   if (url.pathname === '/version') return send(response, 200, { gitVersion: 'v1.0.0-stub' })
   if (url.pathname === '/api/v1/namespaces/kube-system') {
     return send(

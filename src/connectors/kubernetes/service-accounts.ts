@@ -1,5 +1,7 @@
 import { z } from 'zod'
-import type { NativeId, Observation, Page, ScopeReport, Since } from '../connector.ts'
+import type { Missing, NativeId, Observation, Page, ScopeReport, Since } from '../connector.ts'
+import { tokenIssuer } from '../told.ts'
+import { askFor, jsonOf, type Api } from './api.ts'
 import { groupNamed, memberOf, tellEvery, UNSAID, type Cluster } from './cluster.ts'
 import {
   group,
@@ -53,15 +55,21 @@ export async function* readServiceAccounts(
 ): AsyncGenerator<Page, ScopeReport> {
   const secrets = await cluster.names(SECRETS, signal)
   const ours = await cluster.given.ours()
+  const issuer = await issuerOf(cluster.api, signal)
   if (since.cursor === undefined)
     yield {
-      observations: [groupNamed(ALL_ACCOUNTS), memberOf('accounts', ALL_ACCOUNTS, group('system:authenticated'))],
+      observations: [
+        groupNamed(ALL_ACCOUNTS),
+        memberOf('accounts', ALL_ACCOUNTS, group('system:authenticated')),
+        ...(issuer === undefined ? [] : [tokenIssuer(issuer)]),
+      ],
     }
   const tell = (account: z.output<typeof ServiceAccount>): Observation[] => {
     const { metadata, automountServiceAccountToken: automount } = account
     if (ours.has(metadata.name)) return []
     const { namespace = '' } = metadata
     const id = serviceAccount(metadata.uid)
+    const subject = `system:serviceaccount:${namespace}:${metadata.name}`
     const named = (list: typeof account.secrets) =>
       (list ?? []).flatMap(({ name }) => (name === undefined ? [] : [name]))
     return [
@@ -70,10 +78,15 @@ export async function* readServiceAccounts(
         id,
         type: 'service',
         name: shownName(metadata),
-        aliases: [`system:serviceaccount:${namespace}:${metadata.name}`],
+        aliases: [subject],
         createdAt: made(metadata),
         tags: tagsOf(metadata),
-        facts: { namespace, automountsToken: automount ?? true, isDefault: metadata.name === 'default' },
+        facts: {
+          namespace,
+          automountsToken: automount ?? true,
+          isDefault: metadata.name === 'default',
+          tokenSubjects: [subject],
+        },
         ...UNSAID,
       },
       memberOf(`account/${metadata.uid}`, id, accountsOf(namespace)),
@@ -83,12 +96,26 @@ export async function* readServiceAccounts(
       ...[...new Set(named(account.secrets))].map((name) => uses(id, 'secrets', { namespace, name }, secrets)),
     ]
   }
-  return yield* tellEvery(
+  const report = yield* tellEvery(
     cluster,
     { kinds: [SERVICE_ACCOUNTS], form: 'whole', shape: ServiceAccount, tell },
     since,
     signal,
   )
+  return issuer === undefined ? { ...report, missing: [...report.missing, ISSUER_MISSING] } : report
+}
+
+const ISSUER_MISSING: Missing = {
+  what: 'by which issuer others believe the tokens of its accounts',
+  why: 'the cluster does not tell its issuer to the login',
+  permission: 'get /.well-known/openid-configuration: the role system:service-account-issuer-discovery',
+}
+const Discovery = z.object({ issuer: z.url({ protocol: /^https$/ }).max(300) })
+
+/** Kubernetes, "Service account issuer discovery". */
+async function issuerOf(api: Api, signal: AbortSignal): Promise<string | undefined> {
+  const { status, body } = await askFor(api, '/.well-known/openid-configuration', signal)
+  return status === 200 ? Discovery.safeParse(jsonOf(body)).data?.issuer : undefined
 }
 
 function uses(

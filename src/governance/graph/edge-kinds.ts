@@ -15,6 +15,7 @@ export const EDGES = {
   'can-assume': { words: 'may act as', evidence: 'grant' },
   trusted: { words: 'is trusted to act as', evidence: 'trust' },
   'trusts-issuer': { words: 'issues what is believed by', evidence: 'trust' },
+  'gets-token': { words: 'can get', evidence: 'resource' },
   superuser: { words: 'is a superuser of', evidence: 'grant' },
   sudo: { words: 'becomes root of', evidence: 'grant' },
   owns: { words: 'owns', evidence: 'grant' },

@@ -1,5 +1,6 @@
 import type { EdgeKind } from './edge-kinds.ts'
 import { at, hub, isRoot, list, live, NOTHING, number, standing, type EdgeRule } from './edge-sql.ts'
+import { ofFederation } from './edges-federation.ts'
 import { ofKubernetes } from './edges-kubernetes.ts'
 
 /** Whoever writes one decides what runs in it, with the credentials that it is given. */
@@ -44,6 +45,7 @@ export function edgeRules(now: Date): EdgeRule[] {
     ...ofPlaces(now),
     ...ofKubernetes(now),
     ...ofForges(),
+    ...ofFederation(),
     ...ofSystems(),
   ]
 }

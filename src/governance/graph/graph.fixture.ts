@@ -1,4 +1,5 @@
 import type { TestContext } from 'node:test'
+import { z } from 'zod'
 import { inventoryWorld } from '../../../test/support/inventory-world.ts'
 import { toyPrincipal, toySource } from '../../../test/support/toy-source.ts'
 import { known, unknown, type Observation } from '../../connectors/connector.ts'
@@ -109,14 +110,26 @@ export async function estate(t: Pick<TestContext, 'after'>) {
     /** What one system tells, from now on; the graph is looked at afterwards. */
     async tell(
       observations: readonly Observation[],
-      more: { authority?: string; system?: string; source?: object } = {},
+      more: {
+        authority?: string
+        system?: string
+        source?: object
+        /** That it is read by the connector of this id, at this address. */
+        read?: { readonly by: string; readonly url: string }
+      } = {},
     ) {
       const source = toySource()
       source.authority = more.authority ?? 'toy:1'
       source.system = more.system ?? 'Toy 1'
       source.scopes.set('all', [observations])
-      i.swap(source.connector)
-      const id = sources.get(source.authority) ?? (await i.source(source.connector, {}, more.source))
+      const { by = 'toy', ...settings } = more.read ?? {}
+      const connector = {
+        ...source.connector,
+        manifest: { ...source.connector.manifest, id: by },
+        settings: z.looseObject({}),
+      }
+      i.swap(connector)
+      const id = sources.get(source.authority) ?? (await i.source(connector, settings, more.source))
       sources.set(source.authority, id)
       await i.collect(id)
       return look()

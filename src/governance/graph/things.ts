@@ -31,6 +31,7 @@ export const HUBS: Partial<Record<EdgeKind, string>> = {
   'can-read-secret': 'every secret of the place',
   'can-create-pods': 'whatever runs in the place',
   'member-of': 'a role, where it is bound',
+  'gets-token': 'a token that is believed elsewhere',
 }
 
 /** Steps in words, each with what it stands on. */
