@@ -146,7 +146,11 @@ async function readOn(
   try {
     for (;;) {
       const next = await inTime(reads.next(), before, signal)
-      if (next.done) return next.value
+      if (next.done) {
+        await before
+        signal.throwIfAborted()
+        return next.value
+      }
       pages += 1
       if (pages > PAGES_MAX) throw new Unreadable('it has more pages than any source has')
       const staging: Staging = {
