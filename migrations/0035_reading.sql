@@ -69,3 +69,26 @@ end $$;
 select make_stage(kind) from unnest(array['principal', 'credential', 'resource', 'grant', 'trust', 'reference']) kind;
 alter table staged_principal drop column account_id;
 drop function make_stage;
+
+-- What a source posts by itself is kept as safely as everything else: who posted it has the answer and will not post it again.
+create table source_inbox (
+  source_id  uuid primary key constraint source_fkey references source,
+  last_place bigint not null default 0,
+  read_place bigint not null default 0,
+  refused    bigint not null default 0,
+  constraint nothing_is_read_before_it_came check (read_place <= last_place)
+);
+comment on table source_inbox is 'A row is where a source posts by itself: how far it has come, and how far that is in the inventory.';
+comment on column source_inbox.refused is 'How many things were posted and not kept.';
+create table delivery (
+  source_id   uuid not null constraint inbox_fkey references source_inbox,
+  item_id     text not null,
+  place       bigint not null,
+  content     jsonb,
+  received_at timestamptz not null,
+  constraint delivery_pkey primary key (source_id, item_id),
+  constraint place_is_taken_once unique (source_id, place)
+);
+comment on table delivery is 'A row is one thing that a source posted, which waits until its scope is read.';
+comment on column delivery.item_id is 'Its id at the source: posted again, it is known by it.';
+comment on column delivery.content is 'Null once it is in the inventory.';

@@ -23,10 +23,10 @@ to :server;
 grant delete on ledger_pending, idempotency to :server;
 grant update on
   source, source_scope, source_reading, reading_progress, observed_principal, observed_credential, observed_resource,
-  observed_grant, observed_trust, observed_reference, observed_usage, usage_window
+  observed_grant, observed_trust, observed_reference, observed_usage, usage_window, source_inbox, delivery
 to :server;
 grant delete on reading_progress, inventory_stage, staged_page, inventory_told, inventory_block, staged_principal, staged_credential, staged_resource,
-  staged_grant, staged_trust, staged_reference to :server;
+  staged_grant, staged_trust, staged_reference, delivery to :server;
 revoke insert on ledger_pending from :server;
 revoke insert on schema_migration, schema_migration_lock, schema_checksum from :server;
 grant execute on function ledger_extend(bigint), ledger_requeue(), refresh_statistics() to :server;

@@ -41,6 +41,8 @@ const WITHOUT_CAUSE: Readonly<Record<string, string>> = {
   staged_grant: 'holds what a reading told so far, until its scope is closed by an entry',
   staged_trust: 'holds what a reading told so far, until its scope is closed by an entry',
   staged_reference: 'holds what a reading told so far, until its scope is closed by an entry',
+  source_inbox: 'says how far what a source posts has come, and is in the inventory',
+  delivery: 'waits until its scope is closed by an entry',
   grant_heartbeat: 'says that a holder is alive, every few seconds',
   review_risk: 'is weighed again and again, and what is decided is decided without it',
   identity_reach: 'is what was last looked at; what follows from it changes the identity, with an entry',

@@ -562,6 +562,20 @@ CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON credential_consumer FOR 
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON credential_consumer FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON credential_consumer FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
+create table delivery (
+  source_id uuid not null,
+  item_id text not null,
+  place bigint not null,
+  content jsonb,
+  received_at timestamp with time zone not null,
+  constraint delivery_pkey PRIMARY KEY (source_id, item_id),
+  constraint place_is_taken_once UNIQUE (source_id, place),
+  constraint inbox_fkey FOREIGN KEY (source_id) REFERENCES source_inbox(source_id)
+);
+comment on table delivery is 'A row is one thing that a source posted, which waits until its scope is read.';
+comment on column delivery.item_id is 'Its id at the source: posted again, it is known by it.';
+comment on column delivery.content is 'Null once it is in the inventory.';
+
 create table deposit (
   id uuid not null,
   name text not null,
@@ -2786,6 +2800,18 @@ comment on column source.problem is 'Why the last reading could not begin; null 
 CREATE TRIGGER cause_is_held BEFORE INSERT OR UPDATE ON source FOR EACH ROW EXECUTE FUNCTION require_cause();
 CREATE TRIGGER rows_are_kept BEFORE DELETE ON source FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER table_is_kept BEFORE TRUNCATE ON source FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+create table source_inbox (
+  source_id uuid not null,
+  last_place bigint not null default 0,
+  read_place bigint not null default 0,
+  refused bigint not null default 0,
+  constraint source_inbox_pkey PRIMARY KEY (source_id),
+  constraint source_fkey FOREIGN KEY (source_id) REFERENCES source(id),
+  constraint nothing_is_read_before_it_came CHECK ((read_place <= last_place))
+);
+comment on table source_inbox is 'A row is where a source posts by itself: how far it has come, and how far that is in the inventory.';
+comment on column source_inbox.refused is 'How many things were posted and not kept.';
 
 create table source_reading (
   id uuid not null,

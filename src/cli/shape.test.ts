@@ -76,6 +76,7 @@ test('no secret is taken from an argument, which every process of the machine ca
     'machine.join --token-file',
     'rotation.configure --hook-key-file',
     'rotation.hand-in --password-file',
+    'source.deliver --items-file',
     'source.register --credential-file',
     'source.update --credential-file',
     'target.register --provisioner-file',

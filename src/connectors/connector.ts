@@ -11,6 +11,7 @@ import type { Clock } from '../kernel/clock.ts'
 import type { Fingerprint } from '../kernel/fingerprint.ts'
 import type { OriginAnswer, OriginAsk, OriginStream } from '../kernel/origin.ts'
 import type { Secret } from '../kernel/secret.ts'
+import type { Inbox, Waiting } from './inbox.ts'
 import type { CredentialType, NativeId, ObservationKind } from './observation.ts'
 import type { Missing, Page, ScopeReport, Since } from './scope.ts'
 
@@ -31,6 +32,7 @@ export * from './pages.ts'
 export * from './parts.ts'
 export * from './each.ts'
 export * from './files-under.ts'
+export * from './inbox.ts'
 
 /** One kind of source: a folder and a line in `index.ts`. */
 export type Connector = {
@@ -43,6 +45,8 @@ export type Connector = {
   readonly address: (settings: unknown) => string
   /** Further origins of the same system, where one answers for its logins and another for what it knows. */
   readonly also?: (settings: unknown) => readonly string[]
+  /** Where the system posts by itself for one of its scopes. */
+  readonly inbox?: Inbox
   /** Throws when the source cannot be reached or refuses the credential. */
   readonly open: (given: Given, signal: AbortSignal) => Promise<OpenSource>
 }
@@ -87,6 +91,8 @@ export type Given = {
   readonly also?: readonly SourceHttp[]
   /** Names of principals that Reeve made at this source and answers for itself: leases. They are no accounts of the company. */
   readonly ours: () => Promise<ReadonlySet<string>>
+  /** What was posted for this source and waits behind a place, oldest first. */
+  readonly delivered?: (after: number) => Promise<Waiting>
   /** Seals a secret that a write made, for whoever asked; nothing else opens it. */
   readonly custody: (secret: Secret) => Buffer
 }

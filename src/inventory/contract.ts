@@ -4,6 +4,8 @@ import { operation, pageOf, type Operation } from '../kernel/operation.ts'
 import { conflict, invalidInput, nameTaken, notFound } from '../kernel/problem.ts'
 import { resolutionOperations } from './resolution/contract.ts'
 import {
+  Delivered,
+  Delivery,
   ExportQuery,
   InventoryCoverage,
   InventoryDetail,
@@ -80,6 +82,20 @@ export const collectSource = operation({
   params: oneSource,
   output: SourceReading,
   problems: [notFound, conflict],
+})
+export const deliverToSource = operation({
+  id: 'source.deliver',
+  method: 'POST',
+  path: '/v1/sources/:source/deliveries',
+  summary: 'Takes what a source posts by itself. Only the identity that its settings name may.',
+  function: 'nhi',
+  resource: 'Source',
+  params: oneSource,
+  // The API server adds to each post how long it waits for the answer.
+  query: z.object({ timeout: z.string().max(40).optional() }),
+  input: Delivery,
+  output: Delivered,
+  problems: [notFound, conflict, invalidInput],
 })
 export const updateSource = operation({
   id: 'source.update',
@@ -158,6 +174,7 @@ export const inventoryOperations: readonly Operation[] = [
   readSource,
   probeSource,
   collectSource,
+  deliverToSource,
   updateSource,
   retireSource,
   listInventory,

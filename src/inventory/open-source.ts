@@ -1,6 +1,7 @@
-import { Unreadable, type Connector, type OpenSource } from '../connectors/connector.ts'
+import { Unreadable, type Connector, type Given, type OpenSource } from '../connectors/connector.ts'
 import type { Db } from '../kernel/db.ts'
 import { Secret } from '../kernel/secret.ts'
+import { waitingFor } from './inbox.ts'
 import type { InventoryNeeds } from './needs.ts'
 import type { SourceRecord } from './source-records.ts'
 
@@ -22,10 +23,14 @@ export async function openSource(
   const credential = sealed
     ? new Secret(needs.seal.open(sealed, sealPlace(record.id)).reveal().toString('utf8'))
     : undefined
-  return openWith(needs, connector, { settings: record.settings, credential, sourceId: record.id }, signal)
+  const delivered = (after: number) => waitingFor(db, record.id, after)
+  return openWith(needs, connector, { settings: record.settings, credential, sourceId: record.id, delivered }, signal)
 }
 
-type As = { readonly settings: unknown; readonly credential: Secret | undefined; readonly sourceId: string }
+type As = { readonly settings: unknown; readonly credential: Secret | undefined; readonly sourceId: string } & Pick<
+  Given,
+  'delivered'
+>
 
 export function openWith(needs: InventoryNeeds, connector: Connector, as: As, signal: AbortSignal) {
   return connector.open(
@@ -37,6 +42,7 @@ export function openWith(needs: InventoryNeeds, connector: Connector, as: As, si
       http: needs.httpTo(connector.address(as.settings)),
       also: (connector.also?.(as.settings) ?? []).map(needs.httpTo),
       ours: needs.ours,
+      ...(as.delivered && { delivered: as.delivered }),
       custody: (secret) => needs.seal.seal(secret, `source.issued:${as.sourceId}`),
     },
     signal,

@@ -12,6 +12,7 @@ import { every } from '../kernel/timer.ts'
 import { closeScope, scopeIdOf, type Closed } from './close-scope.ts'
 import { sourceRecognised } from './events.ts'
 import type { InventoryNeeds } from './needs.ts'
+import { forgetRead } from './inbox.ts'
 import { measureWhenDue } from './measure.ts'
 import { clearStages } from './merge.ts'
 import { openSource } from './open-source.ts'
@@ -64,6 +65,7 @@ export async function collectSource(
   try {
     const record = await loadSource(db, sourceId)
     const ended = await readAll({ db, needs, record, reading, watch, closed })
+    await forgetRead(db, needs, record)
     await refreshStatistics(db)
     const percent = await measureWhenDue(db, needs.clock)
     await endReading(db, needs, reading, {

@@ -3,6 +3,7 @@ import { installation, route, type Resource, type Route } from '../kernel/http/r
 import { actOf } from '../identities/identities.ts'
 import * as contract from './contract.ts'
 import { exportInventory } from './export.ts'
+import { deliverToSource } from './inbox.ts'
 import { listInventory, readInventory } from './lists.ts'
 import { measureInventory } from './measure.ts'
 import type { InventoryNeeds } from './needs.ts'
@@ -60,6 +61,15 @@ function sourceRoutes(needs: InventoryNeeds & { readonly db: Db }): Route[] {
         const { scopes, ...collected } = await collectSource(db, needs, permit.resource.id, act, { signal })
         return { ...collected, scopes: scopes.map((scope) => ({ ...scope, missing: [...scope.missing] })) }
       },
+    }),
+    route(contract.deliverToSource, {
+      resource: async ({ params }) => {
+        const source = await findSource(db, params.source)
+        const delivererId = needs.connectors.get(source.connector)?.inbox?.delivererOf(source.settings)
+        const of = sourceResource(source)
+        return delivererId === undefined ? of : { ...of, attributes: { ...of.attributes, delivererId } }
+      },
+      run: ({ input }, permit) => deliverToSource(db, needs, permit, input),
     }),
     route(contract.updateSource, {
       resource,

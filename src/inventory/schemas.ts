@@ -101,6 +101,25 @@ export const UpdateSource = z
   .refine((input) => Object.keys(input).length > 0, 'say what is different')
 export type UpdateSource = z.output<typeof UpdateSource>
 
+/** What a source posts by itself, as its connector understands it: the audit webhook backend of Kubernetes posts an EventList. */
+export const Delivery = z
+  .looseObject({
+    kind: shown(z.literal('EventList')),
+    apiVersion: shown(z.literal('audit.k8s.io/v1')),
+    items: z.array(z.unknown()).max(10_000),
+  })
+  .meta({ id: 'Delivery', classification: 'personal' })
+export type Delivery = z.output<typeof Delivery>
+
+export const Delivered = z
+  .object({
+    kept: Count.describe('what waits now for the next reading'),
+    repeated: Count.describe('what was posted before'),
+    refused: Count.describe('what is no event, came too late, or has no room'),
+  })
+  .meta({ id: 'Delivered' })
+export type Delivered = z.output<typeof Delivered>
+
 export const SourceProbe = z
   .object({
     sourceId: Id,

@@ -10,6 +10,7 @@ import { newId } from '../kernel/random.ts'
 import { Secret } from '../kernel/secret.ts'
 import { translating } from '../kernel/violation.ts'
 import { sourceRegistered, sourceRetired, sourceUpdated } from './events.ts'
+import { forgetAll } from './inbox.ts'
 import type { InventoryNeeds } from './needs.ts'
 import { openSource, sealPlace } from './open-source.ts'
 import {
@@ -140,6 +141,7 @@ export async function retireSource(tx: Tx, needs: InventoryNeeds, permit: Permit
     .where('sourceId', '=', seen.id)
     .where('state', '=', 'active')
     .execute()
+  await forgetAll(tx, seen.id)
   return sourceFrom(row)
 }
 

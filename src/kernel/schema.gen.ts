@@ -261,6 +261,14 @@ export type CredentialConsumerTable = {
   cause: number
 }
 
+export type DeliveryTable = {
+  sourceId: string
+  itemId: string
+  place: number
+  content: ColumnType<unknown, string | null | undefined, string>
+  receivedAt: Date
+}
+
 export type DepositTable = {
   id: string
   name: string
@@ -1402,6 +1410,13 @@ export type SourceTable = {
   cause: number
 }
 
+export type SourceInboxTable = {
+  sourceId: string
+  lastPlace: Generated<number>
+  readPlace: Generated<number>
+  refused: Generated<number>
+}
+
 export type SourceReadingTable = {
   id: string
   sourceId: string
@@ -1715,6 +1730,7 @@ export type Database = {
   change: ChangeTable
   changeApproval: ChangeApprovalTable
   credentialConsumer: CredentialConsumerTable
+  delivery: DeliveryTable
   deposit: DepositTable
   depositSight: DepositSightTable
   depositVersion: DepositVersionTable
@@ -1804,6 +1820,7 @@ export type Database = {
   signal: SignalTable
   signingKey: SigningKeyTable
   source: SourceTable
+  sourceInbox: SourceInboxTable
   sourceReading: SourceReadingTable
   sourceScope: SourceScopeTable
   spiffeAuthority: SpiffeAuthorityTable

@@ -171,6 +171,11 @@ never a machine | admin | provisioned-user.link | pipelineRecord | | no
 and not by the provider | directory | provisioned-user.link | annRecord | | no
 a registered sender reports what ended | pipeline | lifecycle-event.report | report | | yes registered-senders-report-ends
 and in the name of nobody else | directory | lifecycle-event.report | report | | no
+a workload posts for the source that names it | pipeline by token | source.deliver | source of pipeline | | yes sources-deliver
+and for no other | device | source.deliver | source of pipeline | | no
+nor does an administrator | admin | source.deliver | source of pipeline | | no
+nobody posts where nobody is named | pipeline | source.deliver | source | | no
+nor without an attested owner | pipeline half-owned | source.deliver | source of pipeline | | no
 security revokes a vendor | guard | vendor.revoke | installation | | yes guardians-stop
 an auditor does not | auditor | vendor.revoke | installation | | no
 the owner team carries a case of its workload on | dora | case.advance | pipelineRecord | | yes owner-team-manages-its-machines

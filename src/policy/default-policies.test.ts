@@ -182,6 +182,12 @@ const finding: Entity = {
   },
 }
 
+const source: Entity = {
+  type: 'Source',
+  id: 's1',
+  attributes: { id: 's1', name: 'shop-cluster', kind: 'kubernetes', environment: 'production' },
+}
+
 const THINGS: Record<string, Entity> = {
   prod,
   staging,
@@ -245,6 +251,8 @@ const THINGS: Record<string, Entity> = {
     id: 'reported',
     attributes: { id: 'reported', type: 'job-finished', requestedBy: 'migrator', registered: true },
   },
+  source,
+  'source of pipeline': but(source, { delivererId: 'migrator' }),
   newcomer: identityRecord('new', 'human', { enrolled: false }),
   'job suggested to ann': suggested,
   'job suggested by ann': but(suggested, { ownerAssignedBy: 'ann' }),

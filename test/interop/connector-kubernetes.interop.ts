@@ -1,12 +1,17 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { before, test, type TestContext } from 'node:test'
+import { sql } from 'kysely'
+import { redeem } from '../../demo/people.ts'
 import { CONFORMANCE, type Bed } from '../../src/connectors/conformance.fixture.ts'
 import { kubernetesConnector } from '../../src/connectors/kubernetes/connector.ts'
+import { attestOwner, enrolIdentity, registerIdentity } from '../../src/identities/contract.ts'
+import { collectSource, registerSource } from '../../src/inventory/contract.ts'
 import { eventually } from '../support/eventually.ts'
 import { saysEachRight } from '../support/each-right.ts'
+import { founded } from '../support/installation.ts'
 import { inventoryWorld } from '../support/inventory-world.ts'
-import { ask, kubernetesCluster, type KubernetesCluster } from '../support/kubernetes-cluster.ts'
+import { ask, kubernetesCluster, type AuditWebhook, type KubernetesCluster } from '../support/kubernetes-cluster.ts'
 import { kubernetesPrograms } from './peers/kubernetes.ts'
 
 // The common story and the facts of a shop, over kube-apiserver and etcd. No controller runs: what controllers fill in (tokens in Secrets,
@@ -107,8 +112,9 @@ const WHOLE = ['namespaces', 'service-accounts', 'rbac/roles', 'rbac/bindings', 
 
 async function bed(
   t: Pick<TestContext, 'after'>,
+  webhook?: AuditWebhook,
 ): Promise<Bed & { readonly cluster: KubernetesCluster; readonly token: string }> {
-  const cluster = await kubernetesCluster(t, apiserver)
+  const cluster = await kubernetesCluster(t, apiserver, webhook)
   const token = await readerOf(cluster)
   await furnish(cluster)
   return {
@@ -206,6 +212,50 @@ test('a shop on a real cluster is told: rights, mounts, tokens, and who asked fo
   assert.deepEqual([...verbs].toSorted(), ['create', 'get', 'list'])
   const created = asked.filter((line) => line.includes('"verb":"create"'))
   assert.ok(created.every((line) => line.includes('selfsubjectaccessreviews')))
+})
+
+test('an API server posts its audit events to the node by its webhook backend, and each request is counted as often as it was made', async (t) => {
+  const found = await founded(t)
+  const { ada, server, database } = found
+  const name = 'shop-cluster'
+  const made = { kind: 'workload', name, profile: 'service', ownerTeam: 'shop', owner: 'ada' }
+  const { id } = await ada.ask(registerIdentity, { input: made })
+  await ada.ask(attestOwner, { params: { identity: name } })
+  const { secret } = await ada.ask(enrolIdentity, { params: { identity: name }, input: {} })
+  const { address, authority = '', token: posts } = (await redeem(server, secret)).connection
+  const webhook = { server: new URL(`/v1/sources/${name}/deliveries`, address).href, authority }
+  const b = await bed(t, { ...webhook, token: posts?.reveal() ?? '' })
+  const settings = { ...(b.settings as object), auditDeliveredBy: id }
+  const source = { connector: 'kubernetes', ownerTeam: 'shop', environment: 'production', schedule: 'never' }
+  await ada.ask(registerSource, { input: { name, ...source, settings, credential: b.credential } })
+  const rows = async (query: ReturnType<typeof sql<{ n: number }>>) => (await query.execute(database.db)).rows[0]?.n
+  const path = '/api/v1/namespaces/shop/configmaps/asked-for'
+  const asked = () => ask(b.cluster.url, { method: 'GET', path, token: b.token, ca: b.cluster.authorities })
+  const came = sql<{ n: number }>`
+    select count(*)::int as n from delivery where content -> 'objectRef' ->> 'resource' = 'configmaps' and content ->> 'verb' = 'get'
+       and content -> 'user' ->> 'username' = 'system:serviceaccount:watch:reeve'`
+
+  for (let at = 0; at < 7; at += 1) assert.equal((await asked()).status, 403)
+  await eventually(async () => ((await rows(came)) === 7 ? true : undefined))
+  const { scopes } = await ada.ask(collectSource, { params: { source: name } })
+  const again = await ada.ask(collectSource, { params: { source: name } })
+
+  assert.deepEqual(
+    [...scopes, ...again.scopes]
+      .filter(({ status }) => status !== 'complete')
+      .map(({ scope, missing }) => [scope, missing]),
+    [],
+  )
+  // The audit log beside it is the API server's own count of requests that ended.
+  const logged = readFileSync(b.cluster.auditLog, 'utf8')
+    .split('\n')
+    .filter((line) => line.includes('asked-for') && line.includes('"stage":"ResponseComplete"'))
+  assert.equal(logged.length, 7)
+  const refusedUses = sql<{ n: number }>`
+    select sum(u.count)::int as n from observed_usage u join observed_principal p on p.id = u.subject_id
+     where p.name = 'watch/reeve' and u.privilege is null and u.on_id is null`
+  assert.equal(await rows(refusedUses), 7)
+  assert.equal(await rows(sql`select count(*)::int as n from usage_window where sees = 'samples'`), 1)
 })
 
 test('2,300 accounts come in pages, a right that is taken away in mid-run is denied by its verb, and nothing is lost', async (t) => {

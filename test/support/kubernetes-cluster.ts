@@ -19,10 +19,29 @@ export type KubernetesCluster = {
   readonly apply: (path: string, thing: object) => Promise<void>
 }
 
+/** Where the API server posts its audit events, in batches, beside its log. */
+export type AuditWebhook = { readonly server: string; readonly authority: string; readonly token: string }
+
+function kubeconfigOf({ server, authority, token }: AuditWebhook): string {
+  const ca = Buffer.from(authority).toString('base64')
+  return JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'reeve', cluster: { server, 'certificate-authority-data': ca } }],
+    users: [{ name: 'cluster', user: { token } }],
+    contexts: [{ name: 'audit', context: { cluster: 'reeve', user: 'cluster' } }],
+    'current-context': 'audit',
+  })
+}
+
 const START_MS = 60_000
 
 /** A real API server over etcd, without controllers and nodes: RBAC, admission, storage and audit are as they are everywhere. */
-export async function kubernetesCluster(t: Pick<TestContext, 'after'>, apiserver: string): Promise<KubernetesCluster> {
+export async function kubernetesCluster(
+  t: Pick<TestContext, 'after'>,
+  apiserver: string,
+  webhook?: AuditWebhook,
+): Promise<KubernetesCluster> {
   const folder = mkdtempSync(join(tmpdir(), 'reeve-kubernetes-'))
   const children: ChildProcess[] = []
   t.after(async () => {
@@ -78,6 +97,12 @@ export async function kubernetesCluster(t: Pick<TestContext, 'after'>, apiserver
       `--audit-policy-file=${policy}`,
       `--audit-log-path=${auditLog}`,
       '--audit-log-mode=blocking-strict',
+      ...(webhook
+        ? [
+            `--audit-webhook-config-file=${at('webhook.json', kubeconfigOf(webhook))}`,
+            '--audit-webhook-batch-max-wait=1s',
+          ]
+        : []),
     ]),
   )
   const url = `https://127.0.0.1:${port}`

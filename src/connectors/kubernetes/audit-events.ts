@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { known, unknown, type NativeId, type Observation } from '../connector.ts'
-import { apiResource, instantOf, serviceAccount, user } from './things.ts'
+import { apiResource, instantOf, serviceAccount, user, type AccountOf } from './things.ts'
 
 const User = z.object({ username: z.string(), uid: z.string().optional() })
 /** What of an audit event (audit.k8s.io/v1) says who did what; bodies of requests are in none of these fields. */
@@ -8,7 +8,7 @@ const Event = z.object({
   kind: z.literal('Event').optional(),
   stage: z.string(),
   verb: z.string(),
-  requestURI: z.string().optional(),
+  auditID: z.string().min(1).max(100).optional(),
   user: User,
   impersonatedUser: User.optional(),
   sourceIPs: z.array(z.string()).optional(),
@@ -18,6 +18,7 @@ const Event = z.object({
     .optional(),
   responseStatus: z.object({ code: z.number().optional() }).optional(),
   requestReceivedTimestamp: z.string(),
+  stageTimestamp: z.string().optional(),
 })
 export type AuditEvent = z.output<typeof Event>
 const EventList = z.object({ kind: z.literal('EventList'), items: z.array(z.unknown()) })
@@ -30,6 +31,11 @@ export function readAuditEvents(text: string): { readonly events: readonly Audit
   } catch {
     return { events: [], unread: 1 }
   }
+  return auditEventsIn(told)
+}
+
+/** The same of what is JSON already: one event, or an `EventList`. */
+export function auditEventsIn(told: unknown): { readonly events: readonly AuditEvent[]; readonly unread: number } {
   const { data: list } = EventList.safeParse(told)
   const all = list ? list.items : [told]
   const events = all.flatMap((each) => Event.safeParse(each).data ?? [])
@@ -37,7 +43,7 @@ export function readAuditEvents(text: string): { readonly events: readonly Audit
 }
 
 /** The use that an event proves. A request has several stages and is counted at its last; one that nobody was let in by proves no use. */
-export function useOf(event: AuditEvent, accounts: (username: string) => NativeId | undefined): Observation[] {
+export function useOf(event: AuditEvent, accounts: AccountOf): Observation[] {
   const at = instantOf(event.requestReceivedTimestamp)
   const code = event.responseStatus?.code ?? 0
   const acting = event.impersonatedUser ?? event.user
@@ -66,14 +72,12 @@ export function useOf(event: AuditEvent, accounts: (username: string) => NativeI
   ]
 }
 
-function isLast(stage: string): boolean {
+/** Whether this is the one event of a request that is counted. */
+export function isLast(stage: string): boolean {
   return stage === 'ResponseComplete' || stage === 'Panic'
 }
 
-function whoOf(
-  { username, uid }: z.output<typeof User>,
-  accounts: (username: string) => NativeId | undefined,
-): NativeId {
+function whoOf({ username, uid }: z.output<typeof User>, accounts: AccountOf): NativeId {
   if (!username.startsWith('system:serviceaccount:')) return user(username)
   // The event has the account's own id; one of that name now may be another.
   if (uid !== undefined && uid !== '') return serviceAccount(uid)

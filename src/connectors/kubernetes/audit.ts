@@ -9,14 +9,16 @@ import {
 } from '../connector.ts'
 import { readAuditEvents, useOf, type AuditEvent } from './audit-events.ts'
 import type { Cluster } from './cluster.ts'
-import { instantOf, serviceAccount, SERVICE_ACCOUNTS } from './things.ts'
+import { readPosted } from './audit-posted.ts'
+import { instantOf, serviceAccount, SERVICE_ACCOUNTS, type AccountOf } from './things.ts'
 
 const PAGE_USES = 2_000
 
 export const AUDIT_MISSING: Missing = {
   what: 'who asked the API server for what',
-  why: 'no audit log was named',
-  permission: 'settings.auditLog with a file that the node can read, and an audit policy',
+  why: 'no audit log was named, and nobody to post it',
+  permission:
+    'settings.auditLog with a file that the node can read, or settings.auditDeliveredBy with the identity as which the API server posts; and an audit policy',
 }
 
 /** Where the reading is: which file, how far, and the time of its last event. */
@@ -33,14 +35,16 @@ export async function* readAudit(
   since: Since,
   signal: AbortSignal,
 ): AsyncGenerator<Page, ScopeReport> {
-  const { auditLog, auditSeesAll } = cluster.api.settings
-  if (auditLog === undefined) return { status: 'unsupported', missing: [AUDIT_MISSING] }
+  const { auditLog, auditDeliveredBy, auditSeesAll } = cluster.api.settings
+  if (auditLog === undefined && auditDeliveredBy === undefined)
+    return { status: 'unsupported', missing: [AUDIT_MISSING] }
   const names = await cluster.names(SERVICE_ACCOUNTS, signal)
-  const byName = (username: string) => {
+  const byName: AccountOf = (username) => {
     const [namespace = '', name = ''] = username.slice('system:serviceaccount:'.length).split(':')
     const found = names?.get(`${namespace}/${name}`)
     return found && serviceAccount(found.uid)
   }
+  if (auditLog === undefined) return yield* readPosted(cluster, byName, since, signal)
   await using file = await openLog(auditLog)
   const { ino, size } = await file.stat()
   const before = placeOf(since.cursor)

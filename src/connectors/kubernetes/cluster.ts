@@ -16,7 +16,7 @@ import type { Names } from './things.ts'
 export type Cluster = {
   readonly api: Api
   readonly names: Names
-  readonly given: Pick<Given, 'clock' | 'ours'>
+  readonly given: Pick<Given, 'clock' | 'ours' | 'delivered'>
 }
 
 type Told<T> = {

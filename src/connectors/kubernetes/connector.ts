@@ -15,6 +15,7 @@ import {
   type Since,
 } from '../connector.ts'
 import { askFor, jsonOf, mayList, missingOf, permissionOf, type Api, type Kind } from './api.ts'
+import { auditInbox } from './audit-posted.ts'
 import { AUDIT_MISSING, readAudit } from './audit.ts'
 import type { Cluster } from './cluster.ts'
 import { readBindings, readRoles } from './rbac.ts'
@@ -120,7 +121,7 @@ const manifest: Manifest = {
     'who is in a group: the issuer of the login says so, and the cluster keeps no list',
     'authorizers beside RBAC (webhooks, Node, ABAC) and admission that refuses what RBAC allows',
     'secrets that a program reads by the API, and secrets of drivers (CSI) that are no Secret of the cluster',
-    'requests that the audit policy leaves out, and what was logged between two files',
+    'requests that the audit policy leaves out, what was logged between two files, and events that an API server which posts them could not post',
   ],
   metadataHandling:
     'Names, labels, annotations whose key names an owner, types, times, rules of roles, references by name. Secrets are read as a table with metadata: data is never asked for. Other annotations, environment values and bodies of requests are not kept.',
@@ -133,6 +134,7 @@ export const kubernetesConnector: Connector = {
   settings: KubernetesSourceSettings,
   credential: KubernetesSourceCredential,
   address: (settings) => KubernetesSourceSettings.parse(settings).url,
+  inbox: auditInbox,
   async open(given): Promise<OpenSource> {
     const settings = KubernetesSourceSettings.parse(given.settings)
     const { token } = loginOf(given, KubernetesSourceCredential, 'token to log in with')
@@ -164,7 +166,7 @@ async function probe(api: Api, signal: AbortSignal) {
   const scopesProbed: ProbedScope[] = []
   for (const [scope, { kinds }] of Object.entries(PARTS)) {
     const missing =
-      scope === 'audit' && api.settings.auditLog === undefined ? [AUDIT_MISSING] : await missingFrom(api, kinds, signal)
+      scope === 'audit' && !isAudited(api.settings) ? [AUDIT_MISSING] : await missingFrom(api, kinds, signal)
     scopesProbed.push({ scope, isVisible: missing.length === 0, missing })
   }
   return {
@@ -172,6 +174,10 @@ async function probe(api: Api, signal: AbortSignal) {
     system: `Kubernetes ${version?.gitVersion ?? ''}`.trim(),
     scopes: scopesProbed,
   }
+}
+
+function isAudited({ auditLog, auditDeliveredBy }: KubernetesSourceSettings): boolean {
+  return auditLog !== undefined || auditDeliveredBy !== undefined
 }
 
 async function missingFrom(api: Api, kinds: readonly Kind[], signal: AbortSignal): Promise<Missing[]> {

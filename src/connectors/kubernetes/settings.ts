@@ -20,9 +20,16 @@ export const KubernetesSourceSettings = z
     auditLog: shown(z.string().max(1000).regex(/^\//, 'name it from the root on'))
       .optional()
       .describe('a file of audit events, one a line, that the node can read'),
+    auditDeliveredBy: shown(z.uuid())
+      .optional()
+      .describe('id of the identity as which the API server posts its audit events here; instead of a file'),
     auditSeesAll: shown(z.boolean())
       .default(false)
       .describe('whether the audit policy has every request at Metadata or above; only then is the want of use proven'),
+  })
+  .refine(({ auditLog, auditDeliveredBy }) => auditLog === undefined || auditDeliveredBy === undefined, {
+    path: ['auditDeliveredBy'],
+    message: 'events come by a file or are posted: both would count each twice',
   })
   .meta({ id: 'KubernetesSourceSettings', classification: 'public' })
 export type KubernetesSourceSettings = z.output<typeof KubernetesSourceSettings>

@@ -51,6 +51,9 @@ export const apiResource = (group_: string, resource: string): NativeId => ({
   id: `${group_ === '' ? 'core' : group_}/${resource}`,
 })
 
+/** The account that a username of one (`system:serviceaccount:…`) means now. */
+export type AccountOf = (username: string) => NativeId | undefined
+
 export function instantOf(text: string | null | undefined): Date | undefined {
   return typeof text === 'string' ? Instant.safeDecode(text).data : undefined
 }

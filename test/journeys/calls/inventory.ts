@@ -1,3 +1,4 @@
+import { readIdentity } from '../../../src/identities/contract.ts'
 import { collectSource, listInventory, registerSource } from '../../../src/inventory/contract.ts'
 import type { Row, Rows } from './call.ts'
 import type { Stage } from './stage.ts'
@@ -14,6 +15,23 @@ export function sourceThatWasRead(stage: Stage): Promise<string> {
     })
   read.set(stage, known)
   return known
+}
+
+const POSTED = { kind: 'EventList', apiVersion: 'audit.k8s.io/v1', items: [] }
+
+/** A cluster of Kubernetes for which the drone posts. Nobody reads it. */
+async function clusterOf({ name, cast, droneName }: Stage) {
+  const { id } = await cast.ada.ask(readIdentity, { params: { identity: droneName } })
+  const input = {
+    name: name(),
+    connector: 'kubernetes',
+    settings: { url: 'https://127.0.0.1:6443', auditDeliveredBy: id },
+    credential: { token: 'a token of a reader' },
+    ownerTeam: 'shop',
+    environment: 'production',
+    schedule: 'never',
+  }
+  return { source: (await cast.ada.ask(registerSource, { input })).name }
 }
 
 /** How the shop's cluster is registered. */
@@ -59,6 +77,11 @@ export function inventoryRows(stage: Stage): Rows {
     'source.read': reads(knownSource),
     'source.probe': changes(registered),
     'source.collect': changes(knownSource),
+    'source.deliver': {
+      done: async () => ({ by: drone, given: { params: await clusterOf(stage), input: POSTED } }),
+      refused: async () => ({ by: ada, given: { params: await clusterOf(stage), input: POSTED } }),
+      as: 'not-permitted',
+    },
     'source.update': changes(async () => ({ ...(await registered()), input: { schedule: 'weekly' } })),
     'source.retire': changes(registered),
     'inventory.list': reads(principals),
