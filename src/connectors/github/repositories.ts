@@ -1,5 +1,6 @@
 import { sha256 } from '../../kernel/crypto.ts'
 import {
+  tokenIssuer,
   Denied,
   known,
   unknown,
@@ -29,7 +30,6 @@ import {
   type TokenDefault,
 } from '../forge/tell.ts'
 import { readWorkflow, type Workflow } from '../forge/workflow.ts'
-import { tokenIssuer } from '../told.ts'
 import type { Org } from './organization.ts'
 import {
   Collaborator,

@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import { Secret } from '../../kernel/secret.ts'
 import {
+  tokenIssuer,
   known,
   unknown,
   type Given,
@@ -27,7 +28,6 @@ import {
   userOf,
   whenOf,
 } from '../forge/tell.ts'
-import { tokenIssuer } from '../told.ts'
 import {
   AccessToken,
   DeployKey,

@@ -1,4 +1,5 @@
 import {
+  tokenIssuer,
   grant,
   Holes,
   inBatches,
@@ -11,7 +12,6 @@ import {
   type Page,
   type ScopeReport,
 } from '../connector.ts'
-import { tokenIssuer } from '../told.ts'
 import { everyOf, groupOf, realmOf, roleOf, userOf, type Listed } from './api.ts'
 import { CLIENTS, isAdministrative, type Reading } from './clients.ts'
 import { GROUPS, USERS } from './people.ts'

@@ -1,6 +1,13 @@
 import { z } from 'zod'
-import type { Missing, NativeId, Observation, Page, ScopeReport, Since } from '../connector.ts'
-import { tokenIssuer } from '../told.ts'
+import {
+  tokenIssuer,
+  type Missing,
+  type NativeId,
+  type Observation,
+  type Page,
+  type ScopeReport,
+  type Since,
+} from '../connector.ts'
 import { askFor, jsonOf, type Api } from './api.ts'
 import { groupNamed, memberOf, tellEvery, UNSAID, type Cluster } from './cluster.ts'
 import {
