@@ -37,9 +37,9 @@ export const isRoot = (alias: string) =>
 
 /**
  * `whole` reads all edges of a rule and leads through a hub where many meet many (one secret in many places); `direct` reads those of a few nodes by
- * indexes.
+ * indexes, and not at all where no resource of the type `onlyWith` stands: to plan it would cost more than all it could find.
  */
-export type EdgeRule = { readonly whole: string; readonly direct?: string }
+export type EdgeRule = { readonly whole: string; readonly direct?: string; readonly onlyWith?: string }
 
 export const NOTHING = ''
 

@@ -1,4 +1,4 @@
-import { hub, live, list, number, type EdgeRule } from './edge-sql.ts'
+import { hub, live, list, NOTHING, number, type EdgeRule } from './edge-sql.ts'
 
 /** GitHub's issuer is one for all of github.com ("OpenID Connect", GitHub Docs), and only its API says what stands there. */
 const OF_GITHUB = `s.connector = 'github' and s.settings ->> 'url' = 'https://api.github.com' and r.name = 'https://token.actions.githubusercontent.com'`
@@ -90,26 +90,28 @@ const PATTERN_FITS = `case when h.subject like '%*'
 export function ofFederation(): EdgeRule[] {
   const subjects = `(select h.id, h.source_id, h.facts, s.subject from ${HOLDERS} h
       cross join lateral jsonb_array_elements_text(h.facts -> 'tokenSubjects') s (subject))`
-  const gets = (which: string, fits: string): EdgeRule => ({
-    whole: `select distinct h.id, b.token, ${number('gets-token')}, i.id
+  const gets = (which: string, fits: string) =>
+    `select distinct h.id, b.token, ${number('gets-token')}, i.id
         from ${BELIEVED} b join ${ISSUERS} i on i.url = b.issuer ${which}
-       where ${fits} and ${CLAIMS_FIT} and ${HAS_ONE}`,
-  })
+       where ${fits} and ${CLAIMS_FIT} and ${HAS_ONE}`
+  const onlyWith = 'token-issuer'
+  const there = `join ${subjects} h on h.source_id = i.source_id`
+  const isOne = `not b.is_pattern and position('*' in b.sub) = 0`
+  const fitsMany = `(b.sub is null or b.is_pattern) and (b.sub is null or ${PATTERN_FITS})`
+  // What names one subject is found by it, or by all of it up to its last colon.
+  const keys = `(b.sub), (regexp_replace(b.sub, '[^:]+$', '*'))`
   return [
-    // What names one subject is found by it, or by all of it up to its last colon.
-    gets(
-      `cross join lateral (values (b.sub), (regexp_replace(b.sub, '[^:]+$', '*'))) k (subject)
-        join ${subjects} h on h.source_id = i.source_id and h.subject = k.subject`,
-      `not b.is_pattern and position('*' in b.sub) = 0`,
-    ),
-    gets(
-      `join ${subjects} h on h.source_id = i.source_id`,
-      `(b.sub is null or b.is_pattern) and (b.sub is null or ${PATTERN_FITS})`,
-    ),
+    {
+      whole: gets(`cross join lateral (values ${keys}) k (subject) ${there} and h.subject = k.subject`, isOne),
+      direct: gets(there, `(${isOne} and h.subject in (${keys}) or ${fitsMany})`),
+      onlyWith,
+    },
+    { whole: gets(there, fitsMany), direct: NOTHING },
     {
       whole: `select ${TOKEN}, t.to_id, ${number('trusted')}, t.id from ${TRUSTS} t
         join observed_principal p on p.id = t.to_id and ${live('p')}
        where t.issuer in (select i.url from ${ISSUERS} i)`,
+      onlyWith,
     },
   ]
 }

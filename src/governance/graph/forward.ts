@@ -22,7 +22,12 @@ export type Forward = {
 
 /** All that one thing leads to, breadth first, by indexes: no more of the graph is read than is reached. */
 export async function forwardFrom(db: Db, id: string, now: Date): Promise<Forward> {
-  const rules = edgeRules(now)
+  const all = edgeRules(now)
+  const { rows: told } = await sql<{ type: string }>`
+    select t.type from unnest(${all.flatMap(({ onlyWith }) => onlyWith ?? [])}::text[]) t (type)
+     where exists (select from observed_resource r where r.type = t.type and r.gone_at is null)`.execute(db)
+  const rules = all
+    .filter(({ onlyWith }) => onlyWith === undefined || told.some(({ type }) => type === onlyWith))
     .map(({ whole, direct }) => direct ?? whole)
     .filter((text) => text !== '')
   const steps = new Map<string, Step & { hops: number }>()
