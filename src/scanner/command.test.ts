@@ -160,6 +160,60 @@ test('the allow-list of the working folder is read, but for a push, and one with
   assert.match(refused.told, /no allow-list/)
 })
 
+test('attack: what another scanner hid has no fingerprint, a path in SARIF is the path of the file, and snippets of others stay out', async (t) => {
+  const gitleaks = (Secret: string) => ({ RuleID: 'github-pat', File: 'a.env', Secret, StartLine: 1 })
+  const result = (uri: string, text: string, more: object = {}) => ({
+    ruleId: 'github-pat',
+    message: { text: 'm' },
+    locations: [{ physicalLocation: { artifactLocation: { uri }, region: { startLine: 2, snippet: { text } } } }],
+    ...more,
+  })
+  const sarif = (name: string, results: readonly object[]) =>
+    JSON.stringify({ version: '2.1.0', runs: [{ tool: { driver: { name } }, results }] })
+  const commit = { commitSha: 'c0ffee', author: 'Ana', email: 'ana@orders.dev', date: '2026-01-01T00:00:00Z' }
+  const at = place(t, {
+    hidden: JSON.stringify([gitleaks('REDACTED'), gitleaks(`${TOKEN.slice(0, 20)}...`)]),
+    theirs: sarif('gitleaks', [
+      result('dir with space/ü/=b%41.txt', TOKEN, { partialFingerprints: commit }),
+      result('a.env', 'REDACTED', { partialFingerprints: commit }),
+    ]),
+    others: sarif('Other', [
+      result('src/a%20b%C3%BC.txt', `x = ${TOKEN}`, { partialFingerprints: { 'primary/v1': 7 } }),
+      result('file:///srv/%E0%A4%A.txt', 'x'),
+      result('file:///srv/a.txt', 'x'),
+    ]),
+  })
+  const read = async (name: string) => {
+    const { text } = await run({ imports: [at(name)], keyFile: at('key') })
+    assert.ok(!text.includes(TOKEN.slice(4, -2)), name)
+    return Report.parse(JSON.parse(text)).findings
+  }
+  const [hidden, theirs, others] = [await read('hidden'), await read('theirs'), await read('others')]
+
+  assert.deepEqual(
+    hidden.map(({ fingerprint, preview }) => [fingerprint, preview]),
+    [
+      [null, '••••'],
+      [null, '••••'],
+    ],
+  )
+  assert.deepEqual(
+    theirs.map(({ path, commit: of, author, fingerprint }) => [path, of, author, fingerprint?.value]),
+    [
+      ['dir with space/ü/=b%41.txt', 'c0ffee', 'Ana <ana@orders.dev>', fingerprints.of(new Secret(TOKEN)).value],
+      ['a.env', 'c0ffee', 'Ana <ana@orders.dev>', undefined],
+    ],
+  )
+  assert.deepEqual(
+    others.map(({ path, fingerprint }) => [path, fingerprint]),
+    [
+      ['src/a bü.txt', null],
+      ['file:///srv/%E0%A4%A.txt', null],
+      ['/srv/a.txt', null],
+    ],
+  )
+})
+
 test('reports of gitleaks, TruffleHog and SARIF become findings of the same shape, and their secrets fingerprints', async (t) => {
   const gitleaks = [
     {

@@ -34,7 +34,15 @@ const Trufflehog = z.object({
   RawV2: Text,
 })
 
-const Region = z.object({ startLine: Line, startColumn: Line, endLine: Line, endColumn: Line })
+const Region = z.object({
+  startLine: Line,
+  startColumn: Line,
+  endLine: Line,
+  endColumn: Line,
+  snippet: z.object({ text: Text }).nullish(),
+})
+/** What gitleaks says of a commit stands among its fingerprints; those of others are theirs, and of any kind. */
+const Commit = z.object({ commitSha: Text, author: Text, email: Text, date: Text })
 const Sarif = z.object({
   version: z.literal('2.1.0'),
   runs: z.array(
@@ -44,6 +52,7 @@ const Sarif = z.object({
         .array(
           z.object({
             ruleId: z.string().max(300).default('unknown'),
+            partialFingerprints: z.unknown().optional(),
             locations: z
               .array(
                 z.object({
@@ -93,20 +102,28 @@ export function importFindings(text: string, fingerprints: Fingerprints): Findin
 }
 
 function ofGitleaks(each: z.output<typeof Gitleaks>[number], fingerprints: Fingerprints): Finding {
-  const author = [each.Author, each.Email && `<${each.Email}>`].filter(Boolean).join(' ')
   return finding(fingerprints, 'gitleaks', {
     rule: each.RuleID,
     what: each.Description,
-    secret: each.Secret,
+    secret: unredacted(each.Secret),
     path: each.File,
     line: each.StartLine,
     column: each.StartColumn,
     endLine: each.EndLine,
     endColumn: each.EndColumn,
-    author,
+    author: authorOf(each.Author, each.Email),
     commit: each.Commit,
     committedAt: each.Date,
   })
+}
+
+function authorOf(name: string | null | undefined, email: string | null | undefined): string {
+  return [name, email && `<${email}>`].filter(Boolean).join(' ')
+}
+
+/** What `--redact` of gitleaks leaves is no secret: all that it hid would have one fingerprint. */
+function unredacted(secret: string | null | undefined): string | undefined {
+  return secret === null || secret === undefined || secret === 'REDACTED' || secret.endsWith('...') ? undefined : secret
 }
 
 function ofTrufflehog(each: z.output<typeof Trufflehog>, fingerprints: Fingerprints): Finding {
@@ -124,18 +141,35 @@ function ofTrufflehog(each: z.output<typeof Trufflehog>, fingerprints: Fingerpri
 }
 
 function ofSarif({ tool, results }: z.output<typeof Sarif>['runs'][number], fingerprints: Fingerprints): Finding[] {
-  return (results ?? []).map(({ ruleId, locations }) => {
+  const from = tool.driver.name.toLowerCase()
+  return (results ?? []).map(({ ruleId, locations, partialFingerprints }) => {
     const place = locations[0]?.physicalLocation
     const region = place?.region
-    return finding(fingerprints, tool.driver.name.toLowerCase(), {
+    // A snippet is any text around it; of gitleaks it is the secret and nothing else.
+    const told = from === 'gitleaks' ? Commit.safeParse(partialFingerprints).data : undefined
+    return finding(fingerprints, from, {
       rule: ruleId,
-      path: place?.artifactLocation?.uri ?? '',
+      secret: from === 'gitleaks' ? unredacted(region?.snippet?.text) : undefined,
+      commit: told?.commitSha,
+      author: authorOf(told?.author, told?.email),
+      committedAt: told?.date,
+      path: pathOf(place?.artifactLocation?.uri ?? ''),
       line: region?.startLine,
       column: region?.startColumn,
       endLine: region?.endLine,
       endColumn: region?.endColumn,
     })
   })
+}
+
+/** SARIF 2.1.0 §3.4.3 has a URI there. Some write the bare path; what no URI can hold is one, and nothing of it is resolved. */
+function pathOf(uri: string): string {
+  if (!/^[\w.~:/?#[\]@!$&'()*+,;=%-]*$/.test(uri)) return uri
+  try {
+    return decodeURIComponent(uri.replace(/^file:\/\/(?=\/)/, ''))
+  } catch {
+    return uri
+  }
 }
 
 function finding(fingerprints: Fingerprints, from: string, given: Given): Finding {
