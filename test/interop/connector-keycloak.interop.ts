@@ -107,6 +107,8 @@ test('a realm is told: what clients prove, where their answers go, who rules it,
   )
   has('observed_principal', 'billing', 'app', 'team-payments')
   has('observed_principal', 'service-account-billing', 'service')
+  has('observed_principal', 'service-account-billing', 'tokenSubjects')
+  has('observed_resource', 'token-issuer', '/realms/company-')
   has('observed_credential', 'billing', 'client-secret', '2020-09-13', 'weak', 'shorter than')
   has('observed_credential', 'signer', 'key-pair', 'strong')
   has('observed_credential', 'shop', 'none')
