@@ -185,7 +185,7 @@ function tellHook(hook: Hook, { full_name: name }: Repository): Observation {
     name: `${name}: hook to ${host}`,
     state: known(hook.active === false ? 'inactive' : 'active'),
     createdAt: whenOf(hook.created_at),
-    rotatedAt: whenOf(hook.updated_at),
+    // Gitea moves its time of change with every delivery, so that says nothing of the secret.
     expiresAt: known('never'),
     heldBy: known('third-party'),
     ...(host.startsWith('http:') && { strength: known('weak' as const), strengthWhy: ['it sends in the clear'] }),

@@ -74,7 +74,6 @@ export const Hook = z.object({
   config: z.record(z.string(), z.string()).nullish(),
   authorization_header: text.optional(),
   created_at: when,
-  updated_at: when,
 })
 export type Hook = z.output<typeof Hook>
 
