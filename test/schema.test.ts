@@ -86,12 +86,16 @@ const RULES: readonly Rule[] = [
     plant: 'alter table target add column planted uuid constraint something references identity',
   },
   {
-    name: 'every foreign key has an index that begins with its columns and covers every row',
+    name: 'every foreign key has an index that begins with its columns and covers every row that refers to something',
     sql: `select c.relname || '.' || k.conname as broken from pg_constraint k join pg_class c on c.oid = k.conrelid
            where ${OURS} and k.contype = 'f' and k.conparentid = 0
              and not exists (
                select from pg_index i
-                where i.indrelid = k.conrelid and i.indpred is null
+                where i.indrelid = k.conrelid
+                  and (i.indpred is null or exists (
+                    select from pg_attribute a
+                     where a.attrelid = k.conrelid and k.conkey = array[a.attnum]
+                       and pg_get_expr(i.indpred, i.indrelid) = '(' || quote_ident(a.attname) || ' IS NOT NULL)'))
                   and (i.indkey::smallint[])[0:array_length(k.conkey, 1) - 1] @> k.conkey)`,
     plant: 'alter table target add column planted uuid constraint planted_fkey references identity',
   },
