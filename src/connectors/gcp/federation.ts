@@ -1,14 +1,6 @@
 /** Workload identity pools, and whom their providers believe. */
 import { z } from 'zod'
-import {
-  inPages,
-  known,
-  principal,
-  type Observation,
-  type Page,
-  type ScopeReport,
-  type Since,
-} from '../connector.ts'
+import { inPages, known, principal, type Observation, type Page, type ScopeReport, type Since } from '../connector.ts'
 import { assetPages, TYPES, type Asset, type Gcp } from './assets.ts'
 import { numbered, poolOf, textAt } from './things.ts'
 

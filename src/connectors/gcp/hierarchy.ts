@@ -1,12 +1,4 @@
-import {
-  inPages,
-  known,
-  resource,
-  type Observation,
-  type Page,
-  type ScopeReport,
-  type Since,
-} from '../connector.ts'
+import { inPages, known, resource, type Observation, type Page, type ScopeReport, type Since } from '../connector.ts'
 import { assetPages, TYPES, type Asset, type Gcp } from './assets.ts'
 import { lineOf, nodeOf, textAt } from './things.ts'
 
