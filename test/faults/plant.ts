@@ -43,6 +43,7 @@ export type Plant = {
   atTarget<Row extends pg.QueryResultRow>(sql: string): Promise<Row[]>
   /** Reeve's database, as the owner of its schema sees it: only to look. */
   database(): Connection
+  /** Everything that is looked at stands as of one moment, whatever a living node does meanwhile. */
   look<T>(read: (db: Db) => Promise<T>): Promise<T>
 }
 
@@ -83,7 +84,8 @@ export async function found(
   const database = () => databaseOf(home)
   const look: Plant['look'] = async (read) => {
     await using opened = openDatabase(database(), { max: 2, log: silentLog })
-    return await read(opened.db)
+    const moment = opened.db.transaction().setIsolationLevel('repeatable read').setAccessMode('read only')
+    return await moment.execute(read)
   }
   return { plant: { home, cluster, key, start, killAll, as, atTarget, database, look }, first }
 }
