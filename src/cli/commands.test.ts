@@ -177,12 +177,15 @@ test('a repeat that overtakes the first write waits for it; one whose outcome no
 
 test('--all follows the pages, and without it the next one is named', async (t) => {
   const { api, cli } = await world(t)
+  const coverage = { isWhole: false, sources: 1, scopes: {}, unseen: [], more: 0 }
   api.answer = ({ path }) =>
     path.includes('cursor=c2')
-      ? { status: 200, body: { items: [{ name: 'b' }], nextCursor: null } }
-      : { status: 200, body: { items: [{ name: 'a' }], nextCursor: 'c2' } }
+      ? { status: 200, body: { items: [{ name: 'b' }], nextCursor: null, coverage } }
+      : { status: 200, body: { items: [{ name: 'a' }], nextCursor: 'c2', coverage } }
 
   assert.equal((await cli.run('target', 'list', '--all', '-o', 'name')).stdout, 'a\nb\n')
+  // What was not seen of them is said of all pages together too.
+  assert.deepEqual(JSON.parse((await cli.run('source', 'list', '--all', '-o', 'json')).stdout).coverage, coverage)
   const first = await cli.run('target', 'ls', '-o', 'name')
   assert.equal(first.stdout, 'a\n')
   assert.match(first.stderr, /--cursor c2/)

@@ -9,7 +9,8 @@ import { inventoryEvents } from './events.ts'
 import { csvLine, exportInventory } from './export.ts'
 import { listInventory, readInventory } from './lists.ts'
 import { measureInventory } from './measure.ts'
-import { ExportQuery, InventoryQuery } from './schemas.ts'
+import { ExportQuery, InventoryQuery, SourceQuery } from './schemas.ts'
+import { listSources } from './source-records.ts'
 import { collectDue } from './schedule.ts'
 
 const query = (more: object = {}) => InventoryQuery.parse(more)
@@ -37,7 +38,10 @@ test('a list is paged, filtered, and carries what its sources did not show', asy
   toy.scopes.set('hidden', [])
   toy.report = (scope) =>
     scope === 'hidden'
-      ? { status: 'denied', missing: [{ what: 'passwords', why: 'no right', permission: 'see passwords' }] }
+      ? {
+          status: 'denied',
+          missing: ['passwords', 'ages'].map((what) => ({ what, why: 'no right', permission: `see ${what}` })),
+        }
       : { status: 'complete', missing: [] }
   await i.collect(await i.source(toy.connector, {}))
   const { db, clock } = i.w
@@ -53,8 +57,13 @@ test('a list is paged, filtered, and carries what its sources did not show', asy
   assert.equal(first.coverage.isWhole, false)
   assert.deepEqual(
     first.coverage.unseen.map(({ scope, status, permission }) => [scope, status, permission]),
-    [['hidden', 'denied', 'see passwords']],
+    [
+      ['hidden', 'denied', 'see passwords'],
+      ['hidden', 'denied', 'see ages'],
+    ],
   )
+  const sources = await listSources(db, clock, SourceQuery.parse({}))
+  assert.deepEqual([sources.items.length, sources.coverage], [1, first.coverage])
   const detail = await readInventory(db, clock, 'principal', first.items[0]?.id ?? '')
   assert.deepEqual([detail.presence, detail.unknown['createdAt']], ['present', 'unsupported'])
 })

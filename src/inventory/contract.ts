@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { Id, Slug } from '../kernel/ids.ts'
-import { operation, pageOf, type Operation } from '../kernel/operation.ts'
+import { operation, type Operation } from '../kernel/operation.ts'
 import { conflict, invalidInput, nameTaken, notFound } from '../kernel/problem.ts'
 import { resolutionOperations } from './resolution/contract.ts'
 import {
@@ -15,6 +15,7 @@ import {
   RegisterSource,
   Source,
   SourceDetail,
+  SourcePage,
   SourceProbe,
   SourceQuery,
   SourceReading,
@@ -44,11 +45,11 @@ export const listSources = operation({
   id: 'source.list',
   method: 'GET',
   path: '/v1/sources',
-  summary: 'Lists the systems that connectors read.',
+  summary: 'Lists the systems that connectors read, with what of them could not be seen.',
   function: 'nhi',
   resource: 'Installation',
   query: SourceQuery,
-  output: pageOf(Source),
+  output: SourcePage,
 })
 export const readSource = operation({
   id: 'source.read',

@@ -66,17 +66,19 @@ async function unseenScopes(db: Db, sourceId: string | undefined): Promise<{ uns
       sql<boolean>`c.status is distinct from 'complete' and c.status is distinct from 'unchanged' or c.missing <> '[]'`,
     )
   if (sourceId !== undefined) rows = rows.where('s.id', '=', sourceId)
-  const { total } = await rows.select((is) => is.fn.countAll<number>().as('total')).executeTakeFirstOrThrow()
+  const { total } = await rows
+    .select(sql<number>`coalesce(sum(greatest(1, jsonb_array_length(c.missing))), 0)::int`.as('total'))
+    .executeTakeFirstOrThrow()
   const found = await rows
     .select(['s.name', 'c.scope', 'c.status', 'c.seenAt', 'c.missing'])
     .orderBy('s.name')
     .orderBy('c.scope')
     .limit(SHOWN)
     .execute()
-  const unseen = found.map(({ name, scope, status, seenAt, missing }) => {
-    const [first] = SourceScope.shape.missing.parse(missing)
-    const told = first ?? { what: 'some of it', why: 'the last reading did not see it whole' }
-    return { source: name, scope, status: status ?? 'never', seenAt, ...told }
+  const unseen = found.flatMap(({ name, scope, status, seenAt, missing }) => {
+    const told = SourceScope.shape.missing.parse(missing)
+    const all = told.length > 0 ? told : [{ what: 'some of it', why: 'the last reading did not see it whole' }]
+    return all.map((each) => ({ source: name, scope, status: status ?? 'never', seenAt, ...each }))
   })
   return { unseen, total }
 }

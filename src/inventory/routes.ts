@@ -36,7 +36,7 @@ export function inventoryRoutes(needs: InventoryNeeds & { readonly db: Db }): Ro
 }
 
 function sourceRoutes(needs: InventoryNeeds & { readonly db: Db }): Route[] {
-  const { db } = needs
+  const { db, clock } = needs
   const resource = async ({ params }: { readonly params: { readonly source: string } }) =>
     sourceResource(await findSource(db, params.source))
   return [
@@ -46,7 +46,7 @@ function sourceRoutes(needs: InventoryNeeds & { readonly db: Db }): Route[] {
     }),
     route(contract.listSources, {
       resource: async () => installation(),
-      run: ({ query }) => listSources(db, query),
+      run: ({ query }) => listSources(db, clock, query),
     }),
     route(contract.readSource, { resource, run: (_call, permit) => sourceDetail(db, permit.resource.id) }),
     route(contract.probeSource, {

@@ -191,6 +191,11 @@ export const Coverage = z
   .meta({ id: 'Coverage', classification: 'public' })
 export type Coverage = z.output<typeof Coverage>
 
+export const SourcePage = z
+  .object({ items: z.array(Source).max(200), nextCursor: z.string().nullable(), coverage: Coverage })
+  .meta({ id: 'SourcePage' })
+export type SourcePage = z.output<typeof SourcePage>
+
 const INVENTORY_KINDS = ['principal', 'credential', 'resource', 'grant', 'trust', 'reference'] as const
 const Kind = shown(z.enum(INVENTORY_KINDS))
 const Presence = shown(z.enum(['present', 'missed', 'gone']))

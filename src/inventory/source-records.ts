@@ -1,8 +1,10 @@
+import type { Clock } from '../kernel/clock.ts'
 import type { Db } from '../kernel/db.ts'
-import { keyAfter, pageAfter, type Page } from '../kernel/page.ts'
+import { keyAfter, pageAfter } from '../kernel/page.ts'
 import { notFound } from '../kernel/problem.ts'
 import { Id } from '../kernel/ids.ts'
-import { Source, SourceScope, type SourceDetail, type SourceQuery } from './schemas.ts'
+import { coverageOf } from './coverage.ts'
+import { Source, SourceScope, type SourceDetail, type SourcePage, type SourceQuery } from './schemas.ts'
 
 export const SOURCE_COLUMNS = [
   'id',
@@ -47,7 +49,8 @@ export async function findSource(db: Db, nameOrId: string): Promise<Source> {
   return sourceFrom(await loadSource(db, nameOrId))
 }
 
-export async function listSources(db: Db, query: SourceQuery): Promise<Page<Source>> {
+/** Sources by name, with what of all of them is not seen. */
+export async function listSources(db: Db, clock: Clock, query: SourceQuery): Promise<SourcePage> {
   let rows = db.selectFrom('source').select(SOURCE_COLUMNS).where('name', '>', keyAfter(query.cursor))
   if (query.connector) rows = rows.where('connector', '=', query.connector)
   if (query.state) rows = rows.where('state', '=', query.state)
@@ -55,7 +58,8 @@ export async function listSources(db: Db, query: SourceQuery): Promise<Page<Sour
     .orderBy('name')
     .limit(query.limit + 1)
     .execute()
-  return pageAfter(found.map(sourceFrom), query.limit, (source) => source.name)
+  const page = pageAfter(found.map(sourceFrom), query.limit, (source) => source.name)
+  return { ...page, coverage: await coverageOf(db, clock) }
 }
 
 const SCOPES_SHOWN = 1_000

@@ -4,6 +4,7 @@ import { readConsumers } from '../../inventory/contract.ts'
 import { clientFor, formatOf } from '../calling.ts'
 import type { Io } from '../io.ts'
 import { withCommonOptions } from '../operation-command.ts'
+import { besideText } from '../output/layouts.ts'
 import { printable } from '../output/printable.ts'
 import { render } from '../output/render.ts'
 
@@ -39,9 +40,9 @@ async function reach(io: Io, thing: string, options: Options): Promise<void> {
       ({ hops, isTier0, from: by, words, to, evidence }) =>
         `${String(hops).padStart(3)} ${isTier0 ? 'tier 0 ' : '       '}${by.name} ${words} ${to.name}   [${evidence.kind}: ${evidence.what}]`,
     ),
-    ...blindOf(coverage.isWhole),
   ]
   for (const line of lines) io.stdout.write(`${printable(line)}\n`)
+  io.stdout.write(besideText(readReach.output.shape.coverage.encode(coverage), false))
 }
 
 /** How somebody is known whom no source told of. */
@@ -72,11 +73,7 @@ async function consumers(io: Io, thing: string, options: Options): Promise<void>
         `${by.padEnd(9)} ${name} (${source ?? KNOWN[by]})   ${how} ${location}${lastAt ? `   ${lastAt.toISOString()}` : ''}${isCopy ? '   keeps a copy of the secret' : ''}${isPresent ? '' : '   missed lately'}`,
     ),
     ...(more > 0 ? [`and ${more} more`] : []),
-    ...blindOf(coverage.isWhole),
   ]
   for (const line of lines) io.stdout.write(`${printable(line)}\n`)
-}
-
-function blindOf(isWhole: boolean): string[] {
-  return isWhole ? [] : ['Not everything was seen: reeve inventory coverage']
+  io.stdout.write(besideText(readConsumers.output.shape.coverage.encode(coverage), false))
 }

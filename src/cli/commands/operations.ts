@@ -120,7 +120,8 @@ async function everyPage(client: Client, operation: Operation, { given }: Typed)
     })
     items.push(...(rowsOf(page) ?? []))
     const next = isRecord(page) ? page['nextCursor'] : undefined
-    if (typeof next !== 'string') return { items, nextCursor: null }
+    // What a page says beside its rows, of what was not seen, is said of all of them.
+    if (typeof next !== 'string') return isRecord(page) ? { ...page, items } : { items, nextCursor: null }
     cursor = next
   }
   throw new Failure(EXIT.usage, 'There is more than a terminal is for.', ['Narrow it with the options of the list.'])

@@ -5,9 +5,11 @@ import {
   listCandidates,
   listServices,
   readPath,
+  type CandidatePage,
   type FindingsEvaluated,
+  type ServicePage,
 } from '../../governance/contract.ts'
-import { readCoverage, type Coverage, type InventoryCoverage } from '../../inventory/contract.ts'
+import { Coverage, readCoverage, type InventoryCoverage } from '../../inventory/contract.ts'
 import { adoptionText, nobodyText, pathText } from './found-layouts.ts'
 import { printable } from './printable.ts'
 import { table } from './table.ts'
@@ -32,13 +34,18 @@ export function laidOut(schema: z.core.$ZodType, value: unknown): string | undef
   }
   if (schema === listCandidates.output) {
     const candidates = listCandidates.output.safeParse(value)
-    return candidates.success ? nobodyText(candidates.data) : undefined
+    return candidates.success ? nobodyFor(candidates.data) : undefined
   }
   if (schema === listServices.output) {
     const candidates = listServices.output.safeParse(value)
-    return candidates.success ? nobodyText(candidates.data) : undefined
+    return candidates.success ? nobodyFor(candidates.data) : undefined
   }
   return undefined
+}
+
+function nobodyFor(page: CandidatePage | ServicePage): string | undefined {
+  const text = nobodyText(page)
+  return text === undefined ? undefined : `${text}${unseenText(page.coverage)}`
 }
 
 type Matrix = InventoryCoverage['all']
@@ -107,10 +114,21 @@ function mostOf(why: Readonly<Record<string, number>>): string {
 }
 
 const SHOWN = 10
+/** Beside rows that somebody asked for. */
+const SHOWN_BESIDE = 3
 
-function unseenText({ isWhole, sources, unseen, more }: Coverage): string {
+/** What any other answer does not see; nothing where it carries no coverage, or has rows and everything was seen. */
+export function besideText(coverage: unknown, isEmpty: boolean): string {
+  const { data } = Coverage.safeParse(coverage)
+  if (!data || (data.isWhole && !isEmpty)) return ''
+  return data.isWhole
+    ? unseenText(data)
+    : `\nNot everything was seen: reeve inventory coverage${unseenText(data, SHOWN_BESIDE)}`
+}
+
+function unseenText({ isWhole, sources, unseen, more }: Coverage, most = SHOWN): string {
   if (isWhole) return `\nall ${sources} sources were seen whole\n`
-  const told = unseen.slice(0, SHOWN).map(({ source, scope, status, what, why, permission }) => {
+  const told = unseen.slice(0, most).map(({ source, scope, status, what, why, permission }) => {
     const shows = permission === undefined ? '' : `; it takes ${permission}`
     return `not seen: ${source}${scope === null ? '' : ` ${scope}`} (${status}): ${what}: ${why}${shows}`
   })

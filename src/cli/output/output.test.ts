@@ -3,8 +3,9 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { parse } from 'yaml'
 import { z } from 'zod'
+import { operations } from '../../contracts.ts'
 import { evaluateFindings } from '../../governance/contract.ts'
-import { readCoverage } from '../../inventory/contract.ts'
+import { Coverage, listSources, readCoverage } from '../../inventory/contract.ts'
 import { pageOf } from '../../kernel/operation.ts'
 import { fit, isSteering, printable, printableJson, widthOf } from './printable.ts'
 import { recordedText } from './recording.ts'
@@ -19,6 +20,7 @@ const Thing = z.object({
   deep: z.object({}),
 })
 const Things = pageOf(Thing)
+const ID = '01890000-0000-8000-8000-00000000000a'
 const ESC = '\u001b'
 /** Clears the screen, renames the window, writes to the clipboard, hides and reorders text. */
 const HOSTILE = `${ESC}[2J${ESC}]0;owned\u0007${ESC}]52;c;cm0gLXJm\u0007\u009b31m\rroot\u202egnp\u200b\u2028`
@@ -210,6 +212,41 @@ test('the matrix is a table of kinds with what is not known, how it moved and wh
   assert.match(text, /\nnot seen: db roles \(denied\): passwords: no right .*\nnot seen: 3 more/)
   assert.doesNotMatch(text, ACTED_ON)
   assert.deepEqual(JSON.parse(await rendered('json', value, readCoverage.output)), value)
+})
+
+test('every list of what sources told, and of what is worked out from it, carries what was not seen', () => {
+  const told = operations.filter(({ id }) =>
+    /^(?:source|inventory|tool|finding|path|owner|business-service|adoption)\./.test(id),
+  )
+  const lists = told.filter(({ output }) => output instanceof z.ZodObject && 'items' in output.shape)
+  const bare = lists.filter(({ output }) => output instanceof z.ZodObject && output.shape['coverage'] !== Coverage)
+
+  assert.ok(lists.length >= 10, lists.map(({ id }) => id).join())
+  assert.deepEqual(
+    bare.map(({ id }) => id),
+    [],
+  )
+})
+
+test('every list says below what was not seen and which permission would show it; an empty one that all was seen', async () => {
+  const source = { id: ID, name: 'db', connector: 'postgres', settings: {}, state: 'active', environment: 'production' }
+  const coverage = { ...unseen(`no right ${HOSTILE}`), more: 0 }
+  const listed = (items: object[], of: object) =>
+    rendered('table', { items, nextCursor: null, coverage: of }, listSources.output)
+  const text = await listed([source], coverage)
+
+  assert.match(
+    text,
+    /^NAME +CONNECTOR +ENVIRONMENT +STATE\ndb +postgres .*\n\nNot everything was seen: .*\nnot seen: db roles \(denied\): passwords: no right /,
+  )
+  assert.doesNotMatch(text, ACTED_ON)
+  assert.match(await listed([], coverage), /^nothing\n\nNot everything was seen/)
+  assert.equal(await listed([], { ...coverage, isWhole: true }), 'nothing\n\nall 1 sources were seen whole\n')
+  assert.doesNotMatch(await listed([source], { ...coverage, isWhole: true }), /whole|coverage/)
+  assert.match(
+    await rendered('table', { name: 'cart', coverage }, z.object({})),
+    /^name +cart\n\nNot everything was seen/,
+  )
 })
 
 test('how each rule fared is a table, the most found first, with the reason it mostly could not say', async () => {

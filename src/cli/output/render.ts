@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Output } from '../io.ts'
 import { isRecord } from '../record.ts'
-import { laidOut } from './layouts.ts'
+import { besideText, laidOut } from './layouts.ts'
 import { isSteering, printable, printableJson, printableLines } from './printable.ts'
 import { pairs, table } from './table.ts'
 
@@ -28,8 +28,20 @@ export async function render(out: Output, format: Format, schema: z.core.$ZodTyp
 }
 
 function forPeople(out: Output, format: 'table' | 'wide', schema: z.core.$ZodType, value: unknown): string {
+  if (!isRecord(value)) return `${printable(cell(value))}\n`
+  const { coverage, ...rest } = value
+  const beside = besideText(coverage, (rowsOf(value) ?? []).length === 0)
+  return `${rowsOrFields(out, format, schema, beside === '' ? value : rest)}${beside}`
+}
+
+function rowsOrFields(
+  out: Output,
+  format: 'table' | 'wide',
+  schema: z.core.$ZodType,
+  value: Record<string, unknown>,
+): string {
   const rows = rowsOf(value)
-  if (!rows) return isRecord(value) ? details(value) : `${printable(cell(value))}\n`
+  if (!rows) return details(value)
   if (rows.length === 0) return 'nothing\n'
   const names = columnsOf(itemOf(schema), rows, format)
   const columns = names.map((name) => ({ title: words(name), cells: rows.map((row) => cell(row[name])) }))
