@@ -70,7 +70,10 @@ const known = (value: fc.Arbitrary<unknown>) =>
   fc.oneof(plain({ known: fc.constant(true), value }), plain({ known: fc.constant(false), why: oneOf(WhyUnknown) }))
 const id = fc.oneof(plain(NATIVE), plain({ ...NATIVE, authority: fc.string({ minLength: 1 }) }))
 const texts = fc.array(text, { maxLength: 4 })
-const date = fc.date({ noInvalidDate: true })
+const date = fc.oneof(
+  { weight: 9, arbitrary: fc.date({ noInvalidDate: true, min: new Date('0001-01-01'), max: new Date('9999-12-31') }) },
+  { weight: 1, arbitrary: fc.date({ noInvalidDate: true }) },
+)
 const facts = fc.dictionary(text, fc.oneof(text, fc.double({ noNaN: true }), fc.boolean(), fc.constant(null), texts), {
   noNullPrototype: true,
 })

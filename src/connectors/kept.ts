@@ -27,7 +27,7 @@ import {
   WhyUnknown,
   type Kept,
 } from './observation.ts'
-import { isInstant } from '../kernel/instant.ts'
+import { isInstant, placeInTime } from '../kernel/instant.ts'
 import { tame } from './text.ts'
 
 /** Undefined for what breaks the contract. */
@@ -160,7 +160,7 @@ const isReferenceEvidence = oneOf(ReferenceEvidence)
 const isWhyUnknown = oneOf(WhyUnknown)
 
 const isBoolean: Is = (value) => typeof value === 'boolean'
-const isDate: Is = (value) => isInstant(value) && !Number.isNaN(value.getTime())
+const isDate: Is = (value) => isInstant(value) && placeInTime(value) === 'yes'
 const isExpiry: Is = (value) => value === 'never' || isDate(value)
 const isSensitivity: Is = (value) => value === 0 || value === 1 || value === 2 || value === 3
 const isName: Is = (value) => isText(value, NAME_MAX)

@@ -3,6 +3,7 @@
  * its reason. Everything here is bounded and tamed when it is kept, whatever the source sent.
  */
 import { z } from 'zod'
+import { placeInTime } from '../kernel/instant.ts'
 import { tame } from './text.ts'
 
 export const NAME_MAX = 300
@@ -82,8 +83,21 @@ const Tags = z
   .record(text(TAG_NAME_MAX), text(TEXT_MAX))
   .transform((tags) => Object.fromEntries(Object.entries(tags).slice(0, FACTS_MAX)))
 
-const never = z.literal('never')
-const Expiry = knownOf(z.union([z.date(), never]))
+/** What cannot be written as a time is none that is known: it must hide nothing else. */
+const When = knownOf(z.date()).transform(writable)
+/** An end beyond all calendars is none. */
+const Expiry = knownOf(z.union([z.date(), z.literal('never')])).transform((told) =>
+  isTooLate(told) ? known('never' as const) : writable(told),
+)
+const Used = z.date().refine((at) => placeInTime(at) !== 'too-early', 'no calendar has that year')
+
+function writable<T extends Date | 'never'>(told: Known<T>): Known<T> {
+  return told.known && told.value !== 'never' && placeInTime(told.value) !== 'yes' ? unknown('failed') : told
+}
+
+function isTooLate(told: Known<Date | 'never'>): boolean {
+  return told.known && told.value !== 'never' && placeInTime(told.value) === 'too-late'
+}
 
 /** What can hold rights there. `account`: proves itself, and the source does not tell a person from a program. */
 export const PrincipalType = z.enum([
@@ -107,7 +121,7 @@ const Principal = z.object({
   name: text(NAME_MAX),
   aliases: texts(NAME_MAX).default([]),
   state: knownOf(PrincipalState),
-  createdAt: knownOf(z.date()),
+  createdAt: When,
   createdBy: knownOf(NativeId),
   /** Whether somebody can log in with it by hand. */
   interactive: knownOf(z.boolean()),
@@ -148,8 +162,8 @@ const Credential = z.object({
   type: CredentialType,
   name: text(NAME_MAX),
   state: knownOf(CredentialState),
-  createdAt: knownOf(z.date()),
-  rotatedAt: knownOf(z.date()),
+  createdAt: When,
+  rotatedAt: When,
   expiresAt: Expiry,
   fingerprints: knownOf(z.array(CredentialFingerprint).max(FEW_MAX)),
   scopes: knownOf(texts(NAME_MAX)),
@@ -233,7 +247,7 @@ const Usage = z.object({
   kind: z.literal('usage'),
   subject: NativeId,
   semantics: Semantics,
-  at: z.date(),
+  at: Used,
   count: z.int().min(1).max(1e9).optional(),
   /** How many short-lived instances of the subject this stands for. */
   instances: z.int().min(1).max(1e9).optional(),
@@ -253,10 +267,10 @@ const UsageWindow = z
     subject: NativeId.optional(),
     semantics: Semantics,
     sees: z.enum(['every-use', 'samples']),
-    from: z.date(),
-    to: z.date(),
+    from: Used,
+    to: Used,
     gaps: z
-      .array(z.tuple([z.date(), z.date()]))
+      .array(z.tuple([Used, Used]))
       .max(GAPS_MAX)
       .default([]),
   })

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inventoryWorld } from '../../test/support/inventory-world.ts'
 import { toyPages, toyPrincipal, toySource } from '../../test/support/toy-source.ts'
-import { known, unknown, type Observation } from '../connectors/connector.ts'
+import { credential, known, unknown, type Observation } from '../connectors/connector.ts'
 
 test('uses are counted once each, whatever is read again, and the last known use only moves forward', async (t) => {
   const i = await inventoryWorld(t)
@@ -158,4 +158,41 @@ test('a hundred thousand things are read with a bounded number of pages in memor
   assert.deepEqual([second.scopes[0]?.changed, second.scopes[0]?.missed], [0, 0])
   assert.equal(await i.count('observed_principal'), total)
   if (globalThis.gc) assert.ok(most <= 4, `${most} pages were held at once`)
+})
+
+test('attack: times that no calendar here can write hide nothing: ends beyond it are none, others are unknown', async (t) => {
+  const i = await inventoryWorld(t)
+  const toy = toySource()
+  const [late, ancient, zero] = [new Date(8.64e15), new Date(-8.64e15), new Date('0000-06-01T00:00:00Z')]
+  const login = (id: string, at: Date): Observation =>
+    credential({ id: { kind: 'toy', id }, type: 'password', name: id, createdAt: known(at), expiresAt: known(at) })
+  const use = (at: Date): Observation => ({
+    kind: 'usage',
+    subject: { kind: 'toy', id: 'late' },
+    semantics: 'auth',
+    at,
+    actor: unknown('unsupported'),
+  })
+  toy.scopes.set('things', [
+    [login('late', late), login('ancient', ancient), login('zero', zero), use(late), use(ancient), use(zero)],
+  ])
+  const { scopes } = await i.collect(await i.source(toy.connector, {}))
+
+  const rows = await i.w.db
+    .selectFrom('observedCredential')
+    .select(['name', 'createdAt', 'expiresAt', 'neverExpires'])
+    .orderBy('name')
+    .execute()
+  assert.deepEqual(
+    rows.map(({ name, createdAt, expiresAt, neverExpires }) => [name, createdAt, expiresAt, neverExpires]),
+    [
+      ['ancient', null, null, false],
+      ['late', null, null, true],
+      ['zero', null, null, false],
+    ],
+  )
+  assert.deepEqual(
+    scopes.map(({ status, missing }) => [status, missing.map(({ what }) => what)]),
+    [['partial', ['2 observations', 'the time of 1 uses']]],
+  )
 })
