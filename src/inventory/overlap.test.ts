@@ -77,7 +77,7 @@ test('a page that cannot be kept ends the wait for the next, and what was kept b
 
   const reading = i.collect(source, { onPage: () => kept.resolve() })
 
-  await assert.rejects(reading, { name: 'TakenOver' })
+  await assert.rejects(reading, { slug: 'conflict' })
   never.resolve()
   assert.equal(await i.count('source_scope'), 0)
 })
@@ -113,7 +113,7 @@ test('a scope enters the inventory while the next is read; its reader dies, and 
   const { outcome, scopes } = await reading
   never.resolve()
 
-  await assert.rejects(dead, { name: 'TakenOver' })
+  await assert.rejects(dead, { slug: 'conflict' })
   assert.deepEqual(
     toy.reads.map(({ scope, cursor }) => [scope, cursor]),
     [

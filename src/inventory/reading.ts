@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { transact, type Db, type Tx } from '../kernel/db.ts'
 import { conflict } from '../kernel/problem.ts'
 import { newId } from '../kernel/random.ts'
@@ -6,6 +7,7 @@ import { SYSTEM, type Fact } from '../ledger/ledger.ts'
 import { readingBegan, readingEnded } from './events.ts'
 import { clearLost, clearStages, markGone } from './merge.ts'
 import type { InventoryNeeds } from './needs.ts'
+import { TakenOver } from './stage.ts'
 
 /** Who set a reading off, as its entries say. */
 export type ReadingAct = Pick<Fact, 'actor' | 'onBehalfOf' | 'action' | 'decision'>
@@ -26,6 +28,7 @@ export async function beginReading(db: Db, needs: InventoryNeeds, sourceId: stri
   const holderId = newId(needs.clock, needs.random)
   return transact(db, async (tx) => {
     const now = needs.clock.now()
+    await mustBeActive(tx, sourceId)
     const resumed = await takeOver(tx, sourceId, holderId, now)
     const id = resumed ?? newId(needs.clock, needs.random)
     const facts = { readingId: id, resumes: resumed !== undefined }
@@ -51,6 +54,13 @@ export async function beginReading(db: Db, needs: InventoryNeeds, sourceId: stri
     await tx.insertInto('sourceReading').values({ id, sourceId, beganAt: now, cause }).execute()
     return { id, sourceId, holderId, act }
   })
+}
+
+/** Held until the reading is claimed: who retires the source meanwhile finds it and ends it. */
+async function mustBeActive(tx: Tx, sourceId: string): Promise<void> {
+  const source = await tx.selectFrom('source').select('state').where('id', '=', sourceId).forShare().executeTakeFirst()
+  if (source?.state === 'active') return
+  throw conflict('The source is retired.', { type: 'Source', id: sourceId, state: source?.state ?? 'retired' })
 }
 
 async function takeOver(tx: Tx, sourceId: string, holderId: string, now: Date): Promise<string | undefined> {
@@ -89,18 +99,22 @@ export type Ended = {
   readonly problem: string | null
   /** How many scopes ended how. */
   readonly scopes: Readonly<Record<string, number>>
-  /** Every scope that the source named, when it named all there are. */
+  /** The ids of every scope that the source named, when it named all there are. */
   readonly named: ReadonlySet<string> | undefined
-  readonly nextReadAt: Date | null
+  readonly next: Next
   /** How much of the identities is owned, justified and observable now. */
   readonly percent?: Readonly<Record<string, number>>
 }
 
-/** Closes the reading. Scopes that the source does not name any more are missed, and gone when they were missed before. */
+/** When the source is due again; `before`: when it was due as this reading began. Who has changed that since has the last word. */
+type Next = { readonly before: Date | null; readonly at: Date | null }
+
+/** Closes the reading; throws `TakenOver` when it is not this reader's any more. Scopes that the source does not name any more are missed, and gone when they were missed before. */
 export async function endReading(db: Db, needs: InventoryNeeds, reading: Reading, ended: Ended): Promise<void> {
   await transact(db, async (tx) => {
     const now = needs.clock.now()
     const { sourceId } = reading
+    await letGo(tx, reading)
     const unnamed = ended.named ? await unnamedScopes(tx, sourceId, ended.named) : []
     const gone = unnamed.filter(({ missedAt }) => missedAt !== null)
     const cause = await needs.ledger.record(tx, {
@@ -125,7 +139,7 @@ export async function endReading(db: Db, needs: InventoryNeeds, reading: Reading
         .execute()
       if (isGone.has(id)) await markGone(tx, id, now, cause)
     }
-    const { outcome, problem } = ended
+    const { outcome, problem, next } = ended
     await tx
       .updateTable('sourceReading')
       .set({ endedAt: now, outcome, problem, cause })
@@ -134,17 +148,48 @@ export async function endReading(db: Db, needs: InventoryNeeds, reading: Reading
       .execute()
     await tx
       .updateTable('source')
-      .set((is) => ({ readAt: now, problem, nextReadAt: ended.nextReadAt, version: is('version', '+', 1), cause }))
+      .set((is) => ({ readAt: now, problem, nextReadAt: unlessChanged(next), version: is('version', '+', 1), cause }))
       .where('id', '=', sourceId)
       .execute()
     if (ended.percent) await keepMeasure(tx, { at: now, percent: ended.percent, cause })
     await clearStages(tx, reading.id, null)
-    await tx
-      .deleteFrom('readingProgress')
-      .where('readingId', '=', reading.id)
-      .where('holderId', '=', reading.holderId)
-      .execute()
   })
+}
+
+function unlessChanged({ before, at }: Next) {
+  return sql<Date | null>`case when next_read_at is not distinct from ${before}::timestamptz then ${at}::timestamptz else next_read_at end`
+}
+
+/** The source first, as whoever begins a reading or retires the source does. */
+async function letGo(tx: Tx, { id, sourceId, holderId }: Reading): Promise<void> {
+  await tx.selectFrom('source').select('id').where('id', '=', sourceId).forUpdate().execute()
+  const { numDeletedRows } = await tx
+    .deleteFrom('readingProgress')
+    .where('readingId', '=', id)
+    .where('holderId', '=', holderId)
+    .executeTakeFirst()
+  if (numDeletedRows !== 1n) throw new TakenOver('another node went on with this reading')
+}
+
+/** Ends the reading of a source that is retired by `cause`: whoever reads it finds that it is theirs no more. The source and its scopes are held. */
+export async function cutOff(
+  tx: Tx,
+  sourceId: string,
+  { now, cause }: { readonly now: Date; readonly cause: number },
+): Promise<void> {
+  const under = await tx
+    .deleteFrom('readingProgress')
+    .where('sourceId', '=', sourceId)
+    .returning('readingId')
+    .executeTakeFirst()
+  if (!under) return
+  await tx
+    .updateTable('sourceReading')
+    .set({ endedAt: now, outcome: 'cancelled', problem: 'the source was retired', cause })
+    .where('id', '=', under.readingId)
+    .where('endedAt', 'is', null)
+    .execute()
+  await clearStages(tx, under.readingId, null)
 }
 
 async function keepMeasure(
@@ -172,5 +217,5 @@ async function unnamedScopes(tx: Tx, sourceId: string, named: ReadonlySet<string
     .orderBy('id')
     .forUpdate()
     .execute()
-  return rows.filter(({ scope }) => !named.has(scope))
+  return rows.filter(({ id }) => !named.has(id))
 }

@@ -241,7 +241,7 @@ test('a reading whose reader died goes on behind its last page, and its scopes a
   const { scopes } = await i.collect(source)
   never.resolve()
 
-  await assert.rejects(dead, { name: 'TakenOver' })
+  await assert.rejects(dead, { slug: 'conflict' })
   assert.deepEqual(
     toy.reads.map(({ scope, cursor }) => [scope, cursor]),
     [

@@ -7,6 +7,7 @@
 import { sql } from 'kysely'
 import { Unreadable, type Missing, type OpenSource, type Probe, type ScopeRef } from '../connectors/connector.ts'
 import { transact, violatedConstraint, type Db } from '../kernel/db.ts'
+import { conflict } from '../kernel/problem.ts'
 import { secondsAfter } from '../kernel/clock.ts'
 import { every } from '../kernel/timer.ts'
 import { closeScope, scopeIdOf, type Closed } from './close-scope.ts'
@@ -47,7 +48,10 @@ export type Watch = {
   readonly onScope?: (closed: Closed) => void
 }
 
-/** Reads a source now. Throws `conflict` when somebody reads it already, and on abort, after which the reading is cancelled. */
+/**
+ * Reads a source now. Throws `conflict` when it is retired or somebody reads it already, also when that becomes so meanwhile, and on abort, after
+ * which the reading is cancelled.
+ */
 export async function collectSource(
   db: Db,
   needs: InventoryNeeds,
@@ -62,8 +66,8 @@ export async function collectSource(
     )
   })
   const closed: Closed[] = []
+  const record = await loadSource(db, sourceId)
   try {
-    const record = await loadSource(db, sourceId)
     const ended = await readAll({ db, needs, record, reading, watch, closed })
     await forgetRead(db, needs, record)
     await refreshStatistics(db)
@@ -71,12 +75,11 @@ export async function collectSource(
     await endReading(db, needs, reading, {
       ...ended,
       ...(percent && { percent }),
-      nextReadAt: nextAfter(needs, record),
+      next: nextAfter(needs, record),
     })
     return { readingId: reading.id, outcome: ended.outcome, problem: ended.problem, scopes: closed }
   } catch (error) {
-    if (error instanceof TakenOver) throw error
-    const record = await loadSource(db, sourceId)
+    if (error instanceof TakenOver) throw overtaken(record, error)
     const isCancelled = watch.signal.aborted
     const problem = isCancelled ? 'it was cancelled' : sentenceOf(error)
     const outcome = isCancelled ? ('cancelled' as const) : ('failed' as const)
@@ -86,11 +89,16 @@ export async function collectSource(
       problem,
       scopes: counted(closed),
       named: undefined,
-      nextReadAt: nextAfter(needs, record),
+      next: nextAfter(needs, record),
     })
     if (isCancelled) throw error
     return { readingId: reading.id, outcome, problem, scopes: closed }
   }
+}
+
+function overtaken({ id }: SourceRecord, cause: TakenOver) {
+  const detail = 'This reading is over: another node went on with it, or the source was retired.'
+  return conflict(detail, { type: 'Source', id, state: 'taken-over' }, { cause })
 }
 
 type Work = {
@@ -102,7 +110,7 @@ type Work = {
   readonly closed: Closed[]
 }
 
-async function readAll(work: Work): Promise<Omit<Ended, 'nextReadAt'>> {
+async function readAll(work: Work): Promise<Omit<Ended, 'next'>> {
   const { db, needs, record, reading, watch, closed } = work
   const { signal } = watch
   await using source = await openSource(db, needs, record, signal)
@@ -128,7 +136,7 @@ async function readAll(work: Work): Promise<Omit<Ended, 'nextReadAt'>> {
     outcome: isWhole ? 'complete' : 'partial',
     problem: missing[0] ? `${missing[0].what}: ${missing[0].why}` : null,
     scopes: counted(closed),
-    named: isAll ? new Set(refs.map(({ scope }) => scope)) : undefined,
+    named: isAll ? new Set(refs.map(({ scope }) => scopeIdOf(record.id, scope))) : undefined,
   }
 }
 
@@ -216,12 +224,12 @@ async function inOrder({ db, reading, closed }: Work, refs: readonly ScopeRef[])
   const reported = await db
     .selectFrom('scopeReport as r')
     .innerJoin('sourceScope as s', 's.id', 'r.scopeId')
-    .select(['s.scope', 'r.status', 'r.items', 'r.added', 'r.changed', 'r.missed', 'r.gone'])
+    .select(['r.scopeId', 's.scope', 'r.status', 'r.items', 'r.added', 'r.changed', 'r.missed', 'r.gone'])
     .where('r.readingId', '=', reading.id)
     .execute()
-  closed.push(...reported.map((report) => ({ ...report, missing: [] })))
-  const isDone = new Set(reported.map(({ scope }) => scope))
-  const left = refs.filter(({ scope }) => !isDone.has(scope))
+  closed.push(...reported.map(({ scopeId: _scopeId, ...report }) => ({ ...report, missing: [] })))
+  const isDone = new Set(reported.map(({ scopeId }) => scopeId))
+  const left = refs.filter(({ scope }) => !isDone.has(scopeIdOf(reading.sourceId, scope)))
   const half = left.find(({ scope }) => scope === progress?.scope)
   // What was read of a scope that is not named any more belongs to nothing; one that did not get to enter the inventory is read once more.
   await clearStages(db, reading.id, half ? scopeIdOf(reading.sourceId, half.scope) : null)
@@ -240,7 +248,7 @@ function counted(closed: readonly Closed[]): Record<string, number> {
   return counts
 }
 
-function nextAfter({ clock }: InventoryNeeds, { schedule }: SourceRecord): Date | null {
+function nextAfter({ clock }: InventoryNeeds, { schedule, nextReadAt }: SourceRecord): Ended['next'] {
   const seconds = SCHEDULE_SECONDS[schedule]
-  return seconds === null ? null : secondsAfter(clock.now(), seconds)
+  return { before: nextReadAt, at: seconds === null ? null : secondsAfter(clock.now(), seconds) }
 }

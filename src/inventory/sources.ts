@@ -13,6 +13,7 @@ import { sourceRegistered, sourceRetired, sourceUpdated } from './events.ts'
 import { forgetAll } from './inbox.ts'
 import type { InventoryNeeds } from './needs.ts'
 import { openSource, sealPlace } from './open-source.ts'
+import { cutOff } from './reading.ts'
 import {
   sourceUnreachable,
   unknownConnector,
@@ -123,7 +124,7 @@ export async function updateSource(
   return sourceFrom(row)
 }
 
-/** Ends a source: it is not read any more, and what it told is marked as no longer watched. */
+/** Ends a source: it is not read any more, nor to the end where it is read now, and what it told is marked as no longer watched. */
 export async function retireSource(tx: Tx, needs: InventoryNeeds, permit: Permit<'source.retire'>): Promise<Source> {
   const seen = await loadSource(tx, permit.resource.id)
   const cause = await needs.ledger.record(tx, { ...actOf(permit), event: sourceRetired, facts: { name: seen.name } })
@@ -135,6 +136,9 @@ export async function retireSource(tx: Tx, needs: InventoryNeeds, permit: Permit
     .returning(SOURCE_COLUMNS)
     .executeTakeFirst()
   if (!row) throw isRetired(seen)
+  // A scope that enters the inventory holds its row before it holds the reading.
+  await tx.selectFrom('sourceScope').select('id').where('sourceId', '=', seen.id).orderBy('id').forUpdate().execute()
+  await cutOff(tx, seen.id, { now: needs.clock.now(), cause })
   await tx
     .updateTable('sourceScope')
     .set((is) => ({ state: 'retired', version: is('version', '+', 1), cause }))
