@@ -309,6 +309,7 @@ comment on table observed_trust is 'A row says whom something at a source believ
 create index observed_trust_scope on observed_trust (scope_id, id);
 create index observed_trust_to on observed_trust (to_id);
 create index observed_trust_from on observed_trust (from_id);
+create index observed_trust_issuer on observed_trust (issuer);
 select hold_observed('observed_trust');
 
 create table observed_reference (

@@ -1923,6 +1923,7 @@ create table observed_trust (
 );
 CREATE INDEX observed_trust_from ON observed_trust USING btree (from_id);
 CREATE INDEX observed_trust_gone ON observed_trust USING btree (id) WHERE (gone_at IS NOT NULL);
+CREATE INDEX observed_trust_issuer ON observed_trust USING btree (issuer);
 CREATE INDEX observed_trust_missed ON observed_trust USING btree (scope_id, id) WHERE ((missed_at IS NOT NULL) AND (gone_at IS NULL));
 CREATE INDEX observed_trust_scope ON observed_trust USING btree (scope_id, id);
 CREATE INDEX observed_trust_to ON observed_trust USING btree (to_id);

@@ -8,18 +8,31 @@ const ADDRESS = `rtrim(s.settings ->> 'url', '/')`
 const IS_PROVEN = `(${OF_GITHUB} or s.connector in (${list(TELL_THEIR_OWN)}) and starts_with(${ADDRESS}, 'https://')
     and (r.name = ${ADDRESS} or starts_with(r.name, ${ADDRESS} || '/')))`
 
+/** Every source that says to be an issuer, and whether it, any or only one is to be believed. */
+const CLAIMED = `(
+    select r.name as url, l.source_id, r.id, ${IS_PROVEN} as is_proven,
+           bool_or(${IS_PROVEN}) over (partition by r.name) as is_known,
+           min(l.source_id::text) over (partition by r.name) = max(l.source_id::text) over (partition by r.name) as is_alone
+      from observed_resource r join live l on l.id = r.scope_id join source s on s.id = l.source_id
+     where r.type = 'token-issuer' and r.gone_at is null)`
+
 /**
  * Who says to be which issuer. Whoever is reached at the issuer's own address is it; where nobody is, the one that says so; where several say so,
  * none of them.
  */
 const ISSUERS = `(
-  select c.url, c.source_id, c.id from (
-    select r.name as url, l.source_id, r.id, ${IS_PROVEN} as is_proven,
-           bool_or(${IS_PROVEN}) over (partition by r.name) as is_known,
-           min(l.source_id::text) over (partition by r.name) = max(l.source_id::text) over (partition by r.name) as is_alone
-      from observed_resource r join live l on l.id = r.scope_id join source s on s.id = l.source_id
-     where r.type = 'token-issuer' and r.gone_at is null) c
+  select c.url, c.source_id, c.id from ${CLAIMED} c
    where c.is_proven or c.is_alone and not c.is_known)`
+
+/** Issuers that something believes and that several say to be, none of them read at that address: what comes by their tokens is not seen. */
+export const DISPUTED = `
+  select c.url as issuer, array_agg(distinct c.source_id) as "sourceIds",
+         array(select distinct l.source_id from observed_trust t join live l on l.id = t.scope_id where t.issuer = c.url and t.gone_at is null) as "believedBy"
+    from ${CLAIMED} c
+   where not c.is_known and not c.is_alone
+     and exists (select from observed_trust t where t.issuer = c.url and ${live('t')})
+   group by c.url
+   order by c.url`
 
 const works = (alias: string) => `coalesce(${alias}.state, 'active') not in ('deleted', 'disabled', 'expired')`
 

@@ -1,11 +1,12 @@
 import { sql } from 'kysely'
-import { coverageOf, csvCoverage, csvLine, loadSource } from '../../inventory/inventory.ts'
+import { csvCoverage, csvLine, loadSource } from '../../inventory/inventory.ts'
 import type { Coverage } from '../../inventory/contract.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import type { Db } from '../../kernel/db.ts'
 import type { PathExportQuery, Thing } from './contract.ts'
 import { EDGE_KINDS, EDGES } from './edge-kinds.ts'
 import { thingAt, thingsOf } from './things.ts'
+import { waysCoverage } from './unseen.ts'
 
 const PAGE = 1_000
 /** What one answer holds; more is asked for by source. */
@@ -29,7 +30,7 @@ type Told = {
 /** The first step of everything that comes to tier 0: together, all the ways. Each format begins with what could not be seen. */
 export async function exportPaths(db: Db, clock: Clock, { format, source }: PathExportQuery): Promise<string> {
   const of = source === undefined ? undefined : await loadSource(db, source)
-  const coverage = await coverageOf(db, clock, of?.id)
+  const coverage = await waysCoverage(db, clock, of?.id)
   const told: Told[] = []
   let isCut = false
   for (let after: string | undefined; ;) {

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { toyPrincipal } from '../../../test/support/toy-source.ts'
 import { known, type Observation } from '../../connectors/connector.ts'
-import { readPath, readReach } from './paths.ts'
+import { PathExportQuery, PathQuery } from './contract.ts'
+import { exportPaths } from './export.ts'
+import { listPaths, readPath, readReach } from './paths.ts'
 import { CLUSTER, estate, grant, people, resource, toy } from './graph.fixture.ts'
 
 const GITHUB = 'https://token.actions.githubusercontent.com'
@@ -176,11 +178,23 @@ test('of several that say to be an issuer none is believed, but whoever is read 
   await e.tell(cloud(believes('deployer', CI, { sub: ['system:serviceaccount:pay:api'] })))
   await e.tell([issuer(CI), account('api')], other('toy:cluster'))
   assert.deepEqual(await e.way('pay/api'), WAY)
+  const said = async () => {
+    const { coverage } = await readPath(e.w.db, e.w.clock, await e.idOf('pay/api'))
+    return coverage.unseen.map(({ status, what, why }) => `${status}: ${what}: ${why}`)
+  }
+  assert.deepEqual(await said(), [])
 
   const forged = account('api', 'pay', { id: toy('forged'), name: 'forged' })
   await e.tell([issuer(CI), forged], other('toy:liar'))
   assert.equal(await e.way('forged'), undefined)
   assert.equal(await e.way('pay/api'), undefined)
+  // What took the way is named wherever the way is looked for, in the list and in what is taken away too.
+  const [dispute = '', ...others] = await said()
+  assert.match(dispute, /^disputed: ways by tokens of https:\/\/cluster\.example: \S+, \S+ say to be this issuer/)
+  assert.deepEqual(others, [])
+  const { coverage } = await listPaths(e.w.db, e.w.clock, PathQuery.parse({}))
+  assert.deepEqual([coverage.isWhole, coverage.unseen[0]?.status], [false, 'disputed'])
+  assert.match(await exportPaths(e.w.db, e.w.clock, PathExportQuery.parse({ format: 'csv' })), /disputed/)
 
   // It is at the address that it says, by TLS; the other says so of another's.
   const real = account('api', 'pay', { id: toy('real'), name: 'real' })
@@ -190,4 +204,5 @@ test('of several that say to be an issuer none is believed, but whoever is read 
   await e.tell([issuer(CI)], { ...other('toy:plain'), read: { by: 'kubernetes', url: 'http://cluster.example' } })
   assert.deepEqual(await e.way('real'), WAY)
   for (const name of ['pay/api', 'forged', 'evil']) assert.equal(await e.way(name), undefined, name)
+  assert.deepEqual(await said(), [])
 })

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import { coverageOf, loadSource, placedId } from '../../inventory/inventory.ts'
+import { loadSource, placedId } from '../../inventory/inventory.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import type { Db } from '../../kernel/db.ts'
 import { beyond, decodeCursor, page } from '../../kernel/http/cursor.ts'
@@ -9,6 +9,7 @@ import type { PathDetail, PathPage, PathQuery, ReachDetail, Thing } from './cont
 import { EDGE_KINDS } from './edge-kinds.ts'
 import { forwardFrom, type Step } from './forward.ts'
 import { HUBS, stepsOf, thingAt, thingsOf } from './things.ts'
+import { waysCoverage } from './unseen.ts'
 
 /** Steps of one way that are told; longer ones are told to here. */
 const STEPS_MAX = 64
@@ -46,7 +47,7 @@ export async function listPaths(db: Db, clock: Clock, query: PathQuery): Promise
     }),
     nextCursor,
     pass: await lastPass(db),
-    coverage: await coverageOf(db, clock, of?.id),
+    coverage: await waysCoverage(db, clock, of?.id),
   }
 }
 
@@ -69,7 +70,7 @@ export async function readPath(db: Db, clock: Clock, nameOrId: string, to?: stri
     goal: walked === undefined ? null : (steps.at(-1)?.to ?? from),
     steps,
     pass: await lastPass(db),
-    coverage: await coverageOf(db, clock),
+    coverage: await waysCoverage(db, clock),
   }
 }
 
@@ -124,7 +125,7 @@ export async function readReach(db: Db, clock: Clock, nameOrId: string): Promise
     reached,
     tier0: goals.size,
     isCut: isCut || walked.length > reached.length,
-    coverage: await coverageOf(db, clock),
+    coverage: await waysCoverage(db, clock),
   }
 }
 
