@@ -21,8 +21,11 @@ const NEWS: Readonly<Record<News, string>> = {
   ways: 'select from graph_pass g where g.ended_at >= p.began_at',
 }
 
+/** A pass that this node goes on with. `giveBack`: as if it had not begun. */
+export type Claim = { readonly beganAt: Date; readonly giveBack: () => Promise<void> }
+
 /** Begins a pass where one is due; undefined where nothing is, or somebody else is at it. */
-export function claimDuePass(db: Db, clock: Clock, passing: Passing): Promise<Date | undefined> {
+export function claimDuePass(db: Db, clock: Clock, passing: Passing): Promise<Claim | undefined> {
   const now = clock.now()
   const news = passing.follows.map((each) => `exists (${NEWS[each]})`).join(' or ')
   return claim(
@@ -36,22 +39,47 @@ export function claimDuePass(db: Db, clock: Clock, passing: Passing): Promise<Da
 }
 
 /** Begins a pass unless somebody is at it. */
-export function claimPass(db: Db, clock: Clock, passing: Passing): Promise<Date | undefined> {
+export function claimPass(db: Db, clock: Clock, passing: Passing): Promise<Claim | undefined> {
   const now = clock.now()
   return claim(db, now, passing, sql`p.ended_at <= ${now}`)
 }
+
+/** A pass that fails, or whose caller goes away, is given back: only one whose node died is waited for. */
+export async function within<T>({ beganAt, giveBack }: Claim, pass: (beganAt: Date) => Promise<T>): Promise<T> {
+  try {
+    return await pass(beganAt)
+  } catch (error) {
+    // Why it failed is told; that it could not be given back only makes the next one wait.
+    await giveBack().catch(() => undefined)
+    throw error
+  }
+}
+
+type Before = { readonly beganAt: Date | null; readonly endedAt: Date | null }
 
 async function claim(
   db: Db,
   now: Date,
   { pass, lostSeconds }: Passing,
   due: ReturnType<typeof sql>,
-): Promise<Date | undefined> {
-  const { numAffectedRows } = await sql`
+): Promise<Claim | undefined> {
+  const lost = secondsAfter(now, -lostSeconds)
+  const { rows } = await sql<Before>`
+    with before as (select p.began_at, p.ended_at from ${sql.table(pass)} p)
     insert into ${sql.table(pass)} as p (began_at) values (${now})
     on conflict (is_only) do update set began_at = excluded.began_at, ended_at = null
-      where (p.ended_at is not null and (${due})) or (p.ended_at is null and p.began_at <= ${secondsAfter(now, -lostSeconds)})`.execute(
+      where (p.ended_at is not null and (${due})) or (p.ended_at is null and p.began_at <= ${lost})
+    returning (select b.began_at from before b) as "beganAt", (select b.ended_at from before b) as "endedAt"`.execute(
     db,
   )
-  return numAffectedRows === 1n ? now : undefined
+  const [before] = rows
+  if (!before) return undefined
+  // What was begun and never ended counts as lost once more, so that anybody may begin.
+  const began = before.endedAt === null ? lost : before.beganAt
+  const giveBack = async () => {
+    await sql`
+      update ${sql.table(pass)} set began_at = ${began}, ended_at = ${before.endedAt}
+       where began_at = ${now} and ended_at is null`.execute(db)
+  }
+  return { beganAt: now, giveBack }
 }

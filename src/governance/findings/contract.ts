@@ -5,10 +5,10 @@ import { Id, Slug } from '../../kernel/ids.ts'
 import { Instant } from '../../kernel/instant.ts'
 import { operation, PageQuery, type Operation } from '../../kernel/operation.ts'
 import { conflict, notFound } from '../../kernel/problem.ts'
-import { SEVERITIES, SUBJECT_KINDS } from './rule.ts'
+import { SENTENCE_MAX, SEVERITIES, SUBJECT_KINDS } from './rule.ts'
 import { FINDING_STATES } from './state.ts'
 
-const Text = shown(z.string().max(500))
+const Text = shown(z.string().max(SENTENCE_MAX))
 const Texts = shown(z.array(Text))
 const Count = shown(z.int())
 const Severity = shown(z.enum(SEVERITIES))

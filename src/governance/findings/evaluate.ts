@@ -1,7 +1,7 @@
 import { coverageOf, refreshStatistics } from '../../inventory/inventory.ts'
 import type { Db } from '../../kernel/db.ts'
 import { conflict } from '../../kernel/problem.ts'
-import { claimDuePass, claimPass, type Passing } from '../pass.ts'
+import { claimDuePass, claimPass, within, type Passing } from '../pass.ts'
 import { applyDue, dueOf, type Counts, type Due, type FindingNeeds } from './apply.ts'
 import type { FindingsEvaluated, Look } from './contract.ts'
 import { loadGrantFacts, loadTrustRuleFacts } from './load-grants.ts'
@@ -22,17 +22,17 @@ const PASS: Passing = { pass: 'finding_pass', follows: ['readings', 'ways'], los
 
 /** Lets every rule look at everything, and the combinations at what was found. Throws `conflict` while another pass goes on. */
 export async function evaluateFindings(db: Db, needs: FindingNeeds, signal: AbortSignal): Promise<FindingsEvaluated> {
-  const beganAt = await claimPass(db, needs.clock, PASS)
-  if (!beganAt) {
+  const claim = await claimPass(db, needs.clock, PASS)
+  if (!claim) {
     throw conflict('The rules look at everything already.', { type: 'FindingPass', id: 'findings', state: 'running' })
   }
-  return passOver(db, needs, beganAt, signal)
+  return within(claim, (beganAt) => passOver(db, needs, beganAt, signal))
 }
 
 /** The same on a schedule: nothing where somebody looked lately, or looks now. */
 export async function evaluateFindingsWhenDue(db: Db, needs: FindingNeeds, signal: AbortSignal): Promise<void> {
-  const beganAt = await claimDuePass(db, needs.clock, PASS)
-  if (beganAt) await passOver(db, needs, beganAt, signal)
+  const claim = await claimDuePass(db, needs.clock, PASS)
+  if (claim) await within(claim, (beganAt) => passOver(db, needs, beganAt, signal))
 }
 
 async function passOver(db: Db, needs: FindingNeeds, beganAt: Date, signal: AbortSignal): Promise<FindingsEvaluated> {

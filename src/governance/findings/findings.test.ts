@@ -336,7 +336,7 @@ test('unused is only said over a window without a hole, and a use that no sessio
   assert.deepEqual(await named('human-use'), ['root@db'])
 })
 
-test('who looked lately leaves it, and one pass goes on at a time', async (t) => {
+test('who looked lately leaves it, one pass goes on at a time, and one that is broken off is given back', async (t) => {
   const { i } = await weakSource(t)
   i.w.clock.advance(1)
   await evaluateFindingsWhenDue(i.w.db, i.w.needs, signal)
@@ -351,10 +351,16 @@ test('who looked lately leaves it, and one pass goes on at a time', async (t) =>
   await evaluateFindingsWhenDue(i.w.db, i.w.needs, signal)
   assert.notDeepEqual(await ended(), first)
 
+  const before = await listFindings(i.w.db, i.w.clock, FindingQuery.parse({}))
   const stopped = AbortSignal.abort(new Error('this node stops'))
   await assert.rejects(evaluateFindings(i.w.db, i.w.needs, stopped), /this node stops/)
+  assert.deepEqual((await listFindings(i.w.db, i.w.clock, FindingQuery.parse({}))).pass, before.pass)
+  await evaluate(i)
+  await i.w.db.updateTable('findingPass').set({ endedAt: null }).execute()
   await assert.rejects(evaluate(i), (error) => conflict.is(error))
-  i.w.clock.advance(3601)
+  await evaluateFindingsWhenDue(i.w.db, i.w.needs, signal)
+  assert.equal(await ended(), null)
+  i.w.clock.advance(3600)
   await evaluate(i)
 })
 

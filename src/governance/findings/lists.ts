@@ -91,7 +91,8 @@ export async function findingResource(db: Db, id: string): Promise<Resource> {
       (select s.owner_team from source s join source_scope c on c.source_id = s.id where c.id = coalesce(
         (select k.scope_id from observed_credential k where k.id = ${subjectId}),
         (select r.scope_id from observed_trust r where r.id = ${subjectId}),
-        (select g.scope_id from observed_grant g where g.id = ${subjectId})))) as team`.execute(db)
+        (select g.scope_id from observed_grant g where g.id = ${subjectId}),
+        (select o.scope_id from observed_resource o where o.id = ${subjectId})))) as team`.execute(db)
   const team = rows[0]?.team ?? null
   const tiedIds = identityId === null ? [] : [...(await tiedPeople(db, identityId))]
   return {

@@ -65,7 +65,7 @@ function automation() {
     order by said limit ${sql.lit(NAMED)})`
 }
 
-/** When the graph was last looked at as a whole; null before that, and while it is looked at for the first time. */
+/** When the graph was last looked at as a whole; null before that, and while it is looked at again: those who follow it come once more behind it. */
 async function graphLookedAt(db: Db): Promise<Date | null> {
   const pass = await db.selectFrom('graphPass').select('endedAt').executeTakeFirst()
   return pass?.endedAt ?? null

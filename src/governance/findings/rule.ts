@@ -1,5 +1,8 @@
 import type { OwaspId } from './frameworks.ts'
 
+/** Of a sentence of evidence: names in it come from sources, which choose how long they are. */
+export const SENTENCE_MAX = 500
+
 /** The worst first. */
 export const SEVERITIES = ['critical', 'high', 'medium', 'low'] as const
 export type Severity = (typeof SEVERITIES)[number]
@@ -63,7 +66,11 @@ export function found(
   evidence: readonly string[],
   uncertainty: readonly string[] = [],
 ): Verdict {
-  return { is: 'found', severity, evidence, uncertainty, readAt }
+  return { is: 'found', severity, evidence: evidence.map(bounded), uncertainty: uncertainty.map(bounded), readAt }
+}
+
+function bounded(sentence: string): string {
+  return sentence.length <= SENTENCE_MAX ? sentence : `${sentence.slice(0, SENTENCE_MAX - 1).toWellFormed()}…`
 }
 
 export function dayOf(at: Date): string {

@@ -1,7 +1,7 @@
 import { openBulk } from '../../kernel/bulk.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import type { Connection, Db } from '../../kernel/db.ts'
-import { claimDuePass, type Passing } from '../pass.ts'
+import { claimDuePass, within, type Passing } from '../pass.ts'
 import { buildGraph } from './build.ts'
 import { keepDistances } from './keep.ts'
 
@@ -27,15 +27,17 @@ export async function lookWhenDue(
   needs: GraphNeeds & { readonly before: () => Promise<void> },
   signal: AbortSignal,
 ): Promise<void> {
-  const beganAt = await claimDuePass(db, needs.clock, LOOK)
-  if (!beganAt) return
-  await needs.before()
-  const { nodes, edges, reaching } = await lookAtGraph(needs, signal)
-  await db
-    .updateTable('graphPass')
-    .set({ endedAt: needs.clock.now(), nodes, edges, reaching })
-    .where('beganAt', '=', beganAt)
-    .execute()
+  const claim = await claimDuePass(db, needs.clock, LOOK)
+  if (!claim) return
+  await within(claim, async (beganAt) => {
+    await needs.before()
+    const { nodes, edges, reaching } = await lookAtGraph(needs, signal)
+    await db
+      .updateTable('graphPass')
+      .set({ endedAt: needs.clock.now(), nodes, edges, reaching })
+      .where('beganAt', '=', beganAt)
+      .execute()
+  })
 }
 
 /** Reads the graph, measures every way to tier 0 and keeps the first step of each. A second look at the same changes no row. */
