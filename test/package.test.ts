@@ -54,6 +54,8 @@ test('the package holds what runs, what it reads, and nothing else', () => {
     'dist/src/server.js',
     'dist/src/decide.js',
     'dist/verifier/verify.js',
+    // What a node serves of itself.
+    'dist/docs/reference/openapi.json',
   ]) {
     assert.ok(files.includes(path), path)
   }

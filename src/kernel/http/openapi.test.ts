@@ -78,7 +78,9 @@ test('every problem of an operation stands under its status with its facts', () 
   const refused = document.paths['/v1/things'].post.responses['409'].content['application/problem+json'].schema
   assert.ok(refused.oneOf.some(({ $ref }: Record<string, unknown>) => $ref === '#/components/schemas/Problem.gone-off'))
   assert.equal(document.components.schemas['Problem.gone-off'].properties.facts.properties.at.format, 'date-time')
-  assert.ok(apiDocuments([makeThing], '1')['/v1/problems/gone-off'])
+  const served = apiDocuments(document, [makeThing])
+  assert.ok(served['/v1/problems/gone-off'])
+  assert.equal(served['/v1/openapi.json'], document)
 })
 
 test('every reference of the document leads somewhere', () => {

@@ -46,13 +46,12 @@ export function openApiDocument(operations: readonly Operation[], version: strin
   }
 }
 
-/** What the API serves besides its operations: the document itself, and each kind of problem under the reference that names it. */
+/** What the API serves besides its operations: `document`, and each kind of problem under the reference that names it. */
 export function apiDocuments(
+  document: unknown,
   operations: readonly Operation[],
-  version: string,
   deferral?: Deferral,
 ): Record<`/v1/${string}`, unknown> {
-  const document = openApiDocument(operations, version, deferral)
   const documents: Record<`/v1/${string}`, unknown> = { '/v1/openapi.json': document }
   for (const { slug, status, title } of problemsOf(operations, deferral?.problems))
     documents[`/v1/problems/${slug}`] = { slug, status, title }
