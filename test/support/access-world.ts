@@ -40,6 +40,7 @@ import {
   liveEngine,
   openCedarEngine,
   openDecisionPoint,
+  type Engine,
   type LiveCalendar,
   type LiveEngine,
 } from '../../src/policy/policy.ts'
@@ -217,7 +218,16 @@ export function granted(request: AccessRequest): string {
   return request.grantId
 }
 
-async function engineOf(text: string) {
+/** Validating the policies takes longer than the rest of a world: what a text makes never changes, so its file of tests makes it once. */
+const engines = new Map<string, Promise<Engine>>()
+
+function engineOf(text: string): Promise<Engine> {
+  const known = engines.get(text) ?? openedOn(text)
+  engines.set(text, known)
+  return known
+}
+
+async function openedOn(text: string): Promise<Engine> {
   const own = await readActions(join(POLICIES, 'actions.json'))
   const catalog = ACTIONS.map(({ name, class: kind }) => ({
     name,
@@ -225,5 +235,7 @@ async function engineOf(text: string) {
     resources: ['Target', 'Account'],
   }))
   const schema = buildSchema(await readFile(join(POLICIES, 'schema.cedarschema'), 'utf8'), [...own, ...catalog])
-  return openCedarEngine(buildPolicySet([{ name: 'default.cedar', text }], schema))
+  const engine = openCedarEngine(buildPolicySet([{ name: 'default.cedar', text }], schema))
+  // Whoever is done with it leaves it open for the next world.
+  return { ...engine, [Symbol.dispose]: () => undefined }
 }

@@ -22,7 +22,13 @@ import { transact } from '../../src/kernel/db.ts'
 import { silentLog } from '../../src/kernel/log.ts'
 import { mintPermit } from '../../src/kernel/permit.ts'
 import { Secret } from '../../src/kernel/secret.ts'
-import { liveEngine, loadPolicySet, openCedarEngine, openDecisionPoint } from '../../src/policy/policy.ts'
+import {
+  liveEngine,
+  loadPolicySet,
+  openCedarEngine,
+  openDecisionPoint,
+  type PolicySet,
+} from '../../src/policy/policy.ts'
 import {
   folderStore,
   listSessions,
@@ -63,15 +69,7 @@ export async function planeWorld(
   const actions = options.actions.map((action) => ({ ...action, protocol: options.protocol }))
   await transact(db, (tx) => syncActions(tx, ledger, actions))
   const policies = await withExtra(last, options.extraPolicies)
-  const declare = (more: readonly GatewayAction[]) =>
-    loadPolicySet(
-      policies,
-      more.map(({ name, class: group }) => ({
-        name,
-        groups: [`privileged.${group}`],
-        resources: ['Target', 'Account'],
-      })),
-    )
+  const declare = (more: readonly GatewayAction[]) => declared(policies, more, options.extraPolicies)
   const engine = liveEngine(openCedarEngine(await declare(options.actions)))
   last.after(() => engine[Symbol.dispose]())
   const teams = await openTeams({ payments: { members: [] } })
@@ -141,6 +139,21 @@ export async function planeWorld(
     revoke,
     plane: openPlane(needs, options.protocol),
   }
+}
+
+/** Validating the policies takes longer than the rest of a world, and a set never changes: a file of tests makes each once. */
+const sets = new Map<string, Promise<PolicySet>>()
+
+function declared(folder: string, actions: readonly GatewayAction[], extra = ''): Promise<PolicySet> {
+  const offered = actions.map(({ name, class: group }) => ({
+    name,
+    groups: [`privileged.${group}`],
+    resources: ['Target', 'Account'],
+  }))
+  const key = JSON.stringify([offered, extra])
+  const known = sets.get(key) ?? loadPolicySet(folder, offered)
+  sets.set(key, known)
+  return known
 }
 
 async function withExtra(t: Pick<TestContext, 'after'>, extra: string | undefined): Promise<string> {
