@@ -3,11 +3,13 @@ import { after, before, test } from 'node:test'
 import { sql } from 'kysely'
 import { z } from 'zod'
 import { CONFORMANCE, type Bed } from '../../src/connectors/conformance.fixture.ts'
+import { Denied } from '../../src/connectors/connector.ts'
 import { keycloakConnector } from '../../src/connectors/keycloak/connector.ts'
 import { FindingQuery } from '../../src/governance/findings/contract.ts'
 import { evaluateFindings } from '../../src/governance/findings/evaluate.ts'
 import { listFindings } from '../../src/governance/findings/lists.ts'
 import { Secret } from '../../src/kernel/secret.ts'
+import { saidBy, saysEachRight } from '../support/each-right.ts'
 import { inventoryWorld } from '../support/inventory-world.ts'
 import { client, companyRealm, letIn, PASSWORD, PROVIDER_SECRET, SECRET } from './peers/keycloak-realm.ts'
 import { administer, startKeycloak } from './peers/keycloak.ts'
@@ -76,11 +78,11 @@ async function bed(): Promise<World> {
   }
 }
 
-/** Takes a role of `realm-management` from a user. */
-async function take(at: World['at'], account: string, role: string): Promise<void> {
+/** Takes a role of `realm-management` from a user, or gives it. */
+async function take(at: World['at'], account: string, role: string, method = 'DELETE'): Promise<void> {
   const [management] = Ids.parse(await at('/clients?clientId=realm-management'))
   const found = await at(`/clients/${management?.id}/roles/${role}`)
-  await at(`/users/${account}/role-mappings/clients/${management?.id}`, [found], 'DELETE')
+  await at(`/users/${account}/role-mappings/clients/${management?.id}`, [found], method)
 }
 
 for (const [story, run] of Object.entries(CONFORMANCE)) {
@@ -166,6 +168,81 @@ test('the rules find what is open in a realm, and nothing on what is well set up
   has('vendor-held medium', 'acme')
   for (const well of ['https://page.example/back', 'identity provider ci ', 'client gone', 'client signer'])
     assert.ok(!found.some((each) => /^(wildcard|outdated|public|loose)/.test(each) && each.includes(well)), well)
+})
+
+test('each role of the reader is named by what is not seen without it, and by nothing else', async () => {
+  const { connector, settings, credential = {}, at, account } = await bed()
+  const named = (role: string) => `role ${role} of client realm-management for its service account`
+  const scopesOf: Record<string, string[]> = {
+    'view-clients': ['clients', 'roles', 'role-holders', 'grants', 'identity-providers', 'events'],
+    'view-users': ['role-holders', 'users', 'groups', 'grants'],
+    'view-identity-providers': ['identity-providers'],
+    'view-events': ['events'],
+  }
+  const reader = { connector, settings, credential, isForetold: true }
+  const { read: whole } = await saysEachRight(
+    reader,
+    Object.entries(scopesOf).map(([role, scopes]) => ({
+      name: role,
+      take: () => take(at, account, role),
+      give: () => take(at, account, role, 'POST'),
+      says: Object.fromEntries(scopes.map((scope) => [scope, ['denied', named(role)]])),
+    })),
+  )
+  assert.deepEqual(whole, Object.fromEntries(WHOLE.map((scope) => [scope, ['complete']])))
+
+  // By this one a realm is known: without it nothing of it is read, since it could be another.
+  await take(at, account, 'view-realm')
+  await assert.rejects(
+    saidBy(reader),
+    (error) => error instanceof Denied && error.missing.permission === named('view-realm'),
+  )
+  await take(at, account, 'view-realm', 'POST')
+  assert.deepEqual((await saidBy(reader)).read, whole)
+})
+
+test('a reader in the realm of administrators reads as one of the realm; where a token names no roles nothing is said to be whole', async () => {
+  const { connector, realm, at, idOf } = await bed()
+  const inMaster = async (path: string, body?: unknown, method?: string) =>
+    administer(url, `/realms/master${path}`, body, method)
+  const clientId = `reader-of-${realm}`
+  await inMaster('/clients', client(clientId, { secret: SECRET, serviceAccountsEnabled: true, fullScopeAllowed: true }))
+  const [made] = Ids.parse(await inMaster(`/clients?clientId=${clientId}`))
+  const [rules] = Ids.parse(await inMaster(`/clients?clientId=${realm}-realm`))
+  const { id: account } = z
+    .object({ id: z.string() })
+    .parse(await inMaster(`/clients/${made?.id}/service-account-user`))
+  const give = async (role: string, method?: string) => {
+    const found = await inMaster(`/clients/${rules?.id}/roles/${role}`)
+    await inMaster(`/users/${account}/role-mappings/clients/${rules?.id}`, [found], method)
+  }
+  for (const role of ['view-realm', 'view-clients', 'view-users', 'view-identity-providers', 'view-events'])
+    await give(role)
+  const reader = {
+    connector,
+    settings: { url, realm, loginRealm: 'master', eventsSeeAll: true },
+    credential: { clientId, clientSecret: SECRET },
+  }
+  const whole = await saidBy(reader)
+  await give('view-events', 'DELETE')
+  const without = await saidBy(reader)
+  const light = await idOf('reader')
+  const told = z.record(z.string(), z.unknown()).parse(await at(`/clients/${light}`))
+  const attributes = { 'client.use.lightweight.access.token.enabled': 'true' }
+  await at(`/clients/${light}`, { ...told, attributes }, 'PUT')
+  const dark = await saidBy({
+    connector,
+    settings: { url, realm },
+    credential: { clientId: 'reader', clientSecret: SECRET },
+  })
+
+  assert.deepEqual(whole.read, Object.fromEntries(WHOLE.map((scope) => [scope, ['complete']])))
+  assert.deepEqual(
+    Object.entries(without.read).filter(([, [status]]) => status !== 'complete'),
+    [['events', ['denied', `role view-events of client ${realm}-realm for its service account`]]],
+  )
+  const lacks = 'the client scope `roles` for the client that reads, and no lightweight access token'
+  assert.deepEqual(dark.read, Object.fromEntries(WHOLE.map((scope) => [scope, ['partial', lacks]])))
 })
 
 test('attack: a login that may only query gets empty lists and 200, which is told as denied and not as an empty realm', async (t) => {

@@ -23,6 +23,8 @@ import type { KeycloakSourceCredential, KeycloakSourceSettings } from './setting
 export type Keycloak = {
   readonly settings: KeycloakSourceSettings
   readonly clock: Clock
+  /** The client whose roles let the login in: one of the realm, and in the realm of administrators one for each other. */
+  readonly rightsAt: string
   /** What the realm says it is called in its tokens (OpenID Connect Discovery 1.0 §4.3). */
   readonly issuer: (signal: AbortSignal) => Promise<string | undefined>
   /** An answer by JSON, or undefined where there is no such thing. Throws `Denied`. */
@@ -50,6 +52,7 @@ export function keycloakOf(
   const root = new URL(settings.url).pathname.replace(/\/+$/, '')
   const ca = settings.authorities === undefined ? {} : { ca: settings.authorities }
   const loginRealm = settings.loginRealm ?? settings.realm
+  const rightsAt = loginRealm === settings.realm ? 'realm-management' : `${settings.realm}-realm`
   let held: { readonly token: Secret; readonly until: Date } | undefined
 
   async function logIn(signal: AbortSignal): Promise<Secret> {
@@ -90,7 +93,7 @@ export function keycloakOf(
     if (answer.status === 401) answer = await send(await logIn(signal))
     const { status } = answer
     if (status === 401) throw new Denied(LOGIN_MISSING)
-    if (status === 403) throw new Denied(missingOf(need))
+    if (status === 403) throw new Denied(missingOf({ rightsAt }, need))
     if (status === 404 || status === 204) return undefined
     if (status !== 200) throw new Error(`the server answered ${status}`)
     return jsonOf(answer.body)
@@ -99,6 +102,7 @@ export function keycloakOf(
   return {
     settings,
     clock,
+    rightsAt,
     ask,
     async issuer(signal) {
       const path = `${root}/realms/${encodeURIComponent(settings.realm)}/.well-known/openid-configuration`
@@ -106,10 +110,9 @@ export function keycloakOf(
       return status === 200 ? Discovery.safeParse(jsonOf(body)).data?.issuer : undefined
     },
     async lacking(roles, signal) {
-      const of = loginRealm === settings.realm ? 'realm-management' : `${settings.realm}-realm`
       const access = claimsOf(await logIn(signal))?.resource_access
       if (access === undefined) return undefined
-      const holds = new Set(access[of]?.roles)
+      const holds = new Set(access[rightsAt]?.roles)
       return roles.filter((role) => !holds.has(role) && !holds.has(role.replace(/^view-/, 'manage-')))
     },
   }
@@ -131,11 +134,15 @@ const LOGIN_MISSING: Missing = {
   permission: 'a confidential client with its secret, enabled, with service accounts on',
 }
 
-export function missingOf(role: string, what = 'a part of the realm'): Missing {
+export function missingOf(
+  { rightsAt }: Pick<Keycloak, 'rightsAt'>,
+  role: string,
+  what = 'a part of the realm',
+): Missing {
   return {
     what,
     why: 'the login may not view it',
-    permission: `role ${role} of client realm-management for its service account`,
+    permission: `role ${role} of client ${rightsAt} for its service account`,
   }
 }
 

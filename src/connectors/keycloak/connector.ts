@@ -147,7 +147,7 @@ async function* readPart(
 /** Throws `Denied` where a role is lacking; false where that cannot be told. */
 async function holds(kc: Keycloak, { roles, gives }: Part, signal: AbortSignal): Promise<boolean> {
   const lacking = await kc.lacking(roles, signal)
-  if (lacking?.[0] !== undefined) throw new Denied(missingOf(lacking.join(', '), gives))
+  if (lacking?.[0] !== undefined) throw new Denied(missingOf(kc, lacking.join(', '), gives))
   return lacking !== undefined
 }
 
@@ -156,7 +156,7 @@ async function realmSeen(kc: Keycloak, signal: AbortSignal): Promise<Realm & { r
   if (realm === undefined) throw new Unreadable('there is no such realm')
   const { id } = realm
   // Keycloak shows the name of a realm to whoever administers anything, and the rest to who may view it.
-  if (id === undefined) throw new Denied(missingOf('view-realm', 'which realm this is'))
+  if (id === undefined) throw new Denied(missingOf(kc, 'view-realm', 'which realm this is'))
   return { ...realm, id }
 }
 
@@ -165,7 +165,7 @@ async function probe(kc: Keycloak, signal: AbortSignal) {
   const all = [...new Set(Object.values(PARTS).flatMap(({ roles }) => roles))]
   const lacking = (await kc.lacking(all, signal)) ?? []
   const probed = Object.entries(PARTS).map(([scope, { roles, gives }]): ProbedScope => {
-    const missing = roles.filter((role) => lacking.includes(role)).map((role) => missingOf(role, gives))
+    const missing = roles.filter((role) => lacking.includes(role)).map((role) => missingOf(kc, role, gives))
     if (scope === 'events' && realm.eventsEnabled !== true) missing.push(EVENTS_MISSING)
     return { scope, isVisible: missing.length === 0, missing }
   })
