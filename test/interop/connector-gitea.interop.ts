@@ -7,11 +7,12 @@ import { before, test, type TestContext } from 'node:test'
 import { CONFORMANCE, type Bed } from '../../src/connectors/conformance.fixture.ts'
 import { giteaConnector } from '../../src/connectors/gitea/connector.ts'
 import { giteaForge, type GiteaForge } from '../support/gitea-forge.ts'
+import { saidBy, saysEachRight, type Right } from '../support/each-right.ts'
 import { inventoryWorld } from '../support/inventory-world.ts'
 import { giteaProgram } from './peers/gitea.ts'
 
 const SECRET = 'correct-horse-battery-staple-4712'
-const READS = ['read:admin', 'read:organization', 'read:repository', 'read:user', 'read:misc']
+const READS = ['read:admin', 'read:organization', 'read:repository', 'read:user']
 let program: string
 
 before(async () => {
@@ -160,18 +161,67 @@ test('a forge is told: who may what, keys, hooks, secrets by name, and a pipelin
   has('observed_usage', 'auth')
 })
 
-test('a token that may read less says which right is missing, of each part', async (t) => {
+test('each scope of the token is named by what is not seen without it, and by nothing else', async (t) => {
   const { forge, connector, settings } = await bed(t)
-  const i = await inventoryWorld(t)
-  const token = await forge.tokenOf(forge.user, ['read:user', 'read:misc'])
-  const { scopes } = await i.collect(await i.source(connector, settings, { credential: { token } }))
+  const credential = { token: '', user: forge.user, password: forge.password }
+  const may = async (scopes: readonly string[]) => {
+    credential.token = await forge.tokenOf(forge.user, scopes)
+  }
+  const without = (scope: string, says: Right['says']): Right => ({
+    name: scope,
+    take: () => may(READS.filter((each) => each !== scope)),
+    give: () => may(READS),
+    says,
+  })
+  const all = (scopes: readonly string[], permission: string) =>
+    Object.fromEntries(scopes.map((scope) => [scope, ['denied', permission] as const]))
+  await may(READS)
 
-  const status = Object.fromEntries(
-    scopes.map((each) => [each.scope, [each.status, (each.missing[0]?.permission ?? '') !== '']]),
+  const { read } = await saysEachRight({ connector, settings, credential }, [
+    without('read:admin', {
+      ...all(['users', 'user-keys', 'tokens'], 'a token of an administrator with read:admin'),
+      ...all(['organizations', 'organization-secrets'], 'a token of an administrator with read:admin'),
+    }),
+    without('read:organization', {
+      organizations: ['denied', 'a token with read:organization of an owner or administrator'],
+      'organization-secrets': ['denied', 'a token with read:organization of an owner'],
+    }),
+    without('read:repository', {
+      ...all(
+        ['repositories', 'access', 'deploy-keys', 'hooks', 'secrets', 'pipelines'],
+        'a token with read:repository',
+      ),
+    }),
+  ])
+  assert.deepEqual(
+    Object.entries(read).filter(([, [status]]) => status !== 'complete'),
+    [['applications', ['partial']]],
   )
-  for (const scope of ['users', 'repositories', 'hooks', 'pipelines', 'organizations'])
-    assert.deepEqual(status[scope], ['denied', true], scope)
-  assert.equal(status['applications']?.[0], 'partial')
+
+  // By the login's own account a forge is known: without it nothing is read.
+  await may(READS.filter((each) => each !== 'read:user'))
+  await assert.rejects(saidBy({ connector, settings, credential }), /read:user/)
+})
+
+test('attack: lists from which private things are left out without a word are not taken for whole', async (t) => {
+  const { forge, connector, settings } = await bed(t)
+  const login = { user: forge.user, password: forge.password }
+  const limited = await forge.tokenOf(forge.user, ['public-only', ...READS])
+  const open = await forge.tokenOf(forge.user, READS)
+  const dark = await forge.tokenOf(forge.user, [...READS, 'read:notification'])
+  const lacks = 'a token that is not limited to what is public'
+  const said = async (credential: Record<string, string>) => (await saidBy({ connector, settings, credential })).read
+
+  for (const credential of [{ token: limited }, { token: limited, ...login }]) {
+    const read = await said(credential)
+    for (const scope of ['repositories', 'access', 'deploy-keys', 'hooks', 'secrets', 'pipelines', 'organizations'])
+      assert.deepEqual(read[scope], ['partial', lacks], scope)
+  }
+  assert.deepEqual((await said({ token: open }))['repositories'], ['complete'])
+  assert.deepEqual((await said({ token: dark, ...login }))['repositories'], ['complete'])
+  const [status, permission] = (await said({ token: dark }))['repositories'] ?? []
+  assert.equal(status, 'partial')
+  assert.match(permission ?? '', /user and password/)
 })
 
 test('a person who administers nothing sees their part, and the rest is named', async (t) => {
@@ -183,7 +233,10 @@ test('a person who administers nothing sees their part, and the rest is named', 
   const of = (scope: string) => scopes.find((each) => each.scope === scope)
 
   assert.equal(of('users')?.status, 'denied')
-  assert.equal(of('repositories')?.status, 'complete')
+  assert.deepEqual(
+    [of('repositories')?.status, of('repositories')?.missing[0]?.permission],
+    ['partial', 'a token of an administrator'],
+  )
   assert.ok(['denied', 'partial'].includes(of('hooks')?.status ?? ''), of('hooks')?.status)
   assert.match(of('hooks')?.missing[0]?.permission ?? '', /administrator of the repository/)
 })

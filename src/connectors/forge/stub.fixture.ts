@@ -9,6 +9,8 @@ export type ForgeStub = {
   readonly answers: Map<string, unknown>
   /** Paths that begin so are refused with this status. */
   readonly refused: Map<string, number>
+  /** With this text. */
+  refusal: string
   readonly asked: string[]
   pageSize: number
   intercept: (request: IncomingMessage, response: ServerResponse) => boolean
@@ -24,7 +26,7 @@ export async function forgeStub(t: Pick<TestContext, 'after'>, authorization: st
     if (stub.intercept(request, response)) return
     const refusal = [...stub.refused].find(([path]) => url.pathname.startsWith(path))?.[1]
     if (request.headers.authorization !== authorization) response.writeHead(401).end('{}')
-    else if (refusal !== undefined) response.writeHead(refusal).end('{}')
+    else if (refusal !== undefined) response.writeHead(refusal).end(stub.refusal)
     else answer(stub, url, response)
   })
   server.listen(0, '127.0.0.1')
@@ -38,6 +40,7 @@ export async function forgeStub(t: Pick<TestContext, 'after'>, authorization: st
     url: `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`,
     answers: new Map(),
     refused: new Map(),
+    refusal: '{}',
     asked: [],
     pageSize: 2,
     intercept: () => false,

@@ -1,8 +1,17 @@
 import { z } from 'zod'
 import { Secret } from '../../kernel/secret.ts'
-import { loginOf, Unreadable, type Connector, type Manifest, type OpenSource, type Probe } from '../connector.ts'
+import {
+  loginOf,
+  Unreadable,
+  type Connector,
+  type Manifest,
+  type Missing,
+  type OpenSource,
+  type Probe,
+} from '../connector.ts'
 import { Absent, readOne, type Asked, type Forge } from '../forge/api.ts'
 import { opening, probedBy, sourceOf, type Part } from '../forge/source.ts'
+import { limitsOf, within, type Limits } from './limits.ts'
 import {
   ORGANIZATIONS,
   readApplications,
@@ -26,7 +35,12 @@ import {
 import { GiteaSourceCredential, GiteaSourceSettings } from './settings.ts'
 import { User } from './shapes.ts'
 
-type Open = { readonly forge: Forge; readonly byPassword: Forge | undefined; readonly self: User }
+type Open = {
+  readonly forge: Forge
+  readonly byPassword: Forge | undefined
+  readonly self: User
+  readonly limits: Limits
+}
 type GiteaPart = Part<Open> & {
   readonly permission: string
   readonly list: Asked | undefined
@@ -67,7 +81,7 @@ const PARTS: Readonly<Record<string, GiteaPart>> = {
   },
   repositories: {
     gives: 'repositories, which are archived',
-    permission: REPOSITORIES.permission,
+    permission: `${REPOSITORIES.permission} of an administrator`,
     list: REPOSITORIES,
     read: ({ forge }, since, signal) => readRepositories(forge, since, signal),
   },
@@ -103,7 +117,7 @@ const PARTS: Readonly<Record<string, GiteaPart>> = {
   },
   pipelines: {
     gives: 'pipeline files: unpinned actions, code of strangers, rights of the token, secrets, identity tokens',
-    permission: REPOSITORIES.permission,
+    permission: `${REPOSITORIES.permission} of an administrator`,
     list: REPOSITORIES,
     read: ({ forge }, since, signal) => readPipelines(forge, since, signal),
   },
@@ -160,9 +174,25 @@ export const giteaConnector: Connector = {
       basic === undefined
         ? undefined
         : { ...forge, headers: { ...forge.headers, authorization: new Secret(`Basic ${basic}`) } }
-    return sourceOf<Open>(PARTS, { forge, byPassword, self: await selfOf(forge, signal) }, probe)
+    const self = await selfOf(forge, signal)
+    const limits = await limitsOf(forge, { self, token, byPassword }, signal)
+    return sourceOf<Open>(LIMITED, { forge, byPassword, self, limits }, probe)
   },
 }
+
+/** What a part lacks whatever it is shown. Tokens are read by password, users as an administrator; neither heeds what the token is limited to. */
+function limitOf(scope: string, { ofRepositories, ofAll }: Limits): Missing[] {
+  const isOfAll = scope !== 'users' && scope !== 'tokens' && scope !== 'applications'
+  return [...(PARTS[scope]?.list === REPOSITORIES ? ofRepositories : []), ...(isOfAll ? ofAll : [])]
+}
+
+const LIMITED: Readonly<Record<string, Part<Open>>> = Object.fromEntries(
+  Object.entries(PARTS).map(([scope, part]) => {
+    const read: Part<Open>['read'] = (open, since, signal) =>
+      within(limitOf(scope, open.limits), part.read(open, since, signal))
+    return [scope, { ...part, read }]
+  }),
+)
 
 async function selfOf(forge: Forge, signal: AbortSignal): Promise<User> {
   const asked = { path: '/user', what: 'the login itself', permission: 'a token with read:user' }
@@ -175,14 +205,14 @@ async function selfOf(forge: Forge, signal: AbortSignal): Promise<User> {
 }
 
 /** A Gitea has no id that its API gives: it is known by the login's own account, which another one would not have made at the same instant. */
-async function probe({ forge, byPassword, self }: Open, signal: AbortSignal): Promise<Probe> {
+async function probe({ forge, byPassword, self, limits }: Open, signal: AbortSignal): Promise<Probe> {
   const asked = { path: '/version', what: 'the version', permission: '' }
   const { version } = await readOne(forge, asked, z.object({ version: z.string().max(100) }), signal)
   const lists = Object.fromEntries(Object.entries(PARTS).map(([scope, { list }]) => [scope, list]))
   const scopes = (await probedBy(forge, lists, signal)).map((probed) =>
     probed.scope === 'tokens' && probed.isVisible && !byPassword
       ? { ...probed, isVisible: false, missing: [{ ...TOKENS_MISSING, why: 'only a token was given' }] }
-      : probed,
+      : { ...probed, missing: [...probed.missing, ...(probed.isVisible ? limitOf(probed.scope, limits) : [])] },
   )
   return { authority: `gitea:${self.id}@${self.created ?? ''}`, system: `Gitea ${version}`, scopes }
 }

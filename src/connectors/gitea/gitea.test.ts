@@ -30,6 +30,8 @@ async function stubbed(t: Pick<TestContext, 'after'>): Promise<ForgeStub> {
   const stub = await forgeStub(t, `token ${TOKEN}`)
   const put = (path: string, found: unknown) => stub.answers.set(`/api/v1${path}`, found)
   put('/version', { version: '1.26.0-stub' })
+  stub.refused.set('/api/v1/notifications', 403)
+  stub.refusal = JSON.stringify({ message: 'required=[read:notification], token scope=read:admin,read:user' })
   put('/user', user(1, 'warden', { is_admin: true }))
   put('/admin/users', [user(1, 'warden', { is_admin: true }), user(2, 'ann'), user(3, 'bot', { prohibit_login: true })])
   put('/admin/orgs', [{ id: 9, username: 'acme' }])
