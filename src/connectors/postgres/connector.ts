@@ -1,11 +1,16 @@
 import {
+  asAsked,
   Unreadable,
   type Connector,
+  type Given,
   type Manifest,
   type OpenSource,
+  type Page,
   type ProbedScope,
   type ScopeRef,
+  type ScopeReport,
   type ScopesReport,
+  type Since,
 } from '../connector.ts'
 import { ACTIVITY_MISSING, readActivity } from './activity.ts'
 import { HBA_PERMISSION, hbaMissing, readDatabase, readDatabases, readHba } from './databases.ts'
@@ -93,36 +98,50 @@ export const postgresConnector: Connector = {
       ? `postgres://${encodeURIComponent(host)}:${port}`
       : `postgres://${host.includes(':') ? `[${host}]` : host}:${port}`
   },
-  async open(given, signal): Promise<OpenSource> {
-    const session = await openSession(given, signal)
-    return {
-      probe: () => probe(session),
-      scopes: () => scopes(session),
-      read(scope, since, until) {
-        const oid = /^database\/(\d+)$/.exec(scope)?.[1]
-        if (oid !== undefined) return readDatabase(session, oid, since, until)
-        switch (scope) {
-          case 'cluster/roles':
-            return readRoles(session, since)
-          case 'cluster/memberships':
-            return readMemberships(session)
-          case 'cluster/databases':
-            return readDatabases(session, since)
-          case 'cluster/passwords':
-            return readPasswords(session, since)
-          case 'cluster/hba':
-            return readHba(session)
-          case 'cluster/activity':
-            return readActivity(session)
-          case 'cluster/log':
-            return readLog(session, since, until)
-          default:
-            throw new Unreadable('there is no such scope')
-        }
-      },
-      [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
-    }
-  },
+  open: (given, signal) => openPostgres(given, {}, signal),
+}
+
+/** With a patience of a test's own. */
+export async function openPostgres(
+  given: Given,
+  patience: { readonly patienceMs?: number },
+  signal: AbortSignal,
+): Promise<OpenSource> {
+  const session = await openSession(given, patience, signal)
+  return {
+    probe: () => probe(session),
+    scopes: () => scopes(session),
+    read: (scope, since, until) => asAsked(readScope(session, scope, since, until)),
+    [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
+  }
+}
+
+function readScope(
+  session: Session,
+  scope: string,
+  since: Since,
+  until: AbortSignal,
+): AsyncGenerator<Page, ScopeReport> {
+  const oid = /^database\/(\d+)$/.exec(scope)?.[1]
+  if (oid !== undefined) return readDatabase(session, oid, since, until)
+  switch (scope) {
+    case 'cluster/roles':
+      return readRoles(session, since)
+    case 'cluster/memberships':
+      return readMemberships(session)
+    case 'cluster/databases':
+      return readDatabases(session, since)
+    case 'cluster/passwords':
+      return readPasswords(session, since)
+    case 'cluster/hba':
+      return readHba(session)
+    case 'cluster/activity':
+      return readActivity(session)
+    case 'cluster/log':
+      return readLog(session, since, until)
+    default:
+      throw new Unreadable('there is no such scope')
+  }
 }
 
 type Database = { oid: number; name: string; allows: boolean; may: boolean }
@@ -159,7 +178,7 @@ async function probe(session: Session) {
              has_table_privilege('pg_catalog.pg_authid', 'SELECT') as passwords,
              pg_has_role('pg_read_all_stats', 'USAGE') as stats`),
   )
-  if (!self) throw new Unreadable('the cluster did not say what it is')
+  if (typeof self?.identifier !== 'string') throw new Unreadable('the cluster did not say what it is')
   const always = ['cluster/roles', 'cluster/memberships', 'cluster/databases'].map((scope) => ({
     scope,
     isVisible: true,

@@ -158,3 +158,45 @@ test('a database that is dropped is gone with all that was in it, after two read
   assert.ok((await i.count('observed_resource', `name = 'passing' and gone_at is not null`)) === 1)
   assert.ok((await i.count('observed_resource', `name = 'public' and gone_at is not null`)) >= 1)
 })
+
+test('attack: ends beyond all calendars and a login without a connection to spare hide nothing but what they say', async (t) => {
+  const { connector, settings, credential = {} } = await postgresBed(cluster)
+  const ends = {
+    absurd: '294276-12-31',
+    ancient: '4713-01-01 BC',
+    over: '-infinity',
+    endless: 'infinity',
+    soon: '9000-01-01',
+  }
+  await asSuperuser(cluster, async (client) => {
+    for (const [name, end] of Object.entries(ends))
+      await client.query(`create role ends_${name} login valid until '${end}'`)
+    await client.query(`alter role ${credential['user']} connection limit 1`)
+  })
+  t.after(() => asSuperuser(cluster, (client) => client.query(`alter role ${credential['user']} connection limit -1`)))
+  const i = await inventoryWorld(t)
+  const { scopes } = await i.collect(await i.source(connector, settings, { credential }))
+
+  const rows = await i.w.db
+    .selectFrom('observedPrincipal as p')
+    .innerJoin('observedCredential as c', 'c.principalId', 'p.id')
+    .select(['p.name', 'p.state', 'c.neverExpires'])
+    .where('p.name', 'like', 'ends\\_%')
+    .orderBy('p.name')
+    .execute()
+  assert.deepEqual(
+    rows.map(({ name, state, neverExpires }) => [name, state, neverExpires].join(' ')),
+    [
+      'ends_absurd active true',
+      'ends_ancient expired false',
+      'ends_endless active true',
+      'ends_over expired false',
+      'ends_soon active false',
+    ],
+  )
+  const why = scopes.flatMap(({ scope, status, missing }) =>
+    scope.startsWith('database/') && status === 'partial' ? [missing[0]?.why ?? ''] : [],
+  )
+  assert.ok(why.length > 1)
+  for (const each of why) assert.match(each, /cannot be entered \(53300\)/)
+})

@@ -18,10 +18,14 @@ type RoleRow = {
   comment: string | null
 }
 
+/** Until when a password counts: as far as four digits of a year go, which the calendar of the server does in both directions. Null is without end. */
+const endOf = (role: string) =>
+  `case when ${role}.rolvaliduntil < '9999-12-31Z' then greatest(${role}.rolvaliduntil, '0001-01-02Z') end`
+
 const ROLES = `
   select r.oid as oid, r.rolname::text as name, r.rolsuper as superuser, r.rolinherit as inherits, r.rolcreaterole as create_role,
          r.rolcreatedb as create_db, r.rolcanlogin as can_log_in, r.rolreplication as replication, r.rolbypassrls as bypass_rls,
-         r.rolconnlimit as connection_limit, case when isfinite(r.rolvaliduntil) then r.rolvaliduntil end as valid_until,
+         r.rolconnlimit as connection_limit, ${endOf('r')} as valid_until,
          array(select g.rolname::text from pg_auth_members m join pg_roles g on g.oid = m.roleid where m.member = r.oid order by 1 limit 200) as member_of,
          array(select d.datname::text from pg_database d where d.datdba = r.oid order by 1 limit 200) as owns,
          left(shobj_description(r.oid, 'pg_authid'), 1000) as comment
@@ -183,7 +187,7 @@ const PASSWORDS = `
          case when a.rolpassword is null then 'none' when a.rolpassword like 'SCRAM-SHA-256$%' then 'scram'
               when a.rolpassword ~ '^md5[0-9a-f]{32}$' then 'md5' else 'other' end as kind,
          substring(a.rolpassword from '^SCRAM-SHA-256\\$(\\d{1,9}):')::int as iterations,
-         case when isfinite(a.rolvaliduntil) then a.rolvaliduntil end as valid_until
+         ${endOf('a')} as valid_until
     from pg_authid a where a.rolcanlogin and a.oid > $1 order by a.oid limit ${PAGE_ROWS}`
 
 /** Nothing of the verifier leaves the server but its kind. */

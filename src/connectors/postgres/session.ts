@@ -2,7 +2,17 @@ import { enterPostgres } from '../../credentials/credentials.ts'
 import { PostgresSettings } from '../../credentials/contract.ts'
 import { sqlState } from '../../kernel/db.ts'
 import { Secret } from '../../kernel/secret.ts'
-import { Denied, loginOf, Unreadable, type Given, type Missing, type NativeId, type Page } from '../connector.ts'
+import { after } from '../../kernel/timer.ts'
+import {
+  oddAnswer,
+  Denied,
+  loginOf,
+  Unreadable,
+  type Given,
+  type Missing,
+  type NativeId,
+  type Page,
+} from '../connector.ts'
 import { PostgresCredential, PostgresSourceSettings } from './settings.ts'
 
 /** Rows of one page: small enough to hold, large enough that the way there and back does not count. */
@@ -20,16 +30,32 @@ export type Session = AsyncDisposable & {
 }
 export type Entered = AsyncDisposable & Pick<Session, 'query'>
 
+/** Shorter than a page may take: whoever reads hears why. */
+const ANSWER_MS = 100_000
+
 /** Logs in. Throws `Unreadable` with the code of the failure. */
-export async function openSession(given: Given, signal: AbortSignal): Promise<Session> {
+export async function openSession(
+  given: Given,
+  { patienceMs = ANSWER_MS }: { readonly patienceMs?: number },
+  signal: AbortSignal,
+): Promise<Session> {
   const settings = PostgresSourceSettings.parse(given.settings)
   const { user, password } = loginOf(given, PostgresCredential, 'login to read it with')
   const site = { target: 'the source', settings, provisioner: { user, secret: new Secret(password) } }
   const { host, port, database, tls } = settings
   const as = PostgresSettings.parse({ host, port, database, tls })
-  const enter = async (name: string, until: AbortSignal): Promise<Entered> => {
-    const upstream = await enterPostgres(site, as, name, until).catch((error: unknown) => {
+  const enter = async (name: string, whole: AbortSignal): Promise<Entered> => {
+    const left = new AbortController()
+    const until = AbortSignal.any([whole, left.signal])
+    const inTime = async <T>(work: () => Promise<T>): Promise<T> => {
+      using _late = after(patienceMs, () => left.abort(new Unreadable('the server did not answer in time')))
+      return await work()
+    }
+    const entering = inTime(() => enterPostgres(site, as, name, until))
+    const upstream = await entering.catch((error: unknown) => {
       until.throwIfAborted()
+      const odd = oddAnswer(error)
+      if (odd) throw odd
       const code = codeOf(error)
       // 28000: pg_hba.conf has no line for it; 42501: no CONNECT.
       if (name !== database && code === '42501') throw new Denied(CONNECT_MISSING, { cause: error })
@@ -37,7 +63,13 @@ export async function openSession(given: Given, signal: AbortSignal): Promise<Se
       throw new Unreadable(`the cluster cannot be entered (${code})`, { cause: error })
     })
     return {
-      query: (text, values) => upstream.query('reading the catalog', text, values),
+      async query<R extends Row>(text: string, values?: readonly unknown[]): Promise<R[]> {
+        try {
+          return await inTime(() => upstream.query<R>('reading the catalog', text, values))
+        } catch (error) {
+          throw reasonOf(error)
+        }
+      },
       [Symbol.asyncDispose]: () => upstream[Symbol.asyncDispose](),
     }
   }
@@ -75,6 +107,19 @@ export function codeOf(error: unknown): string {
   if (error.message === NO_TLS) return 'it offers no TLS'
   if ('code' in error && typeof error.code === 'string' && /^[A-Z0-9_]{1,40}$/.test(error.code)) return error.code
   return error.cause === undefined ? 'no code' : codeOf(error.cause)
+}
+
+/** What the server says of a column, a table, a function or a syntax that it does not know (PostgreSQL, Appendix A). */
+const LACKS = new Set(['42703', '42P01', '42883', '42704', '42601', '0A000'])
+
+function reasonOf(error: unknown): unknown {
+  const odd = oddAnswer(error)
+  if (odd) return odd
+  const code = codeOf(error)
+  if (!LACKS.has(code)) return error
+  return new Unreadable(`the server is of a version or a product other than what is read here (${code})`, {
+    cause: error,
+  })
 }
 
 /** Runs a query that needs a right of its own; without the right the scope is denied, and says which one. */

@@ -1,7 +1,11 @@
+import { Socket } from 'node:net'
 import pg from 'pg'
 import { sqlState } from '../../kernel/db.ts'
+import { boundBytes, guardData } from '../../kernel/driver-line.ts'
 import type { Secret } from '../../kernel/secret.ts'
+import { after } from '../../kernel/timer.ts'
 import { LeaseFailure, TargetDown, type Site } from '../writer.ts'
+import { ServerMessages } from './messages.ts'
 import type { PostgresSettings } from './settings.ts'
 import { tlsAttempts } from './tls.ts'
 
@@ -17,6 +21,10 @@ export type Upstream = AsyncDisposable & {
 }
 
 const CONNECT_MS = 10_000
+/** A server that is well closes its end at once; one that does not is left. */
+const CLOSE_MS = 500
+/** More than any catalog holds in one answer: what comes is held whole. */
+const ANSWER_BYTES = 64 * 1024 * 1024
 /**
  * What every connection of ours pins. `search_path`: whoever had a lease may have left functions and operators in other schemas, and the provisioner
  * may be a superuser. Locks are waited for briefly, since a retry is cheap. A session that hangs behind a dead network gives its locks back.
@@ -37,8 +45,7 @@ export async function enter(
   signal: AbortSignal,
 ): Promise<Upstream> {
   try {
-    const client = await loginByAny(settings, site.provisioner, database, signal)
-    return upstreamOf(client, database, signal)
+    return await upstreamOf(await loginByAny(settings, site.provisioner, database, signal), database, signal)
   } catch (error) {
     signal.throwIfAborted()
     const sentence = `the target cannot be entered by its provisioner (${codeOf(error)})`
@@ -56,14 +63,14 @@ async function loginByAny(
   who: Site['provisioner'],
   database: string,
   signal: AbortSignal,
-): Promise<pg.Client> {
+): Promise<Entered> {
   try {
-    return await login(settings, who, database, signal)
+    return await dial(settings, who, database, signal)
   } catch (error) {
     if (sqlState(error) !== '28P01') throw error
     for (const secret of (await who.others?.()) ?? []) {
       try {
-        return await login(settings, { user: who.user, secret }, database, signal)
+        return await dial(settings, { user: who.user, secret }, database, signal)
       } catch (again) {
         if (sqlState(again) !== '28P01') throw again
       }
@@ -72,16 +79,26 @@ async function loginByAny(
   }
 }
 
+type Login = { readonly user: string; readonly secret: Secret }
+/** `socket` is what lies under TLS. */
+type Entered = { readonly client: pg.Client; readonly socket: Socket }
+
 /** A bare login, by every way that the TLS mode allows; throws what the last one threw. */
 export async function login(
   settings: PostgresSettings,
-  who: { readonly user: string; readonly secret: Secret },
+  who: Login,
   database: string,
   signal: AbortSignal,
 ): Promise<pg.Client> {
+  return (await dial(settings, who, database, signal)).client
+}
+
+async function dial(settings: PostgresSettings, who: Login, database: string, signal: AbortSignal): Promise<Entered> {
   const attempts = tlsAttempts(settings)
   for (const [at, ssl] of attempts.entries()) {
+    const socket = new Socket()
     const client = new pg.Client({
+      stream: () => socket,
       host: settings.host,
       port: settings.port,
       user: who.user,
@@ -95,11 +112,16 @@ export async function login(
     })
     // A connection that breaks between statements fails the next one; nobody else listens.
     client.on('error', () => undefined)
+    const messages = new ServerMessages(ANSWER_BYTES)
+    const look = (chunk: Buffer) => messages.see(chunk)
+    if (ssl === false) guardData(socket, look)
+    else client.connection.once('sslconnect', () => guardData(client.connection.stream, look))
     try {
+      using _bound = boundBytes(socket, ANSWER_BYTES)
       await connectUnlessAborted(client, signal)
-      return client
+      return { client, socket }
     } catch (error) {
-      await client.end().catch(() => undefined)
+      await leave({ client, socket })
       signal.throwIfAborted()
       // As libpq: the other way is tried when there is none yet or pg_hba.conf refused this one, not after a wrong password.
       const isOtherWayOpen = sqlState(error) === undefined || sqlState(error) === '28000'
@@ -107,6 +129,12 @@ export async function login(
     }
   }
   throw new Error('there is always a way to try')
+}
+
+/** Says goodbye, and waits for the other end to close only so long. */
+async function leave({ client, socket }: Entered): Promise<void> {
+  using _late = after(CLOSE_MS, () => socket.destroy())
+  await client.end().catch(() => undefined)
 }
 
 /** SQLSTATE or the system's error code: enough to act on, and nothing of the target's own words. */
@@ -127,7 +155,7 @@ async function connectUnlessAborted(client: pg.Client, signal: AbortSignal): Pro
   signal.throwIfAborted()
 }
 
-async function upstreamOf(client: pg.Client, database: string, signal: AbortSignal): Promise<Upstream> {
+async function upstreamOf({ client, socket }: Entered, database: string, signal: AbortSignal): Promise<Upstream> {
   // Ending the socket is the one way to leave a statement that waits.
   const cut = () => void client.end().catch(() => undefined)
   signal.addEventListener('abort', cut, { once: true })
@@ -136,6 +164,7 @@ async function upstreamOf(client: pg.Client, database: string, signal: AbortSign
   const ask = async <T>(step: string, work: () => Promise<T>): Promise<T> => {
     signal.throwIfAborted()
     try {
+      using _bound = boundBytes(socket, ANSWER_BYTES)
       return await work()
     } catch (error) {
       signal.throwIfAborted()
@@ -158,10 +187,15 @@ async function upstreamOf(client: pg.Client, database: string, signal: AbortSign
     isOpen: () => isOpen,
     async [Symbol.asyncDispose]() {
       signal.removeEventListener('abort', cut)
-      await client.end().catch(() => undefined)
+      await leave({ client, socket })
     },
   }
-  await upstream.query('preparing the connection', PINNED)
+  try {
+    await upstream.query('preparing the connection', PINNED)
+  } catch (error) {
+    await upstream[Symbol.asyncDispose]()
+    throw error
+  }
   return upstream
 }
 
