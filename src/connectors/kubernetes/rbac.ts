@@ -121,7 +121,8 @@ function grantsOf({ metadata, rules }: Role): Grant[] {
         verbs: all.slice(0, 50),
         resourceNames: names.slice(0, 50),
         namespace: metadata.namespace ?? null,
-        isWildcard: verbs.has('*') || on.id.includes('*'),
+        // A path under which everything may be read, such as that of discovery, is no star: what stands there is the API server's own.
+        isWildcard: verbs.has('*') || (on.kind === 'api-path' ? /^\/?\*$/ : /\*/).test(on.id),
       },
     }
   })
