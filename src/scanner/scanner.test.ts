@@ -214,6 +214,10 @@ test('archives in archives, layers of an image, and compressed text are unpacked
   assert.deepEqual(places(findings), ['release.zip!in/image.tar!blobs/sha256/0a1b!etc/app.conf:1:5'])
   assert.deepEqual(findings[0]?.decodedBy, ['zip', 'tar', 'gzip', 'tar'])
   assert.equal((await bytes(zstdCompressSync(Buffer.from(`a ${TOKEN}`)), 'log.zst')).findings.length, 1)
+  // Behind another frame and one that is to be skipped.
+  const frames = ['nothing here', `a ${TOKEN}`].map((each) => zstdCompressSync(Buffer.from(each)))
+  const hidden = Buffer.concat([Buffer.from('502a4d180100000000', 'hex'), ...frames])
+  assert.equal((await bytes(hidden, 'log.zst')).findings.length, 1)
 })
 
 test('a secret in base64, hexadecimal, percent signs, PowerShell’s encoding, twice over, or a notebook’s cell is found', async () => {

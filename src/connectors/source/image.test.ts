@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import { readdirSync, renameSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
-import { gzipSync } from 'node:zlib'
+import { zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
 import { overlaid, type Layer } from './layers.ts'
 import {
@@ -8,6 +10,7 @@ import {
   byName,
   folderOf,
   imageOf,
+  layoutOf,
   LOGGED,
   MOVED,
   put,
@@ -73,10 +76,101 @@ test('what docker saved before it wrote a layout is read by its own manifest', a
   )
 })
 
+test('a layer that another image has as well is read through the link that docker leaves in its place', async (t) => {
+  const image = put(
+    folderOf(t),
+    'linked.tar',
+    tar([
+      { name: '1/layer.tar', body: tar([{ name: 'app.env', body: `T=${TOKEN}\n` }]) },
+      { name: '2/layer.tar', flag: '2', link: '../1/layer.tar' },
+      { name: 'c.json', body: '{}' },
+      { name: 'manifest.json', body: JSON.stringify([{ Config: 'c.json', Layers: ['2/layer.tar'] }]) },
+    ]),
+  )
+
+  const { references, reports } = await reading({ image })
+
+  assert.deepEqual(reports.get('image'), { status: 'complete', missing: [] })
+  assert.deepEqual(
+    references.map(({ location }) => location),
+    ['app.env'],
+  )
+})
+
+test('a file that has a second name is still there when one of them is taken away, and gone when both are', async (t) => {
+  const folder = folderOf(t)
+  const first = [
+    { name: 'a.env', body: `T=${TOKEN}\n` },
+    { name: 'b.env', flag: '1', link: 'a.env' },
+  ]
+  const cases: [string, File[], string, boolean][] = [
+    ['one', [{ name: '.wh.a.env' }], 'b.env', true],
+    ['both', [{ name: '.wh.a.env' }, { name: '.wh.b.env' }], 'a.env', false],
+  ]
+  for (const [name, second, location, isInNewest] of cases) {
+    const { references } = await reading({ image: put(folder, name, imageOf([first, second])) })
+    assert.deepEqual(
+      references.map((each) => [each.location, each.facts?.['isInNewest']]),
+      [[location, isInNewest]],
+    )
+  }
+})
+
+test('a folder in the layout of OCI is read as the archive is, with what a build attached; an image that is only named makes it partial', async (t) => {
+  const layers: File[][] = [[{ name: 'a.env', body: `T=${TOKEN}\n` }], [{ name: '.wh.a.env' }]]
+  const config = { Env: [`GITHUB_TOKEN=${MOVED}`] }
+  const attached = JSON.stringify({ args: { NPM: BAKED } })
+  const asFolder = await reading({ image: layoutOf(folderOf(t), layers, config, undefined, { attached }) })
+  const asFile = await reading({ image: put(folderOf(t), 'x', imageOf(layers, config, undefined, { attached })) })
+
+  assert.deepEqual(asFolder.reports.get('image'), { status: 'complete', missing: [] })
+  assert.deepEqual(asFolder.references, asFile.references)
+  assert.deepEqual(
+    asFolder.references.map(({ location, facts }) => [location, facts?.['isInNewest'], facts?.['platform']]),
+    [
+      ['a.env', false, 'linux/arm64'],
+      ['attached to the image (3)', true, 'linux/arm64'],
+      ['configuration of the image', true, 'linux/arm64'],
+    ],
+  )
+
+  const sparse = layoutOf(folderOf(t), layers, {}, undefined, { absent: 'a'.repeat(64) })
+  const report = (await reading({ image: sparse })).reports.get('image')
+  assert.deepEqual(report instanceof Error ? report : [report?.status, report?.missing.map(({ why }) => why)], [
+    'partial',
+    ['the index names an image that is not there, or not one'],
+  ])
+})
+
+test('a folder that says to be an image cannot have other files of the machine read', async (t) => {
+  const outside = folderOf(t)
+  put(outside, 'app.tar', tar([{ name: 'stolen.env', body: `T=${TOKEN}\n` }]))
+  put(outside, 'c.json', '{}')
+  const named = folderOf(t)
+  const up = `../${outside.split('/').at(-1)}`
+  put(named, 'manifest.json', JSON.stringify([{ Config: `${up}/c.json`, Layers: [`${up}/app.tar`] }]))
+  const linked = layoutOf(folderOf(t), [[{ name: 'a.env', body: `T=${TOKEN}\n` }]])
+  const blobs = join(linked, 'blobs', 'sha256')
+  renameSync(blobs, join(outside, 'sha256'))
+  symlinkSync(join(outside, 'sha256'), blobs)
+  const single = layoutOf(folderOf(t), [[{ name: 'a.env', body: `T=${TOKEN}\n` }]])
+  const held = folderOf(t)
+  for (const name of readdirSync(join(single, 'blobs', 'sha256'))) {
+    renameSync(join(single, 'blobs', 'sha256', name), join(held, name))
+    symlinkSync(join(held, name), join(single, 'blobs', 'sha256', name))
+  }
+  for (const image of [named, linked, single]) {
+    const { told, reports, references } = await reading({ image })
+    const report = reports.get('image')
+    assert.deepEqual([references.length, told.some(({ kind }) => kind === 'credential')], [0, false])
+    assert.ok(report instanceof Error || report?.status === 'partial')
+  }
+})
+
 test('an image that was cut off, altered or is a bomb is partial, and one that is none is said to be none', async (t) => {
   const folder = folderOf(t)
   const whole = imageOf([[{ name: 'app.env', body: `T=${TOKEN}\n` }]])
-  const bomb = gzipSync(Buffer.alloc(600 * 1024 ** 2))
+  const bomb = zstdCompressSync(Buffer.alloc(600 * 1024 ** 2))
   const cases: [string, Buffer, RegExp][] = [
     ['altered', imageOf([[{ name: 'a', body: TOKEN }]], {}, (blob) => Buffer.concat([blob, Buffer.of(0)])), /digest/],
     ['cut', whole.subarray(0, whole.length - 2048), /cut off|not in the archive/],
@@ -97,7 +191,7 @@ test('an image that was cut off, altered or is a bomb is partial, and one that i
     assert.match(said, name === 'cut' ? /cut off|no image|not in the archive/ : why)
   }
   const none = (await reading({ image: put(folder, 'none', 'nothing') })).reports.get('image')
-  assert.match(none instanceof Error ? none.message : '', /holds no image/)
+  assert.match(none instanceof Error ? none.message : '', /there is no image/)
 })
 
 test('whatever order layers have, a path stands exactly where replaying them leaves it', () => {

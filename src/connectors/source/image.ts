@@ -1,12 +1,11 @@
-import { open, type FileHandle } from 'node:fs/promises'
-import { constants } from 'node:fs'
 import { promisify } from 'node:util'
-import { gunzip, zstdDecompress } from 'node:zlib'
+import { gunzip } from 'node:zlib'
 import { z } from 'zod'
-import { sha256 } from '../../kernel/crypto.ts'
 import { nextTurn } from '../../kernel/timer.ts'
+import { isZstd, unzstd } from '../../kernel/zstd.ts'
 import { Unreadable } from '../connector.ts'
 import { gather, type Gathered, type Seeing } from './gather.ts'
+import { openParts, type Blob, type Parts } from './image-parts.ts'
 import { overlaid, type Layer } from './layers.ts'
 import { cleanPath, tarEntries, type Read, type TarEntry } from './tar.ts'
 
@@ -17,65 +16,48 @@ const LAYER_BYTES = 512 * 1024 ** 2
 const FILE_BYTES = 64 * 1024 ** 2
 const MANIFESTS_MAX = 32
 const LAYERS_MAX = 500
+/** Further names of one file that are kept. */
+const LINKS_MAX = 100
+/** Unpacked at once; of small chunks a large layer has too many. */
+const CHUNK_BYTES = 1024 ** 2
 const TURN_BYTES = 8 * 1024 ** 2
 
 const Digest = z.string().regex(/^sha256:[0-9a-f]{64}$/)
-const Descriptor = z.object({ digest: Digest, mediaType: z.string().max(200).optional() })
+const Word = z.string().max(60).nullish()
+const Platform = z.object({ os: Word, architecture: Word, variant: Word })
+const Descriptor = z.object({
+  digest: Digest,
+  mediaType: z.string().max(200).optional(),
+  platform: Platform.nullish().catch(null),
+})
 // OCI Image Layout 1.1: index.json names manifests, or further indexes.
-const Index = z.object({ manifests: z.array(Descriptor).max(MANIFESTS_MAX) })
+const Index = z.object({ manifests: z.array(Descriptor) })
 const Manifest = z.object({ config: Descriptor, layers: z.array(Descriptor).max(LAYERS_MAX) })
+// OCI Image Manifest 1.1, "Guidance for an Empty Descriptor".
+const EMPTY = 'application/vnd.oci.empty.v1+json'
 // As docker save wrote it before it wrote an OCI layout too.
 const Saved = z
   .array(z.object({ Config: z.string().max(300), Layers: z.array(z.string().max(300)).max(LAYERS_MAX) }))
   .min(1)
   .max(MANIFESTS_MAX)
 
-type Blob = { readonly name: string; readonly sha256: string | undefined }
-type Image = { readonly config: Blob; readonly layers: readonly Blob[] }
-type Archive = { readonly read: Read; readonly entries: ReadonlyMap<string, TarEntry> }
+/** `isFile`: what a build attaches, such as where it came from, is one file and no tree. */
+type LayerBlob = Blob & { readonly isFile: boolean }
+type Image = {
+  readonly config: Blob | undefined
+  readonly layers: readonly LayerBlob[]
+  readonly platform: string | undefined
+}
 
 /** Every layer in its order with what later ones cover or take away, and the configuration, where variables and commands of the build stand. */
 export async function gatherImage(seeing: Seeing, into: Gathered, path: string, signal: AbortSignal): Promise<void> {
-  const file = await openFile(path)
-  try {
-    const archive = await archiveOf(file, into)
-    const images = await imagesOf(archive)
-    for (const [at, image] of images.entries()) {
-      // Of one image alone the paths are those inside of it.
-      const prefix = images.length === 1 ? '' : `image-${at + 1}/`
-      await gatherOne({ seeing, into, archive, prefix, signal }, image)
-    }
-  } finally {
-    await file.close()
-  }
-}
-
-async function openFile(path: string): Promise<FileHandle> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
-  if ((await file.stat()).isFile()) return file
-  await file.close()
-  throw new Unreadable('the image is no file')
-}
-
-async function archiveOf(file: FileHandle, into: Gathered): Promise<Archive> {
-  const read: Read = async (at, sizeBytes) => {
-    const bytes = Buffer.alloc(sizeBytes)
-    let held = 0
-    while (held < sizeBytes) {
-      const { bytesRead } = await file.read(bytes, held, sizeBytes - held, at + held)
-      if (bytesRead === 0) break
-      held += bytesRead
-    }
-    return bytes.subarray(0, held)
-  }
-  const entries = new Map<string, TarEntry>()
-  const reading = tarEntries(read, (await file.stat()).size)
-  for (let next = await reading.next(); ; next = await reading.next()) {
-    if (!next.done) entries.set(next.value.name, next.value)
-    else {
-      if (!next.value) miss(into, 'the archive is damaged or cut off')
-      return { read, entries }
-    }
+  await using parts = await openParts(path)
+  if (!parts.isWhole) miss(into, 'the archive is damaged or cut off')
+  const images = await imagesOf(parts, into)
+  for (const [at, image] of images.entries()) {
+    // Of one image alone the paths are those inside of it.
+    const prefix = images.length === 1 ? '' : `image-${at + 1}/`
+    await gatherOne({ seeing, into, parts, prefix, signal }, image)
   }
 }
 
@@ -83,31 +65,57 @@ function miss(into: Gathered, reason: string): void {
   into.unread.set(reason, (into.unread.get(reason) ?? 0) + 1)
 }
 
-async function imagesOf(archive: Archive): Promise<Image[]> {
-  const index = Index.safeParse(await json(archive, { name: 'index.json', sha256: undefined }))
+async function imagesOf(parts: Parts, into: Gathered): Promise<Image[]> {
+  const index = Index.safeParse(await json(parts, { name: 'index.json', sha256: undefined }))
   if (index.success) {
-    const images = await imagesIn(archive, index.data, 0)
-    if (images.length > 0) return images
+    const images = await imagesIn(parts, into, index.data, 0)
+    if (images.length > MANIFESTS_MAX) miss(into, `there are more than ${MANIFESTS_MAX} images`)
+    if (images.length > 0) return images.slice(0, MANIFESTS_MAX)
   }
-  const saved = Saved.safeParse(await json(archive, { name: 'manifest.json', sha256: undefined }))
-  if (!saved.success) throw new Unreadable('the archive holds no image: neither index.json nor manifest.json names one')
-  const named = (name: string): Blob => ({ name: cleanPath(name), sha256: undefined })
-  return saved.data.map(({ Config, Layers }) => ({ config: named(Config), layers: Layers.map(named) }))
+  const saved = Saved.safeParse(await json(parts, { name: 'manifest.json', sha256: undefined }))
+  if (!saved.success) throw new Unreadable('there is no image: neither index.json nor manifest.json names one')
+  const named = (name: string) => ({ name: cleanPath(name), sha256: undefined, isFile: false })
+  return saved.data.map(({ Config, Layers }) => ({
+    config: named(Config),
+    layers: Layers.map(named),
+    platform: undefined,
+  }))
 }
 
-async function imagesIn(archive: Archive, index: z.output<typeof Index>, depth: number): Promise<Image[]> {
+/** One more than are read, where there are more. */
+async function imagesIn(
+  parts: Parts,
+  into: Gathered,
+  { manifests }: z.output<typeof Index>,
+  depth: number,
+): Promise<Image[]> {
   const images: Image[] = []
-  for (const { digest } of index.manifests) {
-    const content = await json(archive, blobOf(digest))
+  for (const { digest, platform } of manifests) {
+    if (images.length > MANIFESTS_MAX) break
+    const content = await json(parts, blobOf(digest))
     const manifest = Manifest.safeParse(content)
     const inner = Index.safeParse(content)
     if (manifest.success) {
       const { config, layers } = manifest.data
-      images.push({ config: blobOf(config.digest), layers: layers.map((layer) => blobOf(layer.digest)) })
-    } else if (inner.success && depth < 2) images.push(...(await imagesIn(archive, inner.data, depth + 1)))
-    if (images.length >= MANIFESTS_MAX) break
+      images.push({
+        config: config.mediaType === EMPTY ? undefined : blobOf(config.digest),
+        layers: layers.map((layer) => ({ ...blobOf(layer.digest), isFile: isFile(layer) })),
+        platform: platformOf(platform),
+      })
+    } else if (inner.success && depth < 2) images.push(...(await imagesIn(parts, into, inner.data, depth + 1)))
+    // A copy of one platform keeps the index that names them all.
+    else miss(into, 'the index names an image that is not there, or not one')
   }
-  return images.slice(0, MANIFESTS_MAX)
+  return images
+}
+
+function isFile({ mediaType }: z.output<typeof Descriptor>): boolean {
+  return mediaType !== undefined && !mediaType.includes('tar')
+}
+
+function platformOf(platform: z.output<typeof Platform> | null | undefined): string | undefined {
+  const said = [platform?.os, platform?.architecture, platform?.variant].filter((word) => word && word !== 'unknown')
+  return said.length > 0 ? said.join('/') : undefined
 }
 
 function blobOf(digest: string): Blob {
@@ -115,18 +123,8 @@ function blobOf(digest: string): Blob {
   return { name: `blobs/sha256/${hex}`, sha256: hex }
 }
 
-/** Its bytes when they are there, not too many, and what their digest says. */
-async function bytesOf({ read, entries }: Archive, blob: Blob, most: number): Promise<Buffer | string> {
-  const entry = entries.get(blob.name)
-  if (entry?.type !== 'file') return 'a part of the image is not in the archive'
-  if (entry.sizeBytes > most) return `a part of the image is larger than ${most} bytes`
-  const bytes = await read(entry.at, entry.sizeBytes)
-  const isIt = blob.sha256 === undefined || sha256(bytes).toString('hex') === blob.sha256
-  return isIt ? bytes : 'a part of the image is not what its digest says'
-}
-
-async function json(archive: Archive, blob: Blob): Promise<unknown> {
-  const bytes = await bytesOf(archive, blob, JSON_BYTES)
+async function json(parts: Parts, blob: Blob): Promise<unknown> {
+  const bytes = await parts.bytesOf(blob, JSON_BYTES)
   if (typeof bytes === 'string') return undefined
   try {
     return JSON.parse(bytes.toString('utf8'))
@@ -138,57 +136,79 @@ async function json(archive: Archive, blob: Blob): Promise<unknown> {
 type Work = {
   readonly seeing: Seeing
   readonly into: Gathered
-  readonly archive: Archive
+  readonly parts: Parts
   readonly prefix: string
   readonly signal: AbortSignal
 }
 
-async function gatherOne(work: Work, { config, layers }: Image): Promise<void> {
-  const { seeing, into, archive, prefix, signal } = work
-  const settings = await bytesOf(archive, config, JSON_BYTES)
-  if (typeof settings === 'string') miss(into, settings)
-  else {
-    const told = { path: `${prefix}configuration of the image`, isInNewest: true, facts: {} }
-    await gather(seeing, into, { kind: 'bytes', name: 'config.json', bytes: settings }, () => told, signal)
+async function gatherOne(work: Work, { config, layers, platform }: Image): Promise<void> {
+  const { seeing, into, parts, prefix, signal } = work
+  const of = platform === undefined ? {} : { platform }
+  const whole = async (blob: Blob, name: string, path: string) => {
+    const bytes = await parts.bytesOf(blob, JSON_BYTES)
+    const told = { path: `${prefix}${path}`, isInNewest: true, facts: of }
+    if (typeof bytes === 'string') miss(into, bytes)
+    else await gather(seeing, into, { kind: 'bytes', name, bytes }, () => told, signal)
   }
+  if (config) await whole(config, 'config.json', 'configuration of the image')
+  for (const [at, layer] of layers.entries())
+    if (layer.isFile) await whole(layer, 'attached.json', `attached to the image (${at + 1})`)
   // What stands above decides what is still there, so names come first and are kept; contents are read layer by layer.
-  const listed: Layer[] = []
-  for (const layer of layers) listed.push(await listedOf(work, layer))
-  const stands = overlaid(listed)
-  for (const [at, layer] of layers.entries()) {
-    const bytes = await unpacked(archive, layer)
-    if (typeof bytes !== 'string') await gatherLayer(work, bytes, { at, stands, digest: layer.sha256 ?? layer.name })
+  const trees = layers.filter((layer) => !layer.isFile)
+  const listed: Listed[] = []
+  for (const layer of trees) listed.push(await listedOf(work, layer))
+  const stands = overlaid(listed.map(({ names }) => names))
+  for (const [at, layer] of trees.entries()) {
+    const { isRead, links } = listed[at] ?? UNREAD
+    if (!isRead) continue
+    const bytes = await unpacked(parts, layer)
+    const facts = { firstLayer: at + 1, firstLayerDigest: layer.sha256 ?? layer.name, ...of }
+    if (typeof bytes !== 'string') await gatherLayer(work, bytes, { stands: (name) => stands(at, name), links, facts })
   }
 }
 
-async function listedOf({ archive, into, signal }: Work, layer: Blob): Promise<Layer> {
+/** What a layer brings, and by which further names what it brings is there: to take one away leaves the others. */
+type Listed = {
+  readonly isRead: boolean
+  readonly names: Layer
+  readonly links: ReadonlyMap<string, readonly string[]>
+}
+
+const UNREAD: Listed = { isRead: false, names: new Map(), links: new Map() }
+
+async function listedOf({ parts, into, signal }: Work, layer: Blob): Promise<Listed> {
   signal.throwIfAborted()
-  const bytes = await unpacked(archive, layer)
-  const names = new Map<string, TarEntry['type']>()
+  const bytes = await unpacked(parts, layer)
   if (typeof bytes === 'string') {
     miss(into, bytes)
-    return names
+    return UNREAD
   }
+  const names = new Map<string, TarEntry['type']>()
+  const links = new Map<string, string[]>()
   const reading = tarEntries(inBuffer(bytes), bytes.length)
   for (let next = await reading.next(); ; next = await reading.next()) {
-    if (!next.done) names.set(next.value.name, next.value.type)
-    else {
+    if (!next.done) {
+      const { name, type, link, isHard } = next.value
+      names.set(name, type)
+      if (!isHard || link === undefined) continue
+      const to = cleanPath(link)
+      links.set(to, [...(links.get(to) ?? []), name].slice(0, LINKS_MAX))
+    } else {
       if (!next.value) miss(into, 'a layer is damaged or cut off')
-      return names
+      return { isRead: true, names, links }
     }
   }
 }
 
 const inflate = promisify(gunzip)
-const inflateZstd = promisify(zstdDecompress)
 
-async function unpacked(archive: Archive, layer: Blob): Promise<Buffer | string> {
-  const bytes = await bytesOf(archive, layer, LAYER_BYTES)
+async function unpacked(parts: Parts, layer: Blob): Promise<Buffer | string> {
+  const bytes = await parts.bytesOf(layer, LAYER_BYTES)
   if (typeof bytes === 'string') return bytes
-  const bound = { maxOutputLength: LAYER_BYTES }
+  const bound = { maxOutputLength: LAYER_BYTES, chunkSize: CHUNK_BYTES }
   try {
     if (bytes[0] === 0x1f && bytes[1] === 0x8b) return await inflate(bytes, bound)
-    if (bytes.length > 4 && bytes.readUInt32LE(0) === 0xfd2fb528) return await inflateZstd(bytes, bound)
+    if (isZstd(bytes)) return await unzstd(bytes, LAYER_BYTES)
     return bytes
   } catch (error) {
     return error instanceof RangeError
@@ -201,16 +221,25 @@ function inBuffer(bytes: Buffer): Read {
   return async (at, sizeBytes) => bytes.subarray(at, at + sizeBytes)
 }
 
-type Which = { readonly at: number; readonly stands: ReturnType<typeof overlaid>; readonly digest: string }
+type Which = {
+  readonly stands: (name: string) => boolean
+  readonly links: Listed['links']
+  readonly facts: Readonly<Record<string, string | number>>
+}
 
-async function gatherLayer({ seeing, into, prefix, signal }: Work, bytes: Buffer, which: Which): Promise<void> {
+async function gatherLayer(
+  { seeing, into, prefix, signal }: Work,
+  bytes: Buffer,
+  { stands, links, facts }: Which,
+): Promise<void> {
   let sinceTurn = 0
-  for await (const { name, type, at, sizeBytes } of tarEntries(inBuffer(bytes), bytes.length)) {
+  for await (const entry of tarEntries(inBuffer(bytes), bytes.length)) {
+    const { type, at, sizeBytes } = entry
     if (type !== 'file') continue
     if (sizeBytes > FILE_BYTES) miss(into, `only its first ${FILE_BYTES} bytes were looked at`)
     const body = bytes.subarray(at, at + Math.min(sizeBytes, FILE_BYTES))
-    const isInNewest = which.stands(which.at, name)
-    const facts = { firstLayer: which.at + 1, firstLayerDigest: which.digest }
+    const name = [entry.name, ...(links.get(entry.name) ?? [])].find(stands) ?? entry.name
+    const isInNewest = stands(name)
     // Inside of archives the scanner goes on behind !.
     const tell = (found: { readonly path: string }) => ({ path: `${prefix}${found.path}`, isInNewest, facts })
     await gather(seeing, into, { kind: 'bytes', name, bytes: body }, tell, signal)

@@ -8,7 +8,9 @@ export const SourceSettings = z
   .strictObject({
     repository: shown(Path).optional().describe('a git repository: its whole history'),
     folder: shown(Path).optional().describe('files as they lie there, a worktree too'),
-    image: shown(Path).optional().describe('an image as one tar: OCI layout, or as docker save writes it'),
+    image: shown(Path)
+      .optional()
+      .describe('an image: a folder in OCI layout, or one tar, of it or as docker save writes it'),
     logs: shown(Path).optional().describe('a log, or a folder of logs, of pipelines'),
     withNames: shown(z.boolean())
       .default(true)

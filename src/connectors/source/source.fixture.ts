@@ -61,16 +61,22 @@ export function repositoryOf(t: Ends) {
 
 export const byName = (a: readonly unknown[], b: readonly unknown[]) => (String(a[0]) < String(b[0]) ? -1 : 1)
 
-export type File = { readonly name: string; readonly body?: string | Buffer; readonly flag?: string }
+export type File = {
+  readonly name: string
+  readonly body?: string | Buffer
+  readonly flag?: string
+  readonly link?: string
+}
 
 /** A tar by hand, ustar. */
 export function tar(files: readonly File[]): Buffer {
-  const blocks = files.map(({ name, body = '', flag = '0' }) => {
+  const blocks = files.map(({ name, body = '', flag = '0', link = '' }) => {
     const content = Buffer.from(body)
     const header = Buffer.alloc(512)
     header.write(name, 0, 100)
     header.write(content.length.toString(8).padStart(11, '0'), 124)
     header.write(flag, 156)
+    header.write(link, 157, 100)
     header.write('ustar\x0000', 257)
     header.fill(' ', 148, 156)
     const sum = header.reduce((total, byte) => total + byte, 0)
@@ -80,12 +86,27 @@ export function tar(files: readonly File[]): Buffer {
   return Buffer.concat([...blocks, Buffer.alloc(1024)])
 }
 
-/** An archive in OCI's layout, made by hand: the layers in their order, gzip, zstd and plain in turn. */
-export function imageOf(
+/** What an index has besides: manifests that are named and not there, and files that are attached to the image. */
+type Besides = { readonly absent?: string; readonly attached?: string }
+
+/** An archive in OCI's layout, made by hand. */
+export function imageOf(...given: Parameters<typeof imageFiles>): Buffer {
+  return tar(imageFiles(...given))
+}
+
+/** The same as a folder. */
+export function layoutOf(folder: string, ...given: Parameters<typeof imageFiles>): string {
+  for (const { name, body = '' } of imageFiles(...given)) put(folder, name, body)
+  return folder
+}
+
+/** The layers in their order, gzip, zstd and plain in turn. */
+function imageFiles(
   layers: readonly (readonly File[])[],
   config: object = {},
   spoil?: (blob: Buffer) => Buffer,
-): Buffer {
+  { absent, attached }: Besides = {},
+): File[] {
   const blobs: File[] = []
   const add = (bytes: Buffer) => {
     const hex = sha256(bytes).toString('hex')
@@ -97,12 +118,18 @@ export function imageOf(
     return [gzipSync(bytes), zstdCompressSync(bytes), bytes][at % 3] ?? bytes
   })
   const named = packed.map(add)
-  const manifest = add(Buffer.from(JSON.stringify({ config: add(Buffer.from(JSON.stringify(config))), layers: named })))
-  const nested = add(Buffer.from(JSON.stringify({ manifests: [manifest] })))
+  const toto = (text: string) => ({ ...add(Buffer.from(text)), mediaType: 'application/vnd.in-toto+json' })
+  const listed = attached === undefined ? named : [...named, toto(attached)]
+  const manifest = add(
+    Buffer.from(JSON.stringify({ config: add(Buffer.from(JSON.stringify(config))), layers: listed })),
+  )
+  const platform = { os: 'linux', architecture: 'arm64' }
+  const sparse = absent === undefined ? [] : [{ digest: `sha256:${absent}`, platform }]
+  const nested = add(Buffer.from(JSON.stringify({ manifests: [{ ...manifest, platform }, ...sparse] })))
   const spoiled = blobs.map((blob, at) =>
     at === 0 && spoil ? { ...blob, body: spoil(Buffer.from(blob.body ?? '')) } : blob,
   )
-  return tar([{ name: './index.json', body: JSON.stringify({ manifests: [nested] }) }, ...spoiled])
+  return [{ name: './index.json', body: JSON.stringify({ manifests: [nested] }) }, ...spoiled]
 }
 
 export async function reading(settings: Record<string, unknown>) {

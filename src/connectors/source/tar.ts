@@ -6,6 +6,10 @@ export type TarEntry = {
   readonly type: 'file' | 'folder' | 'other'
   readonly at: number
   readonly sizeBytes: number
+  /** Where a link leads, as it is written. */
+  readonly link?: string
+  /** A further name of what the same archive had before. */
+  readonly isHard?: boolean
 }
 
 const BLOCK = 512
@@ -16,6 +20,7 @@ const ENTRIES_MAX = 500_000
 /** Every entry in its order; false at the end where the archive is damaged, cut off, or has more of them than are read. */
 export async function* tarEntries(read: Read, sizeBytes: number): AsyncGenerator<TarEntry, boolean> {
   let longName: string | undefined
+  let longLink: string | undefined
   let count = 0
   for (let at = 0; at + BLOCK <= sizeBytes;) {
     const header = await read(at, BLOCK)
@@ -27,14 +32,19 @@ export async function* tarEntries(read: Read, sizeBytes: number): AsyncGenerator
     if (!sumHolds(header) || size === undefined || body + size > sizeBytes || count > ENTRIES_MAX) return false
     at = body + Math.ceil(size / BLOCK) * BLOCK
     const flag = String.fromCharCode(header[156] ?? 0)
-    if (flag === 'L' || flag === 'x') {
+    if (flag === 'L' || flag === 'K' || flag === 'x') {
       if (size > HEADER_BYTES) return false
       const text = (await read(body, size)).toString('utf8')
-      longName = flag === 'L' ? text.replace(/\0[^]*$/, '') : (paxPath(text) ?? longName)
-    } else if (flag !== 'g' && flag !== 'K') {
+      const bare = text.replace(/\0[^]*$/, '')
+      if (flag !== 'K') longName = flag === 'L' ? bare : (paxOf(text, 'path') ?? longName)
+      if (flag !== 'L') longLink = flag === 'K' ? bare : (paxOf(text, 'linkpath') ?? longLink)
+    } else if (flag !== 'g') {
       const name = cleanPath(longName ?? [field(header, 345, 155), field(header, 0, 100)].filter(Boolean).join('/'))
+      const link = flag === '1' || flag === '2' ? (longLink ?? field(header, 157, 100)) : undefined
       longName = undefined
-      if (name !== '') yield { name, type: typeOf(flag), at: body, sizeBytes: size }
+      longLink = undefined
+      if (name !== '')
+        yield { name, type: typeOf(flag), at: body, sizeBytes: size, ...(link && { link, isHard: flag === '1' }) }
     }
   }
   return true
@@ -73,6 +83,6 @@ function sumHolds(header: Buffer): boolean {
   return sum === parseInt(field(header, 148, 8), 8)
 }
 
-function paxPath(text: string): string | undefined {
-  return /(?:^|\n)\d{1,6} path=([^\n]{1,4096})\n/.exec(text)?.[1]
+function paxOf(text: string, key: 'path' | 'linkpath'): string | undefined {
+  return new RegExp(`(?:^|\\n)\\d{1,6} ${key}=([^\\n]{1,4096})\\n`).exec(text)?.[1]
 }

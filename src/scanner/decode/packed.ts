@@ -1,5 +1,6 @@
 /** Archives and compressed files, told by their first bytes, unpacked in memory within a budget. */
-import { gunzipSync, inflateRawSync, zstdDecompressSync } from 'node:zlib'
+import { gunzipSync, inflateRawSync } from 'node:zlib'
+import { isZstd, unzstdSync } from '../../kernel/zstd.ts'
 import type { Budget, Limits } from './limits.ts'
 
 type Entry = { readonly name: string; readonly bytes: Buffer }
@@ -12,7 +13,6 @@ const MAGIC: readonly (readonly [Packing, readonly number[]])[] = [
   ['gzip', [0x1f, 0x8b, 0x08]],
   ['zip', [0x50, 0x4b, 0x03, 0x04]],
   ['zip', [0x50, 0x4b, 0x05, 0x06]],
-  ['zstd', [0x28, 0xb5, 0x2f, 0xfd]],
   ['bzip2', [0x42, 0x5a, 0x68]],
   ['xz', [0xfd, 0x37, 0x7a, 0x58, 0x5a]],
   ['7z', [0x37, 0x7a, 0xbc, 0xaf, 0x27, 0x1c]],
@@ -22,6 +22,7 @@ const MAGIC: readonly (readonly [Packing, readonly number[]])[] = [
 export function packingOf(bytes: Buffer): Packing | undefined {
   const found = MAGIC.find(([, magic]) => magic.every((byte, at) => bytes[at] === byte))
   if (found) return found[0] !== 'bzip2' || /^BZh[1-9]1AY/.test(bytes.toString('latin1', 0, 7)) ? found[0] : undefined
+  if (isZstd(bytes)) return 'zstd'
   return isTar(bytes) ? 'tar' : undefined
 }
 
@@ -47,11 +48,14 @@ export function* unpack(bytes: Buffer, packing: Packing, budget: Budget, limits:
 
 function inflated(bytes: Buffer, packing: 'gzip' | 'zstd', budget: Budget, limits: Limits): Unpacked {
   const most = Math.min(limits.entryBytes * 8, budget.leftBytes())
-  return inflate((options) => (packing === 'gzip' ? gunzipSync(bytes, options) : zstdDecompressSync(bytes, options)), {
-    name: '',
-    most,
-    budget,
-  })
+  return inflate(
+    (options) => (packing === 'gzip' ? gunzipSync(bytes, options) : unzstdSync(bytes, options.maxOutputLength)),
+    {
+      name: '',
+      most,
+      budget,
+    },
+  )
 }
 
 type Task = { readonly name: string; readonly most: number; readonly budget: Budget }
@@ -183,7 +187,7 @@ function zipEntry(bytes: Buffer, at: number, name: string, budget: Budget, limit
   const packed = bytes.subarray(start, start + packedSize)
   const most = Math.min(limits.entryBytes, budget.leftBytes())
   if (method === 8) return inflate((options) => inflateRawSync(packed, options), { name, most, budget })
-  if (method === 93) return inflate((options) => zstdDecompressSync(packed, options), { name, most, budget })
+  if (method === 93) return inflate((options) => unzstdSync(packed, options.maxOutputLength), { name, most, budget })
   if (method !== 0) return { name, reason: `zip method ${method} is not unpacked` }
   const spent = budget.spend(packedSize)
   return spent === undefined ? { entry: { name, bytes: packed } } : { name, reason: spent }

@@ -4,6 +4,7 @@
  */
 import { promisify } from 'node:util'
 import { constants, zstdCompress, zstdCompressSync, zstdDecompress } from 'node:zlib'
+import { zstdFrameEnd } from '../../kernel/zstd.ts'
 
 /** Larger than any frame the recorder writes: a batch and one largest operation, its values in base64. */
 const FRAME_MAX_BYTES = 32 * 1024 * 1024
@@ -35,37 +36,12 @@ async function unpackFrame(frame: Uint8Array): Promise<Buffer> {
   }
 }
 
-/** RFC 8878 §3.1.1. */
-const MAGIC = 0xfd2fb528
-const BLOCK_RLE = 1
-const BLOCK_RESERVED = 3
-
 /** How long the frame at the start of `bytes` is, or undefined when more bytes are needed; throws `FrameBroken`. */
 function frameLength(bytes: Buffer): number | undefined {
-  if (bytes.length < 5) return undefined
-  if (bytes.readUInt32LE(0) !== MAGIC) throw new FrameBroken('the recording holds bytes that are no frame')
-  const descriptor = bytes.readUInt8(4)
-  const hasSingleSegment = (descriptor & 0x20) !== 0
-  const hasChecksum = (descriptor & 0x04) !== 0
-  // RFC 8878 §3.1.1.1: window descriptor, dictionary id, content size.
-  const dictionaryBytes = [0, 1, 2, 4][descriptor & 3] ?? 0
-  const sizeBytes = [hasSingleSegment ? 1 : 0, 2, 4, 8][descriptor >> 6] ?? 0
-  let at = 5 + (hasSingleSegment ? 0 : 1) + dictionaryBytes + sizeBytes
-  for (;;) {
-    if (at + 3 > bytes.length) return atMost(at)
-    const header = bytes.readUIntLE(at, 3)
-    const type = (header >> 1) & 3
-    if (type === BLOCK_RESERVED) throw new FrameBroken('a frame of the recording holds an unknown block')
-    at += 3 + (type === BLOCK_RLE ? 1 : header >> 3)
-    if ((header & 1) === 1) break
-  }
-  const end = at + (hasChecksum ? 4 : 0)
-  return end <= bytes.length ? end : atMost(end)
-}
-
-function atMost(end: number): undefined {
+  const end = zstdFrameEnd(bytes, 0)
+  if (end === undefined) throw new FrameBroken('the recording holds bytes that are no frame')
   if (end > FRAME_MAX_BYTES) throw new FrameBroken('a frame of the recording is larger than any we write')
-  return undefined
+  return end <= bytes.length ? end : undefined
 }
 
 export type Unpacked = { readonly content: Buffer; readonly storedBytes: number }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { readFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
@@ -10,44 +10,10 @@ import { createConnection } from 'mysql2/promise'
 import { certificateOf, ecKey, pemKey } from '../../support/certificates.ts'
 import { eventually } from '../../support/eventually.ts'
 import type { Cleaning } from '../../support/installation.ts'
-import { build, keptFolder } from './folder.ts'
+import { debianUnstable } from './debian-unstable.ts'
 import { freePort } from '../../support/free-port.ts'
 
 const run = promisify(execFile)
-
-/** Debian unstable has the MySQL that its releases have not. It is unpacked with all that it needs into a folder of its own, and nothing is installed. */
-async function mysqlHome(): Promise<string> {
-  return keptFolder('mysql-debian-unstable', async (draft) => {
-    const at = (name: string) => join(draft, name)
-    for (const name of ['lists/partial', 'cache/archives/partial', 'root']) await mkdir(at(name), { recursive: true })
-    const { stdout: sites } = await run('apt-get', [
-      'indextargets',
-      '--format',
-      '$(SITE)',
-      'Created-By: Packages',
-      'Label: Debian',
-    ])
-    const [site] = sites.split('\n')
-    if (!site) throw new Error('this machine knows no mirror of Debian')
-    const key = '/usr/share/keyrings/debian-archive-keyring.gpg'
-    await writeFile(at('sources.list'), `deb [signed-by=${key}] ${site} unstable main\n`)
-    await writeFile(at('status'), '')
-    const own = [
-      `Dir::Etc::sourcelist=${at('sources.list')}`,
-      'Dir::Etc::sourceparts=-',
-      `Dir::State::lists=${at('lists')}`,
-      `Dir::State::status=${at('status')}`,
-      `Dir::Cache=${at('cache')}`,
-      'Debug::NoLocking=1',
-      'APT::Install-Recommends=0',
-    ].flatMap((each) => ['-o', each])
-    await build('apt-get', [...own, 'update', '-q'], draft)
-    await build('apt-get', [...own, 'install', '-yq', '--download-only', 'mysql-server-core'], draft)
-    const archives = (await readdir(at('cache/archives'))).filter((name) => name.endsWith('.deb'))
-    for (const name of archives) await build('dpkg-deb', ['-x', join(at('cache/archives'), name), at('root')], draft)
-    for (const name of ['lists', 'cache', 'status']) await rm(at(name), { recursive: true })
-  })
-}
 
 export type Mysql = {
   readonly port: number
@@ -62,15 +28,14 @@ export type Mysql = {
 
 /** MySQL in a folder of its own with TLS, on a free port of the loopback. It is ended by its process alone. */
 export async function startMysql(cleaning: Cleaning): Promise<Mysql> {
-  const root = join(await mysqlHome(), 'root')
+  // Debian unstable has the MySQL that its releases have not.
+  const { root, loader, begin: beginOf } = await debianUnstable('mysql-debian-unstable', ['mysql-server-core'])
   const folder = await mkdtemp(join(tmpdir(), 'reeve-mysql-'))
   const at = (name: string) => join(folder, name)
-  const libraries = [join(root, 'usr/lib/x86_64-linux-gnu'), join(root, 'usr/lib/aarch64-linux-gnu')]
-  const loader = process.arch === 'arm64' ? 'usr/lib/ld-linux-aarch64.so.1' : 'usr/lib64/ld-linux-x86-64.so.2'
-  const begin = ['--library-path', libraries.join(':'), join(root, 'usr/sbin/mysqld'), '--no-defaults']
+  const begin = [...beginOf('usr/sbin/mysqld'), '--no-defaults']
   const shared = [`--datadir=${at('data')}`, `--basedir=${join(root, 'usr')}`, `--user=${userInfo().username}`]
   const messages = [`--lc-messages-dir=${join(root, 'usr/share/mysql')}`]
-  await run(join(root, loader), [...begin, ...shared, ...messages, '--initialize-insecure'])
+  await run(loader, [...begin, ...shared, ...messages, '--initialize-insecure'])
   const authority = certificateOf({ subject: 'Test CA', isAuthority: true, key: ecKey() })
   const issuer = { subject: 'Test CA', key: authority.key }
   const server = certificateOf({ subject: 'localhost', issuer, names: ['localhost'] })
@@ -96,7 +61,7 @@ export async function startMysql(cleaning: Cleaning): Promise<Mysql> {
     '--secure-file-priv=',
     ...Object.entries(files).map(([name, file]) => `--${name}=${at(file)}`),
   ]
-  const child = spawn(join(root, loader), [...begin, ...shared, ...messages, ...args], { stdio: 'ignore' })
+  const child = spawn(loader, [...begin, ...shared, ...messages, ...args], { stdio: 'ignore' })
   const ended = once(child, 'exit')
   cleaning.after(async () => {
     child.kill('SIGKILL')
