@@ -1,9 +1,11 @@
 import { mysqlText } from '../../credentials/credentials.ts'
 import {
+  asAsked,
   Denied,
   sourceOfParts,
   unknown,
   type Connector,
+  type Given,
   type Manifest,
   type Missing,
   type OpenSource,
@@ -113,14 +115,21 @@ export const mysqlConnector: Connector = {
     const { host, port } = MysqlSourceSettings.parse(settings)
     return `mysql://${host.includes(':') ? `[${host}]` : host}:${port}`
   },
-  async open(given, signal): Promise<OpenSource> {
-    const session = await openSession(given, signal)
-    return sourceOfParts(PARTS, {
-      probe: () => probe(session),
-      read: (part, since) => part.read(session, since),
-      close: () => session[Symbol.asyncDispose](),
-    })
-  },
+  open: (given, signal) => openMysql(given, {}, signal),
+}
+
+/** With a patience of a test's own. */
+export async function openMysql(
+  given: Given,
+  patience: { readonly patienceMs?: number },
+  signal: AbortSignal,
+): Promise<OpenSource> {
+  const session = await openSession(given, patience, signal)
+  return sourceOfParts(PARTS, {
+    probe: () => probe(session),
+    read: (part, since) => asAsked(part.read(session, since)),
+    close: () => session[Symbol.asyncDispose](),
+  })
 }
 
 async function probe(session: Session): Promise<Probe> {

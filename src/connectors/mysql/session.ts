@@ -1,6 +1,16 @@
 import { enterMysql, mysqlErrno, mysqlCode, mysqlText, type MysqlRow } from '../../credentials/credentials.ts'
 import { Secret } from '../../kernel/secret.ts'
-import { Denied, loginOf, Unreadable, type Given, type Missing, type NativeId, type Page } from '../connector.ts'
+import { after } from '../../kernel/timer.ts'
+import {
+  Denied,
+  loginOf,
+  oddAnswer,
+  Unreadable,
+  type Given,
+  type Missing,
+  type NativeId,
+  type Page,
+} from '../connector.ts'
 import { MARIADB, MYSQL, type Dialect } from './dialects.ts'
 import { MysqlCredential, MysqlSourceSettings } from './settings.ts'
 
@@ -16,17 +26,35 @@ export type Session = AsyncDisposable & {
   query(text: string, values?: readonly (string | number)[]): Promise<MysqlRow[]>
 }
 
+/** Shorter than a page may take: whoever reads hears why. */
+const ANSWER_MS = 100_000
+
 /** Logs in. Throws `Unreadable` with the code of the failure, and for a server that this release does not read. */
-export async function openSession(given: Given, signal: AbortSignal): Promise<Session> {
+export async function openSession(
+  given: Given,
+  { patienceMs = ANSWER_MS }: { readonly patienceMs?: number },
+  signal: AbortSignal,
+): Promise<Session> {
   const settings = MysqlSourceSettings.parse(given.settings)
   const { user, password } = loginOf(given, MysqlCredential, 'login to read it with')
-  const upstream = await enterMysql(settings, { user, secret: new Secret(password) }, signal).catch(
-    (error: unknown) => {
-      signal.throwIfAborted()
-      throw new Unreadable(`the server cannot be entered (${mysqlCode(error)})`, { cause: error })
-    },
-  )
-  const query: Session['query'] = (text, values) => upstream.query('reading the catalog', text, values)
+  const left = new AbortController()
+  const until = AbortSignal.any([signal, left.signal])
+  const inTime = async <T>(work: () => Promise<T>): Promise<T> => {
+    using _late = after(patienceMs, () => left.abort(new Unreadable('the server did not answer in time')))
+    return await work()
+  }
+  const entering = inTime(() => enterMysql(settings, { user, secret: new Secret(password) }, until))
+  const upstream = await entering.catch((error: unknown) => {
+    until.throwIfAborted()
+    throw oddAnswer(error) ?? new Unreadable(`the server cannot be entered (${mysqlCode(error)})`, { cause: error })
+  })
+  const query: Session['query'] = async (text, values) => {
+    try {
+      return await inTime(() => upstream.query('reading the catalog', text, values))
+    } catch (error) {
+      throw reasonOf(error)
+    }
+  }
   try {
     const [server] = await query('select version() as version')
     const version = mysqlText(server, 'version')
@@ -41,6 +69,19 @@ export async function openSession(given: Given, signal: AbortSignal): Promise<Se
     await upstream[Symbol.asyncDispose]()
     throw error
   }
+}
+
+/** What the server says of a column, a table, a function or a syntax that it does not know. */
+const UNHEARD_OF = new Set([1054, 1064, 1109, 1146, 1193, 1305])
+
+function reasonOf(error: unknown): unknown {
+  const odd = oddAnswer(error)
+  if (odd) return odd
+  const errno = mysqlErrno(error) ?? 0
+  if (!UNHEARD_OF.has(errno)) return error
+  return new Unreadable(`the server is of a version or a product other than what is read here (${errno})`, {
+    cause: error,
+  })
 }
 
 /** MySQL has roles and secrets in JSON from 8.0 on. */

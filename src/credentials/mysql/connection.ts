@@ -2,7 +2,9 @@ import { connect as connectSocket, type Socket } from 'node:net'
 import type { Connection } from 'mysql2/promise'
 import { z } from 'zod'
 import { LeaseFailure, TargetDown, type Site } from '../writer.ts'
+import { boundBytes } from '../../kernel/driver-line.ts'
 import type { Secret } from '../../kernel/secret.ts'
+import { after } from '../../kernel/timer.ts'
 import type { MysqlSettings } from './settings.ts'
 
 const Rows = z.array(z.record(z.string(), z.unknown()))
@@ -19,6 +21,10 @@ export type MysqlUpstream = AsyncDisposable & {
 
 const CONNECT_MS = 10_000
 const STATEMENT_MS = 20_000
+/** A server that is well closes its end at once; one that does not is left. */
+const CLOSE_MS = 500
+/** More than any catalog holds in one answer: what comes is held whole. */
+const ANSWER_BYTES = 64 * 1024 * 1024
 /**
  * What every connection of ours pins. `sql_mode`: what quotes mean is not left to the server. Locks are waited for briefly, since a retry is
  * cheap, and a connection that hangs behind a dead network gives its locks back.
@@ -63,14 +69,14 @@ export async function enterMysql(
 }
 
 /** By the secret that is known, or by what it may be since: it may be rotated at this very moment. */
-async function loginByAny(address: MysqlAddress, who: Site['provisioner'], signal: AbortSignal): Promise<Connection> {
+async function loginByAny(address: MysqlAddress, who: Site['provisioner'], signal: AbortSignal): Promise<Entered> {
   try {
-    return await loginMysql(address, who, signal)
+    return await dial(address, who, signal)
   } catch (error) {
     if (errnoOf(error) !== REFUSED) throw error
     for (const secret of (await who.others?.()) ?? []) {
       try {
-        return await loginMysql(address, { user: who.user, secret }, signal)
+        return await dial(address, { user: who.user, secret }, signal)
       } catch (again) {
         if (errnoOf(again) !== REFUSED) throw again
       }
@@ -83,23 +89,25 @@ async function loginByAny(address: MysqlAddress, who: Site['provisioner'], signa
  * A bare login. The certificate is checked against the name that we were given: the socket is ours, since the driver would compare that of a bare
  * address with `localhost`. A server that asks for the secret in plain text does not get it, and no file is sent to one that asks.
  */
-export async function loginMysql(
-  address: MysqlAddress,
-  who: { readonly user: string; readonly secret: Secret },
-  signal: AbortSignal,
-): Promise<Connection> {
+export async function loginMysql(address: MysqlAddress, who: Login, signal: AbortSignal): Promise<Connection> {
+  return (await dial(address, who, signal)).connection
+}
+
+type Login = { readonly user: string; readonly secret: Secret }
+/** `socket` is what lies under TLS. */
+type Entered = { readonly connection: Connection; readonly socket: Socket }
+
+async function dial(address: MysqlAddress, who: Login, signal: AbortSignal): Promise<Entered> {
   signal.throwIfAborted()
   const { createConnection } = await import('mysql2/promise')
-  let socket: Socket | undefined
-  const giveUp = () => void socket?.destroy(new Error('aborted'))
+  const socket = connectSocket({ host: address.host, port: address.port, keepAlive: true })
+  const giveUp = () => void socket.destroy(new Error('aborted'))
   signal.addEventListener('abort', giveUp, { once: true })
   try {
+    using _bound = boundBytes(socket, ANSWER_BYTES)
     const connection = await createConnection({
       host: address.serverName ?? address.host,
-      stream: () => {
-        socket = connectSocket({ host: address.host, port: address.port, keepAlive: true })
-        return socket
-      },
+      stream: () => socket,
       user: who.user,
       password: who.secret.reveal(),
       connectTimeout: CONNECT_MS,
@@ -119,9 +127,9 @@ export async function loginMysql(
     })
     // A connection that breaks between statements fails the next one; nobody else listens.
     connection.on('error', () => undefined)
-    return connection
+    return { connection, socket }
   } catch (error) {
-    socket?.destroy()
+    socket.destroy()
     throw error
   } finally {
     signal.removeEventListener('abort', giveUp)
@@ -142,13 +150,14 @@ export function codeOf(error: unknown): string {
   return error.cause === undefined ? 'no code' : codeOf(error.cause)
 }
 
-async function upstreamOf(connection: Connection, signal: AbortSignal): Promise<MysqlUpstream> {
-  // Ending the socket is the one way to leave a statement that waits.
-  const cut = () => connection.destroy()
+async function upstreamOf({ connection, socket }: Entered, signal: AbortSignal): Promise<MysqlUpstream> {
+  // Ending the socket is the one way to leave a statement that waits; with an error, or the driver tells nobody who waits.
+  const cut = () => void socket.destroy(new Error('aborted'))
   signal.addEventListener('abort', cut, { once: true })
   const failing = async <T>(step: string, work: () => Promise<T>): Promise<T> => {
     signal.throwIfAborted()
     try {
+      using _bound = boundBytes(socket, ANSWER_BYTES)
       return await work()
     } catch (error) {
       signal.throwIfAborted()
@@ -169,6 +178,7 @@ async function upstreamOf(connection: Connection, signal: AbortSignal): Promise<
       }),
     async [Symbol.asyncDispose]() {
       signal.removeEventListener('abort', cut)
+      using _late = after(CLOSE_MS, () => socket.destroy(new Error('closed')))
       await connection.end().catch(() => connection.destroy())
     },
   }
