@@ -1,176 +1,23 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import { before, test, type TestContext } from 'node:test'
+import { test } from 'node:test'
 import { sql } from 'kysely'
 import { redeem } from '../../demo/people.ts'
-import { CONFORMANCE, type Bed } from '../../src/connectors/conformance.fixture.ts'
-import { kubernetesConnector } from '../../src/connectors/kubernetes/connector.ts'
+import { CONFORMANCE } from '../../src/connectors/conformance.fixture.ts'
 import { attestOwner, enrolIdentity, registerIdentity } from '../../src/identities/contract.ts'
 import { collectSource, registerSource } from '../../src/inventory/contract.ts'
 import { eventually } from '../support/eventually.ts'
-import { saysEachRight } from '../support/each-right.ts'
 import { founded } from '../support/installation.ts'
 import { inventoryWorld } from '../support/inventory-world.ts'
-import { ask, kubernetesCluster, type AuditWebhook, type KubernetesCluster } from '../support/kubernetes-cluster.ts'
-import { kubernetesPrograms } from './peers/kubernetes.ts'
-
-// The common story and the facts of a shop, over kube-apiserver and etcd. No controller runs: what controllers fill in (tokens in Secrets,
-// aggregated rules) is written by the test as they write it.
-
-const PASSWORD = 'correct-horse-battery-staple-4711'
-const IN_NAMESPACE = { kind: 'ServiceAccount', namespace: 'watch' }
-let apiserver: string
-
-before(async () => {
-  ;({ apiserver } = await kubernetesPrograms())
-})
-
-const rbac = (kind: string, namespace?: string) =>
-  `/apis/rbac.authorization.k8s.io/v1/${namespace === undefined ? '' : `namespaces/${namespace}/`}${kind}`
-const core = (kind: string, namespace: string) => `/api/v1/namespaces/${namespace}/${kind}`
-
-/** A token of the connector's own account, by TokenRequest: bound and short. */
-async function readerOf(cluster: KubernetesCluster): Promise<string> {
-  await cluster.apply('/api/v1/namespaces', { metadata: { name: 'watch' } })
-  await cluster.apply(core('serviceaccounts', 'watch'), { metadata: { name: 'reeve' } })
-  const list = (apiGroups: string[], resources: string[]) => ({ verbs: ['list'], apiGroups, resources })
-  await cluster.apply(rbac('clusterroles'), {
-    metadata: { name: 'reeve-inventory' },
-    rules: [
-      { verbs: ['get'], apiGroups: [''], resources: ['namespaces'] },
-      list([''], ['namespaces', 'serviceaccounts', 'pods']),
-      list(['apps'], ['deployments', 'statefulsets', 'daemonsets', 'replicasets']),
-      list(['batch'], ['jobs', 'cronjobs']),
-      list(['rbac.authorization.k8s.io'], ['clusterroles', 'roles', 'clusterrolebindings', 'rolebindings']),
-    ],
-  })
-  await cluster.apply(rbac('clusterroles'), { metadata: { name: 'reeve-secrets' }, rules: [list([''], ['secrets'])] })
-  for (const name of ['reeve-inventory', 'reeve-secrets']) {
-    await cluster.apply(rbac('clusterrolebindings'), {
-      metadata: { name },
-      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name },
-      subjects: [{ ...IN_NAMESPACE, name: 'reeve' }],
-    })
-  }
-  const { status } = (await cluster.api('POST', `${core('serviceaccounts', 'watch')}/reeve/token`, {
-    spec: { expirationSeconds: 3600 },
-  })) as { status: { token: string } }
-  return status.token
-}
-
-async function furnish(cluster: KubernetesCluster): Promise<void> {
-  await cluster.apply('/api/v1/namespaces', { metadata: { name: 'shop', labels: { team: 'payments' } } })
-  await cluster.apply(core('serviceaccounts', 'shop'), { metadata: { name: 'default' } })
-  await cluster.apply(core('serviceaccounts', 'shop'), {
-    metadata: { name: 'cart' },
-    imagePullSecrets: [{ name: 'pull' }],
-  })
-  const last = JSON.stringify({ data: { password: Buffer.from(PASSWORD).toString('base64') } })
-  await cluster.apply(core('secrets', 'shop'), {
-    metadata: {
-      name: 'db',
-      labels: { team: 'payments' },
-      annotations: { 'kubectl.kubernetes.io/last-applied-configuration': last },
-    },
-    stringData: { password: PASSWORD },
-  })
-  await cluster.apply(core('secrets', 'shop'), {
-    metadata: { name: 'cart-token', annotations: { 'kubernetes.io/service-account.name': 'cart' } },
-    type: 'kubernetes.io/service-account-token',
-    stringData: { token: PASSWORD },
-  })
-  const containers = [
-    { name: 'app', image: 'x', env: [{ name: 'PW', valueFrom: { secretKeyRef: { name: 'db', key: 'password' } } }] },
-  ]
-  const labels = { app: 'cart' }
-  await cluster.apply('/apis/apps/v1/namespaces/shop/deployments', {
-    metadata: { name: 'cart', labels },
-    spec: {
-      selector: { matchLabels: labels },
-      template: {
-        metadata: { labels },
-        spec: { serviceAccountName: 'cart', containers, volumes: [{ name: 'v', secret: { secretName: 'db' } }] },
-      },
-    },
-  })
-  await cluster.apply(core('pods', 'shop'), {
-    metadata: { name: 'by-hand' },
-    spec: { serviceAccountName: 'cart', containers },
-  })
-  await cluster.apply(rbac('clusterroles'), {
-    metadata: { name: 'widener' },
-    rules: [{ verbs: ['escalate', 'bind'], apiGroups: ['rbac.authorization.k8s.io'], resources: ['clusterroles'] }],
-  })
-  await cluster.apply(rbac('rolebindings', 'shop'), {
-    metadata: { name: 'cart-widens' },
-    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'widener' },
-    subjects: [{ kind: 'ServiceAccount', name: 'cart', namespace: 'shop' }],
-  })
-}
-
-const WHOLE = ['namespaces', 'service-accounts', 'rbac/roles', 'rbac/bindings', 'secrets', 'workloads', 'pods']
-
-async function bed(
-  t: Pick<TestContext, 'after'>,
-  webhook?: AuditWebhook,
-): Promise<Bed & { readonly cluster: KubernetesCluster; readonly token: string }> {
-  const cluster = await kubernetesCluster(t, apiserver, webhook)
-  const token = await readerOf(cluster)
-  await furnish(cluster)
-  return {
-    cluster,
-    token,
-    connector: kubernetesConnector,
-    settings: { url: cluster.url, authorities: cluster.authorities },
-    credential: { token },
-    whole: WHOLE,
-    secrets: [PASSWORD, Buffer.from(PASSWORD).toString('base64'), token],
-    async lose() {
-      await cluster.api('DELETE', `${rbac('clusterroles')}/widener`)
-      return 'rbac/roles'
-    },
-    async deny() {
-      await cluster.api('DELETE', `${rbac('clusterrolebindings')}/reeve-secrets`)
-      await untilDenied(cluster, token)
-      return ['secrets']
-    },
-    async plant() {
-      // Names of users in bindings are not checked by Kubernetes; names of things are.
-      const names = ['=cmd|calc', '\u001b[31mred', '\u202egnp', 'two\nlines', 'x'.repeat(5_000)]
-      await cluster.apply(rbac('rolebindings', 'shop'), {
-        metadata: { name: 'hostile' },
-        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'view' },
-        subjects: names.map((name) => ({
-          kind: 'User',
-          apiGroup: 'rbac.authorization.k8s.io',
-          name: `hostile ${name}`,
-        })),
-      })
-      return { table: 'observed_principal', count: names.length, like: 'hostile %' }
-    },
-  }
-}
-
-/** RBAC is answered from a cache that follows the bindings by moments. */
-async function untilDenied(cluster: KubernetesCluster, token: string): Promise<void> {
-  for (let tries = 0; tries < 200; tries += 1) {
-    const { status } = await ask(cluster.url, {
-      method: 'GET',
-      path: '/api/v1/secrets?limit=1',
-      token,
-      ca: cluster.authorities,
-    })
-    if (status === 403) return
-  }
-  throw new Error('the right was not taken')
-}
+import { ask } from '../support/kubernetes-cluster.ts'
+import { core, rbac, shopBed } from './peers/kubernetes-shop.ts'
 
 for (const [story, run] of Object.entries(CONFORMANCE)) {
-  test(`conformance over kube-apiserver: ${story}`, async (t) => run(t, await bed(t)))
+  test(`conformance over kube-apiserver: ${story}`, async (t) => run(t, await shopBed(t)))
 }
 
 test('a shop on a real cluster is told: rights, mounts, tokens, and who asked for what', async (t) => {
-  const { cluster, settings, credential, connector, token } = await bed(t)
+  const { cluster, settings, credential, connector, token } = await shopBed(t)
   const i = await inventoryWorld(t)
   const id = await i.source(
     connector,
@@ -224,7 +71,7 @@ test('an API server posts its audit events to the node by its webhook backend, a
   const { secret } = await ada.ask(enrolIdentity, { params: { identity: name }, input: {} })
   const { address, authority = '', token: posts } = (await redeem(server, secret)).connection
   const webhook = { server: new URL(`/v1/sources/${name}/deliveries`, address).href, authority }
-  const b = await bed(t, { ...webhook, token: posts?.reveal() ?? '' })
+  const b = await shopBed(t, { ...webhook, token: posts?.reveal() ?? '' })
   const settings = { ...(b.settings as object), auditDeliveredBy: id }
   const source = { connector: 'kubernetes', ownerTeam: 'shop', environment: 'production', schedule: 'never' }
   await ada.ask(registerSource, { input: { name, ...source, settings, credential: b.credential } })
@@ -258,7 +105,7 @@ test('an API server posts its audit events to the node by its webhook backend, a
 })
 
 test('2,300 accounts come in pages, a right that is taken away in mid-run is denied by its verb, and nothing is lost', async (t) => {
-  const { cluster, settings, credential, connector } = await bed(t)
+  const { cluster, settings, credential, connector } = await shopBed(t)
   for (let at = 0; at < 2_300; at += 50) {
     await Promise.all(
       Array.from({ length: 50 }, (_, of) =>
@@ -287,64 +134,3 @@ test('2,300 accounts come in pages, a right that is taken away in mid-run is den
   )
   assert.equal(await i.count('observed_principal', `type = 'service' and missed_at is null`), before)
 })
-
-test('each verb of the reader is named by what is not seen without it, and by nothing else', async (t) => {
-  const { cluster, settings, credential = {}, connector, token } = await bed(t)
-  const kinds = Object.entries({
-    '': ['namespaces', 'serviceaccounts', 'pods', 'secrets'],
-    apps: ['deployments', 'statefulsets', 'daemonsets', 'replicasets'],
-    batch: ['jobs', 'cronjobs'],
-    'rbac.authorization.k8s.io': ['clusterroles', 'roles', 'clusterrolebindings', 'rolebindings'],
-  }).flatMap(([group, resources]) => resources.map((resource) => ({ group, resource })))
-  const may = async (left: typeof kinds) => {
-    await cluster.api('PUT', `${rbac('clusterroles')}/reeve-inventory`, {
-      apiVersion: 'rbac.authorization.k8s.io/v1',
-      kind: 'ClusterRole',
-      metadata: { name: 'reeve-inventory' },
-      rules: [
-        { verbs: ['get'], apiGroups: [''], resources: ['namespaces'] },
-        ...left.map(({ group, resource }) => ({ verbs: ['list'], apiGroups: [group], resources: [resource] })),
-      ],
-    })
-    for (const kind of kinds) await untilListed(cluster, token, kind, left.includes(kind))
-  }
-  const scopeOf: Record<string, string> = {
-    namespaces: 'namespaces',
-    serviceaccounts: 'service-accounts',
-    pods: 'pods',
-    secrets: 'secrets',
-    clusterroles: 'rbac/roles',
-    roles: 'rbac/roles',
-    clusterrolebindings: 'rbac/bindings',
-    rolebindings: 'rbac/bindings',
-  }
-  await cluster.api('DELETE', `${rbac('clusterrolebindings')}/reeve-secrets`)
-  await may(kinds)
-
-  await saysEachRight(
-    { connector, settings, credential, isForetold: true },
-    kinds.map((kind) => ({
-      name: kind.resource,
-      take: () => may(kinds.filter((each) => each !== kind)),
-      give: () => may(kinds),
-      says: {
-        [scopeOf[kind.resource] ?? 'workloads']: [
-          'denied',
-          `list ${kind.resource}${kind.group === '' ? '' : ` in ${kind.group}`}`,
-        ],
-      },
-    })),
-  )
-})
-
-/** Until the cache of RBAC has it so. */
-async function untilListed(
-  cluster: KubernetesCluster,
-  token: string,
-  { group, resource }: { readonly group: string; readonly resource: string },
-  isListed: boolean,
-): Promise<void> {
-  const place = group === '' ? '/api/v1' : `/apis/${group}/v1`
-  const asked = { method: 'GET', path: `${place}/${resource}?limit=1`, token, ca: cluster.authorities }
-  await eventually(async () => ((await ask(cluster.url, asked)).status === (isListed ? 200 : 403) ? true : undefined))
-}

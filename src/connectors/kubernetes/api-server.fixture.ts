@@ -82,12 +82,10 @@ function answer(stub: Stub, url: URL, accept: string, response: ServerResponse):
   if (url.pathname === '/.well-known/openid-configuration')
     return send(response, 200, { issuer: 'https://cluster.example' })
   if (url.pathname === '/version') return send(response, 200, { gitVersion: 'v1.0.0-stub' })
-  if (url.pathname === '/api/v1/namespaces/kube-system') {
-    return send(
-      response,
-      200,
-      stub.things.get('namespaces')?.find(({ metadata }) => metadata.name === 'kube-system'),
-    )
+  const named = /^\/api\/v1\/namespaces\/([^/]+)$/.exec(url.pathname)?.[1]
+  if (named !== undefined) {
+    const found = stub.things.get('namespaces')?.find(({ metadata }) => metadata.name === named)
+    return send(response, found ? 200 : 404, found ?? {})
   }
   const resource = url.pathname.split('/').at(-1) ?? ''
   if (stub.denied.has(resource)) return send(response, 403, { kind: 'Status', code: 403 })

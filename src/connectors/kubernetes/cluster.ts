@@ -3,13 +3,15 @@ import {
   known,
   unknown,
   type Given,
+  type Missing,
   type NativeId,
   type Observation,
   type Page,
   type ScopeReport,
   type Since,
 } from '../connector.ts'
-import { everyOf, NotServed, type Api, type Batch, type Form, type Kind } from './api.ts'
+import type { Api, Form, Kind } from './api.ts'
+import { everyOf, Lists, type Batch } from './lists.ts'
 import type { Names } from './things.ts'
 
 /** What every scope is read with. */
@@ -21,7 +23,7 @@ export type Cluster = {
 
 type Told<T> = {
   readonly kinds: readonly Kind[]
-  readonly form: Form
+  readonly form: Exclude<Form, 'one'>
   readonly shape: z.ZodType<T>
   /** What one item is, said in observations. */
   readonly tell: (item: T, kind: Kind) => readonly Observation[]
@@ -43,26 +45,33 @@ export async function* tellEvery<T>(
       if (data === undefined) unread += 1
       return data === undefined ? [] : tell(data, kind)
     })
-  try {
-    for await (const batch of everyOf(api, kinds, { form, cursor: since.cursor }, signal)) {
-      const observations = say(batch)
-      for (let at = 0; at === 0 || at < observations.length; at += PAGE) {
-        const isLast = at + PAGE >= observations.length
-        yield {
-          observations: observations.slice(at, at + PAGE),
-          ...(isLast && batch.cursor !== undefined && { cursor: batch.cursor }),
-        }
+  const lists = new Lists()
+  for await (const batch of everyOf(api, kinds, { form, cursor: since.cursor, lists }, signal)) {
+    const observations = say(batch)
+    for (let at = 0; at === 0 || at < observations.length; at += PAGE) {
+      const isLast = at + PAGE >= observations.length
+      yield {
+        observations: observations.slice(at, at + PAGE),
+        ...(isLast && batch.cursor !== undefined && { cursor: batch.cursor }),
       }
     }
-  } catch (error) {
-    if (!(error instanceof NotServed)) throw error
-    return {
-      status: 'unsupported',
-      missing: [{ what: kinds[0]?.resource ?? '', why: 'this API server does not have them' }],
-    }
   }
-  const missing = unread > 0 ? [{ what: `${unread} things`, why: 'they are not as the API has them' }] : []
-  return { status: unread > 0 ? 'partial' : 'complete', missing }
+  const broken = unread > 0 ? [{ what: `${unread} things`, why: 'they are not as the API has them' }] : []
+  const { status } = lists
+  const missing = [...lists.missing, ...broken, ...(status === 'denied' ? [] : elsewhere(api, kinds))]
+  return { status: status === 'complete' && unread > 0 ? 'partial' : status, missing }
+}
+
+/** Where the settings name namespaces, the others are not looked at: what is there is neither seen nor gone. */
+function elsewhere({ settings: { namespaces } }: Api, kinds: readonly Kind[]): Missing[] {
+  const placed = kinds.filter(({ isClusterWide }) => isClusterWide !== true)
+  if (!namespaces || placed.length === 0) return []
+  return [
+    {
+      what: `${placed.map(({ resource }) => resource).join(', ')} of other namespaces`,
+      why: `the settings name ${namespaces.length}, and only these are read`,
+    },
+  ]
 }
 
 /** What nobody but Kubernetes says of a principal. */

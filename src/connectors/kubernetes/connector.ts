@@ -14,10 +14,11 @@ import {
   type ScopeReport,
   type Since,
 } from '../connector.ts'
-import { askFor, jsonOf, mayList, missingOf, permissionOf, type Api, type Kind } from './api.ts'
+import { askFor, jsonOf, missingOf, NAMESPACES, permissionOf, type Api, type Kind } from './api.ts'
 import { auditInbox } from './audit-posted.ts'
 import { AUDIT_MISSING, readAudit } from './audit.ts'
 import type { Cluster } from './cluster.ts'
+import { visibilityOf } from './lists.ts'
 import { readBindings, readRoles } from './rbac.ts'
 import { readSecrets } from './secrets.ts'
 import { readNamespaces, readServiceAccounts } from './service-accounts.ts'
@@ -30,7 +31,6 @@ import {
   DEPLOYMENTS,
   JOBS,
   namesOf,
-  NAMESPACES,
   PODS,
   REPLICA_SETS,
   ROLE_BINDINGS,
@@ -165,9 +165,11 @@ async function probe(api: Api, signal: AbortSignal) {
   const version = Version.safeParse(jsonOf((await askFor(api, '/version', signal)).body)).data
   const scopesProbed: ProbedScope[] = []
   for (const [scope, { kinds }] of Object.entries(PARTS)) {
-    const missing =
-      scope === 'audit' && !isAudited(api.settings) ? [AUDIT_MISSING] : await missingFrom(api, kinds, signal)
-    scopesProbed.push({ scope, isVisible: missing.length === 0, missing })
+    scopesProbed.push(
+      scope !== 'audit' || isAudited(api.settings)
+        ? { scope, ...(await seenOf(api, kinds, signal)) }
+        : { scope, isVisible: false, missing: [AUDIT_MISSING] },
+    )
   }
   return {
     authority: `kubernetes:${system.metadata.uid}`,
@@ -180,8 +182,14 @@ function isAudited({ auditLog, auditDeliveredBy }: KubernetesSourceSettings): bo
   return auditLog !== undefined || auditDeliveredBy !== undefined
 }
 
-async function missingFrom(api: Api, kinds: readonly Kind[], signal: AbortSignal): Promise<Missing[]> {
+/** A part is visible when anything of it is; what is not wholly is named. */
+async function seenOf(api: Api, kinds: readonly Kind[], signal: AbortSignal): Promise<Omit<ProbedScope, 'scope'>> {
   const missing: Missing[] = []
-  for (const kind of kinds) if (!(await mayList(api, kind, signal))) missing.push(missingOf(kind))
-  return missing
+  let isVisible = kinds.length === 0
+  for (const kind of kinds) {
+    const seen = await visibilityOf(api, kind, signal)
+    if (seen !== 'all') missing.push(missingOf(kind))
+    isVisible ||= seen !== 'none'
+  }
+  return { isVisible, missing }
 }

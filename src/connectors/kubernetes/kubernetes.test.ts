@@ -3,6 +3,7 @@ import { test, type TestContext } from 'node:test'
 import { inventoryWorld } from '../../../test/support/inventory-world.ts'
 import { CONFORMANCE, type Bed } from '../conformance.fixture.ts'
 import { SECRET_VALUE, TOKEN, type Stub } from './api-server.fixture.ts'
+import type { ScopeReport } from '../connector.ts'
 import { kubernetesConnector } from './connector.ts'
 import { reading, stubbed } from './shop.fixture.ts'
 
@@ -201,33 +202,109 @@ test('attack: a server that goes round in circles, tells without end, floods or 
 
 test('a right that goes in mid-list is denied by its name, and the token that ends as well', async (t) => {
   const stub = await stubbed(t)
+  for (let at = 0; at < 9; at += 1) stub.put('serviceaccounts', { metadata: { name: `more-${at}`, namespace: 'shop' } })
   for (const [status, permission] of [
     [403, 'list serviceaccounts'],
     [401, 'a token that has not expired'],
   ] as const) {
     stub.intercept = ({ url = '' }, response) => {
-      if (!/\/rolebindings\?/.test(url)) return false
+      if (!/\/serviceaccounts\?.*continue=/.test(url)) return false
       response.writeHead(status).end('{}')
       return true
     }
-    const denied = (await reading(stub)).reports.get('rbac/bindings')
+    const denied = (await reading(stub)).reports.get('service-accounts')
     assert.ok(denied instanceof Error && denied.name === 'Denied')
     const { missing } = denied as Error & { missing: { permission: string } }
-    assert.equal(missing.permission, status === 401 ? permission : 'list rolebindings in rbac.authorization.k8s.io')
+    assert.equal(missing.permission, permission)
   }
 })
 
-test('a login that may see its namespaces alone asks there, and what it may not list is said with the verb', async (t) => {
+/** Refuses what a pattern matches, as RBAC does. */
+const refusing =
+  (pattern: RegExp): Stub['intercept'] =>
+  ({ url = '' }, response) => {
+    if (!pattern.test(url)) return false
+    response.writeHead(403).end('{}')
+    return true
+  }
+const said = (report: ScopeReport | Error | undefined) =>
+  report instanceof Error || report === undefined
+    ? [String(report)]
+    : [report.status, ...report.missing.map(({ what, permission }) => `${what} <- ${permission ?? ''}`)]
+
+test('a login that may see its namespaces alone asks there: the rest is named, and what it may not list is said with the verb', async (t) => {
   const stub = await stubbed(t)
   stub.put('serviceaccounts', { metadata: { name: 'other', namespace: 'elsewhere' } })
   stub.denied.add('clusterroles')
   const { of, probed, reports } = await reading(stub, { namespaces: ['shop'] })
 
   assert.ok(!of('principal').some(({ name }) => name.startsWith('elsewhere/')))
+  assert.ok(of('principal').some(({ facts }) => facts?.['roleKind'] === 'Role'))
   const roles = probed.scopes.find(({ scope }) => scope === 'rbac/roles')
   assert.deepEqual(
-    [roles?.isVisible, roles?.missing[0]?.permission],
-    [false, 'list clusterroles in rbac.authorization.k8s.io'],
+    [roles?.isVisible, roles?.missing.map(({ permission }) => permission)],
+    [true, ['list clusterroles in rbac.authorization.k8s.io']],
   )
-  assert.equal((reports.get('rbac/roles') as Error).name, 'Denied')
+  assert.deepEqual(said(reports.get('rbac/roles')), [
+    'partial',
+    'clusterroles <- list clusterroles in rbac.authorization.k8s.io',
+    'roles of other namespaces <- ',
+  ])
+  assert.deepEqual(said(reports.get('service-accounts')), ['complete', 'serviceaccounts of other namespaces <- '])
+})
+
+test('where a whole list is refused the namespaces are asked one by one, and those that refuse it too are named', async (t) => {
+  const stub = await stubbed(t)
+  for (const name of ['a', 'b', 'c', 'd', 'e', 'f', 'g']) stub.put('namespaces', { metadata: { name } })
+  stub.put('secrets', { metadata: { name: 'sealed', namespace: 'a', uid: 'sec-a' }, type: 'Opaque' })
+  stub.intercept = refusing(
+    /\/api\/v1\/(?:namespaces\/(?!shop)[a-z-]+\/)?secrets\?|\/apis\/apps\/v1\/deployments\?|\/cronjobs\?/,
+  )
+  const { of, reports } = await reading(stub)
+  const secrets = of('credential').filter(({ id }) => id.kind === 'secret')
+  const names = secrets.map(({ name }) => name)
+
+  assert.ok(names.includes('shop/db') && !names.includes('a/sealed'), names.join())
+  assert.deepEqual(said(reports.get('secrets')), [
+    'partial',
+    'secrets of the namespaces a, b, c, d, e and 3 more <- list secrets',
+  ])
+  // Deployments can be seen everywhere, one namespace after the other; of cron jobs nothing can.
+  assert.deepEqual(said(reports.get('workloads')), ['partial', 'cronjobs <- list cronjobs in batch'])
+  assert.ok(of('reference').some(({ consumer, evidence }) => consumer.id === 'dep-cart' && evidence === 'static'))
+  assert.deepEqual(said(reports.get('service-accounts')), ['complete'])
+  // What is named and may not be seen is referred to by its name, and nothing else is lost by it.
+  assert.ok(of('reference').some(({ credential }) => 'id' in credential && credential.id === 'sec-db'))
+})
+
+test('attack: a hole is not forgotten where a reading goes on, and refusals are not asked for without end', async (t) => {
+  const stub = await stubbed(t)
+  stub.denied.add('deployments')
+  const cursors: (string | undefined)[] = []
+  const { source } = await reading(stub, {}, {}, (scope, { cursor }) => {
+    if (scope === 'workloads') cursors.push(cursor)
+  })
+  assert.ok(source && cursors.length > 0 && cursors.every((cursor) => cursor === undefined))
+
+  for (let at = 0; at < 1_500; at += 1) stub.put('namespaces', { metadata: { name: `n${at}` } })
+  stub.pageSize = 500
+  stub.denied.add('pods')
+  const { reports } = await reading(stub)
+  assert.deepEqual(said(reports.get('pods')), ['denied', 'pods <- list pods'])
+  assert.ok(stub.asked.filter((line) => /\/namespaces\/[^/]+\/pods\?/.test(line)).length <= 1_000)
+})
+
+test('a login that may list no namespaces is shown those that the settings name, and the rest is said', async (t) => {
+  const stub = await stubbed(t)
+  stub.intercept = refusing(/\/api\/v1\/namespaces\?/)
+  const { of, reports } = await reading(stub, { namespaces: ['shop', 'kube-system'] })
+  const none = await reading(stub)
+
+  assert.deepEqual(
+    of('resource').flatMap(({ type, name }) => (type === 'kubernetes-namespace' ? [name] : [])),
+    ['shop', 'kube-system'],
+  )
+  assert.deepEqual(said(reports.get('namespaces')), ['partial', 'namespaces <- list namespaces'])
+  assert.deepEqual(said(none.reports.get('namespaces')), ['denied', 'namespaces <- list namespaces'])
+  assert.deepEqual(said(none.reports.get('service-accounts')), ['complete'])
 })

@@ -8,13 +8,12 @@ import {
   type ScopeReport,
   type Since,
 } from '../connector.ts'
-import { askFor, jsonOf, type Api } from './api.ts'
+import { askFor, jsonOf, NAMESPACES, type Api } from './api.ts'
 import { groupNamed, memberOf, tellEvery, UNSAID, type Cluster } from './cluster.ts'
 import {
   group,
   made,
   Metadata,
-  NAMESPACES,
   SECRETS,
   secret,
   serviceAccount,

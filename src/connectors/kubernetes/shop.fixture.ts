@@ -4,7 +4,7 @@ import type { TestContext } from 'node:test'
 import { sourceHttpTo } from '../../inventory/inventory.ts'
 import { systemClock } from '../../kernel/clock.ts'
 import { Secret } from '../../kernel/secret.ts'
-import type { Observation, ScopeReport } from '../connector.ts'
+import type { Observation, Page, ScopeReport } from '../connector.ts'
 import { SECRET_VALUE, stubApiServer, TOKEN, type Stub } from './api-server.fixture.ts'
 import { kubernetesConnector } from './connector.ts'
 
@@ -172,7 +172,12 @@ export async function stubbed(t: Pick<TestContext, 'after'>): Promise<Stub> {
 }
 
 /** Reads scopes of the stub without an inventory. */
-export async function reading(stub: Stub, settings: object = {}, since: object = {}) {
+export async function reading(
+  stub: Stub,
+  settings: object = {},
+  since: object = {},
+  onPage: (scope: string, page: Page) => void = () => {},
+) {
   const signal = new AbortController().signal
   const http = sourceHttpTo(stub.url, systemClock)
   const given = {
@@ -195,6 +200,7 @@ export async function reading(stub: Stub, settings: object = {}, since: object =
           reports.set(scope, next.value)
           break
         }
+        onPage(scope, next.value)
         told.push(...next.value.observations)
       }
     } catch (error) {

@@ -2,7 +2,8 @@
 import { z } from 'zod'
 import { Instant } from '../../kernel/instant.ts'
 import { Denied, known, unknown, Unreadable, type NativeId } from '../connector.ts'
-import { everyOf, NotServed, type Api, type Kind } from './api.ts'
+import type { Api, Kind } from './api.ts'
+import { everyOf, Lists } from './lists.ts'
 
 const Words = z.record(z.string(), z.string()).nullish()
 
@@ -22,7 +23,6 @@ export const Metadata = z.object({
 })
 export type Metadata = z.output<typeof Metadata>
 
-export const NAMESPACES: Kind = { group: '', version: 'v1', resource: 'namespaces', isClusterWide: true }
 export const SERVICE_ACCOUNTS: Kind = { group: '', version: 'v1', resource: 'serviceaccounts' }
 export const SECRETS: Kind = { group: '', version: 'v1', resource: 'secrets' }
 export const PODS: Kind = { group: '', version: 'v1', resource: 'pods' }
@@ -89,7 +89,7 @@ export type Named = {
   readonly owner: NonNullable<Metadata['ownerReferences']>[number] | undefined
   readonly labels: readonly string[]
 }
-/** Ids by `namespace/name`; undefined where the login may not list the kind. */
+/** Ids by `namespace/name`, of the namespaces that are shown; undefined where the login may not list the kind anywhere. */
 export type Names = (kind: Kind, signal: AbortSignal) => Promise<ReadonlyMap<string, Named> | undefined>
 
 /** Looks names up by metadata alone, once for each kind. */
@@ -107,8 +107,9 @@ export function namesOf(api: Api): Names {
 
 async function readNames(api: Api, kind: Kind, signal: AbortSignal) {
   const names = new Map<string, Named>()
+  const lists = new Lists()
   try {
-    for await (const { items } of everyOf(api, [kind], { form: 'metadata' }, signal)) {
+    for await (const { items } of everyOf(api, [kind], { form: 'metadata', lists }, signal)) {
       for (const item of items) {
         const { data } = Item.safeParse(item)
         if (!data) continue
@@ -119,10 +120,10 @@ async function readNames(api: Api, kind: Kind, signal: AbortSignal) {
       }
     }
   } catch (error) {
-    if (error instanceof Denied || error instanceof NotServed) return undefined
+    if (error instanceof Denied) return undefined
     throw error
   }
-  return names
+  return lists.status === 'complete' || lists.status === 'partial' ? names : undefined
 }
 
 const Item = z.object({ metadata: Metadata })
