@@ -59,11 +59,16 @@ export async function loadPolicySet(folder: string, actions: readonly ActionDecl
   const files = await Promise.all(
     names.map(async (name) => ({ name, text: await readFile(join(folder, name), 'utf8') })),
   )
-  const own = await readActions(join(folder, ACTIONS_FILE))
-  const schema = buildSchema(await readFile(join(folder, SCHEMA_FILE), 'utf8'), [...own, ...actions])
+  const schema = await loadPolicySchema(folder, actions)
   const risk = listed.includes(RISK_FILE) ? await readRiskModel(join(folder, RISK_FILE)) : SHIPPED_RISK_MODEL
   const words = listed.includes(VOCABULARY_FILE) ? await readFile(join(folder, VOCABULARY_FILE), 'utf8') : ''
   return buildPolicySet(files, schema, risk, words)
+}
+
+/** What the policies of a folder are checked against, with actions that the folder does not declare. */
+export async function loadPolicySchema(folder: string, actions: readonly ActionDeclaration[]): Promise<PolicySchema> {
+  const own = await readActions(join(folder, ACTIONS_FILE))
+  return buildSchema(await readFile(join(folder, SCHEMA_FILE), 'utf8'), [...own, ...actions])
 }
 
 async function readRiskModel(path: string): Promise<RiskModel> {

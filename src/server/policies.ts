@@ -15,15 +15,18 @@ import {
   EMPTY_CALENDAR,
   liveCalendar,
   liveEngine,
-  loadPolicySet,
+  loadPolicySchema,
   openCompiledEngine,
   parseCalendar,
+  readPolicyFiles,
+  setOfHere,
   syncCatalog,
   type Engine,
   type LiveCalendar,
   type LiveEngine,
   vocabularyOf,
   type PolicySet,
+  type RuleFiles,
 } from '../policy/policy.ts'
 
 /** An action that can be granted, with the protocol it belongs to and who enforces it. */
@@ -35,6 +38,8 @@ export type Rules = {
   readonly calendar: LiveCalendar
   /** What files say of teams and calendar, for the first version of each. */
   readonly texts: { readonly teams: string; readonly calendar: string }
+  /** The policies of the folder, and what they make. */
+  readonly files: RuleFiles
   readonly set: PolicySet
   readonly engine: LiveEngine
   /** Makes an engine for a version; what it leaves to the reference engine is counted. */
@@ -51,7 +56,8 @@ export async function loadRules(config: Config, actions: readonly OfferedAction[
     teams: await readTeamsText(config.teams),
     calendar: config.calendar === undefined ? EMPTY_CALENDAR : await readFile(config.calendar, 'utf8'),
   }
-  const set = await loadPolicySet(
+  const files = await readPolicyFiles(config.policies)
+  const schema = await loadPolicySchema(
     config.policies,
     actions.map((action) => ({
       name: action.name,
@@ -59,6 +65,7 @@ export async function loadRules(config: Config, actions: readonly OfferedAction[
       resources: ['Account', 'Target'],
     })),
   )
+  const set = setOfHere(files, schema)
   const fallbacks = metrics.counter(
     'reeve_policy_fallbacks_total',
     'Questions to the policies that the reference engine answered, since the compiled one does not know some part of them.',
@@ -67,7 +74,7 @@ export async function loadRules(config: Config, actions: readonly OfferedAction[
   const engine = liveEngine(await openEngine(set))
   const [standard, catalog] = await Promise.all([loadStandard(config.policies), loadCatalog(config.policies)])
   const calendar = liveCalendar(parseCalendar(texts.calendar))
-  return { teams, calendar, texts, set, engine, openEngine, standard, offered: offeredFrom(actions, catalog) }
+  return { teams, calendar, texts, files, set, engine, openEngine, standard, offered: offeredFrom(actions, catalog) }
 }
 
 /** What the gateways enforce, and what is listed before one does. */

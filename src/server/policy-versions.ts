@@ -18,7 +18,6 @@ import {
   openLiveRules,
   policyRules,
   policyVersionRoutes,
-  readPolicyFiles,
   simulateChange,
   teamRules,
   type LiveRules,
@@ -76,7 +75,7 @@ export async function followRules(parts: FollowParts, rules: Rules): Promise<Fol
   const wayBack = { clock, random, teams, versioned, engine }
   const feed = { db, teams, groups: membersOfGroups }
   const kinds = {
-    policies: policyRules({ ...wayBack, schema: rules.set.schema, open: rules.openEngine }),
+    policies: policyRules({ ...wayBack, schema: rules.set.schema, open: rules.openEngine, built: rules }),
     teams: teamRules({ ...wayBack, ...feed }),
     calendar: calendarRules(calendar),
     catalog: catalogRules({ ledger, offered: rules.offered }),
@@ -84,7 +83,7 @@ export async function followRules(parts: FollowParts, rules: Rules): Promise<Fol
   const followed: LiveRules[] = []
   const follow = async <M extends Made>(kind: RuleKind<M>, text: string) => {
     if (pinned.has(kind.name)) return undefined
-    const files = kind.name === 'policies' ? await readPolicyFiles(config.policies) : filesOf(kind, text)
+    const files = kind.name === 'policies' ? rules.files : filesOf(kind, text)
     const live = await openLiveRules(needs, kind, files)
     stop.add(`versions of ${kind.called}`, live)
     followed.push(live)

@@ -1,23 +1,8 @@
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import type { CatalogOverrides } from '../../catalog/catalog.ts'
-import type { ActionEntry } from '../../catalog/contract.ts'
-import type { TeamsDocument } from '../../identities/identities.ts'
-import type { DocumentFault } from '../../kernel/document.ts'
-import type { CalendarDocument } from '../calendar.ts'
+import { DocumentInvalid, type DocumentFault } from '../../kernel/document.ts'
 import { documentInvalid } from '../versions/contract.ts'
-
-/** What is to be read. */
-export type DocumentWork =
-  | { readonly kind: 'teams'; readonly text: string }
-  | { readonly kind: 'calendar'; readonly text: string }
-  | { readonly kind: 'catalog'; readonly text: string; readonly offered: readonly ActionEntry[] }
-
-type Documents = {
-  readonly teams: TeamsDocument
-  readonly calendar: CalendarDocument
-  readonly catalog: CatalogOverrides
-}
+import { readHere, type Documents, type DocumentWork } from './read.ts'
 
 /** What the thread says. */
 export type DocumentMessage =
@@ -28,12 +13,16 @@ export type DocumentMessage =
 const MOST_KEPT = 8
 const kept = new Map<string, Promise<Documents[keyof Documents]>>()
 
+/** So much is read in a few milliseconds; to start a thread takes a third of a second. */
+const READ_HERE_CHARACTERS = 8_192
+
 /**
- * Reads a document in a thread of its own: a big one takes tenths of a second, in one piece. Throws `documentInvalid` with the place of each fault.
+ * Reads a document, a big one in a thread of its own: it takes tenths of a second, in one piece. Throws `documentInvalid` with the place of each
+ * fault.
  */
 export async function readAside<Work extends DocumentWork>(work: Work): Promise<Documents[Work['kind']]> {
   const key = JSON.stringify(work)
-  const known = kept.get(key) ?? inThread(work)
+  const known = kept.get(key) ?? (work.text.length > READ_HERE_CHARACTERS ? inThread(work) : here(work))
   kept.delete(key)
   kept.set(key, known)
   const [oldest] = kept.keys()
@@ -44,6 +33,15 @@ export async function readAside<Work extends DocumentWork>(work: Work): Promise<
   } catch (error) {
     kept.delete(key)
     throw error
+  }
+}
+
+async function here(work: DocumentWork): Promise<Documents[keyof Documents]> {
+  try {
+    return readHere(work)
+  } catch (error) {
+    if (!(error instanceof DocumentInvalid)) throw error
+    throw documentInvalid(error.message, { faults: [...error.faults] })
   }
 }
 

@@ -13,12 +13,14 @@ type Needs = WayBackNeeds & {
   /** Of this release and its gateways: what every version is checked against. */
   readonly schema: PolicySchema
   readonly open: (set: PolicySet) => Promise<Engine>
+  /** What a start has built already. */
+  readonly built?: { readonly files: RuleFiles; readonly set: PolicySet }
 }
 
 /** The Cedar policies, with the weights of the risk and the words of enforcement points. */
 export function policyRules(needs: Needs): RuleKind<PolicySet> {
-  const { engine, schema, open } = needs
-  const builder = remembering((files) => setOf(files, schema))
+  const { engine, schema, open, built } = needs
+  const builder = remembering((files) => setOf(files, schema), built)
   return {
     name: 'policies',
     type: 'PolicySet',
@@ -43,8 +45,12 @@ export function policyRules(needs: Needs): RuleKind<PolicySet> {
 }
 
 /** The same version is made several times in a row: when it is shown, asked for, simulated and taken. A set never changes, so it may be kept. */
-function remembering(make: (files: RuleFiles) => Promise<PolicySet>): (files: RuleFiles) => Promise<PolicySet> {
+function remembering(
+  make: (files: RuleFiles) => Promise<PolicySet>,
+  built: Needs['built'],
+): (files: RuleFiles) => Promise<PolicySet> {
   let last: { readonly key: string; readonly made: Promise<PolicySet> } | undefined
+  if (built) last = { key: JSON.stringify(built.files), made: Promise.resolve(built.set) }
   return async (files) => {
     const key = JSON.stringify(files)
     const found = last?.key === key ? last : { key, made: make(files) }
