@@ -99,7 +99,8 @@ async function openRules(
   const rules = rulesOf(w, () => {
     taken += 1
   })
-  const kinds = kindsOf(w)
+  // The world's engine was opened on these files: nothing is made again.
+  const kinds = kindsOf(w, { files: SHIPPED_FILES, set: w.engine.current().set })
   const live = {
     teams: await openLiveRules(rules, kinds.teams, filesOf(kinds.teams, stringify({ teams }))),
     policies: await openLiveRules(rules, kinds.policies, SHIPPED_FILES),
@@ -150,12 +151,15 @@ export function rulesOf(w: Pick<AccessWorld, 'db' | 'clock' | 'needs' | 'engine'
   }
 }
 
-export function kindsOf(w: Pick<AccessWorld, 'db' | 'clock' | 'needs' | 'engine' | 'teams' | 'calendar'>) {
+export function kindsOf(
+  w: Pick<AccessWorld, 'db' | 'clock' | 'needs' | 'engine' | 'teams' | 'calendar'>,
+  built?: Parameters<typeof policyRules>[0]['built'],
+) {
   const { clock, needs, engine, teams, calendar } = w
   const wayBack = { clock, random: needs.random, teams, engine, versioned: new Set(['policies', 'teams']) }
   const { schema } = engine.current().set
   return {
-    policies: policyRules({ ...wayBack, schema, open: async (set) => openCedarEngine(set) }),
+    policies: policyRules({ ...wayBack, schema, open: async (set) => openCedarEngine(set), ...(built && { built }) }),
     teams: teamRules({ ...wayBack, db: w.db, groups: membersOfGroups }),
     calendar: calendarRules(calendar),
     catalog: catalogRules({ ledger: needs.ledger, offered: ACTIONS.map((action) => ActionEntry.parse(action)) }),
