@@ -15,7 +15,13 @@ export async function* readAccounts(host: Host): AsyncGenerator<Page, ScopeRepor
   yield* pagesOf([...host.accounts.values()].flatMap((account) => tellAccount(account)))
   const named = byName(host)
   yield* pagesOf([...host.groups.values()].flatMap((group) => tellGroup(group, host, named)))
-  return { status: 'complete', missing: [] }
+  const { strange, isCut } = host
+  const missing = [
+    ...(isCut ? [{ what: 'part of the accounts and groups', why: 'there are more than are read' }] : []),
+    ...(strange > 0 ? [{ what: `${strange} lines of passwd and group`, why: 'they name no account or group' }] : []),
+    ...(host.accounts.size === 0 ? [{ what: 'the accounts', why: 'the host names none' }] : []),
+  ]
+  return { status: missing.length > 0 ? 'partial' : 'complete', missing }
 }
 
 function hostItself({ settings, system }: Host): Observation {

@@ -72,7 +72,7 @@ const manifest: Manifest = {
     'whether an account is locked or has a password: shadow is not read',
     'keys that AuthorizedKeysCommand gives, and accounts of directories that do not let themselves be listed',
     'settings of sshd within Match blocks, and of an sshd with another configuration than the one that was named',
-    'files that sudoers takes in from elsewhere than /etc/sudoers.d, and rules that come from LDAP',
+    'files that sudoers takes in from elsewhere than /etc/sudoers.d, rules that come from LDAP, and what Defaults change',
     'units of users, timers of other schedulers, and jobs that find a credential without naming its path',
     'logins without a terminal in wtmp, and what the log says in the systemd journal alone',
     'whether a line of the log is true: whoever may write to the log of the host may have made it',

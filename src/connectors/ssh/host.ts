@@ -1,6 +1,7 @@
 import { sha256 } from '../../kernel/crypto.ts'
 import type { Missing, NativeId } from '../connector.ts'
-import { linesOf, textOf, type HostRecord } from './records.ts'
+import { isFull, linesOf, textOf, type HostRecord } from './records.ts'
+import { ACCOUNTS_BYTES } from './script.ts'
 import type { SshSourceSettings } from './settings.ts'
 
 /** One reading of a host, taken in one go. */
@@ -12,6 +13,10 @@ export type Host = {
   readonly isRoot: boolean
   readonly accounts: ReadonlyMap<string, Account>
   readonly groups: ReadonlyMap<string, Group>
+  /** Lines of the databases of accounts and groups that name none. */
+  readonly strange: number
+  /** Whether those databases hold more than was read. */
+  readonly isCut: boolean
   readonly records: readonly HostRecord[]
 }
 export type Account = {
@@ -48,9 +53,13 @@ export function hostOf(settings: SshSourceSettings, records: readonly HostRecord
   // machine-id(5): the id itself is not for others. A host without one is known by its keys.
   const basis = machine === '' ? settings.hostKeys.toSorted((a, b) => a.localeCompare(b)).join('\n') : machine
   const accounts = new Map<string, Account>()
+  let strange = 0
   for (const line of passwd ? linesOf(passwd, 0) : []) {
     const [name = '', uid = '', gid = '', comment = '', home = '', ...shell] = line.split(':')
-    if (name === '' || !/^\d{1,10}$/.test(uid)) continue
+    if (name === '' || !/^\d{1,10}$/.test(uid)) {
+      strange += 1
+      continue
+    }
     const same = accounts.get(uid)
     if (same) same.names.push(name)
     else accounts.set(uid, { uid, names: [name], gid, comment, home, shell: shell.join(':') })
@@ -58,8 +67,9 @@ export function hostOf(settings: SshSourceSettings, records: readonly HostRecord
   const groups = new Map<string, Group>()
   for (const line of group ? linesOf(group, 0) : []) {
     const [name = '', gid = '', members = ''] = line.split(':')
-    if (name === '' || !/^\d{1,10}$/.test(gid) || groups.has(gid)) continue
-    groups.set(gid, { gid, name, members: members.split(',').filter((member) => member !== '') })
+    if (name === '' || !/^\d{1,10}$/.test(gid)) strange += 1
+    else if (!groups.has(gid))
+      groups.set(gid, { gid, name, members: members.split(',').filter((member) => member !== '') })
   }
   return {
     settings,
@@ -69,6 +79,8 @@ export function hostOf(settings: SshSourceSettings, records: readonly HostRecord
     isRoot: (self ? textOf(self, 0) : '') === '0',
     accounts,
     groups,
+    strange,
+    isCut: [passwd, group].some((record) => record && isFull(record, 0, ACCOUNTS_BYTES)),
     records,
   }
 }

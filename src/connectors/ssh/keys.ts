@@ -1,8 +1,18 @@
-import { Denied, known, unknown, type NativeId, type Observation, type Page, type ScopeReport } from '../connector.ts'
+import {
+  Denied,
+  known,
+  unknown,
+  type Missing,
+  type NativeId,
+  type Observation,
+  type Page,
+  type ScopeReport,
+} from '../connector.ts'
 import { pagesOf } from './accounts.ts'
 import { accountId, closedOf, needsRoot, SSHD, type Host } from './host.ts'
-import { readAuthorizedKey, readKey, type AuthorizedKey, type PublicKey } from './public-keys.ts'
-import { linesOf, modeOf, textOf } from './records.ts'
+import { LINE_MAX, readAuthorizedKey, readKey, type AuthorizedKey, type PublicKey } from './public-keys.ts'
+import { isFull, linesOf, modeOf, textOf } from './records.ts'
+import { KEYS_BYTES } from './script.ts'
 import { instantOf } from './times.ts'
 
 export const KEYS_MISSING = needsRoot('authorized keys of other accounts')
@@ -43,8 +53,33 @@ export function keyIds(host: Host): KeyIds {
 export async function* readKeys(host: Host): AsyncGenerator<Page, ScopeReport> {
   yield* pagesOf(found(host).flatMap(({ observations }) => observations))
   if (!host.isRoot) throw new Denied(KEYS_MISSING)
-  const missing = closedOf(host, 'keys').map((file) => ({ what: file, why: 'it could not be read' }))
-  return { status: missing.length > 0 ? 'partial' : 'complete', missing }
+  const { hidden, strange } = linesLeft(host)
+  const missing: Missing[] = closedOf(host, 'keys').map((file) => ({
+    what: file,
+    why: 'it could not be read to its end',
+  }))
+  // A key that was seen before may stand there still.
+  if (hidden > 0) missing.push({ what: `${hidden} lines of authorized keys`, why: 'they are longer than what is read' })
+  const status = missing.length > 0 ? 'partial' : 'complete'
+  if (strange > 0)
+    missing.push({ what: `${strange} lines of authorized keys`, why: 'they hold no key of a type that is known here' })
+  return { status, missing }
+}
+
+/** Lines that are no comment and of which no key was told: too long for that, or of a type that nobody here knows. */
+function linesLeft(host: Host): { readonly hidden: number; readonly strange: number } {
+  let [hidden, strange] = [0, 0]
+  for (const record of host.records) {
+    if (record.word !== 'keys') continue
+    if (isFull(record, 4, KEYS_BYTES)) hidden += 1
+    strange += Number(textOf(record, 5)) || 0
+    for (const line of linesOf(record, 4)) {
+      if (line.trimStart().startsWith('#') || readAuthorizedKey(line)) continue
+      if (line.length > LINE_MAX) hidden += 1
+      else strange += 1
+    }
+  }
+  return { hidden, strange }
 }
 
 type Place = {
@@ -58,7 +93,8 @@ function tellKey(key: AuthorizedKey, { id, uid, file, mode }: Place): Observatio
   const option = (name: string) => key.options.find((each) => each.name === name)
   const from = option('from')?.value?.split(',') ?? []
   const command = option('command')?.value
-  const expiry = expiryOf(option('expiry-time')?.value)
+  const end = option('expiry-time')?.value
+  const expiry = expiryOf(end)
   const isAuthority = option('cert-authority') !== undefined
   const weakness = weaknessOf(key)
   const principals = option('principals')?.value?.split(',') ?? []
@@ -71,7 +107,8 @@ function tellKey(key: AuthorizedKey, { id, uid, file, mode }: Place): Observatio
     state: known('active'),
     createdAt: unknown('unsupported'),
     rotatedAt: unknown('unsupported'),
-    expiresAt: known(expiry ?? 'never'),
+    // One that is no time lets nobody in, or everybody: that is sshd's to say.
+    expiresAt: end === undefined ? known('never') : expiry ? known(expiry) : unknown('failed'),
     fingerprints: known([{ alg: 'ssh-sha256', value: key.fingerprint }]),
     scopes: known([]),
     bindings: known([

@@ -25,9 +25,10 @@ const MISSING = {
 /** The last login of each account by hand. Logins without a terminal are not among them, so this proves use and never the want of it. */
 export async function* readLogins(host: Host): AsyncGenerator<Page, ScopeReport> {
   const record = host.records.find(({ word }) => word === 'last')
-  if (!record) return { status: 'unsupported', missing: [MISSING] }
+  // One that ends well says at least since when it knows; another `last` than the one that was asked for says nothing.
+  const lines = record ? linesOf(record, 0) : []
+  if (lines.length === 0) return { status: 'unsupported', missing: [MISSING] }
   const latest = new Map<string, Login>()
-  const lines = linesOf(record, 0)
   for (const line of lines) {
     const login = readLogin(line)
     const before = login && latest.get(login.user)

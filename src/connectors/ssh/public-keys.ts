@@ -41,8 +41,8 @@ function modulusBits(blob: Buffer): number | undefined {
 export type AuthorizedKey = PublicKey & { readonly options: readonly Option[] }
 type Option = { readonly name: string; readonly value: string | undefined }
 
-/** Lines are longer than this nowhere. */
-const LINE_MAX = 16_384
+/** Lines that are longer are not taken apart. */
+export const LINE_MAX = 16_384
 
 /** One line of an `authorized_keys` file: options, then the key (sshd(8), AUTHORIZED_KEYS FILE FORMAT). Undefined for comments and for what sshd would pass over. */
 export function readAuthorizedKey(raw: string): AuthorizedKey | undefined {

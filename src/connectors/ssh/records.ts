@@ -44,6 +44,11 @@ export function linesOf(record: HostRecord, at: number): string[] {
   return whole.split('\n').filter((line) => line !== '')
 }
 
+/** Whether a field is as long as it may be: what it is of may go on. */
+export function isFull(record: HostRecord, at: number, bytes: number): boolean {
+  return (record.fields[at]?.length ?? 0) >= bytes
+}
+
 /** `mode uid size`, as stat gave them; undefined when the file is not there. */
 export function modeOf(
   record: HostRecord,

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { certificateOf, ecKey, pemKey } from '../../../test/support/certificates.ts'
+import type { Observation, ScopeReport } from '../connector.ts'
 import { hostOf } from './host.ts'
 import { readCertificates, readJobs } from './jobs.ts'
+import { readKeys } from './keys.ts'
 import { readRecords } from './records.ts'
 import { END, listScript } from './script.ts'
 import { SshSourceSettings } from './settings.ts'
@@ -130,3 +132,53 @@ test('attack: an authorized_keys that is a link to a file of secrets gives none 
   assert.ok(output.includes(HOST_KEY))
   for (const secret of secrets) assert.ok(!output.includes(secret), secret)
 })
+
+test('attack: a key behind a megabyte, in a line that nobody takes apart, or of a type of tomorrow is said to be there', async (t) => {
+  const folder = folderOf(t)
+  const at = (name: string, text: string) => writeFileSync(join(folder, name), text)
+  at('padded', `${'# padding\n'.repeat(120_000)}${HOST_KEY} behind\n`)
+  at('long', `environment="A=${'a'.repeat(20_000)}" ${HOST_KEY}\n`)
+  at('tomorrow', `# a comment\n\nssh-mldsa87@example.org AAAAC3Nz someone\n${HOST_KEY} known\nhunter2\n`)
+  at('huge', `${HOST_KEY} first\n`)
+  truncateSync(join(folder, 'huge'), 20_000_000)
+  const users = ['padded', 'long', 'tomorrow', 'huge']
+  const passwd = users.map((name, n) => `${name}:x:${1000 + n}:1::/h:`).join('\\n')
+  const piece = pieceOf('set -f', 'set +f').replaceAll('{ getent passwd || cat /etc/passwd; }', `printf '${passwd}\\n'`)
+  const output = run(`files='${folder}/%u'\n${piece}`)
+
+  assert.ok(!decoded(output).includes('hunter2'))
+  const { told, last } = await wholeOf(readKeys({ ...hostSaying(output), isRoot: true }))
+  assert.deepEqual(
+    told.map((each) => ('name' in each ? each.name : '')),
+    ['behind', 'known', 'first'],
+  )
+  assert.equal(last.status, 'partial')
+  assert.deepEqual(
+    last.missing.map(({ what }) => what.replace(folder, '')),
+    ['/huge', '1 lines of authorized keys', '3 lines of authorized keys'],
+  )
+})
+
+test('attack: units and certificates that are longer than what is read are said, and what is read of them is told', async (t) => {
+  const folder = folderOf(t)
+  const made = certificateOf({ subject: 'a', key: ecKey() })
+  writeFileSync(join(folder, 'app.service'), `[Service]\n${'#'.repeat(300_000)}\nExecStart=/x --key /late.key\n`)
+  mkdirSync(join(folder, 'in'))
+  writeFileSync(join(folder, 'in', 'long.pem'), `${made.pem}${'#'.repeat(1_100_000)}`)
+  const look = pieceOf("pick='", 'for folder in /etc/systemd/system')
+  const jobs = await wholeOf(readJobs(hostSaying(run(`${look}\nlook unit '${folder}/app.service' 1 '' ''\n`))))
+  const certificates = pieceOf("only='", 'if command -v last').replace('in $folders', `in '${folder}/in'`)
+  const files = await wholeOf(readCertificates(hostSaying(run(certificates))))
+
+  assert.deepEqual([jobs.last.status, files.last.status], ['partial', 'partial'])
+  assert.ok(files.told.some((each) => 'name' in each && each.name === 'CN=a'))
+})
+
+async function wholeOf(pages: AsyncGenerator<{ readonly observations: readonly Observation[] }, ScopeReport>) {
+  const told: Observation[] = []
+  for (;;) {
+    const next = await pages.next()
+    if (next.done) return { told, last: next.value }
+    told.push(...next.value.observations)
+  }
+}

@@ -17,17 +17,27 @@ umask 077
 c() { b=$(head -c "$1" | base64 | tr -d '\n'); printf ' %s:%s' "${'$'}{#b}" "$b"; }
 f() { printf '%s' "$1" | c 65536; }
 nl() { printf '\n'; }
+whole() { [ "$(stat -L -c %s -- "$1" 2>/dev/null || echo 0)" -le "$2" ]; }
 printf '%s\n' ${BEGIN}
 `
 
 // A line that holds a public key; a private one, or a line of any other file that a link led to, is never one.
-const KEY_LINES = String.raw`grep -a -E '(^|[[:space:]])(ssh-(ed25519|rsa|dss)|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)(-cert-v01@openssh\.com)?[[:space:]]+AAAA'`
+const HOLDS_KEY = String.raw`'(^|[[:space:]])(ssh-(ed25519|rsa|dss)|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)(-cert-v01@openssh\.com)?[[:space:]]+AAAA'`
+const KEY_LINES = `grep -a -E ${HOLDS_KEY}`
+/** How many lines are neither keys nor comments; which ones stays at the host. */
+const OTHER_LINES = String.raw`grep -a -v -E '^[[:space:]]*(#|$)' | grep -a -c -v -E ${HOLDS_KEY}`
+
+/** Of one file; what is longer is said to be read in part. */
+const KEY_FILE_BYTES = 16_777_216
+export const KEYS_BYTES = 4_194_304
+export const SUDOERS_BYTES = 1_048_576
+export const ACCOUNTS_BYTES = 16_777_216
 
 const ACCOUNTS = String.raw`
 me=$(id -u)
 printf self; f "$me"; f "$(cat /etc/machine-id 2>/dev/null)"; f "$(. /etc/os-release 2>/dev/null; printf '%s' "$PRETTY_NAME")"; nl
-printf passwd; { getent passwd || cat /etc/passwd; } 2>/dev/null | cut -d: -f1,3-7 | c 16777216; nl
-printf group; { getent group || cat /etc/group; } 2>/dev/null | cut -d: -f1,3,4 | c 16777216; nl
+printf passwd; { getent passwd || cat /etc/passwd; } 2>/dev/null | cut -d: -f1,3-7 | c ${ACCOUNTS_BYTES}; nl
+printf group; { getent group || cat /etc/group; } 2>/dev/null | cut -d: -f1,3,4 | c ${ACCOUNTS_BYTES}; nl
 `
 
 const SSHD = String.raw`
@@ -50,8 +60,10 @@ set -f
     case "$file" in /*) ;; *) file="$home/$file" ;; esac
     [ -f "$file" ] || continue
     [ -r "$file" ] || { printf closed; f keys; f "$file"; nl; continue; }
+    whole "$file" ${KEY_FILE_BYTES} || { printf closed; f keys; f "$file"; nl; }
     printf keys; f "$user"; f "$uid"; f "$file"; f "$(stat -L -c '%a %u %s' -- "$file" 2>/dev/null)"
-    head -c 1048576 -- "$file" | ${KEY_LINES} | c 1048576; nl
+    head -c ${KEY_FILE_BYTES} -- "$file" | ${KEY_LINES} | c ${KEYS_BYTES}
+    f "$(head -c ${KEY_FILE_BYTES} -- "$file" | ${OTHER_LINES})"; nl
   done
 done
 set +f
@@ -62,7 +74,7 @@ if [ -e /etc/sudoers ]; then
   for file in /etc/sudoers /etc/sudoers.d/*; do
     [ -f "$file" ] || continue
     case "$file" in /etc/sudoers.d/*.*|*~) continue ;; esac
-    if [ -r "$file" ]; then printf sudoers; f "$file"; c 1048576 <"$file"; nl; else printf closed; f sudoers; f "$file"; nl; fi
+    if [ -r "$file" ]; then printf sudoers; f "$file"; c ${SUDOERS_BYTES} <"$file"; nl; else printf closed; f sudoers; f "$file"; nl; fi
   done
 fi
 `
@@ -90,6 +102,7 @@ unit && /^Exec/ { paths($0, "argument") }
 look() {
   [ -f "$2" ] || return 0
   if ! [ -r "$2" ]; then printf closed; f jobs; f "$2"; nl; return 0; fi
+  whole "$2" 262144 || { printf closed; f jobs; f "$2"; nl; }
   head -c 262144 -- "$2" | awk -v unit="$3" -v system_table="$4" "$pick" | {
     runs="$5"
     while IFS='	' read -r how path; do
@@ -127,6 +140,7 @@ for folder in $folders; do
     case "$file" in *"$soh"*) printf closed; f certificates; f "$file"; nl; continue ;; esac
     [ -f "$file" ] || continue
     if ! [ -r "$file" ]; then printf closed; f certificates; f "$file"; nl; continue; fi
+    whole "$file" 1048576 || { printf closed; f certificates; f "$file"; nl; }
     meta=$(stat -L -c '%a %u %s' -- "$file" 2>/dev/null)
     if head -c 1048576 -- "$file" | grep -a -q -e '^-----BEGIN.*CERTIFICATE-----'; then
       printf cert; f "$file"; f "$meta"; head -c 1048576 -- "$file" | awk "$only" | c 1048576; nl

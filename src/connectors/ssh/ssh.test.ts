@@ -4,16 +4,19 @@ import { generateKeyPairSync } from 'node:crypto'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { sha256 } from '../../kernel/crypto.ts'
-import type { Observation } from '../connector.ts'
+import type { Observation, ScopeReport } from '../connector.ts'
+import { readAccounts } from './accounts.ts'
 import { sshConnector } from './connector.ts'
 import { hostOf, type Host } from './host.ts'
+import { readCertificates, readJobs } from './jobs.ts'
 import { readKeys, readSshd } from './keys.ts'
 import { readAccepted, readLog } from './log.ts'
-import { readLogin } from './logins.ts'
+import { readLogin, readLogins } from './logins.ts'
 import { readAuthorizedKey, readKey } from './public-keys.ts'
 import { readRecords } from './records.ts'
 import { BEGIN, END, listScript } from './script.ts'
 import { SshSourceSettings } from './settings.ts'
+import { readSudo } from './sudoers.ts'
 
 const sized = (bytes: Buffer) => Buffer.concat([lengthOf(bytes), bytes])
 function lengthOf(bytes: Buffer): Buffer {
@@ -52,7 +55,7 @@ function hostWith(uid: string, ...more: string[]): Host {
   const records = readRecords(answer(record('self', uid, 'machine', 'Debian'), PASSWD, GROUP, ...more))
   return hostOf(settings, records, new Date('2026-11-01T00:00:00Z'))
 }
-async function told(pages: AsyncGenerator<{ readonly observations: readonly Observation[] }, unknown>) {
+async function told(pages: AsyncGenerator<{ readonly observations: readonly Observation[] }, ScopeReport>) {
   const all: Observation[] = []
   for (let next = await pages.next(); ; next = await pages.next()) {
     if (next.done) return { all, report: next.value }
@@ -307,4 +310,62 @@ test('a host that nobody answers for is a sentence, and the key lies nowhere aft
     folders().filter((name) => !before.includes(name)),
     [],
   )
+})
+
+test('attack: whatever a host says in a file of keys, of settings, of accounts, of logins, reading it ends, and nothing of it is silent', async () => {
+  const line = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 60 }),
+    fc.constantFrom(
+      ED,
+      `from="a,b" ${ED}`,
+      `command="x\\" y",${ED}`,
+      'expiry-time="20260230" ',
+      '"',
+      '\\',
+      ':::',
+      'a:b:c:d',
+      '+::',
+    ),
+  )
+  const lines = fc.array(line, { maxLength: 6 }).map((all) => all.join('\n'))
+  await fc.assert(
+    fc.asyncProperty(lines, lines, lines, lines, async (keys, sshd, passwd, last) => {
+      const records = [
+        record('self', '0', 'm', 'x'),
+        record('passwd', passwd),
+        record('group', passwd),
+        record('keys', 'a', '0', '/k', 'nonsense', keys),
+        record('sshd', sshd),
+        record('ca', '/ca', keys),
+        record('sudoers', '/etc/sudoers', sshd),
+        record('cert', '/c', '600 0 1', keys),
+        record('pkey', '/c', '', keys),
+        record('job', 'unit', sshd, last, 'x', passwd, 'y'),
+        record('last', last),
+      ]
+      const host = hostOf(settings, readRecords(answer(...records)), new Date('2026-11-01T00:00:00Z'))
+      for (const read of [readAccounts, readKeys, readSshd, readSudo, readJobs, readCertificates, readLogins])
+        assert.ok((await told(read(host))).report.status)
+      const named = passwd.split('\n').filter((text) => text !== '').length
+      const accounts = [...host.accounts.values()].flatMap(({ names }) => names).length
+      assert.ok(host.strange >= named - accounts)
+    }),
+    { numRuns: 60 },
+  )
+})
+
+test('attack: an end of a key that is no time is not taken for none, and a last that says nothing is none', async () => {
+  const keys = ['expiry-time="20260230"', 'expiry-time="99991231"', 'expiry-time="soon"', 'restrict']
+  const host = hostWith(
+    '0',
+    ...keys.map((option, n) => record('keys', 'alice', '1000', `/k${n}`, '600 0 1', `${option} ${ED}\n`)),
+    record('last', ''),
+  )
+  const { all } = await told(readKeys(host))
+
+  assert.deepEqual(
+    all.map((each) => each.kind === 'credential' && each.expiresAt.known && each.expiresAt.value),
+    [false, new Date('9999-12-31T00:00:00Z'), false, 'never'],
+  )
+  assert.equal((await told(readLogins(host))).report.status, 'unsupported')
 })

@@ -81,6 +81,35 @@ test('a rule of sudo is a right of the account or group that it names', () => {
   )
 })
 
+test('attack: aliases that multiply end, and what they would be beyond all bounds is dark', () => {
+  const nested = Array.from({ length: 26 }, (_, n) => `User_Alias A${n} = ${`A${n + 1}, `.repeat(50)}bob`)
+  const commands = `Cmnd_Alias MANY = ${Array.from({ length: 900 }, (_, n) => `/bin/c${n}`).join(', ')}`
+  const users = `User_Alias ALL_OF = ${Array.from({ length: 900 }, (_, n) => `u${n}`).join(', ')}`
+  const { rules, dark } = readSudoers([...nested, commands, users, 'A0 ALL=ALL', 'ALL_OF ALL=MANY', 'eve ALL=/bin/id'])
+
+  assert.deepEqual([dark, rules.length, rules.at(-1)?.user], [1, 3, 'eve'])
+})
+
+test('attack: options and digests before a command hide neither what it is nor that no password is asked', () => {
+  const { rules, dark } = readSudoers([
+    'alice ALL=(ALL) CWD=/srv TIMEOUT=5m NOPASSWD: ROLE="a b" ALL',
+    'bob ALL=(root) NOTAFTER=20301231Z sha512:ab+/c== /bin/sh, NOPASSWD: CHROOT=* sha224:aa, sha256 : bb /bin/su',
+    'eve ALL = sudoedit /etc/hosts, ^/usr/bin/[a-z]+$',
+  ])
+
+  assert.equal(dark, 0)
+  assert.deepEqual(
+    rules.map(({ user, hosts, runAs, tags, command }) => [user, hosts.join(), runAs, tags.join(), command].join(' ')),
+    [
+      'alice ALL ALL NOPASSWD ALL',
+      'bob ALL root  /bin/sh',
+      'bob ALL root NOPASSWD /bin/su',
+      'eve ALL root  sudoedit /etc/hosts',
+      'eve ALL root  ^/usr/bin/[a-z]+$',
+    ],
+  )
+})
+
 test('whatever sudoers holds, reading it ends and gives rules or dark lines', () => {
   const word = fc.constantFrom(
     'ALL',
@@ -99,6 +128,10 @@ test('whatever sudoers holds, reading it ends and gives rules or dark lines', ()
     ' ',
     'User_Alias',
     '/bin/sh',
+    'CWD=/',
+    'TIMEOUT=',
+    'sha256:',
+    'sha512',
   )
   fc.assert(
     fc.property(fc.array(fc.array(word).map((words) => words.join(' '))), (lines) => {

@@ -2,7 +2,8 @@
 import { Denied, known, unknown, type NativeId, type Observation, type Page, type ScopeReport } from '../connector.ts'
 import { pagesOf } from './accounts.ts'
 import { byName, closedOf, groupId, HOST, needsRoot, type Host } from './host.ts'
-import { linesOf, textOf } from './records.ts'
+import { isFull, linesOf, textOf } from './records.ts'
+import { SUDOERS_BYTES } from './script.ts'
 
 export const SUDOERS_MISSING = needsRoot('who may run what by sudo')
 
@@ -17,16 +18,20 @@ export type Sudoers = {
   readonly rules: readonly Rule[]
   /** Names of further files that it takes in. */
   readonly includes: readonly string[]
-  /** Lines that were not understood. */
+  /** Lines that were not understood, or that say more than is kept. */
   readonly dark: number
 }
 
 const TAGS =
   /^(NOPASSWD|PASSWD|NOEXEC|EXEC|SETENV|NOSETENV|LOG_INPUT|NOLOG_INPUT|LOG_OUTPUT|NOLOG_OUTPUT|MAIL|NOMAIL|FOLLOW|NOFOLLOW|INTERCEPT|NOINTERCEPT):\s*/
+/** Option_Spec of sudoers(5): under which conditions, never who. What follows one may be a command, a tag or another. */
+const OPTION = /^(ROLE|TYPE|APPARMOR_PROFILE|PRIVS|LIMITPRIVS|NOTBEFORE|NOTAFTER|CWD|CHROOT|TIMEOUT)=("[^"]*"|\S*)\s*/
+/** Digest_List before a command: it runs only while it is that file. */
+const DIGEST = /^sha(?:224|256|384|512)\s*:\s*[A-Za-z0-9+/=]+\s*/
 const ALIAS = /^(User|Cmnd|Host|Runas)_Alias\s+/
-/** Aliases within aliases; a circle ends here. */
-const DEPTH_MAX = 10
 const MEMBERS_MAX = 1_000
+/** Of all files together; aliases for both users and commands multiply. */
+const RULES_MAX = 50_000
 const LINE_MAX = 16_384
 
 /** Reads all files together: an alias of one holds in every other. */
@@ -48,9 +53,9 @@ export function readSudoers(lines: readonly string[]): Sudoers {
     const include = /^[@#]include(?:dir)?\s+(\S+)/.exec(line)?.[1]
     if (include !== undefined) includes.push(include)
     else if (!/^(#(?!\d)|Defaults|$)/.test(line) && !ALIAS.test(line)) {
-      const told = ruleOf(line, aliases)
-      if (told) rules.push(...told)
-      else dark += 1
+      const told = ruleOf(line, aliases, RULES_MAX - rules.length)
+      for (const rule of told ?? []) rules.push(rule)
+      if (!told) dark += 1
     }
   }
   return { rules, includes, dark }
@@ -73,7 +78,7 @@ function joined(lines: readonly string[]): string[] {
 }
 
 /** `user list HOST list = (runas) TAG: command, command : HOST = …` */
-function ruleOf(line: string, aliases: ReadonlyMap<string, readonly string[]>): Rule[] | undefined {
+function ruleOf(line: string, aliases: ReadonlyMap<string, readonly string[]>, most: number): Rule[] | undefined {
   if (line.length > LINE_MAX) return undefined
   const [head = '', ...specs] = splitOn(line, ':')
   const left = /^((?:"[^"]*"|\\.|[^\s"\\])+)\s+(.*)$/.exec(head.replaceAll(/\s*,\s*/g, ','))
@@ -92,14 +97,19 @@ function ruleOf(line: string, aliases: ReadonlyMap<string, readonly string[]>): 
         runAs = as[1] || 'the caller'
         rest = rest.slice(as[0].length)
       }
-      for (let tag = TAGS.exec(rest); tag; tag = TAGS.exec(rest)) {
-        const name = tag[1] ?? ''
-        tags = [...tags.filter((each) => each !== `NO${name}` && `NO${each}` !== name && each !== name), name]
-        rest = rest.slice(tag[0].length)
+      for (let next = TAGS.exec(rest) ?? OPTION.exec(rest); next; next = TAGS.exec(rest) ?? OPTION.exec(rest)) {
+        const name = next[1] ?? ''
+        if (TAGS.test(rest))
+          tags = [...tags.filter((each) => each !== `NO${name}` && `NO${each}` !== name && each !== name), name]
+        rest = rest.slice(next[0].length)
       }
+      const digest = DIGEST.exec(rest)?.[0] ?? ''
+      rest = rest.slice(digest.length)
+      // One of several: the command stands behind the last.
+      if (digest !== '' && rest === '') continue
       for (const command of expanded('Cmnd', rest.trim(), aliases))
         for (const user of splitOn(users, ',').flatMap((each) => expanded('User', each, aliases)))
-          rules.push({ user, hosts, runAs, tags, command })
+          if (rules.push({ user, hosts, runAs, tags, command }) > most) return undefined
     }
   }
   return rules
@@ -110,7 +120,14 @@ function merged(parts: readonly string[]): string[] {
   const whole: string[] = []
   for (const part of parts) {
     const before = whole.at(-1)
-    if (before !== undefined && /(^|[\s,=)])[A-Z_]+$/.test(before) && TAGS.test(`${before.split(/[\s,=)]/).at(-1)}:`))
+    // A digest stands behind a colon, and may end in `=`.
+    if (before !== undefined && /(^|[\s,=)])sha(224|256|384|512)$/.test(before))
+      whole[whole.length - 1] = `${before}:${part}`
+    else if (
+      before !== undefined &&
+      /(^|[\s,=)])[A-Z_]+$/.test(before) &&
+      TAGS.test(`${before.split(/[\s,=)]/).at(-1)}:`)
+    )
       whole[whole.length - 1] = `${before}: ${part}`
     // User and group to run as: `(root:adm)`.
     else if (before !== undefined && before.lastIndexOf('(') > before.lastIndexOf(')'))
@@ -121,15 +138,20 @@ function merged(parts: readonly string[]): string[] {
   return whole
 }
 
-function expanded(
-  kind: 'User' | 'Cmnd',
-  name: string,
-  aliases: ReadonlyMap<string, readonly string[]>,
-  depth = 0,
-): string[] {
-  const members = depth < DEPTH_MAX ? aliases.get(`${kind} ${name}`) : undefined
-  if (!members) return [name]
-  return members.flatMap((each) => expanded(kind, each, aliases, depth + 1)).slice(0, MEMBERS_MAX)
+/** What a name stands for, each once: an alias that stands in many others is opened once, so that no nesting grows without bound. */
+function expanded(kind: 'User' | 'Cmnd', name: string, aliases: ReadonlyMap<string, readonly string[]>): string[] {
+  const found = new Set<string>()
+  const opened = new Set<string>()
+  const open = [name]
+  for (let next = open.pop(); next !== undefined && found.size < MEMBERS_MAX; next = open.pop()) {
+    const members = aliases.get(`${kind} ${next}`)
+    if (!members) found.add(next)
+    else if (!opened.has(next)) {
+      opened.add(next)
+      for (const member of members.toReversed()) open.push(member)
+    }
+  }
+  return [...found]
 }
 
 /** Parts between separators that are neither quoted nor behind a backslash. */
@@ -161,7 +183,10 @@ export async function* readSudo(host: Host): AsyncGenerator<Page, ScopeReport> {
   const missing = [
     ...others.map((path) => ({ what: path, why: 'it is taken in by sudoers, and not one of its usual files' })),
     ...closed.map((path) => ({ what: path, why: 'it could not be read' })),
-    ...(dark > 0 ? [{ what: `${dark} lines of sudoers`, why: 'they were not understood' }] : []),
+    ...files
+      .filter((file) => isFull(file, 1, SUDOERS_BYTES))
+      .map((file) => ({ what: textOf(file, 0), why: 'it is longer than what is read' })),
+    ...(dark > 0 ? [{ what: `${dark} lines of sudoers`, why: 'they were not understood, or there are too many' }] : []),
   ]
   return { status: missing.length > 0 ? 'partial' : 'complete', missing }
 }
