@@ -1,3 +1,4 @@
+import { isMet, needOf, type Need } from '../prefilter/need.ts'
 import { openPrefilter } from '../prefilter/prefilter.ts'
 import { WELL_FORMED, type Verdict } from '../check/verdict.ts'
 import type { Confidence, Found, Rule } from '../rules/rule.ts'
@@ -48,6 +49,7 @@ type Compiled = {
   readonly pattern: RegExp
   readonly before: RegExp | undefined
   readonly notBefore: RegExp
+  readonly need: Need | undefined
   /** What the pattern may look at, and one byte more for what must not follow. */
   readonly spanBytes: number
 }
@@ -99,7 +101,7 @@ function openFinder(rules: readonly Rule[], names: typeof nameRules, options: En
   const shapes: Shape[] = []
   for (const rule of rules) {
     const { shape, longest } = shapeOf(rule.pattern)
-    const compiled = compile(rule, longest)
+    const compiled = compile(rule, longest, options)
     for (const anchor of new Set(rule.anchors.map((each) => each.toLowerCase()))) {
       targets.push(compiled)
       const literal = shapeOfLiteral(anchor)
@@ -136,9 +138,10 @@ function openFinder(rules: readonly Rule[], names: typeof nameRules, options: En
 /** One going over some bytes. */
 type Pass = { readonly bytes: Buffer; readonly place: Place; readonly found: Match[]; readonly work: Work }
 
-function compile(rule: Rule, longest: number): Compiled {
+function compile(rule: Rule, longest: number, { isByLiteral = false }: EngineOptions): Compiled {
   return {
     rule,
+    need: isByLiteral ? undefined : needOf(rule.pattern),
     spanBytes: Math.min(rule.spanBytes ?? SPAN_BYTES, longest + 1),
     pattern: new RegExp(rule.pattern.source, 'y'),
     before: rule.before && new RegExp(`(?:${rule.before.source})$`),
@@ -147,8 +150,9 @@ function compile(rule: Rule, longest: number): Compiled {
 }
 
 function tryRule({ bytes, place, found, work }: Pass, at: number, compiled: Compiled): void {
-  const { rule, pattern, before, notBefore, spanBytes } = compiled
+  const { rule, pattern, before, notBefore, need, spanBytes } = compiled
   if (rule.files && !rule.files.test(place.path)) return
+  if (need && !isMet(need, bytes, at)) return
   let start = at
   const last = found.at(-1)
   if (last && last.rule === rule.id && at < last.end) return

@@ -1,9 +1,10 @@
+import { folded, type Fragment } from './fragments.ts'
 import { frequent } from './frequent.ts'
-import type { Fragment } from './fragments.ts'
-import type { ByteSet } from './pattern.ts'
 
 /** A multiplicative hash: 16 bits of the product. */
 export const HASH_SHIFT = 16
+/** How many values it has. */
+export const HASHES = 65_536
 
 /** Below this place frequencies fall off slowly. */
 const EVEN_FROM = 12
@@ -16,15 +17,16 @@ const TRIES = 256
  * than all the rest.
  */
 export function multiplierFor(fragments: readonly Fragment[]): number {
-  const words = new Set(fragments.flatMap((fragment) => fragment.words))
-  const table = new Uint8Array(TABLE_BYTES)
+  const words = Int32Array.from(new Set(fragments.flatMap((fragment) => fragment.words)))
+  const known = new Set(words)
+  const others = [...frequent].map(([word, at]) => [folded(word), 1 / (at + EVEN_FROM)] as const)
+  const strange = others.filter(([word]) => !known.has(word))
+  const table = new Uint16Array(HASHES)
   let [best, least] = [0, Infinity]
-  for (let [n, multiplier] = [0, 0x2b8198ad]; n < TRIES; n += 1) {
-    table.fill(0)
-    for (const word of words) table[hashOf(word, multiplier)] = 1
+  for (let [n, multiplier] = [1, 0x2b8198ad]; n <= TRIES; n += 1) {
+    for (const word of words) table[hashOf(word, multiplier)] = n
     let cost = 0
-    for (const [word, at] of frequent)
-      if (table[hashOf(word, multiplier)] === 1 && !words.has(word)) cost += 1 / (at + EVEN_FROM)
+    for (const [word, weight] of strange) if (table[hashOf(word, multiplier)] === n) cost += weight
     if (cost < least) [best, least] = [multiplier, cost]
     // The generator of Numerical Recipes; only odd numbers lose nothing in a product.
     multiplier = (Math.imul(multiplier, 1_664_525) + 1_013_904_223) | 1
@@ -32,38 +34,22 @@ export function multiplierFor(fragments: readonly Fragment[]): number {
   return best
 }
 
-/** One byte for each value of the hash. */
-export const TABLE_BYTES = 65_536
-
-/**
- * Two tables of hashes of words. Zero is none of them; else each bit says for the three low bits of a byte whether it may stand behind such a word, in
- * the second table before it.
- */
-export function hashTables(
-  fragments: readonly Fragment[],
-  multiplier: number,
-): {
-  readonly after: Uint8Array
-  readonly before: Uint8Array
-} {
-  const tables = { after: new Uint8Array(TABLE_BYTES), before: new Uint8Array(TABLE_BYTES) }
-  for (const { words, after, before } of fragments) {
-    const [afterBits, beforeBits] = [lowBits(after), lowBits(before)]
-    for (const word of words) {
-      const hash = hashOf(word, multiplier)
-      tables.after[hash] = (tables.after[hash] ?? 0) | afterBits
-      tables.before[hash] = (tables.before[hash] ?? 0) | beforeBits
-    }
-  }
-  return tables
-}
-
 export function hashOf(word: number, multiplier: number): number {
   return Math.imul(word, multiplier) >>> HASH_SHIFT
 }
 
-function lowBits(set: ByteSet): number {
-  return set.reduce((bits, is, byte) => (is === 1 ? bits | (1 << (byte & 7)) : bits), 0)
+/** Which fragments have a word of each hash; none of most. */
+export function slotsOf(fragments: readonly Fragment[], multiplier: number): ReadonlyMap<number, readonly Fragment[]> {
+  const slots = new Map<number, Set<Fragment>>()
+  for (const fragment of fragments) {
+    for (const word of fragment.words) {
+      const hash = hashOf(word, multiplier)
+      const same = slots.get(hash)
+      if (same) same.add(fragment)
+      else slots.set(hash, new Set([fragment]))
+    }
+  }
+  return new Map(Array.from(slots, ([hash, some]) => [hash, [...some]]))
 }
 
 /** A-Z, a-z, 0-9, and both pairs of the two last characters (RFC 4648 §4, §5). */

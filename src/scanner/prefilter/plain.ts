@@ -1,34 +1,48 @@
-import { FOLD, type Fragment } from './fragments.ts'
-import { hashOf, hashTables, IS_BASE64, multiplierFor } from './hash.ts'
+import { folded, FOLD, STRIDE, type Fragment } from './fragments.ts'
+import { hashOf, HASHES, IS_BASE64, multiplierFor, slotsOf } from './hash.ts'
 import { BLOCK_BYTES, type Hits, type ScanBlock } from './hits.ts'
+import { fits } from './shape.ts'
 
-/** The prefilter without SIMD: the same hashes, behind a table over pairs of bytes. */
+/** The prefilter without SIMD: the same words and hashes, behind a table over pairs of bytes. */
 export function plainScan(fragments: readonly Fragment[]): ScanBlock {
   const multiplier = multiplierFor(fragments)
+  const slots = slotsOf(fragments, multiplier)
+  const isKnown = new Uint8Array(HASHES)
+  for (const hash of slots.keys()) isKnown[hash] = 1
   const pairs = new Uint8Array(65_536)
   for (const { words } of fragments) for (const word of words) pairs[word & 0xffff] = 1
-  const { after, before } = hashTables(fragments, multiplier)
   const hits: Hits = {
-    positions: new Uint32Array(BLOCK_BYTES),
+    found: new Int32Array(2 * BLOCK_BYTES),
     count: 0,
-    runs: new Uint32Array(BLOCK_BYTES / 16),
+    runs: new Int32Array(BLOCK_BYTES / 16),
     runCount: 0,
   }
   return (bytes, from, to) => {
     hits.count = 0
     hits.runCount = 0
-    for (let at = from; at < to; at += 1) {
-      const pair = (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8) | 0x2020
+    for (let at = from; at < to; at += STRIDE) {
+      const pair = ((bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8)) & FOLD & 0xffff
       if (pairs[pair] === 0) continue
-      const hash = hashOf(pair | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24) | FOLD, multiplier)
-      const isAfter = (after[hash] ?? 0) >> ((bytes[at + 4] ?? 0) & 7)
-      if ((isAfter & ((before[hash] ?? 0) >> ((bytes[at - 1] ?? 0) & 7)) & 1) === 0) continue
-      hits.positions[hits.count] = at - from
-      hits.count += 1
+      const hash = hashOf(folded(pair | ((bytes[at + 2] ?? 0) << 16) | ((bytes[at + 3] ?? 0) << 24)), multiplier)
+      if (isKnown[hash] === 0) continue
+      for (const { number, shape, offset } of slots.get(hash) ?? []) {
+        if (at < offset || !fits(shape, bytes, at - offset)) continue
+        if (2 * hits.count + 2 > hits.found.length) hits.found = grown(hits.found)
+        hits.found[2 * hits.count] = at - offset - from
+        hits.found[2 * hits.count + 1] = number
+        hits.count += 1
+      }
     }
     findRuns(bytes, from, to, hits)
     return hits
   }
+}
+
+/** As many shapes as stand there: no place is left out. */
+function grown(found: Int32Array): Int32Array {
+  const larger = new Int32Array(2 * found.length)
+  larger.set(found)
+  return larger
 }
 
 function findRuns(bytes: Uint8Array, from: number, end: number, hits: Hits): void {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { isMet, needOf } from './need.ts'
 import { openPrefilter } from './prefilter.ts'
 import { BLOCK_BYTES } from './hits.ts'
 import { both, fits, shapeOf, shapeOfLiteral } from './shape.ts'
@@ -101,15 +102,20 @@ for (const isPlain of [false, true]) {
   })
 }
 
-test('what a pattern matches fits its shape, and a match is never longer than was said', () => {
+test('what a pattern matches fits its shape, has what it needs, and is never longer than was said', () => {
+  let needs = 0
   for (const pattern of [
     /sk_(?:live|test)_[0-9a-f]{4,20}/,
     /(?:a|bc)?[^\s"']{2,6}\.(?<s>x+|\d{3})/,
     /ab?c{0,2}d*/,
     /[\w.-]{1,3}:(?:[A-Z]{2}|z)?q/,
     /eyJ[A-Za-z0-9_-]{2,9}\.(?:[+/]|\u0041)-/,
+    /(?:ab|abcd?):\/\/[^\s:@]{0,9}(?::[a-z]{0,9})?@[a-z]/,
+    /(?:key|akey)[\w ]{0,9}["']?(?:=>|:{0,2}=|>(?:\r?\n)?)["'= ]{0,2}[x-z]{2}/,
   ]) {
     const { shape, longest } = shapeOf(pattern)
+    const need = needOf(pattern)
+    if (need) needs += 1
     fc.assert(
       fc.property(
         fc.stringMatching(new RegExp(`^${pattern.source}$`)),
@@ -119,12 +125,27 @@ test('what a pattern matches fits its shape, and a match is never longer than wa
           const bytes = Buffer.concat([Buffer.from(match, 'latin1'), rest])
 
           assert.ok(fits(shape, bytes, 0), JSON.stringify(match))
+          assert.ok(!need || isMet(need, bytes, 0), JSON.stringify(match))
           assert.ok(match.length <= longest)
         },
       ),
       { numRuns: 100 },
     )
   }
+  assert.equal(needs, 3)
+})
+
+test('a need refuses an address without a login, and a name that nothing is assigned to, before a pattern is tried', () => {
+  const address = needOf(/(?:http|https):\/\/[^\s:/@]{0,99}:(?<s>[^\s/@]{3,200})@/)
+  const name = needOf(/key[\w ]{0,28}["']?(?:=>|:?=)[0-9a-f]{32}/)
+  const isRefused = (need: typeof address, text: string) => need !== undefined && !isMet(need, Buffer.from(text), 0)
+
+  assert.ok(isRefused(address, 'https://example.com/a@b'))
+  assert.ok(isRefused(address, 'https://example.com'))
+  assert.ok(!isRefused(address, 'http://me:word@example.com'))
+  assert.ok(isRefused(name, 'keys; a = b'))
+  assert.ok(!isRefused(name, 'key of it" => 0'))
+  assert.equal(needOf(/sk_[0-9a-f]{40}/), undefined)
 })
 
 test('a shape refuses what its pattern could not begin with', () => {

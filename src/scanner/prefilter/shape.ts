@@ -72,7 +72,7 @@ function spread(node: Node, starts: number, shape: readonly ByteSet[]): number {
   return ends | (at & (1 << PLACES))
 }
 
-function longestOf(node: Node): number {
+export function longestOf(node: Node): number {
   switch (node.kind) {
     case 'set':
       return 1
