@@ -70,6 +70,8 @@ function adviceFor(slug: string, status: number, facts: Record<string, unknown>,
       return [
         'Put it before them: the same command with --request-approval "<why>", and --wait to stay until they answer.',
       ]
+    case 'source-unreachable':
+      return ['Say it again with what is right: reeve connect corrects a source that is registered already.']
     case 'unknown-host':
       return ['Use a name or address that the server’s tls.names has.']
     default:

@@ -82,3 +82,53 @@ test('whoever connects once more corrects what they said the first time', async 
   assert.deepEqual([settings.host, credential.password], ['db.example', 'secret'])
   assert.deepEqual(others, { ownerTeam: 'shop', environment: 'production' })
 })
+
+test('a source that a node began to read by itself is waited for', async (t) => {
+  const { api, connect } = await stage(t)
+  const { answer } = api
+  const busy = { type: 'https://reeve.invalid/problems/conflict', title: 'no', facts: { state: 'being-read' } }
+  let asked = 0
+  api.answer = (call) => {
+    if (!call.path.endsWith('/collect')) return answer(call)
+    asked += 1
+    return asked === 1 ? { status: 409, body: busy } : answer(call)
+  }
+
+  const { code, stdout, stderr } = await connect('postgres://reader@db.example/shop')
+
+  assert.deepEqual([code, asked], [0, 2], stderr)
+  assert.match(stderr, /reads it already/)
+  assert.match(stdout, /complete/)
+})
+
+test('a name that another connector or a retired source has is told, with what to do', async (t) => {
+  const { api, connect } = await stage(t, true)
+  const { answer } = api
+  const known = (more: object) => {
+    api.answer = (call) =>
+      call.method === 'GET' ? { status: 200, body: { ...SOURCE, scopes: [], readings: [], ...more } } : answer(call)
+  }
+
+  known({ state: 'retired' })
+  const retired = await connect('postgres://reader@db.example/shop')
+  known({ connector: 'mysql' })
+  const other = await connect('postgres://reader@db.example/shop')
+
+  assert.match(retired.stderr, /db\.example is retired.*\n.*--name/)
+  assert.match(other.stderr, /read by the connector mysql.*\n.*--name/)
+})
+
+test('settings that the connector does not take are told with the page that says which it does', async (t) => {
+  const { api, connect } = await stage(t)
+  const issues = [{ path: 'settings.host', message: 'too long' }]
+  api.answer = () => ({
+    status: 400,
+    body: { type: 'https://reeve.invalid/problems/invalid-input', title: 'no', facts: { issues } },
+  })
+
+  const { stderr } = await connect('postgres://reader@db.example/shop')
+
+  assert.match(stderr, /settings\.host: too long/)
+  assert.match(stderr, /docs\/connectors\/postgres\.md/)
+  assert.doesNotMatch(stderr, /--help/)
+})

@@ -14,9 +14,13 @@ import { EXIT, Failure, usage } from '../failure.ts'
 import { tell, type Io } from '../io.ts'
 import { withCommonOptions } from '../operation-command.ts'
 import { ApiProblem } from '../problems.ts'
+import { sleep } from '../../kernel/timer.ts'
 import { printable } from '../output/printable.ts'
 import { render } from '../output/render.ts'
 import { documentOf, textOf } from '../values.ts'
+
+const FIRST_LOOK_MS = 200
+const SLOWEST_LOOK_MS = 5_000
 
 /** As it is sent; the server judges it. */
 type Registering = Readonly<Record<string, unknown>> & { readonly name: string; readonly connector: string }
@@ -69,10 +73,23 @@ async function connect(io: Io, source: string, options: Options): Promise<void> 
   const { system, authority, scopes } = await client.ask(probeSource, { params })
   const visible = scopes.filter(({ isVisible }) => isVisible).length
   tell(io, printable(`It is ${system} (${authority}); ${visible} of ${scopes.length} parts can be seen.`))
-  const reading = await client.ask(collectSource, { params })
-  if (format !== 'table') await render(io.stdout, format, collectSource.output, collectSource.output.encode(reading))
-  else for (const line of linesOf(reading)) io.stdout.write(`${printable(line)}\n`)
+  const reading = await collected(io, client, name)
+  await render(io.stdout, format, collectSource.output, collectSource.output.encode(reading))
   tellNext(io, name, reading)
+}
+
+/** Reads it. What is new is due at once, so a node may be reading it already: then behind that. */
+async function collected(io: Io, client: Client, name: string): Promise<SourceReading> {
+  for (let pauseMs = FIRST_LOOK_MS; ; pauseMs = Math.min(SLOWEST_LOOK_MS, pauseMs * 2)) {
+    try {
+      return await client.ask(collectSource, { params: { source: name } })
+    } catch (error) {
+      if (!(error instanceof ApiProblem) || error.slug !== 'conflict' || error.facts['state'] !== 'being-read')
+        throw error
+      if (pauseMs === FIRST_LOOK_MS) tell(io, 'A node reads it already; this waits until that is done.')
+      await sleep(pauseMs)
+    }
+  }
 }
 
 /** Registers it; whoever connects once more corrects what they said the first time. */
@@ -82,11 +99,24 @@ async function registered(io: Io, client: Client, input: Registering): Promise<S
     tell(io, `The source ${source.name} is registered. If it cannot be read, say it again with what is right.`)
     return source
   } catch (error) {
-    if (!(error instanceof ApiProblem) || error.slug !== 'name-taken') throw error
+    if (!(error instanceof ApiProblem)) throw error
+    if (error.slug === 'invalid-input') {
+      const page = `What the connector takes: docs/connectors/${input.connector}.md`
+      throw new Failure(error.exitCode, error.message, [
+        ...error.advice.filter((line) => !line.endsWith(' --help')),
+        page,
+      ])
+    }
+    if (error.slug !== 'name-taken') throw error
     const { name, connector, target, ...changed } = input
     const params = { source: name }
     const known = await client.ask(readSource, { params })
-    if (known.state !== 'active' || known.connector !== connector || target !== undefined) throw error
+    const other = 'Give this one another name: --name.'
+    if (known.state !== 'active')
+      throw new Failure(EXIT.server, `The source ${name} is retired, and its name stays with it.`, [other])
+    if (known.connector !== connector)
+      throw new Failure(EXIT.server, `The source ${name} is read by the connector ${known.connector}.`, [other])
+    if (target !== undefined) throw error
     const source = await client.ask(updateSource, { params, input: changed })
     tell(io, `The source ${name} was registered already: it is read as you say now.`)
     return source
@@ -153,21 +183,11 @@ function slugOf(host: string): string {
   )
 }
 
-/** One line a part, and under it what was not seen. */
-function linesOf({ scopes }: SourceReading): string[] {
-  return scopes.flatMap(({ scope, status, items, added, missing }) => [
-    `${status.padEnd(11)} ${scope.padEnd(24)} ${items} things, ${added} new`,
-    ...missing.map(
-      ({ what, why, permission }) =>
-        `            not seen: ${what}, since ${why}${permission === undefined ? '' : `; it takes ${permission}`}`,
-    ),
-  ])
-}
-
 function tellNext(io: Io, name: string, { outcome, problem }: SourceReading): void {
   if (outcome === 'failed') {
     throw new Failure(EXIT.server, `The source ${name} could not be read: ${problem ?? 'see the log'}.`, [
-      `Try again with: reeve source collect ${name}`,
+      'Say it again with what is right: the source is registered, and reeve connect corrects it.',
+      `Or try as it is: reeve source collect ${name}`,
     ])
   }
   tell(io, `Read: ${outcome}. What it told: reeve inventory list principal --source ${name}`)

@@ -3,15 +3,17 @@ import {
   adoptPrincipals,
   evaluateFindings,
   listCandidates,
+  listFindings,
   listServices,
   readPath,
   type CandidatePage,
   type FindingsEvaluated,
   type ServicePage,
 } from '../../governance/contract.ts'
-import { Coverage, readCoverage, type InventoryCoverage } from '../../inventory/contract.ts'
+import { collectSource, Coverage, readCoverage, readSource, type InventoryCoverage } from '../../inventory/contract.ts'
 import { adoptionText, nobodyText, pathText } from './found-layouts.ts'
 import { printable } from './printable.ts'
+import { nothingFoundText, readingText, sourceText } from './source-layouts.ts'
 import { table } from './table.ts'
 
 /** Answers that are neither a list nor one thing's fields, for people; undefined for what has no layout of its own. */
@@ -39,6 +41,23 @@ export function laidOut(schema: z.core.$ZodType, value: unknown): string | undef
   if (schema === listServices.output) {
     const candidates = listServices.output.safeParse(value)
     return candidates.success ? nobodyFor(candidates.data) : undefined
+  }
+  return foundOut(schema, value)
+}
+
+function foundOut(schema: z.core.$ZodType, value: unknown): string | undefined {
+  if (schema === readSource.output) {
+    const source = readSource.output.safeParse(value)
+    return source.success ? sourceText(source.data) : undefined
+  }
+  if (schema === collectSource.output) {
+    const reading = collectSource.output.safeParse(value)
+    return reading.success ? readingText(reading.data) : undefined
+  }
+  if (schema === listFindings.output) {
+    const page = listFindings.output.safeParse(value)
+    const text = page.success ? nothingFoundText(page.data) : undefined
+    return page.success && text !== undefined ? `${text}${besideText(page.data.coverage, true)}` : undefined
   }
   return undefined
 }

@@ -4,8 +4,8 @@ import fc from 'fast-check'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { operations } from '../../contracts.ts'
-import { evaluateFindings } from '../../governance/contract.ts'
-import { Coverage, listSources, readCoverage } from '../../inventory/contract.ts'
+import { evaluateFindings, listFindings } from '../../governance/contract.ts'
+import { Coverage, listSources, readCoverage, readSource } from '../../inventory/contract.ts'
 import { pageOf } from '../../kernel/operation.ts'
 import { fit, isSteering, printable, printableJson, widthOf } from './printable.ts'
 import { recordedText } from './recording.ts'
@@ -20,6 +20,7 @@ const Thing = z.object({
   deep: z.object({}),
 })
 const Things = pageOf(Thing)
+const AT = '2026-05-06T10:00:00.000Z'
 const ID = '01890000-0000-8000-8000-00000000000a'
 const ESC = '\u001b'
 /** Clears the screen, renames the window, writes to the clipboard, hides and reorders text. */
@@ -269,4 +270,58 @@ test('how each rule fared is a table, the most found first, with the reason it m
   assert.match(text, /\nlong-lived +9 +2 +3 +not known \(2\)\norphaned +9 +0 +3 +-\n/)
   assert.match(text, /all 1 sources were seen whole\n$/)
   assert.doesNotMatch(text, /[{}"]/)
+})
+
+test('a source is told part by part, with what was not seen of each', async () => {
+  const missing = [{ what: 'passwords', why: `no right${HOSTILE}`, permission: 'SELECT on pg_authid' }]
+  const seen = { title: 'roles', items: 3, readAt: AT, seenAt: AT, missing: [] }
+  const text = await rendered(
+    'table',
+    {
+      id: ID,
+      name: 'pg',
+      connector: 'postgres',
+      settings: { host: 'db' },
+      targetId: null,
+      ownerTeam: 'payments',
+      environment: 'production',
+      authority: 'postgres:1',
+      system: 'PostgreSQL 15',
+      schedule: 'daily',
+      nextReadAt: AT,
+      readAt: AT,
+      problem: null,
+      state: 'active',
+      createdAt: AT,
+      version: 1,
+      scopes: [
+        { ...seen, scope: 'cluster/roles', status: 'complete' },
+        { ...seen, scope: 'cluster/passwords', status: 'denied', seenAt: null, missing },
+      ],
+      readings: [{ id: ID, beganAt: AT, endedAt: null, outcome: null, problem: null }],
+    },
+    readSource.output,
+  )
+
+  assert.match(text, /^PART +OF +STATUS +THINGS/m)
+  assert.match(text, /^cluster\/passwords +roles +denied +3 +\S+ +-$/m)
+  assert.match(text, /^not seen: cluster\/passwords: passwords, since no right.*; it takes SELECT on pg_authid$/m)
+  assert.match(text, /under way/)
+  assert.doesNotMatch(text, ACTED_ON)
+})
+
+test('an empty list of findings says whether and when the rules looked, and how often they could not judge', async () => {
+  const coverage = { isWhole: true, sources: 1, scopes: {}, unseen: [], more: 0 }
+  const looks = [
+    { rule: 'long-lived', judged: 5, found: 0, unknown: 2, why: { 'when it expires is not known': 2 } },
+    { rule: 'orphaned', judged: 1, found: 0, unknown: 0, why: {} },
+  ]
+  const empty = (pass: object | null) =>
+    rendered('table', { items: [], nextCursor: null, pass, coverage }, listFindings.output)
+
+  assert.match(await empty(null), /^nothing: the rules have not looked yet/)
+  assert.match(
+    await empty({ beganAt: AT, endedAt: AT, looks }),
+    /^nothing like this: the rules looked at \S+; of 6 verdicts 2 could not be given/,
+  )
 })

@@ -62,7 +62,8 @@ function itemOf(schema: z.core.$ZodType): z.core.$ZodType {
 /** A table of more columns than this is read by nobody. */
 const MOST_COLUMNS = 8
 /** Said by something else in the row, or of no use to a person who looks at many. */
-const MINOR = /(?:Sha256|Id|By|Version|Seconds)$|^(?:version|cause|createdAt|search|description|displayName|evidence)$/
+const MINOR =
+  /(?:Sha256|Id|By|Version|Seconds)$|^(?:version|cause|createdAt|search|description|displayName|evidence|fields)$/
 
 /** What somebody looks at a list for: whether it waits, lives or is over, and why. */
 const VITAL = /^(?:state|expiresAt|endedAt|endReason)$/

@@ -42,4 +42,5 @@ test('attack: who answers for a server of tools does not accept alone what is fo
   const { attributes } = await findingResource(i.w.db, items[0]?.id ?? '')
 
   assert.deepEqual(attributes['ownerTeam'], linkTo('Team', 'payments'))
+  assert.deepEqual([items[0]?.subject.name, items[0]?.subject.source], ['wiki', 'source-1'])
 })

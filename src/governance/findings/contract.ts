@@ -24,7 +24,12 @@ export const Finding = z
     owasp: Text.nullable().describe('risk of the OWASP Non-Human Identities Top 10; null: the rule is no more'),
     title: Text,
     subject: z
-      .object({ kind: shown(z.enum(SUBJECT_KINDS)), id: Id, name: shown(z.string()) })
+      .object({
+        kind: shown(z.enum(SUBJECT_KINDS)),
+        id: Id,
+        name: shown(z.string()),
+        source: Slug.nullable().describe('that told of it; null: it is of the record'),
+      })
       .meta({ classification: 'public' }),
     identityId: Id.nullable().describe('whose it is, where the record knows'),
     severity: Severity,

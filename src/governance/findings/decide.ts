@@ -7,7 +7,7 @@ import type { FindingNeeds } from './apply.ts'
 import type { AcceptFinding, Finding } from './contract.ts'
 import { findingAccepted, findingReopened } from './events.ts'
 import { mustLoad } from './lists.ts'
-import { findingOf, severityAt } from './records.ts'
+import { oneFinding, severityAt } from './records.ts'
 
 const DAY_SECONDS = 86_400
 
@@ -44,7 +44,7 @@ export async function acceptFinding(
     .returningAll()
     .executeTakeFirst()
   if (!row) throw wrongState(seen, 'Only what is open can be accepted, as it was read.')
-  return findingOf(row)
+  return oneFinding(tx, row)
 }
 
 /** Ends an acceptance before its time. */
@@ -78,7 +78,7 @@ export async function reopenFinding(
     .returningAll()
     .executeTakeFirst()
   if (!row) throw wrongState(seen, 'Only what is accepted can be reopened.')
-  return findingOf(row)
+  return oneFinding(tx, row)
 }
 
 function wrongState({ id, state }: Pick<Finding, 'id' | 'state'>, detail: string) {

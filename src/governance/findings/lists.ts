@@ -9,7 +9,7 @@ import type { Resource } from '../../kernel/http/route.ts'
 import { notFound } from '../../kernel/problem.ts'
 import { Looks, type FindingDetail, type FindingPage, type FindingQuery } from './contract.ts'
 import { CONTROLS_OF } from './frameworks.ts'
-import { findingOf, rankOf } from './records.ts'
+import { findingsOf, oneFinding, rankOf } from './records.ts'
 import { SEVERITIES } from './rule.ts'
 import { ruleOf } from './rules/index.ts'
 
@@ -32,7 +32,7 @@ export async function listFindings(db: Db, clock: Clock, query: FindingQuery): P
   const { items, nextCursor } = page(found, limit, (row) => [row.severity, row.id])
   const pass = await db.selectFrom('findingPass').select(['beganAt', 'endedAt', 'looks']).executeTakeFirst()
   return {
-    items: items.map(findingOf),
+    items: await findingsOf(db, items),
     nextCursor,
     pass: pass ? { ...pass, looks: Looks.parse(pass.looks) } : null,
     coverage: await coverageOf(db, clock),
@@ -47,7 +47,7 @@ function placeOf(cursor: string): CursorValue[] {
 
 /** Throws `notFound`. */
 export async function readFinding(db: Db, id: string): Promise<FindingDetail> {
-  const finding = findingOf(await mustLoad(db, id))
+  const finding = await oneFinding(db, await mustLoad(db, id))
   const history = await db
     .selectFrom('ledgerEntry')
     .select(['at', 'kind', 'actorId'])

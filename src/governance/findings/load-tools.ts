@@ -11,7 +11,7 @@ const flag = (name: string) =>
 /** What servers offer to agents, beside what a person approved of it. */
 export async function loadToolFacts(db: Db, { after, limit, now }: Batch): Promise<ToolFacts[]> {
   const { rows } = await sql<Omit<ToolFacts, 'now' | 'marks'> & { readonly marks: unknown }>`
-    select o.id, left(o.name || ' of ' || s.name, 300) as name, null::uuid as "identityId", s.name as source, s.environment,
+    select o.id, left(o.name, 300) as name, null::uuid as "identityId", s.name as source, s.environment,
            c.state = 'active' and c.status in ('complete', 'unchanged') as "isWhole", o.missed_at is null as "isPresent",
            greatest(o.changed_at, c.seen_at) as "readAt", o.gone_at as "goneAt", o.type, o.facts ->> 'digest' as digest,
            a.digest as "approvedDigest", a.approved_at as "approvedAt", o.facts -> 'marks' as marks, ${flag('isPublic')} as "isPublic",

@@ -48,15 +48,15 @@ test('a tool is approved as it was shown; one that changed afterwards, or came b
   const approved = await approve([first.version])
   const changed = await tell(tool('read', 'c'), tool('mail', 'b', ['hides-from-the-person']))
 
-  assert.deepEqual(before, ['hostile-text mail of source-1 open high'])
+  assert.deepEqual(before, ['hostile-text mail open high'])
   assert.deepEqual(
     approved.map(({ state, approver }) => [state, approver]),
     [['approved', ada.name]],
   )
   assert.deepEqual(changed, [
-    'hostile-text mail of source-1 open high',
-    'tool-changed mail of source-1 open medium',
-    'tool-changed read of source-1 open high',
+    'hostile-text mail open high',
+    'tool-changed mail open medium',
+    'tool-changed read open high',
   ])
   // What was shown is what is approved: the old version is not, nor one that is not there.
   await assert.rejects(approve([first.version]), (error) => conflict.is(error))
@@ -69,7 +69,7 @@ test('a tool is approved as it was shown; one that changed afterwards, or came b
   await approve((await listed()).map(({ version }) => version))
   assert.deepEqual(
     (await tell(tool('read', 'c'), tool('mail', 'b', ['hides-from-the-person']))).filter((line) => / open /.test(line)),
-    ['hostile-text mail of source-1 open high'],
+    ['hostile-text mail open high'],
   )
   assert.equal((await w.kinds()).filter((kind) => kind === 'tool.approved').length, 2)
 })
