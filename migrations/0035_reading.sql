@@ -36,21 +36,28 @@ create unlogged table inventory_told (
   reading_id uuid not null,
   scope_id   uuid not null,
   place      bigint not null,
-  digest     bytea not null,
+  digest     bytea,
   ids        uuid[],
-  constraint inventory_told_pkey primary key (reading_id, scope_id, place)
+  known      int8multirange,
+  blocks     integer not null,
+  things     integer not null,
+  constraint inventory_told_pkey primary key (reading_id, scope_id, place),
+  constraint is_known_or_another check ((known is null) = (digest is not null) and (known is null) = (ids is not null))
 );
-comment on table inventory_told is 'A row is a block: a few things that the scope now being read told one after the other.';
+comment on table inventory_told is 'A row is what the scope now being read told one after the other: a block of a few things, or blocks that it told before.';
 comment on column inventory_told.place is 'The number of the page, and where in it: what is told later counts.';
-comment on column inventory_told.digest is 'Of all that was told of them.';
-comment on column inventory_told.ids is 'Null where the last complete reading told the same block, which has the ids.';
+comment on column inventory_told.digest is 'Of all that was told of the things of one block.';
+comment on column inventory_told.known is 'Numbers of blocks that the last complete reading told as well, in the place of a digest and ids.';
+comment on column inventory_told.blocks is 'How many blocks were told; more than are known where one was told again.';
 create unlogged table inventory_block (
   scope_id uuid not null,
+  number   bigint not null,
   digest   bytea not null,
   ids      uuid[] not null,
-  constraint inventory_block_pkey primary key (scope_id, digest)
+  constraint inventory_block_pkey primary key (scope_id, number)
 );
 comment on table inventory_block is 'A row is a block that the last complete reading of a scope told, of things that all stand just so: told again, none of them is looked at.';
+comment on column inventory_block.number is 'Names it in its scope; those that were first told one after the other have one after the other.';
 comment on column inventory_block.ids is 'All blocks of a scope together have each thing that stands in it once, but for what is missed; or it has none.';
 
 -- Of each kind what the scope now being read told, new or otherwise than it stands: columns as the inventory has them, and no index but by place.

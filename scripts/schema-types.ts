@@ -23,6 +23,7 @@ const TYPES: Record<string, string> = {
   jsonb: 'unknown',
   xid8: 'string',
   tsvector: 'string',
+  int8multirange: 'string',
   tstzmultirange: 'string',
   'text[]': 'string[]',
   'uuid[]': 'string[]',

@@ -1,60 +1,73 @@
 import { sql } from 'kysely'
-import type { Observation } from '../connectors/connector.ts'
 import { sha256Latin1 } from '../kernel/crypto.ts'
 import type { Db } from '../kernel/db.ts'
-import type { ObjectKind } from './rows.ts'
+import { Bytes, DIGEST_BYTES } from './bytes.ts'
+import type { ToldObject } from './rows.ts'
+import { ToldBytes } from './told-bytes.ts'
 
-/** Changed when what is kept of an observation changes, so that everything is then kept anew. */
-const DIGEST_OF = 'kept:1'
-const DIGEST_BYTES = 16
 /** About one thing in so many ends a block; by a power of two. */
 const BLOCK = 16
 const BLOCK_MAX = 64
 
-export type ToldObject = Extract<Observation, { kind: ObjectKind }>
-/** A thing as it was told: its text before anything is parsed. */
-type ToldThing = { readonly told: ToldObject; readonly text: string }
-export type Block = {
+export type Block = KnownBlock | OtherBlock
+type AnyBlock = {
   /** 16 bytes as latin1. */
   readonly digest: string
-  readonly things: readonly ToldThing[]
   /** Of its first thing, in the page. */
   readonly at: number
 }
+/** Told by the last complete reading as well. */
+export type KnownBlock = AnyBlock & { readonly number: number; readonly count: number }
+export type OtherBlock = AnyBlock & { readonly number: undefined; readonly things: readonly ToldThing[] }
+type ToldThing = { readonly told: ToldObject; readonly digest: string }
 
 /** What stands of a scope before it is read. */
 export type Standing = {
   /** Nothing was ever kept of it: none of what it tells has to be looked for. */
   readonly isNew: boolean
-  /** Digests of the blocks of its last complete reading. */
-  readonly blocks: ReadonlySet<string>
+  /** The blocks of its last complete reading: of each digest its number. */
+  readonly blocks: ReadonlyMap<string, number>
 }
 
 /**
  * Cuts what a page tells into blocks, of which each has one digest. Where a block ends is decided by the id of a thing alone, so what is inserted
- * or left out upstream changes the block it is in and no other.
+ * or left out upstream changes the block it is in and no other. Nothing is made of what is in a block of `standing`.
  */
-export function blocksOf(told: readonly ToldObject[], from: number): { blocks: Block[]; refused: number } {
+export function blocksOf(told: readonly ToldObject[], from: number, standing: Standing['blocks']) {
   const blocks: Block[] = []
+  const bytes = new Bytes()
+  const writer = new ToldBytes(bytes)
   let refused = 0
-  let things: ToldThing[] = []
+  let members: ToldObject[] = []
+  let ends: number[] = []
   let at = from
   for (const [index, object] of told.entries()) {
-    const text = textOf(object)
-    if (text === undefined) refused += 1
-    else things.push({ told: object, text })
-    const isEnd = text !== undefined && endsBlock(object)
-    if (things.length === 0 || !(isEnd || things.length === BLOCK_MAX || index === told.length - 1)) continue
-    blocks.push({ digest: digestOf(things.map((thing) => thing.text).join('\n')), things, at })
-    things = []
+    const isTold = hasId(object) && writer.write(object)
+    if (isTold) {
+      members.push(object)
+      ends.push(bytes.end)
+    } else refused += 1
+    const isEnd = isTold && endsBlock(object)
+    if (members.length === 0 || !(isEnd || members.length === BLOCK_MAX || index === told.length - 1)) continue
+    const digest = bytes.digestOf(0, bytes.end)
+    const number = standing.get(digest)
+    if (number === undefined) blocks.push({ digest, at, number, things: thingsOf(bytes, members, ends) })
+    else blocks.push({ digest, at, number, count: members.length })
+    bytes.cut(0)
+    members = []
+    ends = []
     at = from + index + 1
   }
   return { blocks, refused }
 }
 
+function thingsOf(bytes: Bytes, members: readonly ToldObject[], ends: readonly number[]): ToldThing[] {
+  return members.map((told, at) => ({ told, digest: bytes.digestOf(ends[at - 1] ?? 0, ends[at] ?? 0) }))
+}
+
 /** Of a text; 16 bytes as latin1. */
 export function digestOf(text: string): string {
-  return sha256Latin1(`${DIGEST_OF}${text}`).slice(0, DIGEST_BYTES)
+  return sha256Latin1(text).slice(0, DIGEST_BYTES)
 }
 
 /** As a `bytea` is written. */
@@ -62,13 +75,9 @@ export function byteaOf(digest: string): string {
   return `\\x${Buffer.from(digest, 'latin1').toString('hex')}`
 }
 
-/** Undefined for what has no text or no id to go by. */
-function textOf(told: ToldObject): string | undefined {
-  try {
-    return typeof told.id.kind === 'string' && typeof told.id.id === 'string' ? JSON.stringify(told) : undefined
-  } catch {
-    return undefined
-  }
+function hasId(told: ToldObject): boolean {
+  const id: unknown = told.id
+  return typeof id === 'object' && id !== null && typeof told.id.kind === 'string' && typeof told.id.id === 'string'
 }
 
 function endsBlock({ id }: ToldObject): boolean {
@@ -78,7 +87,10 @@ function endsBlock({ id }: ToldObject): boolean {
   return ((hash ^ (hash >>> 15)) & (BLOCK - 1)) === 0
 }
 
-const NOTHING: ReadonlySet<string> = new Set()
+const NOTHING: Standing['blocks'] = new Map()
+/** Blocks that are asked for at once: as one value, as a row of its own costs each of them several times more. */
+const LOADED = 100_000
+const NUMBER_BYTES = 8
 
 /** What a scope has from its last complete reading; a feed tells nothing twice. */
 export async function loadStanding(db: Db, scopeId: string, isFeed: boolean): Promise<Standing> {
@@ -86,7 +98,19 @@ export async function loadStanding(db: Db, scopeId: string, isFeed: boolean): Pr
   if (!scope) return { isNew: true, blocks: NOTHING }
   // While it was not active another scope may have taken over what it told.
   if (isFeed || scope.state !== 'active') return { isNew: false, blocks: NOTHING }
-  const { rows } = await sql<{ digest: Buffer }>`
-    select digest from inventory_block where scope_id = ${scopeId}`.execute(db)
-  return { isNew: false, blocks: new Set(rows.map(({ digest }) => digest.toString('latin1'))) }
+  const blocks = new Map<string, number>()
+  let last = -1
+  for (;;) {
+    const { rows } = await sql<{ loaded: Buffer | null }>`
+      select string_agg(digest || int8send(number), '' order by number) as loaded from (
+        select digest, number from inventory_block where scope_id = ${scopeId} and number > ${last} order by number limit ${LOADED}) b`.execute(
+      db,
+    )
+    const loaded = rows[0]?.loaded
+    if (!loaded) return { isNew: false, blocks }
+    for (let at = 0; at < loaded.length; at += DIGEST_BYTES + NUMBER_BYTES) {
+      last = Number(loaded.readBigInt64BE(at + DIGEST_BYTES))
+      blocks.set(loaded.toString('latin1', at, at + DIGEST_BYTES), last)
+    }
+  }
 }

@@ -1,9 +1,10 @@
 import { keptOf, type Kept, type Observation, type Page } from '../connectors/connector.ts'
 import { copyLine } from '../kernel/copy.ts'
-import { blocksOf, byteaOf, digestOf, type Block, type Standing, type ToldObject } from './blocks.ts'
+import { blocksOf, byteaOf, digestOf } from './blocks.ts'
+import type { Block, KnownBlock, OtherBlock, Standing } from './blocks.ts'
 import { objectId } from './object-id.ts'
 import { OBJECT_TABLES, rowOf } from './rows.ts'
-import type { KeptObject, KeptUsage, KeptWindow, ObjectKind } from './rows.ts'
+import type { KeptObject, KeptUsage, KeptWindow, ObjectKind, ToldObject } from './rows.ts'
 
 /** Observations of one statement; a page that is larger is taken in slices. */
 const SLICE = 2_000
@@ -33,7 +34,7 @@ export type Slice = {
   /** Of its first observation. */
   readonly place: number
   /** Blocks that were told before: nothing in them is looked at. */
-  readonly known: readonly Block[]
+  readonly known: readonly Run[]
   readonly others: readonly Told[]
   readonly uses: readonly KeptUsage[]
   readonly windows: readonly KeptWindow[]
@@ -42,7 +43,16 @@ export type Slice = {
   /** Of a scope that was never read: everything is kept, and it is known already as what. */
   readonly kept: Lines | undefined
 }
-export type Told = { readonly block: Block; readonly things: readonly Thing[] }
+/** Known blocks that were told one after the other, with no other between them. */
+type Run = {
+  /** Of the first. */
+  readonly at: number
+  /** A literal of `int8multirange`: a block that was told twice is in it once. */
+  readonly numbers: string
+  readonly blocks: number
+  readonly things: number
+}
+export type Told = { readonly block: OtherBlock; readonly things: readonly Thing[] }
 /** `digest` as `bytea` is written. */
 export type Thing = { readonly id: string; readonly digest: string; readonly told: ToldObject; readonly place: number }
 /** Rows as COPY takes them, and which things have none as they broke the contract. */
@@ -67,14 +77,43 @@ export function preparePage(staging: Staging, page: Page, number: number): Prepa
 function prepareSlice(staging: Staging, told: readonly Observation[], place: number, hasCursor: boolean) {
   const { authority, standing } = staging
   const { objects, ...sorted } = sortOut(staging, told, hasCursor)
-  const { blocks, refused } = blocksOf(objects, place)
-  const known = blocks.filter(({ digest }) => standing.blocks.has(digest))
-  const others = blocks
-    .filter(({ digest }) => !standing.blocks.has(digest))
-    .map((block) => ({ block, things: thingsOf(block, authority) }))
+  const { blocks, refused } = blocksOf(objects, place, standing.blocks)
+  const known = runsOf(blocks)
+  const others = blocks.flatMap((block) =>
+    block.number === undefined ? [{ block, things: thingsOf(block, authority) }] : [],
+  )
   const kept = standing.isNew ? linesOf(authority, others) : undefined
   const slice: Slice = { place, known, others, kept, ...sorted, refused: sorted.refused + refused }
   return { slice, blocks }
+}
+
+function runsOf(blocks: readonly Block[]): Run[] {
+  const runs: Run[] = []
+  let run: KnownBlock[] = []
+  for (const block of blocks) {
+    if (block.number !== undefined) run.push(block)
+    else if (run.length > 0) {
+      runs.push(runOf(run))
+      run = []
+    }
+  }
+  if (run.length > 0) runs.push(runOf(run))
+  return runs
+}
+
+function runOf(known: readonly KnownBlock[]): Run {
+  const ranges: string[] = []
+  let [from, to, things] = [-1, -1, 0]
+  for (const { number, count } of known) {
+    things += count
+    if (number !== to) {
+      if (from !== to) ranges.push(`[${from},${to})`)
+      from = number
+    }
+    to = number + 1
+  }
+  ranges.push(`[${from},${to})`)
+  return { at: known[0]?.at ?? 0, numbers: `{${ranges.join()}}`, blocks: known.length, things }
 }
 
 function sortOut(staging: Staging, told: readonly Observation[], hasCursor: boolean) {
@@ -99,10 +138,10 @@ function sortOut(staging: Staging, told: readonly Observation[], hasCursor: bool
   return { objects, uses, windows, refused, fromFuture }
 }
 
-function thingsOf({ things, at }: Block, authority: string): Thing[] {
-  return things.map(({ told, text }, index) => ({
+function thingsOf({ things, at }: OtherBlock, authority: string): Thing[] {
+  return things.map(({ told, digest }, index) => ({
     id: objectId(authority, told.id),
-    digest: byteaOf(digestOf(text)),
+    digest: byteaOf(digest),
     told,
     place: at + index,
   }))

@@ -1,9 +1,18 @@
-import { shownId, type CredentialFingerprint, type Kept, type Known, type NativeId } from '../connectors/connector.ts'
+import {
+  shownId,
+  type CredentialFingerprint,
+  type Kept,
+  type Known,
+  type NativeId,
+  type Observation,
+} from '../connectors/connector.ts'
 import { hashedId, objectId } from './object-id.ts'
 
 /** What a list tells and a table keeps one row of each. Uses and windows are added up instead. */
 export const OBJECT_KINDS = ['principal', 'credential', 'resource', 'grant', 'trust', 'reference'] as const
 export type ObjectKind = (typeof OBJECT_KINDS)[number]
+/** As it was told, before anything is parsed. */
+export type ToldObject = Extract<Observation, { kind: ObjectKind }>
 export type KeptObject = Extract<Kept, { kind: ObjectKind }>
 export type KeptUsage = Extract<Kept, { kind: 'usage' }>
 export type KeptWindow = Extract<Kept, { kind: 'usage-window' }>

@@ -20,6 +20,8 @@ export class TakenOver extends Error {
 
 /** Keeps one page beside the inventory, with how far the reading is, in one transaction: a reading that dies goes on behind it. */
 export async function stagePage(db: Db, staging: Staging, page: Prepared): Promise<Staged> {
+  const isKept = await keepAsBefore(db, staging, page)
+  if (isKept) return { refused: 0, fromFuture: 0 }
   return transact(db, async (tx) => {
     const sum = { refused: 0, fromFuture: 0 }
     for (const slice of page.slices) {
@@ -43,17 +45,51 @@ export async function stagePage(db: Db, staging: Staging, page: Prepared): Promi
   })
 }
 
-const TOLD = { table: 'inventory_told', columns: ['reading_id', 'scope_id', 'place', 'digest', 'ids'] }
+/**
+ * A page of which everything stands just so, as nearly all do: what was told and how far the reading is in one statement, which is a third of the work
+ * and a fifth of the waiting. False for any other page, of which nothing is kept.
+ */
+async function keepAsBefore(db: Db, { readingId, holderId, scope, scopeId, now }: Staging, page: Prepared) {
+  const [slice] = page.slices
+  const [run] = slice?.known ?? []
+  if (
+    !slice ||
+    !run ||
+    page.slices.length > 1 ||
+    slice.refused + slice.others.length + slice.uses.length + slice.windows.length > 0
+  )
+    return false
+  const { rows } = await sql`
+    with held as (
+      update reading_progress
+         set scope = ${scope}, cursor = coalesce(${page.cursor ?? null}, case when scope = ${scope} then cursor end), pages = ${page.number},
+             beat_at = ${now}
+       where reading_id = ${readingId} and holder_id = ${holderId}
+      returning reading_id)
+    insert into inventory_told (reading_id, scope_id, place, known, blocks, things)
+    select reading_id, ${scopeId}::uuid, ${run.at}::bigint, ${run.numbers}::int8multirange, ${run.blocks}::integer, ${run.things}::integer from held
+    returning place`.execute(db)
+  if (rows.length !== 1) throw new TakenOver('another node went on with this reading')
+  return true
+}
+
+const TOLD = {
+  table: 'inventory_told',
+  columns: ['reading_id', 'scope_id', 'place', 'digest', 'ids', 'known', 'blocks', 'things'],
+}
 
 /** Of blocks that were told before nothing is looked at; of the others what is new or told differently is kept. How many were refused. */
 async function stageBlocks(tx: Tx, staging: Staging, { known, others, kept, place }: Slice): Promise<number> {
   const { readingId, scopeId } = staging
   const { rows, refused } = kept ?? (await newsOf(tx, staging, others))
-  const told = known.map((block) => copyLine([readingId, scopeId, block.at, byteaOf(block.digest), null]))
+  const told = known.map((run) =>
+    copyLine([readingId, scopeId, run.at, null, null, run.numbers, run.blocks, run.things]),
+  )
   for (const { block, things } of others) {
-    const ids = refused.size === 0 ? things : things.filter((thing) => !refused.has(thing))
-    if (ids.length === 0) continue
-    told.push(copyLine([readingId, scopeId, block.at, byteaOf(block.digest), `{${ids.map(({ id }) => id).join()}}`]))
+    const of = refused.size === 0 ? things : things.filter((thing) => !refused.has(thing))
+    if (of.length === 0) continue
+    const ids = `{${of.map(({ id }) => id).join()}}`
+    told.push(copyLine([readingId, scopeId, block.at, byteaOf(block.digest), ids, null, 1, of.length]))
   }
   if (kept) await keepPage(tx, staging, place, rows)
   else for (const [kind, lines] of rows) await stageLines(tx, staging, kind, lines)

@@ -56,27 +56,69 @@ export async function foresee(
 
 /** How many things the reading told, each once however often it was told. */
 export async function countTold(db: Db, part: Part) {
-  const { rows } = await sql<{ blocks: number; known: number; digests: number; things: number }>`
-    select count(*)::int as blocks, (count(*) filter (where t.ids is null))::int as known, count(distinct t.digest)::int as digests,
-           coalesce(sum(cardinality(coalesce(t.ids, b.ids))), 0)::int as things
-      from ${toldIn(part)}`.execute(db)
-  const { blocks, known, digests, things } = rows[0] ?? { blocks: 0, known: 0, digests: 0, things: 0 }
-  const isAllKnown = blocks === known
+  const { readingId, scopeId } = part
+  const { rows } = await sql<{ known: number; others: number; numbers: number; things: number }>`
+    with told as materialized (
+      select known, blocks, things from inventory_told where reading_id = ${readingId} and scope_id = ${scopeId})
+    select coalesce(sum(blocks) filter (where known is not null), 0)::int as known, count(*) filter (where known is null)::int as others,
+           coalesce(sum(things), 0)::int as things,
+           (select coalesce(sum(upper(r) - lower(r)), 0)::int from unnest((select range_agg(known) from told)) r) as numbers
+      from told`.execute(db)
+  const { known, others, numbers, things } = rows[0] ?? { known: 0, others: 0, numbers: 0, things: 0 }
+  const isAllKnown = others === 0
   // What blocks of the last complete reading have, they have once.
-  const told = isAllKnown && digests === blocks ? things : await countDistinct(db, part)
+  const isOnce = numbers === known && (isAllKnown || (known > 0 && (await isOnlyMoved(db, part))))
+  const told = isOnce ? things : await countDistinct(db, part)
   return { told, isOnce: told === things, isAllKnown }
+}
+
+/** Whether all that is in other blocks was told once, and stood in blocks that were not told again: then no block that was has it. */
+async function isOnlyMoved(db: Db, part: Part): Promise<boolean> {
+  const { rows } = await sql<{ all: number; once: number; moved: number }>`
+    with other as materialized (${otherIds(part)}),
+         left_out as materialized (
+      select unnest(b.ids) as id from inventory_block b where b.scope_id = ${part.scopeId} and not b.number <@ ${knownNumbers(part)})
+    select count(*)::int as all, count(distinct o.id)::int as once, count(l.id)::int as moved from other o left join left_out l using (id)`.execute(
+    db,
+  )
+  const [count] = rows
+  return count !== undefined && count.all === count.once && count.all === count.moved
 }
 
 async function countDistinct(db: Db, part: Part): Promise<number> {
   const { rows } = await sql<{ told: number }>`
     select count(*)::int as told from (
-      select from (select unnest(coalesce(t.ids, b.ids)) as id from ${toldIn(part)}) told group by id) once`.execute(db)
+      select from (
+        ${otherIds(part)}
+        union all
+        select unnest(b.ids) from inventory_block b where b.scope_id = ${part.scopeId} and b.number <@ ${knownNumbers(part)}) told
+       group by id) once`.execute(db)
   return rows[0]?.told ?? 0
 }
 
-function toldIn({ readingId, scopeId }: Part) {
-  return sql`inventory_told t left join inventory_block b on t.ids is null and b.scope_id = t.scope_id and b.digest = t.digest
-       where t.reading_id = ${readingId} and t.scope_id = ${scopeId}`
+/** Things of blocks that the last complete reading did not tell. */
+function otherIds({ readingId, scopeId }: Part) {
+  return sql`select unnest(t.ids) as id from inventory_told t
+       where t.reading_id = ${readingId} and t.scope_id = ${scopeId} and t.known is null`
+}
+
+/** Each thing that was told, with where; a block that was told twice in a row at one of the places. */
+function toldOnes({ readingId, scopeId }: Part) {
+  return sql`
+      select unnest(t.ids) as id, t.place from inventory_told t
+       where t.reading_id = ${readingId} and t.scope_id = ${scopeId} and t.known is null
+      union all
+      select unnest(b.ids), k.place
+        from (select t.place, generate_series(lower(r), upper(r) - 1) as number
+                from inventory_told t cross join lateral unnest(t.known) r
+               where t.reading_id = ${readingId} and t.scope_id = ${scopeId} and t.known is not null) k
+        join inventory_block b on b.scope_id = ${scopeId} and b.number = k.number`
+}
+
+/** Numbers of the blocks that were told as the last complete reading told them. */
+function knownNumbers({ readingId, scopeId }: Part) {
+  return sql`(select coalesce(range_agg(t.known), '{}') from inventory_told t
+       where t.reading_id = ${readingId} and t.scope_id = ${scopeId} and t.known is not null)`
 }
 
 /** What was told again on a later page, as it stands or otherwise, is told as there. */
@@ -84,7 +126,7 @@ async function voidEarlier(tx: Tx, part: Part): Promise<void> {
   for (const kind of OBJECT_KINDS) {
     await sql`
       delete from ${sql.table(`staged_${kind}`)} s
-       using (select id, max(place) as place from (select unnest(coalesce(t.ids, b.ids)) as id, t.place from ${toldIn(part)}) told group by id) last
+       using (select id, max(place) as place from (${toldOnes(part)}) told group by id) last
        where s.reading_id = ${part.readingId} and s.scope_id = ${part.scopeId} and last.id = s.id and s.place < last.place`.execute(
       tx,
     )
@@ -120,7 +162,7 @@ async function leftOut(tx: Tx, { readingId, scopeId }: Part) {
   const { rows } = await sql`select from inventory_block where scope_id = ${scopeId} limit 1`.execute(tx)
   const told = sql`
     with told as materialized (
-      select unnest(t.ids) as id from inventory_told t where t.reading_id = ${readingId} and t.scope_id = ${scopeId})`
+      ${otherIds({ readingId, scopeId })})`
   const stands = sql`o.scope_id = ${scopeId} and o.gone_at is null`
   if (rows.length === 0) {
     return { with: told, where: sql`${stands} and not exists (select from told t where t.id = o.id)` }
@@ -133,8 +175,7 @@ async function leftOut(tx: Tx, { readingId, scopeId }: Part) {
   const candidates = sql`${told}, left_out as materialized (
       select c.id from (
         select unnest(b.ids) as id from inventory_block b
-         where b.scope_id = ${scopeId} and not exists (
-           select from inventory_told t where t.reading_id = ${readingId} and t.scope_id = ${scopeId} and t.ids is null and t.digest = b.digest)
+         where b.scope_id = ${scopeId} and not b.number <@ ${knownNumbers({ readingId, scopeId })}
         ${sql.join(missed, sql` `)}) c
        where not exists (select from told t where t.id = c.id))`
   return { with: candidates, where: sql`${stands} and o.id = any (array(select id from left_out))` }
@@ -178,14 +219,15 @@ export async function keepBlocks(
   { isComplete, isUntouched }: { readonly isComplete: boolean; readonly isUntouched: boolean },
 ): Promise<void> {
   if (isUntouched && !isComplete) return
+  const part = { readingId, scopeId }
   await sql`
-    delete from inventory_block b where b.scope_id = ${scopeId} and not (${isComplete}::boolean and exists (
-      select from inventory_told t where t.reading_id = ${readingId} and t.scope_id = ${scopeId} and t.ids is null and t.digest = b.digest))`.execute(
-    tx,
-  )
+    delete from inventory_block b
+     where b.scope_id = ${scopeId} and not (${isComplete}::boolean and b.number <@ ${knownNumbers(part)})`.execute(tx)
   if (!isComplete) return
   await sql`
-    insert into inventory_block (scope_id, digest, ids)
-    select scope_id, digest, ids from inventory_told
-     where reading_id = ${readingId} and scope_id = ${scopeId} and ids is not null`.execute(tx)
+    insert into inventory_block (scope_id, number, digest, ids)
+    select scope_id, (select coalesce(max(b.number), -1) from inventory_block b where b.scope_id = ${scopeId}) + row_number() over (order by place),
+           digest, ids
+      from inventory_told
+     where reading_id = ${readingId} and scope_id = ${scopeId} and known is null`.execute(tx)
 }

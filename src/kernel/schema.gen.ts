@@ -544,6 +544,7 @@ export type IdentityReachTable = {
 
 export type InventoryBlockTable = {
   scopeId: string
+  number: number
   digest: Buffer
   ids: string[]
 }
@@ -566,8 +567,11 @@ export type InventoryToldTable = {
   readingId: string
   scopeId: string
   place: number
-  digest: Buffer
+  digest: Buffer | null
   ids: string[] | null
+  known: string | null
+  blocks: number
+  things: number
 }
 
 export type IssuedCredentialTable = {
