@@ -26,6 +26,7 @@ const READER = [
   rule('auth/+/users/+', 'read'),
   rule('auth/+/groups/', 'list'),
   rule('auth/+/groups/+', 'read'),
+  rule('auth/+/config', 'read'),
   rule('auth/+/certs/', 'list'),
   rule('auth/+/certs/+', 'read'),
   rule('auth/+/role/+/secret-id/', 'list'),
@@ -80,13 +81,27 @@ async function bed(t: Pick<TestContext, 'after'>): Promise<World> {
     token_bound_cidrs: ['10.0.0.0/8'],
   })
   await api('POST', 'auth/people/users/ann', { password: SECRET, token_policies: 'keys' })
-  await api('POST', 'auth/ci/config', { jwt_validation_pubkeys: [await publicKey()] })
+  await api('POST', 'auth/ci/config', {
+    jwt_validation_pubkeys: [await publicKey()],
+    bound_issuer: 'https://forge.example',
+  })
   await api('POST', 'auth/ci/role/deploy', {
     role_type: 'jwt',
     user_claim: 'sub',
     bound_audiences: ['bao'],
     bound_claims: { sub: 'repo:acme/*' },
     bound_claims_type: 'glob',
+    token_policies: 'shop',
+  })
+  await api('POST', 'sys/auth/pods', { type: 'kubernetes' })
+  await api('POST', 'auth/pods/config', {
+    kubernetes_host: 'https://10.1.2.3:6443/',
+    kubernetes_ca_cert: CERTIFICATE,
+    disable_local_ca_jwt: true,
+  })
+  await api('POST', 'auth/pods/role/api', {
+    bound_service_account_names: ['api'],
+    bound_service_account_namespaces: ['pay'],
     token_policies: 'shop',
   })
   const { role_id } = await dataOf(api('GET', 'auth/approle/role/shop/role-id'))
@@ -154,7 +169,8 @@ test('an OpenBao is told: who may have which secret, by which login, and who had
   has('observed_credential', 'auth/approle/role/open', 'weak', 'none')
   has('observed_credential', 'auth/approle/role/shop: secret id', 'client-secret')
   has('observed_credential', 'auth/people/users/ann', 'password')
-  has('observed_trust', 'auth/ci/', 'repo:acme/*')
+  has('observed_trust', 'https://forge.example', 'repo:acme/*')
+  has('observed_trust', 'https://10.1.2.3:6443', 'system:serviceaccount:pay:api')
   has('observed_credential', accessor, 'approle')
   has('observed_credential', 'it is a root token')
   has('observed_credential', 'secret/shop/database', 'team-payments', 'vault')
@@ -254,11 +270,14 @@ function saysWithout(entity: string, group: string): Record<string, Right['says'
     'sys/policies/acl': { policies: ['denied', ...list('sys/policies/acl')] },
     'sys/policies/acl/*': { policies: ['partial', ...read(...policies)] },
     'auth/+/role/': {
-      'auth-roles': ['partial', ...list('auth/approle/role', 'auth/ci/role')],
+      'auth-roles': ['partial', ...list('auth/approle/role', 'auth/ci/role', 'auth/pods/role')],
       'secret-ids': ['denied', ...list('auth/approle/role')],
     },
     'auth/+/role/+': {
-      'auth-roles': ['partial', ...read('auth/approle/role/open', 'auth/approle/role/shop', 'auth/ci/role/deploy')],
+      'auth-roles': [
+        'partial',
+        ...read('auth/approle/role/open', 'auth/approle/role/shop', 'auth/ci/role/deploy', 'auth/pods/role/api'),
+      ],
     },
     'auth/+/roles/': { 'auth-roles': ['partial', ...list('auth/token/roles')] },
     'auth/+/roles/+': { 'auth-roles': ['partial', ...read('auth/token/roles/job')] },
@@ -266,6 +285,7 @@ function saysWithout(entity: string, group: string): Record<string, Right['says'
     'auth/+/users/+': { 'auth-roles': ['partial', ...read('auth/people/users/ann')] },
     'auth/+/groups/': { 'auth-roles': ['partial', ...list('auth/corp/groups')] },
     'auth/+/groups/+': { 'auth-roles': ['partial', ...read('auth/corp/groups/staff')] },
+    'auth/+/config': { 'auth-roles': ['partial', ...read('auth/ci/config', 'auth/pods/config')] },
     'auth/+/certs/': { 'auth-roles': ['partial', ...list('auth/hosts/certs')] },
     'auth/+/certs/+': { 'auth-roles': ['partial', ...read('auth/hosts/certs/web')] },
     'auth/+/role/+/secret-id/': {

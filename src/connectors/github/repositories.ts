@@ -65,9 +65,7 @@ export async function* readRepositories(
   since: Since,
   signal: AbortSignal,
 ): AsyncGenerator<Page, ScopeReport> {
-  // An Enterprise Server signs with another name than this, and is not told for github.com.
-  if (since.cursor === undefined && org.forge.url === 'https://api.github.com')
-    yield { observations: [tokenIssuer(ISSUER)] }
+  if (since.cursor === undefined) yield { observations: [tokenIssuer(issuerOf(org.forge))] }
   const tell = (it: Repository): Observation[] => [
     resource({
       id: repository(it.id),
@@ -307,7 +305,7 @@ export const readPipelines = ofEach(({ forge }) => async (it, signal) => {
   const isAsked = read.some(({ workflow }) => workflow.token === 'default')
   const { byDefault, missing } = isAsked ? await defaultOf(forge, it, signal) : { byDefault: undefined, missing: [] }
   const told = read.flatMap(({ path, workflow }) =>
-    tellWorkflow(workflow, { repository: { id: it.id, name: it.full_name }, path, issuer: ISSUER, byDefault }),
+    tellWorkflow(workflow, { repository: { id: it.id, name: it.full_name }, path, issuer: issuerOf(forge), byDefault }),
   )
   const holes = [
     ...(unread > 0 ? [{ what: `${unread} pipeline files`, why: 'they cannot be read as workflows' }] : []),
@@ -338,5 +336,10 @@ async function defaultOf(
   }
 }
 
-/** Who signs identity tokens of workflows at GitHub itself. */
-const ISSUER = 'https://token.actions.githubusercontent.com'
+/** Who signs identity tokens of workflows: one for all of github.com, one for each enterprise at an address of its own, one for each server. */
+function issuerOf({ url }: Pick<Forge, 'url'>): string {
+  const { host } = new URL(url)
+  if (host === 'api.github.com') return 'https://token.actions.githubusercontent.com'
+  const own = /^api\.([a-z0-9-]+\.ghe\.com)$/.exec(host)?.[1]
+  return own === undefined ? `${url}/_services/token` : `https://token.actions.${own}`
+}

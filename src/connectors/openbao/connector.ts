@@ -54,7 +54,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   'auth-roles': {
     gives: 'whom auth methods let in, on what terms, with which policies',
     paths: { 'sys/auth': 'read' },
-    also: 'list and read on auth/+/role, roles, users, groups, certs',
+    also: 'list and read on auth/+/role, roles, users, groups, certs, read on auth/+/config',
     read: readRoles,
   },
   'secret-ids': {

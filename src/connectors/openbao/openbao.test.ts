@@ -205,3 +205,83 @@ test('the audit log is read on from where it ended; a request counts once, hashe
   assert.equal(second.report.status, 'complete')
   assert.match(third.report.missing[0]?.why ?? '', /rotated/)
 })
+
+test('roles are told with the issuer whose tokens their mount takes, and not with one that only stands in a claim', async (t) => {
+  const jwt = { role_type: 'jwt', bound_audiences: ['bao'], token_policies: ['shop'] }
+  const names = Array.from({ length: 150 }, (_, n) => `sa-${n}`)
+  const { url } = await stub(t, {
+    '/v1/sys/auth': Object.fromEntries(
+      ['ci:jwt', 'odd:jwt', 'keys:jwt', 'k8s:kubernetes', 'cloud:aws', 'shut:jwt', 'sso:oidc'].map((each) => {
+        const [path = '', type = ''] = each.split(':')
+        return [`${path}/`, { accessor: `a_${path}`, type }]
+      }),
+    ),
+    '/v1/auth/ci/config': { oidc_discovery_url: 'https://token.actions.githubusercontent.com' },
+    '/v1/auth/ci/role': { keys: ['deploy'] },
+    '/v1/auth/ci/role/deploy': {
+      ...jwt,
+      bound_subject: 'repo:a/b:pull_request',
+      bound_claims: { sub: 'repo:*', '/ref': 'x*' },
+    },
+    '/v1/auth/odd/config': { oidc_discovery_url: 'https://evil.example', bound_issuer: 'https://good.example' },
+    '/v1/auth/odd/role': { keys: ['r'] },
+    '/v1/auth/odd/role/r': { ...jwt, bound_claims: { sub: 'repo:*' }, bound_claims_type: 'glob' },
+    '/v1/auth/keys/config': { bound_issuer: 'https://good.example', jwks_url: 'https://keys.example/jwks' },
+    '/v1/auth/keys/role': { keys: ['r'] },
+    '/v1/auth/keys/role/r': jwt,
+    '/v1/auth/k8s/config': { kubernetes_host: 'https://10.1.2.3:443/' },
+    '/v1/auth/k8s/role': { keys: ['pods'] },
+    '/v1/auth/k8s/role/pods': {
+      bound_service_account_names: names,
+      bound_service_account_namespaces: ['pay', 'shop-*'],
+    },
+    '/v1/auth/cloud/role': { keys: ['ops'] },
+    '/v1/auth/cloud/role/ops': {
+      bound_iam_principal_arn: ['arn:aws:iam::123456789012:role/ops'],
+      bound_iam_principal_id: ['AROA1', 'ASIA2'],
+    },
+    '/v1/auth/shut/role': { keys: ['r'] },
+    '/v1/auth/shut/role/r': jwt,
+    '/v1/auth/sso/config': { oidc_discovery_url: 'https://good.example' },
+    '/v1/auth/sso/role': { keys: ['people'] },
+    '/v1/auth/sso/role/people': { role_type: 'oidc', bound_claims: { groups: ['ops'] } },
+  })
+  const { told, report } = await reading({ url }, 'auth-roles')
+  const trusts = told.flatMap((each) => (each.kind === 'trust' ? [each] : []))
+  const of = (accessor: string) => trusts.filter(({ to }) => to.id.startsWith(`${accessor}/`))
+  const from = (accessor: string) => of(accessor).map((each) => each.from)
+
+  assert.deepEqual(from('a_ci'), [
+    {
+      issuer: 'https://token.actions.githubusercontent.com',
+      claims: { aud: ['bao'], sub: ['repo:a/b:pull_request'], ref: ['x*'] },
+    },
+  ])
+  // Its stars are letters: the role does not say that they are more.
+  assert.equal(of('a_ci')[0]?.wildcard, false)
+  // Keys of one issuer and the name of another: the keys decide, and no token has both.
+  assert.deepEqual(from('a_odd'), [
+    { issuer: 'https://evil.example', claims: { aud: ['bao'], sub: ['repo:*'], iss: ['https://good.example'] } },
+  ])
+  assert.deepEqual(
+    [of('a_keys')[0]?.facts?.['keysFrom'], of('a_keys')[0]?.wildcard],
+    ['https://keys.example/jwks', true],
+  )
+  assert.deepEqual(
+    of('a_k8s').map((each) => ('issuer' in each.from ? [each.from.issuer, each.from.claims['sub']?.length] : [])),
+    [
+      ['https://10.1.2.3', 200],
+      ['https://10.1.2.3', 100],
+    ],
+  )
+  assert.deepEqual(
+    from('a_cloud').filter((each) => !('issuer' in each)),
+    [{ kind: 'role', id: 'AROA1', authority: 'aws:123456789012' }],
+  )
+  // Without a configuration, or by a browser, no issuer is named.
+  assert.deepEqual(
+    [...from('a_shut'), ...from('a_sso')].map((each) => 'issuer' in each && each.issuer),
+    ['auth/shut/', 'auth/sso/'],
+  )
+  assert.equal(report?.status, 'complete')
+})

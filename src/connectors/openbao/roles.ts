@@ -13,6 +13,7 @@ import {
   type Since,
 } from '../connector.ts'
 import { instantOf, list, lookUp, read, whenOf, type Bao } from './api.ts'
+import { Asks, issuerOf, trustsOf, type Issuer } from './believes.ts'
 import { mountOf, mountsAt, type Mount } from './mounts.ts'
 import { holdsPolicy } from './policies.ts'
 import { orMissing, tellEach } from './walk.ts'
@@ -51,17 +52,16 @@ const Role = z.looseObject({
   secret_id_ttl: z.number().nullish(),
   secret_id_num_uses: z.number().nullish(),
   orphan: z.boolean().nullish(),
-  bound_audiences: z.array(z.string()).nullish(),
-  bound_subject: z.string().nullish(),
-  bound_claims: z.record(z.string(), z.unknown()).nullish(),
-  bound_service_account_names: z.array(z.string()).nullish(),
-  bound_service_account_namespaces: z.array(z.string()).nullish(),
-  bound_iam_principal_arn: z.array(z.string()).nullish(),
-  allowed_common_names: z.array(z.string()).nullish(),
+  ...Asks.shape,
 })
 type Role = z.output<typeof Role>
 
-type Place = { readonly mount: Mount; readonly folder: string; readonly name: string }
+type Place = {
+  readonly mount: Mount
+  readonly folder: string
+  readonly name: string
+  readonly issuer?: Issuer | undefined
+}
 const roleOf = ({ mount, folder, name }: Place): NativeId => ({
   kind: 'auth-role',
   id: `${mount.accessor}/${folder}/${name}`,
@@ -74,7 +74,8 @@ async function placesOf(bao: Bao, types: readonly string[], holes: Holes, signal
     const folders = types.includes(mount.type) ? (LISTS[mount.type] ?? []) : []
     for (const folder of folders) {
       const names = await orMissing(bao, () => list(bao, `auth/${mount.path}${folder}`, signal), holes, signal)
-      for (const name of names) places.push({ mount, folder, name })
+      const issuer = names.length > 0 ? await issuerOf(bao, mount, holes, signal) : undefined
+      for (const name of names) places.push({ mount, folder, name, issuer })
     }
   }
   return places
@@ -124,7 +125,7 @@ function tellRole(place: Place, role: Role): Observation[] {
     }),
     ...[...new Set(policies)].map((policy) => holdsPolicy(id, policy)),
     ...loginOf(place, role, cidrs),
-    ...trustOf(place, role),
+    ...trustsOf({ id, mount, issuer: place.issuer }, role),
   ]
 }
 
@@ -143,35 +144,6 @@ function loginOf(place: Place, role: Role, cidrs: readonly string[]): Observatio
       bindings: known(cidrs.length > 0 ? ['ip'] : []),
       ...(isOpen && { strength: known('weak'), strengthWhy: ['whoever knows the id of the role is let in'] }),
     }),
-  ]
-}
-
-/** Foreign issuers a role believes: tokens of OIDC, service accounts, principals of a cloud, certificates. */
-function trustOf(place: Place, role: Role): Observation[] {
-  const { mount } = place
-  const claims: Record<string, string[]> = {}
-  const add = (key: string, values: readonly string[] | null | undefined) => {
-    if (values && values.length > 0) claims[key.slice(0, 128)] = [...values]
-  }
-  add('aud', role.bound_audiences)
-  add('sub', role.bound_subject ? [role.bound_subject] : [])
-  add('service-account', role.bound_service_account_names)
-  add('namespace', role.bound_service_account_namespaces)
-  add('arn', role.bound_iam_principal_arn)
-  add('common-name', role.allowed_common_names)
-  for (const [claim, value] of Object.entries(role.bound_claims ?? {}))
-    add(claim, Array.isArray(value) ? value.map(String) : [String(value)])
-  if (!['jwt', 'oidc', 'kubernetes', 'aws', 'azure', 'gcp', 'cert'].includes(mount.type)) return []
-  const subjects = Object.entries(claims).filter(([claim]) => claim !== 'aud')
-  return [
-    {
-      kind: 'trust',
-      id: { kind: 'role-trust', id: roleOf(place).id },
-      from: { issuer: `auth/${mount.path}`, claims },
-      to: roleOf(place),
-      wildcard: subjects.length === 0 || subjects.some(([, values]) => values.some((value) => value.includes('*'))),
-      facts: { method: mount.type },
-    },
   ]
 }
 

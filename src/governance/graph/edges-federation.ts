@@ -1,7 +1,18 @@
 import { hub, live, list, NOTHING, number, type EdgeRule } from './edge-sql.ts'
 
-/** GitHub's issuer is one for all of github.com ("OpenID Connect", GitHub Docs), and only its API says what stands there. */
-const OF_GITHUB = `s.connector = 'github' and s.settings ->> 'url' = 'https://api.github.com' and r.name = 'https://token.actions.githubusercontent.com'`
+/**
+ * GitHub's issuer is one for all of github.com, and for each Enterprise Server or enterprise with an address of its own ("OpenID Connect", GitHub Docs);
+ * only the API of that one says what stands there.
+ */
+const GITHUBS: readonly (readonly [api: string, issuer: string])[] = [
+  ['^https://api[.]github[.]com$', 'https://token.actions.githubusercontent.com'],
+  ['^https://api[.]([a-z0-9-]+[.]ghe[.]com)$', 'https://token.actions.\\1'],
+  ['^(https://[^/]+)/api/v3/?$', '\\1/_services/token'],
+]
+const OF_GITHUB = `s.connector = 'github' and (${GITHUBS.map(
+  ([api, issuer]) =>
+    `s.settings ->> 'url' ~ '${api}' and r.name = regexp_replace(s.settings ->> 'url', '${api}', '${issuer}')`,
+).join(' or ')})`
 /** Connectors that ask a system for its issuer at the address that TLS proved. */
 const TELL_THEIR_OWN = ['keycloak', 'gitlab', 'kubernetes']
 const ADDRESS = `rtrim(s.settings ->> 'url', '/')`
@@ -16,13 +27,19 @@ const CLAIMED = `(
       from observed_resource r join live l on l.id = r.scope_id join source s on s.id = l.source_id
      where r.type = 'token-issuer' and r.gone_at is null)`
 
+/** The address of a cluster, as who asks it whether a token is one of its own names it. */
+const CLUSTER = `regexp_replace(${ADDRESS}, '^(https://[^/]+):443(/|$)', '\\1\\2')`
+
 /**
  * Who says to be which issuer. Whoever is reached at the issuer's own address is it; where nobody is, the one that says so; where several say so,
- * none of them.
+ * none of them. A cluster is the issuer of what is shown to it at its own address, too.
  */
 const ISSUERS = `(
   select c.url, c.source_id, c.id from ${CLAIMED} c
-   where c.is_proven or c.is_alone and not c.is_known)`
+   where c.is_proven or c.is_alone and not c.is_known
+  union
+  select ${CLUSTER}, l.source_id, r.id from observed_resource r join live l on l.id = r.scope_id join source s on s.id = l.source_id
+   where r.type = 'token-issuer' and r.gone_at is null and s.connector = 'kubernetes' and starts_with(${ADDRESS}, 'https://'))`
 
 /** Issuers that something believes and that several say to be, none of them read at that address: what comes by their tokens is not seen. */
 export const DISPUTED = `
@@ -61,13 +78,14 @@ const MEMBER = `observed_trust m on m.from_id = t.to_id and m.native_kind = 'poo
     left join lateral (
       select substring(x from ' = assertion\\.([A-Za-z0-9_]+)$') as claim from jsonb_array_elements_text(t.facts -> 'mapping') x
        where split_part(x, ' = ', 1) = case w.what when 'subject' then 'google.subject' else w.what end) a on true`
-const ASKED = `t.issuer is not null and ${live('t')} and (t.claims ? 'sub' or not t.facts ? 'expression')`
+const ASKED = `t.issuer is not null and ${live('t')} and (t.claims ? 'sub' or not t.facts ? 'expression')
+    and (not t.claims ? 'iss' or t.claims -> 'iss' ? t.issuer)`
 const TRUSTS = `(
-  select t.id, t.to_id, t.issuer, t.claims - 'aud' as claims, t.is_wildcard from observed_trust t
+  select t.id, t.to_id, t.issuer, t.claims - '{aud,iss}'::text[] as claims, t.is_wildcard from observed_trust t
    where ${ASKED} and t.native_kind <> 'pool-provider'
   union all
   select t.id, m.to_id, t.issuer,
-         case when w.what = '*' then t.claims - 'aud' else (t.claims - 'aud') || jsonb_build_object(a.claim, jsonb_build_array(w.value)) end, false
+         case when w.what = '*' then t.claims - '{aud,iss}'::text[] else (t.claims - '{aud,iss}'::text[]) || jsonb_build_object(a.claim, jsonb_build_array(w.value)) end, false
     from observed_trust t join ${MEMBER}
    where ${ASKED} and t.native_kind = 'pool-provider'
      and (w.what = '*' or a.claim is not null and (not t.claims ? a.claim or t.claims -> a.claim ? w.value)))`

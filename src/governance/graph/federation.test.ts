@@ -206,3 +206,37 @@ test('of several that say to be an issuer none is believed, but whoever is read 
   for (const name of ['pay/api', 'forged', 'evil']) assert.equal(await e.way(name), undefined, name)
   assert.deepEqual(await said(), [])
 })
+
+test('a cluster is come to by the address at which it is asked, an Enterprise Server by its own issuer; look-alikes and other keys give no way', async (t) => {
+  const e = await estate(t)
+  const [host, subject] = ['https://10.1.2.3', { sub: ['system:serviceaccount:pay:api'] }]
+  const [server, sub] = ['https://ghe.example/_services/token', ['repo:acme/shop:ref:refs/heads/main']]
+  await e.tell(
+    cloud(
+      believes('asked', host, subject),
+      believes('asked-elsewhere', 'https://10.1.2.30', subject),
+      believes('other-keys', host, { ...subject, iss: ['https://kubernetes.default.svc'] }),
+      believes('server', server, { sub }),
+      believes('server-like', 'https://ghe.example.evil/_services/token', { sub }),
+      believes('server-path', 'https://ghe.example/_services/token/', { sub }),
+      believes('enterprise', 'https://token.actions.acme.ghe.com', { sub }),
+      believes('github', GITHUB, { sub }),
+    ),
+  )
+  const read = (by: string, url: string) => ({ ...other(`${by}:${url}`), read: { by, url } })
+  await e.tell([issuer('https://kubernetes.default.svc'), account('api')], read('kubernetes', `${host}:443/`))
+  const namesake = account('api', 'pay', { id: toy('namesake'), name: 'namesake' })
+  await e.tell([issuer('https://kubernetes.default.svc'), namesake], read('kubernetes', 'https://10.1.2.4'))
+  const forge = (name: string, url: string, says: string) =>
+    e.tell([issuer(says), { ...repo('acme/shop'), id: toy(name), name } as Observation], read('github', url))
+  await forge('at-server', 'https://ghe.example/api/v3', server)
+  await forge('at-enterprise', 'https://api.acme.ghe.com', 'https://token.actions.acme.ghe.com')
+  // It says to be the server, and is read elsewhere.
+  await forge('forged', 'https://ghe.example.evil/api/v3', server)
+  await forge('forged-enterprise', 'https://ghe.example/api.acme.ghe.com', 'https://token.actions.acme.ghe.com')
+
+  assert.deepEqual(await letIn(e, 'pay/api'), ['asked'])
+  assert.deepEqual(await letIn(e, 'at-server'), ['server'])
+  assert.deepEqual(await letIn(e, 'at-enterprise'), ['enterprise'])
+  for (const name of ['namesake', 'forged', 'forged-enterprise']) assert.deepEqual(await letIn(e, name), [], name)
+})
