@@ -53,7 +53,7 @@ export async function exportPaths(db: Db, clock: Clock, { format, source }: Path
     isCut = told.length >= EDGES_MAX
     if (isCut) break
   }
-  if (format === 'opengraph') return openGraph(told, coverage, isCut)
+  if (format === 'opengraph') return openGraph(told, coverage, isCut, of?.id ?? (await firstSource(db)))
   return format === 'csv' ? csv(told, coverage, isCut) : jsonLines(told, coverage, isCut)
 }
 
@@ -65,6 +65,12 @@ async function rowsAfter(db: Db, sourceId: string | undefined, after: string | u
   return rows
 }
 
+/** Stands for the installation: two that are put into one graph do not say what each other saw. */
+async function firstSource(db: Db): Promise<string> {
+  const first = await db.selectFrom('source').select('id').orderBy('id').limit(1).executeTakeFirst()
+  return first?.id ?? 'none'
+}
+
 const NODE_KINDS = {
   principal: 'ReevePrincipal',
   credential: 'ReeveCredential',
@@ -74,7 +80,7 @@ const NODE_KINDS = {
 } as const
 
 /** BloodHound OpenGraph: nodes with at most three kinds, edges between ids, properties that are plain values. */
-function openGraph(told: readonly Told[], coverage: Coverage, isCut: boolean): string {
+function openGraph(told: readonly Told[], coverage: Coverage, isCut: boolean, of: string): string {
   const nodes = new Map<string, object>()
   const put = (thing: Thing, isTier0: boolean) => {
     if (nodes.has(thing.id) && !isTier0) return
@@ -99,13 +105,19 @@ function openGraph(told: readonly Told[], coverage: Coverage, isCut: boolean): s
         kind: `Reeve${pascal(row.edge)}`,
         start: { value: from.id, match_by: 'id' },
         end: { value: to.id, match_by: 'id' },
-        properties: { words, evidence: row.evidenceId, hops: row.hops, goal: row.goalId },
+        properties: {
+          words,
+          ...(row.evidenceId !== null && { evidence: row.evidenceId }),
+          hops: row.hops,
+          goal: row.goalId,
+        },
       },
     ]
   })
   // What the format has no place for is a node of its own, so that nobody has the graph without it.
-  nodes.set('reeve-coverage', {
-    id: 'reeve-coverage',
+  const id = `reeve-coverage-${of}`
+  nodes.set(id, {
+    id,
     kinds: ['ReeveCoverage'],
     properties: {
       name:

@@ -23,6 +23,7 @@ import {
   resource,
   type Print,
 } from './graph.fixture.ts'
+import { takenByBloodHound } from './opengraph.fixture.ts'
 import { reachOf } from '../reach.ts'
 import { listPaths, readPath } from './paths.ts'
 
@@ -250,13 +251,13 @@ test('the list is paged, the nearest first, and says what was not seen', async (
   )
 })
 
-test('attack: a name is text in every export, and no formula, terminal escape or JSON of its own', async (t) => {
+test('attack: a name is text in every export, which BloodHound takes, and no formula, terminal escape or JSON of its own', async (t) => {
   const e = await estate(t)
   const hostile = '=HYPERLINK("http://evil","x")\u001b[31m"},{"id":"forged'
   await e.tell([CLUSTER, toyPrincipal('x', { name: hostile }), grant('x', 'cluster', 'SUPERUSER', 'admin')])
 
   const csv = await exportPaths(e.w.db, e.w.clock, { format: 'csv' })
-  const graph: unknown = JSON.parse(await exportPaths(e.w.db, e.w.clock, { format: 'opengraph' }))
+  const { nodes, edges } = takenByBloodHound(await exportPaths(e.w.db, e.w.clock, { format: 'opengraph' }))
   const lines = (await exportPaths(e.w.db, e.w.clock, { format: 'json' }))
     .trim()
     .split('\n')
@@ -264,13 +265,12 @@ test('attack: a name is text in every export, and no formula, terminal escape or
 
   assert.ok(csv.includes(`"'=HYPERLINK(""`) && !csv.includes('\u001b'))
   assert.ok(csv.startsWith('"# every scope'))
-  const { nodes, edges } = Object(graph).graph
   assert.deepEqual(
-    [nodes.map(({ kinds }: { kinds: string[] }) => kinds[0]).toSorted(), edges.length],
+    [nodes.map(({ kinds }) => kinds[0] ?? '').toSorted(), edges.length],
     [['ReeveCoverage', 'ReevePrincipal', 'ReeveResource'], 1],
   )
-  assert.ok(nodes.every(({ id }: { id: string }) => !id.includes('forged')))
-  assert.equal(edges[0].kind, 'ReeveSuperuser')
+  assert.ok(nodes.every(({ id }) => !id.includes('forged')))
+  assert.equal(edges[0]?.kind, 'ReeveSuperuser')
   assert.ok('coverage' in Object(lines[0]) && lines.length === 3)
 })
 
