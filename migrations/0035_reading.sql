@@ -77,6 +77,35 @@ select make_stage(kind) from unnest(array['principal', 'credential', 'resource',
 alter table staged_principal drop column account_id;
 drop function make_stage;
 
+-- What a reading leaves behind there is nothing to anybody, and as much as the inventory itself: vacuumed while the next reading runs it would take
+-- more than that. Only their owner may begin them anew, so the server asks for it here.
+alter table staged_page set (toast.autovacuum_vacuum_threshold = 500000);
+create function empty_stages() returns boolean language plpgsql security definer
+  -- Longer than it takes until a vacuum that holds one of them makes way.
+  set search_path = public, pg_temp set lock_timeout = '3s' as $$
+declare
+  stages constant regclass[] := array['inventory_stage', 'staged_page', 'inventory_told', 'staged_principal', 'staged_credential', 'staged_resource',
+                                      'staged_grant', 'staged_trust', 'staged_reference']::regclass[];
+begin
+  -- A new file costs more than few rows.
+  if exists (select from reading_progress) or (select sum(pg_total_relation_size(s)) from unnest(stages) s) < 16000000 then
+    return false;
+  end if;
+  lock table inventory_stage, staged_page, inventory_told, staged_principal, staged_credential, staged_resource, staged_grant, staged_trust,
+             staged_reference in access exclusive mode;
+  -- Who begins a reading from here on waits with the first page; one that is under way has its pages here.
+  if exists (select from reading_progress) then
+    return false;
+  end if;
+  truncate inventory_stage, staged_page, inventory_told, staged_principal, staged_credential, staged_resource, staged_grant, staged_trust,
+           staged_reference;
+  return true;
+exception when lock_not_available or deadlock_detected then
+  return false;
+end $$;
+comment on function empty_stages() is 'Begins anew what readings keep beside the inventory, when it is large and nobody reads; says whether it did.';
+revoke execute on function empty_stages() from public;
+
 -- What a source posts by itself is kept as safely as everything else: who posted it has the answer and will not post it again.
 create table source_inbox (
   source_id  uuid primary key constraint source_fkey references source,

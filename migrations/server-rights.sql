@@ -29,7 +29,7 @@ grant delete on reading_progress, inventory_stage, staged_page, inventory_told, 
   staged_grant, staged_trust, staged_reference, delivery to :server;
 revoke insert on ledger_pending from :server;
 revoke insert on schema_migration, schema_migration_lock, schema_checksum from :server;
-grant execute on function ledger_extend(bigint), ledger_requeue(), refresh_statistics() to :server;
+grant execute on function ledger_extend(bigint), ledger_requeue(), refresh_statistics(), empty_stages() to :server;
 -- The token service.
 grant update on signing_key, trust_rule, issuer_keys to :server;
 grant update on ssh_authority, spiffe_authority, issued_credential to :server;

@@ -3435,6 +3435,34 @@ begin
   return new;
 end $function$;
 
+CREATE OR REPLACE FUNCTION empty_stages()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'public', 'pg_temp'
+ SET lock_timeout TO '3s'
+AS $function$
+declare
+  stages constant regclass[] := array['inventory_stage', 'staged_page', 'inventory_told', 'staged_principal', 'staged_credential', 'staged_resource',
+                                      'staged_grant', 'staged_trust', 'staged_reference']::regclass[];
+begin
+  -- A new file costs more than few rows.
+  if exists (select from reading_progress) or (select sum(pg_total_relation_size(s)) from unnest(stages) s) < 16000000 then
+    return false;
+  end if;
+  lock table inventory_stage, staged_page, inventory_told, staged_principal, staged_credential, staged_resource, staged_grant, staged_trust,
+             staged_reference in access exclusive mode;
+  -- Who begins a reading from here on waits with the first page; one that is under way has its pages here.
+  if exists (select from reading_progress) then
+    return false;
+  end if;
+  truncate inventory_stage, staged_page, inventory_told, staged_principal, staged_credential, staged_resource, staged_grant, staged_trust,
+           staged_reference;
+  return true;
+exception when lock_not_available or deadlock_detected then
+  return false;
+end $function$;
+
 CREATE OR REPLACE FUNCTION finding_moves_legally()
  RETURNS trigger
  LANGUAGE plpgsql

@@ -7,6 +7,7 @@ import { SYSTEM, type Fact } from '../ledger/ledger.ts'
 import { readingBegan, readingEnded } from './events.ts'
 import { clearLost, clearStages, markGone } from './merge.ts'
 import type { InventoryNeeds } from './needs.ts'
+import { emptyStages } from './statistics.ts'
 import { TakenOver } from './stage.ts'
 
 /** Who set a reading off, as its entries say. */
@@ -154,6 +155,8 @@ export async function endReading(db: Db, needs: InventoryNeeds, reading: Reading
     if (ended.percent) await keepMeasure(tx, { at: now, percent: ended.percent, cause })
     await clearStages(tx, reading.id, null)
   })
+  // The next reading's end does it as well.
+  await emptyStages(db).catch((error: unknown) => needs.log.debug({ err: error }, 'what a reading left behind stays'))
 }
 
 function unlessChanged({ before, at }: Next) {
