@@ -71,8 +71,7 @@ export async function loadAccountFacts(db: Db, { after, limit, now }: Batch): Pr
             join observed_usage u on u.subject_id = p.id
             left join observed_principal w on w.id = u.actor_id
            where p.account_id = b.id and u.last_at > ${recent}
-             and not exists (select from session s where s.account_id = b.id and s.started_at <= u.last_at + interval '1 minute'
-                               and coalesce(s.ended_at, ${now}) >= u.first_at - interval '1 minute')
+             and not (${isBrokered('u.last_at', now)} and (u.day_at is null or ${isBrokered('u.first_at', now)}))
            order by u.last_at desc limit ${NAMED}) u
       ) outside on true
      order by b.id`.execute(db)
@@ -81,6 +80,16 @@ export async function loadAccountFacts(db: Db, { after, limit, now }: Batch): Pr
     now,
     outside: outside.map((use) => ({ ...use, at: Instant.parse(use.at) })),
   }))
+}
+
+/**
+ * Whether a session of the account `b` explains a use at that time. Of the uses of a day, which are told as one, the first and the last have to be
+ * explained: whoever came before a session, or after it, is not hidden by it.
+ */
+function isBrokered(at: 'u.first_at' | 'u.last_at', now: Date) {
+  const used = sql.raw(at)
+  return sql`exists (select from session s where s.account_id = b.id and s.started_at <= ${used} + interval '1 minute'
+                        and coalesce(s.ended_at, ${now}) >= ${used} - interval '1 minute')`
 }
 
 /** Whether each use of `p` since then would have been seen; a hole in the window is a no. */

@@ -3,7 +3,7 @@ import { clear, found, unknown, type Rule } from '../rule.ts'
 
 export const proposedCode: Rule<TrustFacts> = {
   id: 'proposed-code',
-  owasp: 'NHI5:2025',
+  owasp: 'NHI6:2025',
   title: 'A pipeline runs what strangers propose, in the name of the repository',
   why: 'Whoever may open a pull request or write a comment has their own code run with the secrets of the repository and a token that may write to it.',
   needs: 'the pipeline files of the repository',
