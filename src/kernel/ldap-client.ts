@@ -11,6 +11,7 @@ export { LdapRefused } from './ldap-messages.ts'
 const OPERATION_MS = 60_000
 const CONNECT_MS = 15_000
 const OCTET_STRING = 4
+const [COMPARE_FALSE, COMPARE_TRUE] = [5, 6]
 
 /** Where it is, and how it proves itself. */
 export type LdapAddress = {
@@ -25,6 +26,8 @@ export type LdapConnection = {
   readonly client: Client
   /** One page of a search (RFC 2696): the first, or the one behind a cookie. It says by its own cookie whether there are more, also when it is empty. */
   readonly page: (base: string, options: SearchOptions, at: LdapCookie) => Promise<LdapPage>
+  /** What the server says (RFC 4511 §4.10) when an attribute of an entry is compared: 5 or 6 where it has one, 16 where it has none. */
+  readonly compare: (dn: string, attribute: string, value: string) => Promise<number>
   /** From here on bytes are counted anew. */
   readonly beginAnswer: () => void
   readonly close: () => Promise<void>
@@ -107,12 +110,23 @@ export async function openLdap(
         throw line.refused() ?? error
       }
     },
+    compare: async (dn, attribute, value) => comparedBy(client.compare(dn, attribute, value), line),
     beginAnswer: line.beginAnswer,
     async close() {
       signal.removeEventListener('abort', line.cut)
       await client.unbind().catch(() => undefined)
       line.cut()
     },
+  }
+}
+
+async function comparedBy(comparing: Promise<boolean>, line: { readonly refused: () => unknown }): Promise<number> {
+  try {
+    return (await comparing) ? COMPARE_TRUE : COMPARE_FALSE
+  } catch (error) {
+    const code = ldapCode(error)
+    if (code === undefined) throw line.refused() ?? error
+    return code
   }
 }
 

@@ -221,3 +221,39 @@ test('attack: entries that the server hides from the login are denied, and not t
   )
   assert.equal(await i.count('observed_principal', 'missed_at is null'), before)
 })
+
+test('attack: attributes that every account has and the server hides are not known, and their absence is not told as nothing', async (t) => {
+  const b = bed()
+  const { i, id } = await read(t, b)
+  const reader = sidOf(b.at('reader'))
+  // [MS-ADA1] to [MS-ADA3], schemaIDGUID of each.
+  const hide = (name: string, guid: string) => dc.access(b.at(name), `(OD;;RP;${guid};;${reader})`)
+  hide('ann', 'bf967a0a-0de6-11d0-a285-00aa003049e2')
+  hide('old', 'bf967915-0de6-11d0-a285-00aa003049e2')
+  hide('web', 'f3a64788-5306-11d1-a9c5-0000f80367c1')
+  const { scopes } = await i.collect(id)
+  const accounts = scopes.find(({ scope }) => scope === 'accounts')
+  const { rows } = await sql<{ name: string; state: string | null; why: string | null; spns: unknown }>`
+    select name, state, unknown ->> 'state' as why, facts -> 'servicePrincipals' as spns from observed_principal
+     where name in (${sql.join(['ann', 'old', 'web'].map((name) => `${name}${beds}`))}) order by name`.execute(i.w.db)
+  const password = sql<{ why: string | null }>`
+    select unknown ->> 'rotatedAt' as why from observed_credential where name = ${`ann${beds}`}`
+
+  assert.deepEqual(
+    [accounts?.status, accounts?.missing.map(({ what, permission }) => `${what} <- ${permission}`).toSorted()],
+    [
+      'partial',
+      ['accountExpires of 1 accounts <- to read accountExpires', 'pwdLastSet of 1 accounts <- to read pwdLastSet'],
+    ],
+  )
+  assert.deepEqual(
+    rows.map(({ state, why, spns }) => [state, why, spns ?? null]),
+    [
+      ['active', null, null],
+      [null, 'denied', null],
+      ['active', null, null],
+    ],
+  )
+  assert.deepEqual((await password.execute(i.w.db)).rows, [{ why: 'denied' }])
+  assert.equal(await i.count('observed_principal', 'missed_at is not null'), 0)
+})

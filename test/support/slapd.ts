@@ -29,10 +29,15 @@ type Start = {
   readonly ldif: string
   /** Rules in their order, each without its `access`. */
   readonly access: readonly string[]
+  /** Limits in their order, each without its `limits`. */
+  readonly limits?: readonly string[]
 }
 
 /** Debian's slapd with TLS in a folder of its own, on free ports of the loopback. It is ended by its process alone. */
-export async function startSlapd(t: Pick<Cleaning, 'after'>, { base, root, ldif, access }: Start): Promise<Slapd> {
+export async function startSlapd(
+  t: Pick<Cleaning, 'after'>,
+  { base, root, ldif, access, limits = [] }: Start,
+): Promise<Slapd> {
   const folder = mkdtempSync(join(tmpdir(), 'reeve-slapd-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   const at = (name: string) => join(folder, name)
@@ -72,6 +77,7 @@ rootpw ${root.password}
 directory ${at('db')}
 lastbind on
 ${access.map((rule) => `access ${rule}`).join('\n')}
+${limits.map((rule) => `limits ${rule}`).join('\n')}
 `
   writeFileSync(at('conf'), conf)
   execFileSync('/usr/sbin/slapadd', ['-f', at('conf')], {

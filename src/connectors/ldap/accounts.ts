@@ -10,6 +10,7 @@ import {
   type Observation,
 } from '../connector.ts'
 import type { Directory } from './directory.ts'
+import type { Absences } from './shown.ts'
 import { fileTime, generalizedTime, numberOf, sidOf, stableId, textOf, textsOf } from './values.ts'
 
 export const ACCOUNTS =
@@ -76,8 +77,8 @@ export const accountOf = (id: string): NativeId => ({ kind: 'account', id })
 
 const has = (bits: number | undefined, bit: number) => ((bits ?? 0) & bit) !== 0
 
-/** An account with its password, what it may act as, and when it was last used. */
-export function tellAccount(directory: Directory, entry: Entry, now: Date): Observation[] {
+/** An account with its password, what it may act as, and when it was last used. What is hidden, or may be, is not said to be nothing. */
+export function tellAccount(directory: Directory, entry: Entry, lacks: Absences, now: Date): Observation[] {
   const native = stableId(entry)
   if (native === undefined) return []
   const id = accountOf(native)
@@ -91,14 +92,15 @@ export function tellAccount(directory: Directory, entry: Entry, now: Date): Obse
       type: typeOf(classes, spns),
       name,
       aliases: [entry.dn, ...['userPrincipalName', 'displayName'].flatMap((each) => textOf(entry, each) ?? [])],
-      state: stateOf(directory, entry, now),
+      state: stateOf(directory, entry, lacks, now),
       createdAt: orUnknown(generalizedTime(textOf(entry, 'whenCreated') ?? textOf(entry, 'createTimestamp'))),
       tags: tagsOf(entry),
       facts: {
-        servicePrincipals: spns,
+        // Nothing tells none from hidden ones.
+        servicePrincipals: spns.length > 0 ? spns : null,
         sid: sidOf(entry) ?? null,
         classes,
-        isAdministered: numberOf(entry, 'adminCount') === 1,
+        isAdministered: isOne(numberOf(entry, 'adminCount')),
         uidNumber: numberOf(entry, 'uidNumber') ?? null,
         ...(bits !== undefined && {
           neverDelegated: has(bits, NEVER_DELEGATED),
@@ -107,7 +109,7 @@ export function tellAccount(directory: Directory, entry: Entry, now: Date): Obse
         }),
       },
     }),
-    passwordOf(directory, entry, { id, name, bits, spns }),
+    passwordOf(directory, entry, lacks, { id, name, bits, spns }),
     ...delegationOf(directory, entry, id, bits),
     ...usesOf(entry, id),
   ]
@@ -130,18 +132,26 @@ function tagsOf(entry: Entry): Record<string, string> {
   )
 }
 
-function stateOf({ isActiveDirectory }: Directory, entry: Entry, now: Date) {
+/** Undefined is not no: the attribute may be hidden. */
+export function isOne(number: number | undefined): boolean | null {
+  return number === undefined ? null : number === 1
+}
+
+function stateOf({ isActiveDirectory }: Directory, entry: Entry, lacks: Absences, now: Date) {
   const shadow = numberOf(entry, 'shadowExpire')
   if (!isActiveDirectory) {
     const locked = textOf(entry, 'pwdAccountLockedTime')
     if (locked !== undefined) return known('locked' as const)
     if (shadow !== undefined && shadow >= 0 && shadow * 86_400_000 <= now.getTime()) return known('expired' as const)
-    return known('active' as const)
+    const dark = [lacks['pwdAccountLockedTime'], lacks['shadowExpire']]
+    if (dark.includes('hidden')) return unknown('denied')
+    return dark.includes('untold') ? unknown('not-collected') : known('active' as const)
   }
   const bits = numberOf(entry, 'userAccountControl')
   if (bits === undefined) return unknown('denied')
   if (has(bits, DISABLED)) return known('disabled' as const)
   if (has(numberOf(entry, 'msDS-User-Account-Control-Computed'), LOCKED)) return known('locked' as const)
+  if (lacks['accountExpires'] === 'hidden') return unknown('denied')
   const ends = fileTime(numberOf(entry, 'accountExpires'))
   return known(ends && ends <= now ? ('expired' as const) : ('active' as const))
 }
@@ -153,7 +163,12 @@ type About = {
   readonly spns: readonly string[]
 }
 
-function passwordOf({ isActiveDirectory }: Directory, entry: Entry, { id, name, bits, spns }: About): Observation {
+function passwordOf(
+  { isActiveDirectory }: Directory,
+  entry: Entry,
+  lacks: Absences,
+  { id, name, bits, spns }: About,
+): Observation {
   const computed = numberOf(entry, 'msDS-User-Account-Control-Computed')
   const end = numberOf(entry, 'msDS-UserPasswordExpiryTimeComputed')
   const ends = fileTime(end)
@@ -164,23 +179,25 @@ function passwordOf({ isActiveDirectory }: Directory, entry: Entry, { id, name, 
     ...(has(bits, DES_ONLY) ? ['its keys are DES only'] : []),
     ...(has(bits, NO_PREAUTH) ? ['anybody may ask for what its password encrypts'] : []),
   ]
-  const changed = fileTime(numberOf(entry, 'pwdLastSet')) ?? generalizedTime(textOf(entry, 'pwdChangedTime'))
+  const isHidden = lacks['pwdLastSet'] === 'hidden' || lacks['pwdChangedTime'] === 'hidden'
+  const lastSet = numberOf(entry, 'pwdLastSet')
+  const changed = fileTime(lastSet) ?? generalizedTime(textOf(entry, 'pwdChangedTime'))
   return credential({
     id: { kind: 'password', id: id.id },
     principal: known(id),
     type: 'password',
     name,
     state: has(computed, EXPIRED) ? known('expired') : unknown('unsupported'),
-    rotatedAt: orUnknown(changed),
+    rotatedAt: changed ? known(changed) : unknown(isHidden ? 'denied' : 'unsupported'),
     expiresAt: isEndless ? known('never') : ends ? known(ends) : unknown('unsupported'),
     strength: weak.length > 0 ? known('weak') : unknown('unsupported'),
     strengthWhy: weak,
     facts: {
       // Whoever may log in may ask for a ticket that this password encrypts.
-      isOfServicePrincipal: spns.length > 0,
+      isOfServicePrincipal: spns.length > 0 ? true : null,
       // [MS-ADTS] §2.2.2.2: the directory makes it, and anew after so many days.
       managedDays: numberOf(entry, 'msDS-ManagedPasswordInterval') ?? null,
-      mustChange: isActiveDirectory && numberOf(entry, 'pwdLastSet') === 0,
+      mustChange: isActiveDirectory ? (lastSet === undefined ? null : lastSet === 0) : null,
     },
   })
 }

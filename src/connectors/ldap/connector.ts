@@ -8,6 +8,7 @@ import {
   type Connector,
   type Manifest,
   type Missing,
+  type Observation,
   type OpenSource,
   type Page,
   type ProbedScope,
@@ -19,6 +20,7 @@ import { mustSee, openDirectory, type Directory } from './directory.ts'
 import { tellGroups } from './groups.ts'
 import { openSession, search } from './session.ts'
 import { LdapSourceCredential, LdapSourceSettings } from './settings.ts'
+import { hiddenBelow, Shown } from './shown.ts'
 import { stableId } from './values.ts'
 
 type Part = {
@@ -54,7 +56,8 @@ const manifest: Manifest = {
   })),
   writes: [],
   blindSpots: [
-    'entries and attributes that the server hides from the login: an entry that is hidden looks like one that is not there. Only what is named in settings.under is known to be hidden',
+    'single entries that the server hides from the login beside others that it shows: they look like entries that are not there. What is named in settings.under, and in OpenLDAP everything below an entry, is known to be hidden',
+    'attributes that Active Directory hides, but for those that every account has; in OpenLDAP single values of a list',
     'passwords and their hashes: not asked for, so the same value elsewhere is not recognised',
     'logons at other controllers: lastLogon is of the one that is asked, lastLogonTimestamp of all and up to 14 days late',
     'who may change an entry: of security descriptors only those on delegation by resource and on managed passwords are read, no other access rules',
@@ -100,6 +103,7 @@ async function* readDirectory({ base, root, system }: Directory): AsyncGenerator
 async function* readAccounts(directory: Directory, now: Date, signal: AbortSignal): AsyncGenerator<Page, ScopeReport> {
   const told = new Set<string>()
   const sids: Sids = new Map()
+  const shown = new Shown(directory, signal)
   const holes = { nameless: 0, referrals: 0, descriptors: 0 }
   for (const base of directory.under) {
     await mustSee(directory, base, signal)
@@ -118,27 +122,33 @@ async function* readAccounts(directory: Directory, now: Date, signal: AbortSigna
         told.add(id)
         return true
       })
-      const observations = fresh.flatMap((entry) => tellAccount(directory, entry, now))
+      const observations: Observation[] = []
+      for (const entry of fresh) observations.push(...tellAccount(directory, entry, await shown.ofAccount(entry), now))
       yield* inPages([...observations, ...(await tellDelegates(directory, fresh, holes, sids, signal))])
     }
     await mustSee(directory, base, signal)
   }
-  return closed(directory, holes)
+  return closed(directory, holes, [...shown.missing('accounts'), ...(await hiddenBelow(directory, signal))])
 }
 
 async function* readGroups(directory: Directory, signal: AbortSignal): AsyncGenerator<Page, ScopeReport> {
   const holes = { nameless: 0, referrals: 0, descriptors: 0 }
   for (const base of directory.under) await mustSee(directory, base, signal)
-  yield* tellGroups(directory, holes, signal)
+  const shown = new Shown(directory, signal)
+  yield* tellGroups(directory, shown, holes, signal)
   for (const base of directory.under) await mustSee(directory, base, signal)
-  return closed(directory, holes)
+  return closed(directory, holes, [...shown.missing('groups'), ...(await hiddenBelow(directory, signal))])
 }
 
 type Holes = { readonly nameless: number; readonly referrals: number; readonly descriptors: number }
 
 /** Active Directory always refers to its other partitions, which hold no accounts. */
-function closed(directory: Directory, { nameless, referrals, descriptors }: Holes): ScopeReport {
-  const missing: Missing[] = []
+function closed(
+  directory: Directory,
+  { nameless, referrals, descriptors }: Holes,
+  unseen: readonly Missing[],
+): ScopeReport {
+  const missing = [...unseen]
   if (nameless > 0)
     missing.push({
       what: `${nameless} entries`,

@@ -1,8 +1,9 @@
 import type { Entry } from 'ldapts'
 import { grant, known, principal, Unreadable, type NativeId, type Observation, type Page } from '../connector.ts'
-import { accountOf, ACCOUNTS } from './accounts.ts'
+import { accountOf, ACCOUNTS, isOne } from './accounts.ts'
 import type { Directory } from './directory.ts'
 import { search, type Search } from './session.ts'
+import type { Shown } from './shown.ts'
 import { dnKey, generalizedTime, numberOf, sidOf, stableId, textOf, textsOf } from './values.ts'
 
 const GROUPS =
@@ -50,6 +51,7 @@ type Names = {
 /** Groups, who and which groups are in them, and which of them rule the directory. */
 export async function* tellGroups(
   directory: Directory,
+  shown: Shown,
   holes: { referrals: number },
   signal: AbortSignal,
 ): AsyncGenerator<Page, void> {
@@ -69,6 +71,7 @@ export async function* tellGroups(
         const native = stableId(entry)
         if (native === undefined || seen.has(native)) continue
         seen.add(native)
+        await shown.ofGroup(entry)
         const gid = textOf(entry, 'gidNumber')
         if (gid !== undefined) gids.set(gid, groupOf(native))
         told.push(...tellGroup(directory, entry, groupOf(native)))
@@ -157,7 +160,7 @@ function tellGroup(directory: Directory, entry: Entry, id: NativeId): Observatio
       tags: Object.fromEntries(tags),
       facts: {
         sid: sid ?? null,
-        isAdministered: numberOf(entry, 'adminCount') === 1,
+        isAdministered: isOne(numberOf(entry, 'adminCount')),
         groupType: numberOf(entry, 'groupType') ?? null,
       },
     }),

@@ -14,7 +14,7 @@ const ENTRIES_MAX = 20_000_000
 /** Pages in a row that may be empty, as filters leave them. */
 const EMPTY_MAX = 1_000
 
-export type Session = Pick<LdapConnection, 'page' | 'beginAnswer' | 'close'>
+export type Session = Pick<LdapConnection, 'page' | 'compare' | 'beginAnswer' | 'close'>
 
 export type Search = {
   readonly base: string
@@ -77,6 +77,21 @@ export async function* search(session: Session, asked: Search, signal: AbortSign
     throw reasonOf(error, base)
   }
   return referrals
+}
+
+/** The result of a comparison, RFC 4511 §4.10. */
+export async function compared(
+  session: Session,
+  { dn, attribute, value }: { readonly dn: string; readonly attribute: string; readonly value: string },
+  signal: AbortSignal,
+): Promise<number> {
+  try {
+    session.beginAnswer()
+    return await session.compare(dn, attribute, value)
+  } catch (error) {
+    signal.throwIfAborted()
+    throw reasonOf(error, dn)
+  }
 }
 
 /** Notices pages that go round in circles, by Brent's way: one is remembered, and moved on at each power of two. */
