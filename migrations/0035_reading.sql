@@ -77,9 +77,10 @@ select make_stage(kind) from unnest(array['principal', 'credential', 'resource',
 alter table staged_principal drop column account_id;
 drop function make_stage;
 
--- What a reading leaves behind there is nothing to anybody, and as much as the inventory itself: vacuumed while the next reading runs it would take
--- more than that. Only their owner may begin them anew, so the server asks for it here.
+-- What a reading leaves behind there is nothing to anybody, and as much as the inventory itself: it is not vacuumed a little at a time, under that
+-- reading and the next, but begun anew at its end. Only their owner may do that, so the server asks for it here.
 alter table staged_page set (toast.autovacuum_vacuum_threshold = 500000);
+alter table inventory_told set (autovacuum_vacuum_threshold = 200000, autovacuum_vacuum_insert_threshold = 200000);
 create function empty_stages() returns boolean language plpgsql security definer
   -- Longer than it takes until a vacuum that holds one of them makes way.
   set search_path = public, pg_temp set lock_timeout = '3s' as $$
