@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { sql } from 'kysely'
 import { putDeposit, revealDeposit } from '../../src/credentials/contract.ts'
-import type { FaultNode } from './node.ts'
+import { untilDead, type FaultNode } from './node.ts'
 import { found, type Plant } from './plant.ts'
 import { checkpointOf, proveCauses, proveTold } from './proofs.ts'
 import { failureOf, type Told } from './story.ts'
@@ -16,9 +15,7 @@ const MOMENTS = [[], ['kernel.committed']] as const
 async function dying(plant: Plant, node: FaultNode, arm: readonly string[], call: () => Promise<unknown>) {
   await node.order({ arm })
   const said = await failureOf(call())
-  // The last breath of a process is heard before its death is.
-  await Promise.race([node.died, plant.look((db) => sql`select pg_sleep(5)`.execute(db))])
-  assert.ok(node.hasDied(), `it did not die at ${arm.join(', then ')}: ${said}`)
+  await untilDead(node, `it did not die at ${arm.join(', then ')}: ${said}`)
   assert.equal(await node.died, 'SIGKILL')
   return plant.start()
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { test, type TestContext } from 'node:test'
 import { finishGrant, requestAccess } from '../../src/access/contract.ts'
 import { findPostmaster } from '../../src/kernel/postgres/postmaster.ts'
@@ -81,11 +81,14 @@ test('a database that falls silent ends the sessions, since their grants cannot 
   const grant = await readingGrant(plant, node)
   const client = await connect(node, await ticketFor(plant, node, grant))
   const query = failureOf(client.query('select pg_sleep(120)'))
-  const stopped = processesOf(findPostmaster(dataFolder(plant.home))?.pid ?? 0)
+  const postmaster = findPostmaster(dataFolder(plant.home))?.pid ?? 0
 
-  for (const pid of stopped) process.kill(pid, 'SIGSTOP')
+  // The postmaster first: whoever it had started by then is all there is.
+  process.kill(postmaster, 'SIGSTOP')
+  const children = childrenOf(postmaster)
+  for (const pid of children) signal(pid, 'SIGSTOP')
   const said = await query.finally(() => {
-    for (const pid of stopped) process.kill(pid, 'SIGCONT')
+    for (const pid of [postmaster, ...children]) signal(pid, 'SIGCONT')
   })
 
   assert.match(said, /lost touch with the control plane/)
@@ -124,8 +127,7 @@ test('a full disk refuses what it cannot keep, and the node goes on when there i
   await more(told)
 
   const ballast = join(folder, 'ballast')
-  const { bavail, bsize } = statfsSync(folder)
-  writeFileSync(ballast, Buffer.alloc(bavail * bsize - 64 * 1024))
+  fill(ballast)
   await eventually(async () => (refused.length > 0 ? true : undefined))
   rmSync(ballast)
   await more(told)
@@ -136,9 +138,27 @@ test('a full disk refuses what it cannot keep, and the node goes on when there i
   await proveCauses(plant)
 })
 
-/** A postmaster and its children. */
-function processesOf(postmaster: number): number[] {
-  const children = readdirSync('/proc')
+/** Takes what room there is; the database takes some at the same time. */
+function fill(file: string): void {
+  const { bavail, bsize } = statfsSync(dirname(file))
+  try {
+    writeFileSync(file, Buffer.alloc(bavail * bsize - 64 * 1024))
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOSPC')) throw error
+  }
+}
+
+/** One that has ended meanwhile needs none. */
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name)
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
+  }
+}
+
+function childrenOf(postmaster: number): number[] {
+  return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .filter((name) => {
       try {
@@ -147,5 +167,5 @@ function processesOf(postmaster: number): number[] {
         return false
       }
     })
-  return [postmaster, ...children.map(Number)]
+    .map(Number)
 }

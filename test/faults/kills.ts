@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
-import { sql } from 'kysely'
 import { found, type Plant } from './plant.ts'
-import type { FaultNode } from './node.ts'
+import { untilDead, type FaultNode } from './node.ts'
 import { checkpointOf, proveCauses, proveNothingLeft, proveTold } from './proofs.ts'
 import { goOn, live, newStory, type Story } from './story.ts'
 
@@ -53,19 +52,11 @@ async function killAt(plant: Plant, node: FaultNode, labels: readonly string[]):
 async function liveUntilDeath(plant: Plant, node: FaultNode, story: Story): Promise<void> {
   try {
     await live(plant, node, story)
-    // Some steps follow when the act is over: what the sequencer does, the close of the session.
-    await Promise.race([node.died, beat(plant)])
   } catch (error) {
-    // The last breath of a process is heard before its death is.
-    await Promise.race([node.died, beat(plant)])
-    if (!node.hasDied()) throw error
+    await untilDead(node, `it did not die: ${String(error)}`)
   }
-  assert.ok(node.hasDied(), 'the point was never reached')
-}
-
-/** Long enough for what goes on by itself, on the database's own clock. */
-async function beat(plant: Plant): Promise<void> {
-  await plant.look((db) => sql`select pg_sleep(5)`.execute(db))
+  // Some steps follow when the act is over: what the sequencer does, the close of the session.
+  await untilDead(node, 'the point was never reached')
 }
 
 async function proveWritten(plant: Plant, story: Story): Promise<void> {

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { sql } from 'kysely'
 import { attestOwner, enrolIdentity, redeemEnrolment, registerIdentity } from '../../src/identities/contract.ts'
 import { revokeVendor } from '../../src/lifecycle/contract.ts'
 import { eventually } from '../support/eventually.ts'
 import { quickFolder } from '../support/quick-folder.ts'
 import { sendTo } from '../support/token-world.ts'
-import type { FaultNode } from './node.ts'
+import { untilDead, type FaultNode } from './node.ts'
 import { found, type Plant } from './plant.ts'
 import { checkpointOf, proveCauses, proveTold } from './proofs.ts'
 import { failureOf } from './story.ts'
@@ -19,6 +18,7 @@ const LEAVES = { schemas: [PATCH], Operations: [{ op: 'replace', path: 'active',
 /** Every change here has an entry, so these are the two moments of each: it is written and not committed, and it is committed and nobody told. */
 const MOMENTS = [['ledger.recorded'], ['ledger.recorded', 'kernel.committed']] as const
 const BULK_USERS = 6
+const BULK_TRIES = 5
 /** The next node takes over each time, and the last one brings all of them to their end. */
 const DEATHS = 4
 
@@ -90,8 +90,7 @@ test('a node is killed while people come and go, and a vendor goes', async (t) =
   const dying = async (arm: readonly string[], call: () => Promise<unknown>) => {
     await node.order({ arm })
     const said = await failureOf(call())
-    await Promise.race([node.died, plant.look((db) => sql`select pg_sleep(5)`.execute(db))])
-    assert.ok(node.hasDied(), `it did not die at ${arm.join(', then ')}: ${said}`)
+    await untilDead(node, `it did not die at ${arm.join(', then ')}: ${said}`)
     node = await plant.start()
   }
 
@@ -136,9 +135,12 @@ test('a node is killed while people come and go, and a vendor goes', async (t) =
             .flat(),
           ...arm,
         ]
-        await dying(third, () => scim('POST', 'Bulk', sent))
-
-        const made = (await Promise.all(names.map(find))).filter((each) => each !== undefined).length
+        let made = 0
+        // Entries of cases that go on count as well: a node that died of those before it did anything is asked again.
+        for (let tries = 0; made === 0 && tries < BULK_TRIES; tries += 1) {
+          await dying(third, () => scim('POST', 'Bulk', sent))
+          made = (await Promise.all(names.map(find))).filter((each) => each !== undefined).length
+        }
         assert.ok(made >= 1 && made < BULK_USERS, `${made} are there`)
         const again = await scim('POST', 'Bulk', sent)
         const statuses = again.json.Operations.map(({ status }: { status: string }) => status)

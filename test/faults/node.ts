@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { eventually } from '../support/eventually.ts'
 
 /** What a node is told. `arm`: labels to be reached one after the other; at the last one it dies. */
 export type Order = { readonly arm?: readonly string[]; readonly shiftMs?: number }
@@ -26,6 +27,11 @@ const Ready = z.object({
 })
 
 const CHILD = join(import.meta.dirname, 'child.ts')
+
+/** Waits for a death that is due: the last breath of a process is heard before its death is. */
+export async function untilDead(node: FaultNode, sentence: string): Promise<void> {
+  await eventually(async () => (node.hasDied() ? true : undefined)).catch(() => assert.fail(sentence))
+}
 
 /** Starts one and waits until it serves. */
 export async function startNode(folder: string, file: string): Promise<FaultNode> {

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { sql } from 'kysely'
 import { applyChange, approveChange, Change } from '../../src/access/contract.ts'
 import { activateIdentity, attestOwner, registerIdentity } from '../../src/identities/contract.ts'
 import { createTrustRule } from '../../src/tokens/contract.ts'
 import { newTestKey, sendTo, signed } from '../support/token-world.ts'
-import type { FaultNode } from './node.ts'
+import { untilDead, type FaultNode } from './node.ts'
 import { found, type Plant } from './plant.ts'
 import { checkpointOf, proveCauses, proveTold } from './proofs.ts'
 import { failureOf } from './story.ts'
@@ -68,8 +67,7 @@ test('a node is killed while it issues a token', async (t) => {
   const dying = async (arm: readonly string[], shown: string) => {
     await node.order({ arm })
     const said = await failureOf(ask(shown))
-    await Promise.race([node.died, plant.look((db) => sql`select pg_sleep(5)`.execute(db))])
-    assert.ok(node.hasDied(), `it did not die at ${arm.join(', then ')}: ${said}`)
+    await untilDead(node, `it did not die at ${arm.join(', then ')}: ${said}`)
     assert.equal(await node.died, 'SIGKILL')
     node = await plant.start()
   }
