@@ -95,6 +95,8 @@ export const deliverToSource = operation({
   // The API server adds to each post how long it waits for the answer.
   query: z.object({ timeout: z.string().max(40).optional() }),
   input: Delivery,
+  // Whoever is watched chooses some of them, such as the path that a request asks for.
+  texts: 'any',
   output: Delivered,
   problems: [notFound, conflict, invalidInput],
 })

@@ -3,7 +3,7 @@
  * longer than a thing may be late, so that one that is posted again is known: who posts repeats whatever was not answered.
  */
 import { sql } from 'kysely'
-import type { Connector, Posted, Waiting } from '../connectors/connector.ts'
+import { tame, type Connector, type Posted, type Waiting } from '../connectors/connector.ts'
 import { secondsAfter } from '../kernel/clock.ts'
 import { transact, type Db, type Tx } from '../kernel/db.ts'
 import type { Permit } from '../kernel/permit.ts'
@@ -20,6 +20,8 @@ const KEPT_SECONDS = 3 * LATE_SECONDS
 /** More than this waits for no source. */
 const WAITING_MAX = 500_000
 const READ_AT_ONCE = 2_000
+/** Of one text of it. */
+const TEXT_MAX = 4_000
 
 /** Keeps what a source posts. What is there already, whatever became of it, is not kept again. */
 export async function deliverToSource(
@@ -56,7 +58,7 @@ async function keep(tx: Tx, { sourceId, now, items, refused }: Post): Promise<De
      where source_id = ${sourceId}
        for update`.execute(tx)
   const [place, room] = [Number(held[0]?.place ?? 0), Number(held[0]?.room ?? 0)]
-  const json = JSON.stringify(items.map(({ id, content }) => ({ id, content })))
+  const json = storable(items.map(({ id, content }) => ({ id, content })))
   const { rows } = await sql<{ added: number; repeated: number }>`
     with posted as (
       select distinct on (p ->> 'id') p ->> 'id' as id, p -> 'content' as content, at
@@ -80,6 +82,11 @@ async function keep(tx: Tx, { sourceId, now, items, refused }: Post): Promise<De
     update source_inbox set last_place = last_place + ${added}, refused = refused + ${left}
      where source_id = ${sourceId}`.execute(tx)
   return { kept: added, repeated, refused: left }
+}
+
+/** One text that the database cannot keep, which whoever is watched may have chosen, would have all that is posted with it refused. */
+function storable(posted: unknown): string {
+  return JSON.stringify(posted, (_name, value: unknown) => (typeof value === 'string' ? tame(value, TEXT_MAX) : value))
 }
 
 /** What waits behind a place, oldest first. */

@@ -43,6 +43,8 @@ export type Operation<
   readonly caching: 'none' | 'immutable'
   /** `tight`: what gives out proofs (enrolment, tokens, tickets) is limited far below the rest. */
   readonly rate: 'ordinary' | 'tight'
+  /** `any`: other systems told the texts of the body, which may hold what no table keeps (a NUL, half a character): whoever takes it writes that out. */
+  readonly texts: 'storable' | 'any'
 }
 
 type Declared<
@@ -69,6 +71,7 @@ type Declared<
   mediaType?: string
   caching?: Operation['caching']
   rate?: Operation['rate']
+  texts?: Operation['texts']
 } & ({ path: `/v1/${string}`; standard?: never } | { path: `/${string}`; standard: string })
 
 const nothing = z.object({})
@@ -99,6 +102,7 @@ export function operation<
     mediaType: MEDIA_TYPES[declared.answer ?? 'json'],
     caching: 'none',
     rate: declared.caller === 'none' ? 'tight' : 'ordinary',
+    texts: 'storable',
     ...declared,
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the default of the type parameter is this very schema
     params: declared.params ?? (nothing as unknown as P),

@@ -138,13 +138,13 @@ function inputOf(operation: Operation, request: FastifyRequest): unknown {
     // AuthZEN §10.1.2 knows 400 only, and its certification asks for it.
     throw operation.standard === undefined ? unsupportedMediaType(detail, {}) : invalidInput(detail, { issues: [] })
   }
-  return bodyIn(bytes)
+  return bodyIn(bytes, operation.texts)
 }
 
 /** The value of a body of strict JSON; throws `invalidInput`. */
-export function bodyIn(bytes: Buffer): unknown {
+export function bodyIn(bytes: Buffer, texts: Operation['texts'] = 'storable'): unknown {
   try {
-    return parseStrictJson(bytes)
+    return parseStrictJson(bytes, texts)
   } catch (error) {
     if (!(error instanceof JsonRefused)) throw error
     throw invalidInput(`The body cannot be taken: ${error.message}.`, { issues: [] }, { cause: error })

@@ -11,9 +11,10 @@ const POISONED = new Set(['__proto__', 'constructor', 'prototype'])
 
 /**
  * RFC 8259 with its interoperability advice (RFC 7493 §2.1 and §2.3) held: UTF-8 only, no lone surrogates, no key twice in an object (two
- * readers would see two values), no prototype keys, bounded depth.
+ * readers would see two values), no prototype keys, bounded depth. With `any` a text may hold what its sender could not choose: a NUL, or half a
+ * character.
  */
-export function parseStrictJson(bytes: Uint8Array): unknown {
+export function parseStrictJson(bytes: Uint8Array, texts: 'storable' | 'any' = 'storable'): unknown {
   let text: string
   let value: unknown
   try {
@@ -22,7 +23,7 @@ export function parseStrictJson(bytes: Uint8Array): unknown {
   } catch (error) {
     throw new JsonRefused('the body is not JSON in UTF-8', { cause: error })
   }
-  inspectKeys(text)
+  inspectKeys(text, texts)
   return value
 }
 
@@ -32,7 +33,7 @@ export function isStorable(text: string): boolean {
 }
 
 /** Walks text that `JSON.parse` took, so the grammar needs no second check. */
-function inspectKeys(text: string): void {
+function inspectKeys(text: string, texts: 'storable' | 'any'): void {
   const open: (Set<string> | undefined)[] = []
   let isKeyNext = false
   for (let at = 0; at < text.length; at += 1) {
@@ -40,7 +41,7 @@ function inspectKeys(text: string): void {
     if (letter === QUOTE) {
       const end = endOfString(text, at)
       const keys = isKeyNext ? open.at(-1) : undefined
-      inspectString(text.slice(at, end), keys)
+      inspectString(text.slice(at, end), keys, texts)
       isKeyNext = false
       at = end - 1
     } else if (letter === COMMA) {
@@ -59,10 +60,11 @@ function inspectKeys(text: string): void {
 const BACKSLASH = 0x5c
 const [QUOTE, COMMA, OPEN_OBJECT, CLOSE_OBJECT, OPEN_LIST, CLOSE_LIST] = [0x22, 0x2c, 0x7b, 0x7d, 0x5b, 0x5d]
 
-function inspectString(quoted: string, keys: Set<string> | undefined): void {
+function inspectString(quoted: string, keys: Set<string> | undefined, texts: 'storable' | 'any'): void {
   // Only an escape can spell what the bytes may not hold, and without one a text is what it looks like.
   const isEscaped = quoted.includes('\\')
-  if (isEscaped && quoted.includes('\\u') && !isStorable(unquoted(quoted))) {
+  const mustStore = texts === 'storable' || keys !== undefined
+  if (mustStore && isEscaped && quoted.includes('\\u') && !isStorable(unquoted(quoted))) {
     throw new JsonRefused('the body has a text with a NUL or half a character')
   }
   if (keys) addKey(keys, isEscaped ? unquoted(quoted) : quoted.slice(1, -1))
