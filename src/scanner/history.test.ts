@@ -176,3 +176,33 @@ test('a folder that is no repository is said to be none', async (t) => {
 
   await assert.rejects(found({ kind: 'history', repository: root }), /git .* failed: .*not a git repository/)
 })
+
+test('attack: commits of times that nobody can write, of names with signs in them, and paths of no UTF-8 hide nothing', async (t) => {
+  const { root, git } = repository(t)
+  const blob = (text: string) => {
+    writeFileSync(join(root, 'tmp'), text)
+    return git('hash-object', '-w', 'tmp')
+  }
+  const input = (args: string[], bytes: Buffer) =>
+    execFileSync('git', args, { cwd: root, input: bytes }).toString().trim()
+  const [one, two] = [blob(`A=${FIRST}\n`), blob(`B=${SECOND}\n`)]
+  // As text both names would be one, and one of the blobs would seem to be gone.
+  const names = [Buffer.of(0x61, 0xfe), Buffer.of(0x61, 0xff), Buffer.from('\u0001odd\tname')]
+  const lines = names.flatMap((name, n) => [Buffer.from(`100644 blob ${n === 1 ? two : one}\t`), name, Buffer.of(0)])
+  const tree = input(['mktree', '-z'], Buffer.concat(lines))
+  let parent = ''
+  for (const time of ['-5 +0000', '9223372036854775807 +9959', '99999999999999 +0000']) {
+    const who = `A\u0002b <a@b> ${time}`
+    const text = `tree ${tree}\n${parent}author ${who}\ncommitter ${who}\n\nm\n`
+    parent = `parent ${input(['hash-object', '-t', 'commit', '-w', '--stdin', '--literally'], Buffer.from(text))}\n`
+  }
+  git('update-ref', 'HEAD', parent.slice(7).trim())
+  const findings = await found({ kind: 'history', repository: root })
+
+  assert.deepEqual(
+    findings
+      .toSorted((a, b) => (a.path < b.path ? -1 : 1))
+      .map(({ path, author, committedAt, isPresent }) => [path, author, committedAt, isPresent]),
+    ['\u0001odd\tname', 'a\u00fe', 'a\u00ff'].map((path) => [path, 'Ab <a@b>', null, true]),
+  )
+})

@@ -67,7 +67,8 @@ function tar(entries: Readonly<Record<string, Buffer | string>>): Buffer {
 
 type ZipEntry = { readonly name: string; readonly body: Buffer; readonly flags?: number }
 
-function zip(entries: readonly ZipEntry[]): Buffer {
+/** Says that it has so many, whatever it has. */
+function zip(entries: readonly ZipEntry[], says = entries.length): Buffer {
   const locals: Buffer[] = []
   const directory: Buffer[] = []
   let at = 0
@@ -95,8 +96,8 @@ function zip(entries: readonly ZipEntry[]): Buffer {
   }
   const end = Buffer.alloc(22)
   end.writeUInt32LE(0x06054b50, 0)
-  end.writeUInt16LE(entries.length, 8)
-  end.writeUInt16LE(entries.length, 10)
+  end.writeUInt16LE(says, 8)
+  end.writeUInt16LE(says, 10)
   end.writeUInt32LE(Buffer.concat(directory).length, 12)
   end.writeUInt32LE(at, 16)
   return Buffer.concat([...locals, ...directory, end])
@@ -284,6 +285,20 @@ test('attack: bombs, endless nesting, cut, locked and damaged archives end at a 
   }
   const mixed = tar({ 'a.gz': gzipSync(zeros).subarray(0, 1000), 'b.txt': `x ${TOKEN}` })
   assert.deepEqual(places((await bytes(mixed, 'm.tar')).findings), ['m.tar!b.txt:1:3'])
+})
+
+test('attack: entries that an archive does not count, and files of a type of nobody, hide no secret', async () => {
+  const last = { name: 'last', body: Buffer.from(`x ${TOKEN}`) }
+  // As one of 65,537 entries has it whose writer knows no larger form.
+  const [wrapped, none] = [zip([{ name: 'first', body: Buffer.from('x') }, last], 1), zip([last], 0)]
+  const sparse = tar({ 'sparse.env': `x ${TOKEN}` })
+  sparse.write('S', 156)
+  const sum = sparse.subarray(0, 512).reduce((all, byte, at) => all + (at >= 148 && at < 156 ? 0x20 : byte), 0)
+  sparse.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148)
+
+  assert.deepEqual(places((await bytes(wrapped, 'w.zip')).findings), ['w.zip!last:1:3'])
+  assert.deepEqual(places((await bytes(none, 'n.zip')).findings), ['n.zip!last:1:3'])
+  assert.deepEqual(places((await bytes(sparse, 's.tar')).findings), ['s.tar!sparse.env:1:3'])
 })
 
 test('attack: no bytes make the scan throw', async () => {

@@ -59,8 +59,9 @@ export function cleanPath(raw: string): string {
 }
 
 function typeOf(flag: string): TarEntry['type'] {
-  if (flag === '0' || flag === '\0' || flag === '7') return 'file'
-  return flag === '5' ? 'folder' : 'other'
+  if (flag === '5') return 'folder'
+  // Links, devices, pipes. POSIX.1-2017: a type that nobody knows is a file; so is what GNU keeps without its holes.
+  return /[12346]/.test(flag) ? 'other' : 'file'
 }
 
 function field(header: Buffer, at: number, size: number): string {

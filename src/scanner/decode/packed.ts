@@ -117,11 +117,12 @@ function* tarEntries(bytes: Buffer, budget: Budget, limits: Limits): Generator<U
     at = start + Math.ceil(size / 512) * 512
     if (type === 'L') longName = text(body, 0, Math.min(size, 4096))
     else if (type === 'x') longName = paxPath(body) ?? longName
-    else {
+    else if (type !== 'K' && type !== 'g') {
       const prefix = text(bytes, start - 512 + 345, 155)
       const name = longName ?? [prefix, text(bytes, start - 512, 100)].filter((part) => part !== '').join('/')
       longName = undefined
-      if (type !== '0' && type !== '\0' && type !== '7') continue
+      // POSIX.1-2017: a type that nobody knows is a file; so is what GNU keeps without its holes.
+      if (NO_FILE.has(type)) continue
       const reason = budget.entry()
       if (reason !== undefined) {
         yield { name, reason }
@@ -134,12 +135,18 @@ function* tarEntries(bytes: Buffer, budget: Budget, limits: Limits): Generator<U
   }
 }
 
+/** Links, devices, folders, pipes: ustar, by its type flag. What they bring with them is nothing. */
+const NO_FILE = new Set(['1', '2', '3', '4', '5', '6'])
+
 /** pax headers: `<length> path=<name>\n`. */
 function paxPath(body: Buffer): string | undefined {
   return /(?:^|\n)\d{1,6} path=([^\n]{1,4096})\n/.exec(body.toString('utf8'))?.[1]
 }
 
 const [END_OF_DIRECTORY, DIRECTORY_ENTRY, LOCAL_ENTRY] = [0x06054b50, 0x02014b50, 0x04034b50] as const
+
+/** APPNOTE 4.3.13 ff.: a signature over it, the end of a larger one, the end. */
+const BEHIND_DIRECTORY = new Set([0x05054b50, 0x06064b50, END_OF_DIRECTORY])
 
 /** APPNOTE 4.3: the directory at the end says what is there; names are shown, never used as paths. */
 function* zipEntries(bytes: Buffer, budget: Budget, limits: Limits): Generator<Unpacked> {
@@ -148,13 +155,12 @@ function* zipEntries(bytes: Buffer, budget: Budget, limits: Limits): Generator<U
     yield { name: '', reason: 'its directory is missing: it is damaged or cut off' }
     return
   }
+  // How many it says it has is not believed: 16 bits hold no more than 65,535, and whoever wrote it may have said fewer.
   let at = bytes.readUInt32LE(end + 16)
-  for (let left = bytes.readUInt16LE(end + 10); left > 0; left -= 1) {
+  while (!BEHIND_DIRECTORY.has(at + 4 <= bytes.length ? bytes.readUInt32LE(at) : 0)) {
     if (at + 46 > bytes.length || bytes.readUInt32LE(at) !== DIRECTORY_ENTRY) {
-      {
-        yield { name: '', reason: 'its directory is damaged' }
-        return
-      }
+      yield { name: '', reason: 'its directory is damaged' }
+      return
     }
     const [nameSize, extraSize, commentSize] = [28, 30, 32].map((offset) => bytes.readUInt16LE(at + offset))
     const name = bytes.toString('utf8', at + 46, at + 46 + (nameSize ?? 0))

@@ -1,13 +1,17 @@
 /** Git's own program, asked for objects and history; nothing of the repository's configuration may run a program of its choice. */
 import { spawn } from 'node:child_process'
+import { isUtf8 } from 'node:buffer'
 import { processEnvironment } from '../../kernel/environment.ts'
+import { instantAt, placeInTime } from '../../kernel/instant.ts'
 
 export type Blob = { readonly id: string; readonly bytes: Buffer; readonly sizeBytes: number }
 /** Where a blob was first seen, walking from the newest commit to the oldest. */
 export type Introduction = {
   readonly commit: string
   readonly author: string
-  readonly at: string
+  /** In seconds since 1970, and written; neither where the commit has no time that can be written. */
+  readonly seconds: number | undefined
+  readonly at: string | null
   readonly path: string
 }
 
@@ -59,9 +63,15 @@ async function* parts(chunks: AsyncIterable<Buffer>, end = '\n'): AsyncGenerator
   for await (const chunk of chunks) {
     const all = (rest + chunk.toString('latin1')).split(end)
     rest = all.pop() ?? ''
-    for (const part of all) yield Buffer.from(part, 'latin1').toString('utf8')
+    for (const part of all) yield textOf(part)
   }
-  if (rest !== '') yield Buffer.from(rest, 'latin1').toString('utf8')
+  if (rest !== '') yield textOf(rest)
+}
+
+/** Bytes as text; those that are no UTF-8 stay what they are, so that no two paths become one. */
+function textOf(latin1: string): string {
+  const bytes = Buffer.from(latin1, 'latin1')
+  return isUtf8(bytes) ? bytes.toString('utf8') : latin1
 }
 
 /** The ids of all blobs of the repository, reachable or not, in the order of the packs. */
@@ -149,19 +159,28 @@ export async function introductions(
   const log = ['log', '--topo-order', '-m', '--root', '--raw', '-z', '--no-abbrev', '--no-renames', '--no-ext-diff']
   let commit: Omit<Introduction, 'path'> | undefined
   let newId: string | undefined
-  for await (const part of parts(git(folder, [...log, '--format=%x01%H%x02%an <%ae>%x02%cI', ...revisions]), '\0')) {
+  // Seconds, since git ends over a time that it cannot write; the author last, since a name may hold what parts the others.
+  for await (const part of parts(git(folder, [...log, '--format=%x01%H%x02%ct%x02%an <%ae>', ...revisions]), '\0')) {
+    if (newId !== undefined) {
+      // Older commits come later and replace what newer ones said.
+      if (commit && wanted.has(newId))
+        found.set(newId, (found.get(newId) ?? new Map()).set(part, { ...commit, path: part }))
+      newId = undefined
+      continue
+    }
     const text = part.replace(/^\n/, '')
     if (text.startsWith('\u0001')) {
-      const [id = '', author = '', at = ''] = text.slice(1).split('\u0002')
-      commit = { commit: id, author, at: at.trim() }
+      const [id = '', seconds = '', ...author] = text.slice(1).split('\u0002')
+      commit = { commit: id, author: author.join('').trim(), ...timeOf(seconds) }
     } else if (text.startsWith(':')) newId = text.split(' ')[3]
-    else if (newId !== undefined && commit) {
-      // Older commits come later and replace what newer ones said.
-      if (wanted.has(newId)) found.set(newId, (found.get(newId) ?? new Map()).set(text, { ...commit, path: text }))
-      newId = undefined
-    }
   }
   return found
+}
+
+function timeOf(text: string): Pick<Introduction, 'seconds' | 'at'> {
+  const at = /^\d{1,15}$/.test(text) ? instantAt(Number(text) * 1000) : undefined
+  if (!at || placeInTime(at) !== 'yes') return { seconds: undefined, at: null }
+  return { seconds: Number(text), at: at.toISOString().replace('.000Z', 'Z') }
 }
 
 /** The blobs of the newest state, by path; none in a repository without commits. Throws where it cannot be read: a secret would seem removed. */
@@ -171,9 +190,9 @@ export async function blobsOfHead(folder: string): Promise<Map<string, string>> 
     if (line.endsWith(' missing')) return blobs
   }
   for await (const part of parts(git(folder, ['ls-tree', '-r', '-z', 'HEAD']), '\0')) {
-    const [meta = '', path = ''] = part.split('\t')
-    const [, type, id] = meta.split(' ')
-    if (type === 'blob' && id !== undefined) blobs.set(path, id)
+    const cut = part.indexOf('\t')
+    const [, type, id] = part.slice(0, cut).split(' ')
+    if (cut > 0 && type === 'blob' && id !== undefined) blobs.set(part.slice(cut + 1), id)
   }
   return blobs
 }

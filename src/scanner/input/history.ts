@@ -70,7 +70,7 @@ function* attributed(
         const path = by === undefined ? `object ${id.slice(0, 12)}` : by.path
         const at = `${path}\0${key(located)}`
         const before = first.get(at)
-        if (before?.by && by && before.by.at <= by.at) continue
+        if (before?.by && by && isBefore(before.by, by)) continue
         first.set(at, { by, located: { ...located, path: renamed(located.path, path) } })
       }
     }
@@ -82,6 +82,11 @@ function* attributed(
       history: { commit: by?.commit ?? null, author: by?.author ?? null, at: by?.at ?? null, isPresent },
     }
   }
+}
+
+/** Of two commits the one that says it is older; without a time it is no older than any. */
+function isBefore(a: Introduction, b: Introduction): boolean {
+  return (a.seconds ?? Infinity) <= (b.seconds ?? Infinity)
 }
 
 /** The path of the blob in place of its id; what is inside of an archive stays behind it. */

@@ -2,7 +2,18 @@
  * Files under a folder, one after the other. Links are not followed: what they point at inside is met by its own name, what lies outside is
  * said. Nothing is left out but the inside of `.git`, which is history's part.
  */
-import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readSync, realpathSync } from 'node:fs'
+import { isUtf8 } from 'node:buffer'
+import {
+  closeSync,
+  constants,
+  type Dirent,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readSync,
+  realpathSync,
+} from 'node:fs'
 import { relative, sep } from 'node:path'
 
 export type TreeFile = {
@@ -32,25 +43,25 @@ export function* readTree(root: string, mostBytes: number, unread: Unreadable): 
   const shared = Buffer.allocUnsafeSlow(SHARED_BYTES)
   yield* folder(real, '', 0)
 
-  function* folder(absolute: string, path: string, depth: number): Generator<TreeFile> {
+  function* folder(absolute: string | Buffer, path: string, depth: number): Generator<TreeFile> {
     if (depth > DEEPEST) {
       unread(path, `it lies more than ${DEEPEST} folders deep`)
       return
     }
-    const entries = attempt(() => readdirSync(absolute, { withFileTypes: true }), path === '' ? '.' : path, unread)
+    const entries = attempt(() => listed(absolute), path === '' ? '.' : path, unread)
     if (!entries) return
     for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
-      const inner = path === '' ? entry.name : `${path}/${entry.name}`
-      const at = absolute === sep ? sep + entry.name : absolute + sep + entry.name
+      const { name, at } = entry
+      const inner = path === '' ? name : `${path}/${name}`
       if (entry.isDirectory()) {
-        if (entry.name !== '.git') yield* folder(at, inner, depth + 1)
+        if (name !== '.git') yield* folder(at, inner, depth + 1)
       } else if (entry.isSymbolicLink()) sayLink(at, inner)
       else if (entry.isFile()) yield* oneFile(at, inner, mostBytes, unread, shared)
       else unread(inner, 'it is no file: a socket, pipe or device')
     }
   }
 
-  function sayLink(at: string, path: string): void {
+  function sayLink(at: string | Buffer, path: string): void {
     try {
       const target = relative(real, realpathSync(at))
       if (target === '..' || target.startsWith(`..${sep}`)) unread(path, 'it is a link out of the tree')
@@ -60,8 +71,31 @@ export function* readTree(root: string, mostBytes: number, unread: Unreadable): 
   }
 }
 
+type Listed = Pick<Dirent, 'isDirectory' | 'isFile' | 'isSymbolicLink'> & {
+  readonly name: string
+  readonly at: string | Buffer
+}
+
+/** What lies in a folder, each with where it is. Names that are no UTF-8 are bytes, and are read as such; as text no other name is like them. */
+function listed(folder: string | Buffer): Listed[] {
+  if (typeof folder === 'string') {
+    const entries = readdirSync(folder, { withFileTypes: true })
+    const prefix = folder === sep ? sep : folder + sep
+    if (entries.every(({ name }) => !name.includes('\ufffd')))
+      return entries.map((entry) => Object.assign(entry, { at: prefix + entry.name }))
+  }
+  const prefix = Buffer.concat([Buffer.from(folder), Buffer.from(sep)])
+  return readdirSync(folder, { withFileTypes: true, encoding: 'buffer' }).map((entry) => ({
+    isDirectory: () => entry.isDirectory(),
+    isFile: () => entry.isFile(),
+    isSymbolicLink: () => entry.isSymbolicLink(),
+    name: isUtf8(entry.name) ? entry.name.toString('utf8') : `bytes:${entry.name.toString('hex')}`,
+    at: Buffer.concat([prefix, entry.name]),
+  }))
+}
+
 function* oneFile(
-  absolute: string,
+  absolute: string | Buffer,
   path: string,
   mostBytes: number,
   unread: Unreadable,
@@ -80,7 +114,11 @@ const NOTHING = Buffer.alloc(0)
  * Opened without following a link and without waiting for a pipe: what was a file before may be none now. One that its folder calls a file and that
  * does not fill the shared buffer is read in one call; of others it is asked what they are.
  */
-function readFile(path: string, mostBytes: number, shared: Buffer): Omit<TreeFile, 'path' | 'isRoot'> | 'no file' {
+function readFile(
+  path: string | Buffer,
+  mostBytes: number,
+  shared: Buffer,
+): Omit<TreeFile, 'path' | 'isRoot'> | 'no file' {
   const handle = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
   try {
     if (shared.length > 0 && shared.length <= mostBytes) {
