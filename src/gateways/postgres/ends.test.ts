@@ -180,7 +180,7 @@ test('idle sessions end with 57P05, working ones do not', async (t) => {
     await bed.raw({ session: { idleSeconds: 60 } }),
     await bed.raw({ session: { idleSeconds: 60 } }),
   ]
-  busy.send(encode.query('select pg_sleep(2)'))
+  busy.send(encode.query('select pg_sleep(4)'))
   await until(async () => (await backends(RUNS)) === 1)
 
   skippedMs = 61_000
@@ -263,7 +263,7 @@ test('a server’s own last word is passed on and not followed by another', asyn
 test('a stopping gateway lets transactions finish and ends the others at once', async (t) => {
   const bed = await openGatewayBed(t, cluster, { drainMs: 60_000 })
   const [idle, working, open] = [await bed.raw(), await bed.raw(), await bed.raw()]
-  working.send(encode.query('select pg_sleep(1)'))
+  working.send(encode.query('select pg_sleep(3)'))
   open.send(encode.query('begin'))
   await open.next('Z')
   await until(async () => (await backends(RUNS)) === 1)
