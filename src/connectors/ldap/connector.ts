@@ -21,7 +21,7 @@ import { tellGroups } from './groups.ts'
 import { openSession, search } from './session.ts'
 import { LdapSourceCredential, LdapSourceSettings } from './settings.ts'
 import { hiddenBelow, Shown } from './shown.ts'
-import { stableId } from './values.ts'
+import { isCut, stableId } from './values.ts'
 
 type Part = {
   readonly gives: string
@@ -104,7 +104,7 @@ async function* readAccounts(directory: Directory, now: Date, signal: AbortSigna
   const told = new Set<string>()
   const sids: Sids = new Map()
   const shown = new Shown(directory, signal)
-  const holes = { nameless: 0, referrals: 0, descriptors: 0 }
+  const holes = { nameless: 0, referrals: 0, descriptors: 0, cut: 0 }
   for (const base of directory.under) {
     await mustSee(directory, base, signal)
     const asked = { base, scope: 'sub' as const, filter: ACCOUNTS, attributes: ACCOUNT_ATTRIBUTES }
@@ -120,6 +120,7 @@ async function* readAccounts(directory: Directory, now: Date, signal: AbortSigna
         if (id === undefined) holes.nameless += 1
         if (id === undefined || told.has(id)) return false
         told.add(id)
+        if (isCut(entry)) holes.cut += 1
         return true
       })
       const observations: Observation[] = []
@@ -132,7 +133,7 @@ async function* readAccounts(directory: Directory, now: Date, signal: AbortSigna
 }
 
 async function* readGroups(directory: Directory, signal: AbortSignal): AsyncGenerator<Page, ScopeReport> {
-  const holes = { nameless: 0, referrals: 0, descriptors: 0 }
+  const holes = { nameless: 0, referrals: 0, descriptors: 0, cut: 0 }
   for (const base of directory.under) await mustSee(directory, base, signal)
   const shown = new Shown(directory, signal)
   yield* tellGroups(directory, shown, holes, signal)
@@ -140,12 +141,12 @@ async function* readGroups(directory: Directory, signal: AbortSignal): AsyncGene
   return closed(directory, holes, [...shown.missing('groups'), ...(await hiddenBelow(directory, signal))])
 }
 
-type Holes = { readonly nameless: number; readonly referrals: number; readonly descriptors: number }
+type Holes = Readonly<Record<'nameless' | 'referrals' | 'descriptors' | 'cut', number>>
 
 /** Active Directory always refers to its other partitions, which hold no accounts. */
 function closed(
   directory: Directory,
-  { nameless, referrals, descriptors }: Holes,
+  { nameless, referrals, descriptors, cut }: Holes,
   unseen: readonly Missing[],
 ): ScopeReport {
   const missing = [...unseen]
@@ -155,6 +156,8 @@ function closed(
       why: 'they have no id that stays',
       permission: 'to read objectGUID or entryUUID',
     })
+  if (cut > 0)
+    missing.push({ what: `further values of ${cut} entries`, why: 'the server gives only the first of them' })
   if (descriptors > 0)
     missing.push({
       what: `${descriptors} lists of who may act for others`,

@@ -4,7 +4,7 @@ import { accountOf, ACCOUNTS, isOne } from './accounts.ts'
 import type { Directory } from './directory.ts'
 import { search, type Search } from './session.ts'
 import type { Shown } from './shown.ts'
-import { dnKey, generalizedTime, numberOf, sidOf, stableId, textOf, textsOf } from './values.ts'
+import { dnKey, generalizedTime, isCut, numberOf, sidOf, stableId, textOf, textsOf } from './values.ts'
 
 const GROUPS =
   '(|(objectClass=group)(objectClass=groupOfNames)(objectClass=groupOfUniqueNames)(objectClass=posixGroup))'
@@ -52,7 +52,7 @@ type Names = {
 export async function* tellGroups(
   directory: Directory,
   shown: Shown,
-  holes: { referrals: number },
+  holes: { referrals: number; cut: number },
   signal: AbortSignal,
 ): AsyncGenerator<Page, void> {
   const names = await namesOf(directory, signal)
@@ -71,6 +71,7 @@ export async function* tellGroups(
         const native = stableId(entry)
         if (native === undefined || seen.has(native)) continue
         seen.add(native)
+        if (isCut(entry)) holes.cut += 1
         await shown.ofGroup(entry)
         const gid = textOf(entry, 'gidNumber')
         if (gid !== undefined) gids.set(gid, groupOf(native))

@@ -1,12 +1,17 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { test, type TestContext } from 'node:test'
+import { createServer } from 'node:tls'
 import fc from 'fast-check'
+import { certificateOf, pemKey } from '../../../test/support/certificates.ts'
 import { sourceHttpTo } from '../../inventory/inventory.ts'
 import { systemClock } from '../../kernel/clock.ts'
 import { Secret } from '../../kernel/secret.ts'
-import { Observation, type Page, type ScopeReport } from '../connector.ts'
+import { Observation, SlowDown, type Page, type ScopeReport } from '../connector.ts'
 import { ldapConnector } from './connector.ts'
 import { letIn } from './descriptor.ts'
+import { openSession } from './session.ts'
+import { LdapSourceSettings } from './settings.ts'
 import { stubDirectory, type StubAnswer, type StubAsk, type StubEntry } from './stub.fixture.ts'
 
 const BASE = 'dc=shop,dc=example'
@@ -202,4 +207,51 @@ test('attack: no bytes make a descriptor of access fail, and only what it lets i
   assert.deepEqual(letIn(list(ace(0), ace(0))), ['S-1-5-18'])
   assert.deepEqual(letIn(list(ace(1))), [])
   assert.equal(letIn(list(ace(0)).subarray(0, -1)), undefined)
+})
+
+test('attack: values that come in pieces, under options or in other syntaxes are told as far as they go, and that there are more is said', async (t) => {
+  const spns = Array.from({ length: 3 }, (_, n) => `HTTP/h${n}`)
+  const odd = person(2, {
+    'uid;lang-de': ['other'],
+    createTimestamp: ['20260230000000Z', 'x'],
+    pwdChangedTime: ['99991231235960Z'],
+    shadowExpire: ['-99999999999'],
+    accountExpires: ['9223372036854775806'],
+  })
+  const read = await reading(t, () => ({ entries: [person(1, { 'servicePrincipalName;range=0-2': spns }), odd] }))
+
+  assert.equal(read.error, undefined)
+  const principals = read.told.flatMap((each) => (each.kind === 'principal' ? [each] : []))
+  assert.deepEqual([principals[0]?.facts?.['servicePrincipals'], principals[0]?.type], [spns, 'service'])
+  assert.deepEqual([principals[1]?.name, principals[1]?.createdAt?.known], ['p2', false])
+  assert.deepEqual([read.report?.status, read.report?.missing[0]?.what], ['partial', 'further values of 1 entries'])
+})
+
+test('attack: a server that is busy is given time, and one that cannot be entered over TLS gets no login', async (t) => {
+  const busy = await reading(t, () => ({ code: 51 }))
+  assert.ok(busy.error instanceof SlowDown)
+  const issuer = certificateOf({ subject: 'Root', isAuthority: true })
+  const by = { subject: 'Root', key: issuer.key }
+  const shown = {
+    'another name': certificateOf({ subject: 'x', names: ['other.example'], issuer: by }),
+    expired: certificateOf({ subject: 'x', names: ['localhost'], issuer: by, notAfter: new Date('2021-01-01') }),
+    'another authority': certificateOf({ subject: 'x', names: ['localhost'] }),
+  }
+  const session = { user: 'cn=reader', password: 'only for this test' }
+  const enter = (url: string) =>
+    openSession(LdapSourceSettings.parse({ url, authorities: issuer.pem }), session, new AbortController().signal)
+  for (const [what, { pem, key }] of Object.entries(shown)) {
+    let bytes = 0
+    const server = createServer({ cert: pem, key: pemKey(key) }, (socket) => {
+      socket.on('error', () => undefined).on('data', (chunk) => (bytes += chunk.length))
+    })
+    server.on('tlsClientError', () => undefined).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    t.after(() => server.close())
+    const { port } = Object(server.address())
+    await assert.rejects(enter(`ldaps://localhost:${port}`), /cannot be entered over TLS/, what)
+    assert.equal(bytes, 0, what)
+  }
+  const plain = await stubDirectory(t, () => ({ entries: [] }))
+  await assert.rejects(enter(plain.url.replace('127.0.0.1', 'localhost')), /cannot be entered over TLS/)
 })

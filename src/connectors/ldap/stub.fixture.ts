@@ -91,6 +91,8 @@ export async function stubDirectory(t: Pick<TestContext, 'after'>, answer: (ask:
     if (operation.tag === 0x60) socket.write(ber(0x30, id, ber(0x61, int(0, 10), ber(4), ber(4))))
     // Compared: no such attribute.
     if (operation.tag === 0x6e) socket.write(ber(0x30, id, ber(0x6f, int(16, 10), ber(4), ber(4))))
+    // RFC 4511 §4.14: it takes no TLS.
+    if (operation.tag === 0x77) socket.write(ber(0x30, id, ber(0x78, int(2, 10), ber(4), ber(4))))
     if (operation.tag !== 0x63) return
     const [base, scope] = elements(operation.content)
     const value = elements(elements(controls?.content ?? Buffer.alloc(0))[0]?.content ?? Buffer.alloc(0)).at(-1)

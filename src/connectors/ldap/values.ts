@@ -2,13 +2,23 @@
 import type { Entry } from 'ldapts'
 import { Instant, instantAt } from '../../kernel/instant.ts'
 
-/** Attribute types have no case (RFC 4512 §2.5). */
+/** Attribute types have no case (RFC 4512 §2.5). Of one that came in pieces the first. */
 export function textsOf(entry: Entry, name: string): string[] {
-  const value = Object.entries(entry).find(([key]) => key.toLowerCase() === name.toLowerCase())?.[1]
+  const sought = name.toLowerCase()
+  const piece = `${sought};range=`
+  const value = Object.entries(entry).find(([key]) => {
+    const described = key.toLowerCase()
+    return described === sought || described.startsWith(piece)
+  })?.[1]
   if (value === undefined) return []
   return (Array.isArray(value) ? value : [value]).map((each) =>
     typeof each === 'string' ? each : each.toString('utf8'),
   )
+}
+
+/** Whether there are more values than the answer has, of something else than members, which are asked for piece by piece ([MS-ADTS] §3.1.1.3.1.3.3). */
+export function isCut(entry: Entry): boolean {
+  return Object.keys(entry).some((name) => /;range=\d+-\d+$/i.test(name) && !/^member;/i.test(name))
 }
 
 export function textOf(entry: Entry, name: string): string | undefined {

@@ -93,15 +93,17 @@ async function* read(
 ): AsyncGenerator<Page, ScopeReport> {
   const tally: RowTally = { odd: 0, columns: undefined }
   const seen = new Set<string>()
-  let [nameless, page]: [number, Observation[]] = [0, []]
+  let [nameless, damaged, page]: [number, number, Observation[]] = [0, 0, []]
   for await (const row of rowsOf(settings, tally)) {
     signal.throwIfAborted()
     checkColumns(settings, tally)
     const all = everythingIn(settings, row, fingerprint)
     // A row need not have all that rows may have; one that has nothing is not understood.
     if (all.every((told) => !told)) nameless += 1
+    if (all.flat().some((each) => each && isDamaged(each))) damaged += 1
     for (const told of all) {
       for (const each of told ?? []) {
+        if (isDamaged(each)) continue
         if (!isFirst(each, seen)) continue
         if (page.length === PAGE_OBSERVATIONS) {
           yield { observations: page }
@@ -114,12 +116,17 @@ async function* read(
   }
   checkColumns(settings, tally)
   if (page.length > 0) yield { observations: page }
-  const missing = missingOf(tally.odd, nameless)
+  const missing = missingOf(tally.odd, nameless, damaged)
   return { status: missing.length > 0 ? 'partial' : 'complete', missing }
 }
 
 function everythingIn({ format, rows }: TableSourceSettings, row: Row, fingerprint: Given['fingerprint']) {
   return format === 'scim' ? [scimTold(row.whole)] : rows.map((mapping) => toldBy(mapping, row, fingerprint))
+}
+
+/** Bytes that are no UTF-8 all become one sign: two things would have one name. */
+function isDamaged(observation: Observation): boolean {
+  return 'id' in observation && observation.id.id.includes('\ufffd')
 }
 
 function isFirst(observation: Observation, seen: Set<string>): boolean {
@@ -140,10 +147,11 @@ function checkColumns({ rows }: TableSourceSettings, { columns }: RowTally): voi
   if (named.some((column) => !columns.has(column))) throw new Unreadable('a column that the settings name is not there')
 }
 
-function missingOf(odd: number, nameless: number): Missing[] {
+function missingOf(odd: number, nameless: number, damaged: number): Missing[] {
   return [
     { count: odd, why: 'they have another form than the rest' },
     { count: nameless, why: 'what names them is empty' },
+    { count: damaged, why: 'what names them is not UTF-8' },
   ]
     .filter(({ count }) => count > 0)
     .map(({ count, why }) => ({ what: `${count} rows`, why }))

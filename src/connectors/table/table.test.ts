@@ -18,7 +18,7 @@ type Ends = Pick<TestContext, 'after'>
 const fingerprints = fingerprintsUnder(new Secret(Buffer.alloc(32, 9)))
 const SECRET = 'correct horse battery staple'
 
-function fileOf(t: Ends, name: string, text: string): string {
+function fileOf(t: Ends, name: string, text: string | Buffer): string {
   const folder = mkdtempSync(join(tmpdir(), 'reeve-table-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   writeFileSync(join(folder, name), text)
@@ -156,6 +156,27 @@ test('rows of another form, or that nothing names, make it partial: nothing is t
   assert.deepEqual(
     report.missing.map(({ what }) => what),
     ['1 rows', '1 rows'],
+  )
+})
+
+test('attack: two names that differ only in bytes that are no UTF-8 are not taken for one', async (t) => {
+  const text = Buffer.concat([
+    Buffer.from('login,on\na'),
+    Buffer.of(0xe8),
+    Buffer.from(',x\na'),
+    Buffer.of(0xe9, 0x2c, 0x78, 0x0a),
+  ])
+  const rows = [
+    { kind: 'principal', id: 'login' },
+    { kind: 'grant', principal: 'login', on: 'on', privilege: 'on', level: 'use' },
+  ]
+  const { principals, report } = await reading({ path: fileOf(t, 'a.csv', text), format: 'csv', rows })
+
+  assert.equal(principals.length, 0)
+  assert.ok(!(report instanceof Error))
+  assert.deepEqual(
+    [report.status, report.missing],
+    ['partial', [{ what: '2 rows', why: 'what names them is not UTF-8' }]],
   )
 })
 

@@ -3,8 +3,10 @@ import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, symlinkSync, unlin
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import fc from 'fast-check'
 import { certificateOf } from '../../../test/support/certificates.ts'
-import type { ScopeReport } from '../connector.ts'
+import { readCertificate } from '../../kernel/x509-read.ts'
+import { Observation, tellCertificates, type ScopeReport } from '../connector.ts'
 import { readFiles } from './files.ts'
 
 const certificate = certificateOf({ subject: 'shop.example' })
@@ -52,4 +54,24 @@ test('links that lead nowhere or round in a circle hide nothing', async (t) => {
   const { status, missing, told } = await reportOf(folder)
 
   assert.deepEqual([status, missing, told], ['complete', [], 1])
+})
+
+test('attack: no damage to a certificate ends more than itself, and what is told of it can be written', () => {
+  const { der } = certificateOf({ subject: 'x', names: ['a.example'], isAuthority: true })
+  fc.assert(
+    fc.property(fc.nat(der.length - 1), fc.nat(255), fc.nat(der.length), (at, byte, cut) => {
+      const damaged = Buffer.from(der)
+      damaged[at] = byte
+      assert.ok(cut === der.length || readCertificate(der.subarray(0, cut)) === undefined)
+      const found = readCertificate(damaged)
+      if (!found) return
+      const told = tellCertificates(
+        [found],
+        { id: { kind: 'file', id: 'f' }, location: 'f', how: 'file' },
+        found.notBefore,
+      )
+      for (const each of told) Observation.parse(each)
+    }),
+    { numRuns: 400 },
+  )
 })
