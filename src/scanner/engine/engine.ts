@@ -38,14 +38,15 @@ type Wrapped = {
 type Work = { candidates: number; tried: number; bytesLookedAt: number }
 
 export type Engine = {
-  readonly isSimd: boolean
   /** All secrets in these bytes, in order; of those that overlap the surest. */
   find(bytes: Buffer, place: Place, wrapped?: Wrapped): Match[]
   readonly work: Work
 }
 
+/** A rule, and from the first place on where it is tried its patterns: most are never asked. */
+type Tried = { readonly rule: Rule; readonly longest: number; compiled: Compiled | undefined }
+
 type Compiled = {
-  readonly rule: Rule
   readonly pattern: RegExp
   readonly before: RegExp | undefined
   readonly notBefore: RegExp
@@ -53,7 +54,7 @@ type Compiled = {
   /** What the pattern may look at, and one byte more for what must not follow. */
   readonly spanBytes: number
 }
-type Target = Compiled | (typeof nameRules)[number] | 'address'
+type Target = Tried | (typeof nameRules)[number] | 'address'
 
 /** How far a rule sees if it does not say otherwise, and how far before its anchor. */
 const SPAN_BYTES = 640
@@ -65,21 +66,22 @@ type EngineOptions = { readonly isPlain?: boolean; readonly isByLiteral?: boolea
 
 export function openEngine(rules: readonly Rule[], options: EngineOptions = {}): Engine {
   const work: Work = { candidates: 0, tried: 0, bytesLookedAt: 0 }
-  const always = openFinder(
-    rules.filter(({ files }) => !files),
-    nameRules,
-    options,
-  )
+  const usual = rules.filter(({ files }) => !files)
+  let [withNames, without]: [Finder | undefined, Finder | undefined] = [undefined, undefined]
+  // Names are not looked for where none count; but nothing more is opened for the few such files of a tree in which they do.
+  const finderFor = (place: Place): Finder => {
+    if (!place.withNames && !withNames) return (without ??= openFinder(usual, [], options))
+    return (withNames ??= openFinder(usual, nameRules, options))
+  }
   // Rules for files of certain names have anchors that are frequent elsewhere.
   const forSome = rules.filter(({ files }) => files)
   const anyName = new RegExp(forSome.map(({ files }) => `(?:${files?.source})`).join('|') || '(?!)')
   let special: Finder | undefined
   return {
-    isSimd: always.isSimd,
     work,
     find: (bytes, place, wrapped = NOT_ASKED) => {
       const found: Match[] = []
-      always.find({ bytes, place, found, work }, wrapped)
+      finderFor(place).find({ bytes, place, found, work }, wrapped)
       if (anyName.test(place.path)) {
         special ??= openFinder(forSome, [], options)
         const more: Match[] = []
@@ -93,7 +95,7 @@ export function openEngine(rules: readonly Rule[], options: EngineOptions = {}):
 
 const NOT_ASKED: Wrapped = { onRun: () => undefined, onAddress: () => undefined }
 
-type Finder = { readonly isSimd: boolean; find(pass: Pass, wrapped: Wrapped): void }
+type Finder = { find(pass: Pass, wrapped: Wrapped): void }
 
 /** Some rules behind a prefilter of their own. */
 function openFinder(rules: readonly Rule[], names: typeof nameRules, options: EngineOptions): Finder {
@@ -101,9 +103,9 @@ function openFinder(rules: readonly Rule[], names: typeof nameRules, options: En
   const shapes: Shape[] = []
   for (const rule of rules) {
     const { shape, longest } = shapeOf(rule.pattern)
-    const compiled = compile(rule, longest, options)
+    const tried: Tried = { rule, longest, compiled: undefined }
     for (const anchor of new Set(rule.anchors.map((each) => each.toLowerCase()))) {
-      targets.push(compiled)
+      targets.push(tried)
       const literal = shapeOfLiteral(anchor)
       shapes.push(options.isByLiteral === true ? literal : both(literal, shape))
     }
@@ -118,7 +120,6 @@ function openFinder(rules: readonly Rule[], names: typeof nameRules, options: En
   shapes.push(shapeOfLiteral('%3a%2f%2f'))
   const prefilter = openPrefilter(shapes, options)
   return {
-    isSimd: prefilter.isSimd,
     find: (pass, { onRun, onAddress }) =>
       prefilter.scan(
         pass.bytes,
@@ -127,7 +128,7 @@ function openFinder(rules: readonly Rule[], names: typeof nameRules, options: En
           const target = targets[number]
           if (target === undefined) return
           if (target === 'address') onAddress(at)
-          else if ('rule' in target) tryRule(pass, at, target)
+          else if ('rule' in target) tryRule(pass, at, target.rule, (target.compiled ??= compile(target, options)))
           else if (pass.place.withNames) tryName(pass, at, target)
         },
         onRun,
@@ -138,9 +139,8 @@ function openFinder(rules: readonly Rule[], names: typeof nameRules, options: En
 /** One going over some bytes. */
 type Pass = { readonly bytes: Buffer; readonly place: Place; readonly found: Match[]; readonly work: Work }
 
-function compile(rule: Rule, longest: number, { isByLiteral = false }: EngineOptions): Compiled {
+function compile({ rule, longest }: Tried, { isByLiteral = false }: EngineOptions): Compiled {
   return {
-    rule,
     need: isByLiteral ? undefined : needOf(rule.pattern),
     spanBytes: Math.min(rule.spanBytes ?? SPAN_BYTES, longest + 1),
     pattern: new RegExp(rule.pattern.source, 'y'),
@@ -149,8 +149,8 @@ function compile(rule: Rule, longest: number, { isByLiteral = false }: EngineOpt
   }
 }
 
-function tryRule({ bytes, place, found, work }: Pass, at: number, compiled: Compiled): void {
-  const { rule, pattern, before, notBefore, need, spanBytes } = compiled
+function tryRule({ bytes, place, found, work }: Pass, at: number, rule: Rule, compiled: Compiled): void {
+  const { pattern, before, notBefore, need, spanBytes } = compiled
   if (rule.files && !rule.files.test(place.path)) return
   if (need && !isMet(need, bytes, at)) return
   let start = at

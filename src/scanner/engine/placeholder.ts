@@ -15,7 +15,16 @@ const FEWEST_DISTINCT = 6
 export function isShown(secret: string): boolean {
   if (secret.length > 400) return false
   if (SAYS_SO.test(secret) || SAME.test(secret.slice(-TAIL))) return true
-  return secret.length >= 16 && new Set(secret).size < FEWEST_DISTINCT
+  return secret.length >= 16 && hasFewKinds(secret)
+}
+
+function hasFewKinds(secret: string): boolean {
+  let seen = ''
+  for (let at = 0; at < secret.length && seen.length < FEWEST_DISTINCT; at += 1) {
+    const character = secret.charAt(at)
+    if (!seen.includes(character)) seen += character
+  }
+  return seen.length < FEWEST_DISTINCT
 }
 
 /** What a program reads at run time, in the ways that templates, shells and languages write it; and what a vault or a tool has encrypted. */

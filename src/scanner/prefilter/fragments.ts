@@ -51,12 +51,11 @@ const shares: readonly Float64Array[] = FOLDS.map((fold) => {
   return of
 })
 
-/** Pieces of what programs are full of are far more frequent than their letters are. */
-const FREQUENT_TIMES = 100
+/** Pieces of what programs are full of are far more frequent than their letters are: so often the one is seen that has this place among them. */
+const shareOfPiece = (at: number): number => 0.05 / (at + 12)
 const frequentShares = new Map<number, number>()
-for (const word of frequent.keys()) {
-  const share = FOLDS.reduce((all, _, at) => all * ((shares[0] ?? [])[byteOf(word, at) & 0xdf] ?? 0), FREQUENT_TIMES)
-  frequentShares.set(folded(word), (frequentShares.get(folded(word)) ?? 0) + share)
+for (const [word, at] of frequent) {
+  frequentShares.set(folded(word), (frequentShares.get(folded(word)) ?? 0) + shareOfPiece(at))
 }
 
 /** Words of one fragment; more would fill the table of hashes. */
@@ -116,8 +115,4 @@ function foldedBytes(set: ByteSet, fold: number): readonly number[] {
   const bytes = [...found]
   knownFolds.set(set, (knownFolds.get(set) ?? new Map<number, readonly number[]>()).set(fold, bytes))
   return bytes
-}
-
-function byteOf(word: number, at: number): number {
-  return (word >>> (8 * at)) & 0xff
 }

@@ -35,7 +35,7 @@ const ROWS = RUNS + 4 * (BLOCK_BYTES / 16 + PADDING)
 
 export const layout = { RUN_COUNT, CONSTANTS, CLASSES, NUMBERS, IS_KNOWN, ROW_OF, INPUT, RUNS, ROWS } as const
 
-/** A row: which bits of sixteen bytes count, what they are then, and where its entries begin. */
+/** A row: which bits of sixteen bytes count, what they are then, and where its entries begin. All is aligned to words, some of it to vectors. */
 export const row = { MASK: 0, VALUE: 16, ENTRIES: 32, BYTES: 48 } as const
 /** An entry: the same of a shape, where the word lies in it, which it is, and whether another entry follows. */
 export const entry = { MASK: 0, VALUE: 16, OFFSET: 32, NUMBER: 36, HAS_MORE: 40, BYTES: 48 } as const

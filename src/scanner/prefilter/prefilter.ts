@@ -3,6 +3,7 @@ import { BLOCK_BYTES } from './hits.ts'
 import { plainScan } from './plain.ts'
 import { fits, type Shape } from './shape.ts'
 import { openSimd } from './simd.ts'
+import { toldByBits } from './tables.ts'
 
 export type Prefilter = {
   readonly isSimd: boolean
@@ -21,6 +22,7 @@ const MARGIN_BYTES = OVERLAP_BYTES / 2
 /** A prefilter for these shapes. Without SIMD, or when told so, the same work is done in JavaScript. */
 export function openPrefilter(shapes: readonly Shape[], { isPlain = false } = {}): Prefilter {
   const fragments = shapes.flatMap(fragmentsOf)
+  const toldSizes = shapes.map(toldByBits)
   const simd = isPlain ? undefined : openSimd(fragments)
   const scanBlock = simd ?? plainScan(fragments)
   return {
@@ -37,7 +39,9 @@ export function openPrefilter(shapes: readonly Shape[], { isPlain = false } = {}
           const number = found[n + 1] ?? 0
           // The block before told it, or the next one will.
           if (at < first || at >= last) continue
-          if (fits(shapes[number] ?? [], bytes, at)) onShape(number, at)
+          const size = toldSizes[number]
+          const doesFit = size === undefined ? fits(shapes[number] ?? [], bytes, at) : at + size <= bytes.length
+          if (doesFit) onShape(number, at)
         }
         if (isLast) break
       }

@@ -4,8 +4,7 @@ import { STRIDE, type Fragment } from './fragments.ts'
 import { multiplierFor, slotsOf } from './hash.ts'
 import { BLOCK_BYTES, type Hits, type ScanBlock } from './hits.ts'
 import { constants, entry, HIT_BYTES, layout, moduleOf, row } from './module.ts'
-import { bitsOfRow, bitsOfShape, classTables, numbersOfBits, type Bits } from './tables.ts'
-import type { Shape } from './shape.ts'
+import { classTables, numbersOfBits, ROW_BEFORE, writeCommon } from './tables.ts'
 
 const PAGE_BYTES = 65_536
 
@@ -51,25 +50,19 @@ export function openSimd(fragments: readonly Fragment[]): ScanBlock | undefined 
 
 /** A row for each hash, and its entries one behind the other. */
 function fillTables(memory: ArrayBuffer, slots: Slots, entriesAt: number): void {
-  const [bytes, view] = [new Uint8Array(memory), new DataView(memory)]
-  const known = new Map<Shape, Bits>()
+  const [bytes, words] = [new Uint8Array(memory), new Uint32Array(memory)]
   let [rowAt, entryAt]: [number, number] = [layout.ROWS, entriesAt]
   for (const [hash, fragments] of slots) {
     bytes[layout.IS_KNOWN + hash] = 1
-    view.setUint32(layout.ROW_OF + 4 * hash, rowAt, true)
-    const common = bitsOfRow(fragments)
-    bytes.set(common.mask, rowAt + row.MASK)
-    bytes.set(common.value, rowAt + row.VALUE)
-    view.setUint32(rowAt + row.ENTRIES, entryAt, true)
+    words[layout.ROW_OF / 4 + hash] = rowAt
+    writeCommon(fragments, ROW_BEFORE, bytes, rowAt + row.MASK)
+    words[(rowAt + row.ENTRIES) / 4] = entryAt
     rowAt += row.BYTES
-    fragments.forEach(({ shape, number, offset }, at) => {
-      const bits = known.get(shape) ?? bitsOfShape(shape)
-      known.set(shape, bits)
-      bytes.set(bits.mask, entryAt + entry.MASK)
-      bytes.set(bits.value, entryAt + entry.VALUE)
-      view.setUint32(entryAt + entry.OFFSET, offset, true)
-      view.setUint32(entryAt + entry.NUMBER, number, true)
-      view.setUint32(entryAt + entry.HAS_MORE, at + 1 < fragments.length ? 1 : 0, true)
+    fragments.forEach((fragment, at) => {
+      writeCommon([fragment], fragment.offset, bytes, entryAt + entry.MASK)
+      words[(entryAt + entry.OFFSET) / 4] = fragment.offset
+      words[(entryAt + entry.NUMBER) / 4] = fragment.number
+      words[(entryAt + entry.HAS_MORE) / 4] = at + 1 < fragments.length ? 1 : 0
       entryAt += entry.BYTES
     })
   }

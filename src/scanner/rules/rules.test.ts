@@ -113,6 +113,7 @@ for (const id of ['github-token', 'github-app-token', 'npm-token', 'age-secret-k
 test('with the prefilter and without it the same is found, in samples among random bytes and pieces of themselves', () => {
   const off = openEngine(rules, { isPlain: true, isByLiteral: true })
   const byLiteral = openEngine(rules, { isByLiteral: true })
+  const nameless = openEngine(rules)
   const random = seeded(11)
   const pick = (most: number) => Math.floor(random() * most)
   for (let round = 0; round < 60; round += 1) {
@@ -135,6 +136,8 @@ test('with the prefilter and without it the same is found, in samples among rand
     assert.deepEqual(found, off.find(bytes, place))
     assert.deepEqual(found, byLiteral.find(bytes, place))
     assert.deepEqual(found, plain.find(bytes, place))
+    const unnamed = { ...place, withNames: false }
+    assert.deepEqual(nameless.find(bytes, unnamed), off.find(bytes, unnamed))
     assert.ok(found.length > 0)
   }
 })
