@@ -7,9 +7,13 @@ create unlogged table reading_progress (
   scope      text,
   cursor     text,
   pages      integer not null default 0,
+  refused    integer not null default 0,
+  from_future integer not null default 0,
   constraint reading_progress_pkey primary key (source_id)
 );
 comment on table reading_progress is 'A row is a reading under way: who reads, and behind which page it goes on should they die.';
+comment on column reading_progress.refused is 'Observations of this scope that broke the contract and were not kept: whoever goes on must not take them for gone.';
+comment on column reading_progress.from_future is 'Uses of this scope that the source dated ahead of now.';
 comment on column reading_progress.scope is 'The one that is read now. The one before it may still be entering the inventory: until that has its report, it counts as unread.';
 create unlogged table inventory_stage (
   reading_id uuid not null,

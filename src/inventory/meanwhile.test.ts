@@ -110,6 +110,33 @@ test('attack: a reader that was taken over ends nothing of the reading that goes
   never.resolve()
 })
 
+test('attack: what a reader that died had refused is not taken for gone by whoever goes on', async (t) => {
+  const s = await scene(t)
+  await s.i.collect(s.id)
+  const all = people(30)
+  const [broken, ...rest] = all[0] ?? []
+  assert.ok(broken)
+  s.toy.scopes.set('people', [[{ ...broken, type: 'no such type' } as never, ...rest], ...all.slice(1)])
+  const [stuck, kept] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const never = Promise.withResolvers<void>()
+  s.toy.onPage = (_scope, page) => {
+    if (page !== 2) return undefined
+    stuck.resolve()
+    return never.promise
+  }
+  const dead = s.i.collect(s.id, { onPage: () => kept.resolve() })
+  dead.catch(() => undefined)
+  await Promise.all([stuck.promise, kept.promise])
+
+  s.i.w.clock.advance(120)
+  s.toy.onPage = () => undefined
+  const { outcome, scopes } = await s.i.collect(s.id)
+  never.resolve()
+  await assert.rejects(dead)
+
+  assert.deepEqual([outcome, scopes[0]?.missed, scopes[0]?.missing[0]?.what], ['partial', 0, '1 observations'])
+})
+
 test('a part whose name is written out to be shown is the same part in every reading', async (t) => {
   const s = await scene(t)
   const scope = `a\u001b[31m${'long '.repeat(200)}`

@@ -89,7 +89,7 @@ export async function beat(db: Db, needs: Pick<InventoryNeeds, 'clock'>, reading
 export async function progressOf(db: Db, reading: Reading) {
   return db
     .selectFrom('readingProgress')
-    .select(['scope', 'cursor', 'pages'])
+    .select(['scope', 'cursor', 'pages', 'refused', 'fromFuture'])
     .where('readingId', '=', reading.id)
     .where('holderId', '=', reading.holderId)
     .executeTakeFirst()

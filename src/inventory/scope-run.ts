@@ -45,15 +45,11 @@ type Run = {
   readonly onPage: OnPage
 }
 
-/** What a scope's reading has found out beside its pages. */
-type Doubts = { refused: number; fromFuture: number }
-
 /**
  * Reads one scope to its end, going on behind the last page after a wait when the source fails or asks for patience. Throws only on abort and when
  * another node took the reading over; everything else is an outcome.
  */
 export async function readScope(run: Run, ref: ScopeRef, known: Known, signal: AbortSignal): Promise<ScopeOutcome> {
-  const doubts: Doubts = { refused: 0, fromFuture: 0 }
   const standing = await loadStanding(run.db, known.id, ref.isFeed === true)
   let tries = 0
   let patienceMs = PATIENCE_MS
@@ -67,8 +63,8 @@ export async function readScope(run: Run, ref: ScopeRef, known: Known, signal: A
       ? { cursor: cursor ?? known.cursor ?? undefined }
       : { cursor, validator: cursor === undefined ? (known.validator ?? undefined) : undefined }
     try {
-      const report = await readOn(run, { ref, scopeId: known.id, standing, from: { ...since, pages } }, doubts, signal)
-      return outcomeOf(report, doubts, await placeOf(run, ref))
+      const report = await readOn(run, { ref, scopeId: known.id, standing, from: { ...since, pages } }, signal)
+      return outcomeOf(report, await placeOf(run, ref))
     } catch (error) {
       signal.throwIfAborted()
       if (error instanceof TakenOver) throw error
@@ -100,13 +96,14 @@ function backoff(tries: number): number {
   return Math.min(FIRST_WAIT_MS * 2 ** tries, LONGEST_WAIT_MS)
 }
 
-/** Where the reading is in this scope. */
+/** Where the reading is in this scope, and what it has found out beside its pages, whoever read them. */
 async function placeOf(run: Run, ref: ScopeRef) {
   const progress = await progressOf(run.db, run.reading)
   if (!progress) throw new TakenOver('another node went on with this reading')
-  if (progress.scope !== ref.scope) return { pages: 0, cursor: undefined }
-  return { pages: progress.pages, cursor: progress.cursor ?? undefined }
+  if (progress.scope !== ref.scope) return { pages: 0, cursor: undefined, refused: 0, fromFuture: 0 }
+  return { ...progress, cursor: progress.cursor ?? undefined }
 }
+type ScopePlace = Awaited<ReturnType<typeof placeOf>>
 
 type From = { readonly cursor?: string | undefined; readonly validator?: string | undefined; readonly pages: number }
 
@@ -120,7 +117,6 @@ type Place = {
 async function readOn(
   run: Run,
   { ref, scopeId, standing, from }: Place,
-  doubts: Doubts,
   signal: AbortSignal,
 ): Promise<ScopeReport> {
   const { db, needs, source, reading, authority } = run
@@ -133,9 +129,7 @@ async function readOn(
   const circles = new Circles(async () => (await countTold(db, { readingId: reading.id, scopeId })).told)
   let { pages } = from
   const keep = async (staging: Staging, page: Prepared) => {
-    const staged = await stagePage(db, staging, page)
-    doubts.refused += staged.refused
-    doubts.fromFuture += staged.fromFuture
+    await stagePage(db, staging, page)
     if (await circles.hasClosed({ cursor: page.cursor, digest: page.digest })) {
       throw new Unreadable('the source gives the same pages again and again')
     }
@@ -191,26 +185,22 @@ async function inTime<T>(page: Promise<T>, before: Promise<void>, signal: AbortS
   }
 }
 
-function outcomeOf(
-  report: ScopeReport,
-  doubts: Doubts,
-  { cursor }: { readonly cursor: string | undefined },
-): ScopeOutcome {
+function outcomeOf(report: ScopeReport, { cursor, refused, fromFuture }: ScopePlace): ScopeOutcome {
   const missing = [...report.missing]
-  if (doubts.refused > 0) {
+  if (refused > 0) {
     missing.push({
-      what: `${doubts.refused} observations`,
+      what: `${refused} observations`,
       why: 'they were not as the contract has them and were not kept',
     })
   }
-  if (doubts.fromFuture > 0) {
+  if (fromFuture > 0) {
     missing.push({
-      what: `the time of ${doubts.fromFuture} uses`,
+      what: `the time of ${fromFuture} uses`,
       why: 'the clock of the source is ahead; they count as of now',
     })
   }
   // What was not kept must not be taken for gone.
-  const status = doubts.refused > 0 && report.status === 'complete' ? 'partial' : report.status
+  const status = refused > 0 && report.status === 'complete' ? 'partial' : report.status
   return {
     status,
     validator: status === 'complete' || status === 'unchanged' ? report.validator : undefined,

@@ -7,22 +7,16 @@ import { linesOf, type Lines, type Prepared, type Slice, type Staging, type Thin
 import { addUp, OBJECT_KINDS, OBJECT_TABLES, windowRow } from './rows.ts'
 import { keepPage, stageLines } from './staged-page.ts'
 
-export type Staged = {
-  /** Observations that broke the contract and were not kept. */
-  readonly refused: number
-  readonly fromFuture: number
-}
-
 /** Somebody else took the reading over: whatever this node still reads of it is void. */
 export class TakenOver extends Error {
   override readonly name = 'TakenOver'
 }
 
 /** Keeps one page beside the inventory, with how far the reading is, in one transaction: a reading that dies goes on behind it. */
-export async function stagePage(db: Db, staging: Staging, page: Prepared): Promise<Staged> {
+export async function stagePage(db: Db, staging: Staging, page: Prepared): Promise<void> {
   const isKept = await keepAsBefore(db, staging, page)
-  if (isKept) return { refused: 0, fromFuture: 0 }
-  return transact(db, async (tx) => {
+  if (isKept) return
+  await transact(db, async (tx) => {
     const sum = { refused: 0, fromFuture: 0 }
     for (const slice of page.slices) {
       sum.refused += slice.refused + (await stageBlocks(tx, staging, slice))
@@ -35,13 +29,14 @@ export async function stagePage(db: Db, staging: Staging, page: Prepared): Promi
         scope: staging.scope,
         cursor: page.cursor ?? sql<string | null>`case when scope = ${staging.scope} then ${is.ref('cursor')} end`,
         pages: page.number,
+        refused: sql<number>`case when scope = ${staging.scope} then refused else 0 end + ${sum.refused}`,
+        fromFuture: sql<number>`case when scope = ${staging.scope} then from_future else 0 end + ${sum.fromFuture}`,
         beatAt: staging.now,
       }))
       .where('readingId', '=', staging.readingId)
       .where('holderId', '=', staging.holderId)
       .executeTakeFirst()
     if (numUpdatedRows !== 1n) throw new TakenOver('another node went on with this reading')
-    return sum
   })
 }
 
@@ -63,6 +58,7 @@ async function keepAsBefore(db: Db, { readingId, holderId, scope, scopeId, now }
     with held as (
       update reading_progress
          set scope = ${scope}, cursor = coalesce(${page.cursor ?? null}, case when scope = ${scope} then cursor end), pages = ${page.number},
+             refused = case when scope = ${scope} then refused else 0 end, from_future = case when scope = ${scope} then from_future else 0 end,
              beat_at = ${now}
        where reading_id = ${readingId} and holder_id = ${holderId}
       returning reading_id)

@@ -1159,6 +1159,8 @@ export type ReadingProgressTable = {
   scope: string | null
   cursor: string | null
   pages: Generated<number>
+  refused: Generated<number>
+  fromFuture: Generated<number>
 }
 
 export type RecordLinkTable = {
