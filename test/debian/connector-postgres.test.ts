@@ -113,8 +113,8 @@ for (const format of ['csvlog', 'jsonlog'] as const) {
         application_name: 'nightly "job",\u001b[31m',
       })
       await job.connect()
-      await job.query(`insert into sales.orders values (1, $1)`, ['card-4111\n"of",somebody'])
-      await job.query(`select card\n  from sales.orders\n where card like '%"4111"%'`)
+      await job.query(`insert into sales.orders values (1, $1)`, ['card-4111xyz\n"of",somebody'])
+      await job.query(`select card\n  from sales.orders\n where card like '%"4111xyz"%'`)
       await job.query('delete from sales.orders')
       await assert.rejects(job.query('select * from pg_authid'))
       await job.end()
@@ -136,7 +136,8 @@ for (const format of ['csvlog', 'jsonlog'] as const) {
         uses.map(({ semantics, privilege, count }) => [semantics, privilege, count].join(' ')).toSorted(),
         ['auth  1', 'statement DELETE 1', 'statement INSERT 1', 'statement SELECT 1'],
       )
-      assert.doesNotMatch((await i.snapshot()).join('\n'), /4111|sales\.orders where/)
+      // No number alone: digests are full of those.
+      assert.doesNotMatch((await i.snapshot()).join('\n'), /4111xyz|sales\.orders where/)
     },
   )
 }
