@@ -10,6 +10,7 @@ import { silentLog } from '../kernel/log.ts'
 import { conflict, notFound } from '../kernel/problem.ts'
 import { consumersOf, consumersOfThing } from './consumers.ts'
 import { measureInventory } from './measure.ts'
+import { retireSource } from './sources.ts'
 
 const DAY = 86_400_000
 const NOTHING = unknown('unsupported')
@@ -270,6 +271,9 @@ test('whether every secret of an identity is in a store, and whether what is iss
   assert.equal((await job()).vaulted, 'unknown')
   await collect([app, kept('file'), kept('vault', inVault)])
   assert.equal((await job()).vaulted, 'yes')
+  const { id } = await w.db.selectFrom('source').select('id').executeTakeFirstOrThrow()
+  await w.run((tx) => retireSource(tx, i.needs, w.permit('source.retire', alice, { type: 'Source', id })))
+  assert.deepEqual(await job(), { vaulted: 'unknown', path: 'unknown' })
   await lease(i, account, 'expires-only')
   assert.equal((await job()).path, 'no')
 })

@@ -63,6 +63,8 @@ test('a source that is retired while it is read keeps nothing of that, and gives
   assert.deepEqual([await s.i.count('reading_progress'), await s.i.count('staged_page')], [0, 0])
   const next = await s.i.collect(await s.i.source(s.toy.connector, {}))
   assert.deepEqual([next.outcome, next.scopes[0]?.missing, next.scopes[0]?.added], ['complete', [], 30])
+  const twin = await s.i.collect(await s.i.source(s.toy.connector, {}))
+  assert.deepEqual([twin.outcome, twin.problem], ['failed', 'this system is read already, as the source source-2'])
 })
 
 test('what is retired is not read', async (t) => {

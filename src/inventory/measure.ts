@@ -67,7 +67,9 @@ const FACTS = (unusedSince: Date, now: Date) => sql`
                false) as endless,
              count(*) filter (where c.tier <= 1)::int as privileged, count(*) filter (where c.tier <= 1 and c.mode = 'lease')::int as brokered
         from account c
+        -- What only a retired source told is known no more.
         left join observed_principal p on p.account_id = c.id and p.missed_at is null
+              and exists (select from source_scope x where x.id = p.scope_id and x.state = 'active')
         left join lateral (
           select exists (select from usage_window u where u.sees = 'every-use' and (u.subject_id = p.id or u.subject_id is null and u.scope_id in (
                    select x.id from source_scope x join source_scope y on y.source_id = x.source_id where y.id = p.scope_id))

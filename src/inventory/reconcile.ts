@@ -199,7 +199,13 @@ async function recognise(
     })
   } catch (error) {
     if (violatedConstraint(error) !== 'source_authority') throw error
-    throw new Unreadable('this system is read already, as another source')
+    const other = await db
+      .selectFrom('source')
+      .select('name')
+      .where('authority', '=', authority)
+      .where('state', '=', 'active')
+      .executeTakeFirst()
+    throw new Unreadable(`this system is read already, as the source ${other?.name ?? 'that was there first'}`)
   }
   return authority
 }
