@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { notSeen } from '../credentials/contract.ts'
 import { personal, shown } from '../kernel/event.ts'
 import { Id, Slug } from '../kernel/ids.ts'
 import { Instant } from '../kernel/instant.ts'
@@ -44,6 +45,7 @@ export const Dependencies = z.object({
   sponsors: shown(z.array(z.string())).describe('agents it answers for'),
   accounts: shown(z.array(z.string())).describe('accounts it claims, as target/account'),
   uses: z.array(AccountUse).max(50).default([]).describe('who uses those accounts; the first fifty'),
+  ...notSeen,
   trustRules: shown(z.array(z.string())),
   liveGrants: shown(z.int()),
   openSessions: shown(z.int()),

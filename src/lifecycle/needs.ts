@@ -1,4 +1,5 @@
 import type { EndNeeds } from '../access/access.ts'
+import type { NotSeen } from '../credentials/contract.ts'
 import type { IdentityNeeds } from '../identities/identities.ts'
 import type { Db, Tx } from '../kernel/db.ts'
 import type { AccountUse } from './contract.ts'
@@ -18,6 +19,8 @@ export type LifecycleNeeds = IdentityNeeds &
     readonly onMoved: (tx: Tx, personId: string) => Promise<void>
     /** Who uses an account, and whether that can be said; without it only the record is looked at. */
     readonly usersOf?: (db: Db, accountId: string) => Promise<Omit<AccountUse, 'account'>>
+    /** What sources did not show, so that who uses an account may be there. */
+    readonly notSeen?: (db: Db) => Promise<NotSeen>
     /** Where this installation is, as its clients call it. */
     readonly origin: () => string
   }

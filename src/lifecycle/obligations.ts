@@ -76,11 +76,11 @@ export async function obligationsOf(
 /** What hangs on an identity, and what it holds: for the person who decides whether it may go. */
 export async function dependenciesOf(
   db: Db,
-  needs: Pick<LifecycleNeeds, 'clock' | 'usersOf'>,
+  needs: Pick<LifecycleNeeds, 'clock' | 'usersOf' | 'notSeen'>,
   identityId: string,
 ): Promise<Dependencies> {
   const now = needs.clock.now()
-  const { rows } = await sql<Omit<Dependencies, 'lookedAt' | 'uses'>>`
+  const { rows } = await sql<Omit<Dependencies, 'lookedAt' | 'uses' | 'unseen' | 'moreUnseen'>>`
     select
       array(select o.name from identity o where o.owner_id = ${identityId} and o.state <> 'retired' and o.owner_state <> 'lost' order by 1 limit ${MOST}) as owns,
       array(select o.name from identity o where o.sponsor_id = ${identityId} and o.state not in ('retired', 'suspended') order by 1 limit ${MOST}) as sponsors,
@@ -95,7 +95,9 @@ export async function dependenciesOf(
       (select max(s.started_at) from session s where s.subject_id = ${identityId}) as "usedAt"`.execute(db)
   const [found] = rows
   if (!found) throw new Error('a row of counts was not there')
-  return { lookedAt: now, ...found, uses: await usesOf(db, needs, identityId) }
+  const uses = await usesOf(db, needs, identityId)
+  const unseen = uses.length > 0 ? await needs.notSeen?.(db) : undefined
+  return { lookedAt: now, ...found, uses, ...(unseen ?? { unseen: [], moreUnseen: 0 }) }
 }
 
 /** Who would notice if its accounts went. */

@@ -4,8 +4,8 @@ import { test } from 'node:test'
 import { lifecycleWorld } from '../../test/support/lifecycle-world.ts'
 import { permitFor } from '../../test/support/permit.ts'
 import { toyPrincipal, toySource, type ToySource } from '../../test/support/toy-source.ts'
-import { known, unknown, type Observation } from '../connectors/connector.ts'
-import { withdrawConsumer } from '../credentials/rotation/consumer-records.ts'
+import { known, unknown, type Missing, type Observation } from '../connectors/connector.ts'
+import { listConsumers, withdrawConsumer } from '../credentials/rotation/consumer-records.ts'
 import { rotationSite } from '../credentials/rotation/rotation.fixture.ts'
 import { readRotationDetail } from '../credentials/rotation/reads.ts'
 import { by, turning } from '../credentials/rotation/turns.fixture.ts'
@@ -26,7 +26,7 @@ import { Secret } from '../kernel/secret.ts'
 import { ensureCase } from '../lifecycle/cases.ts'
 import { readCase } from '../lifecycle/reads.ts'
 import { actOf } from '../identities/identities.ts'
-import { holdersOf, usersOf } from './consumers.ts'
+import { holdersOf, notSeenBy, usersOf } from './consumers.ts'
 
 const site = rotationSite()
 const NOTHING = unknown('unsupported')
@@ -58,8 +58,11 @@ async function toyOf(db: Db, basis: Basis, target: string) {
   })
   const permit = permitFor('source.register', { type: 'Person', id: PERSON.id }, { type: 'Installation', id: 'x' })
   const { id } = await transact(db, (tx) => registerSource(tx, needs, permit, input))
-  return async (observations: readonly Observation[]) => {
+  return async (observations: readonly Observation[], dark?: Missing) => {
     toy.scopes.set('all', [observations])
+    if (dark) toy.scopes.set('dark', [])
+    toy.report = (scope) =>
+      scope === 'dark' && dark ? { status: 'denied', missing: [dark] } : { status: 'complete', missing: [] }
     await collectSource(db, needs, id, { actor: PERSON }, { signal: new AbortController().signal })
   }
 }
@@ -217,7 +220,8 @@ test('a case says of each account who uses it, or that it cannot be said, and wa
   const w = await lifecycleWorld(t)
   const job = await w.workload('nightly', w.alice)
   const collect = await toyOf(w.db, w.needs, 'orders')
-  await collect([toyPrincipal('app', { name: 'app' }), secretOf('app'), keptBy('shop', 'app')])
+  const dark = { what: 'logins', why: 'no right', permission: 'see logins' }
+  await collect([toyPrincipal('app', { name: 'app' }), secretOf('app'), keptBy('shop', 'app')], dark)
   await w.run(async (tx) => {
     const cause = await w.needs.ledger.record(tx, {
       event: (await import('../lifecycle/events.ts')).caseItemClosed,
@@ -235,7 +239,7 @@ test('a case says of each account who uses it, or that it cannot be said, and wa
       .values({ id, kind: 'x509', state: 'signing', ...key, ...at, cause })
       .execute()
   })
-  const lifecycle = { ...w.lifecycle, usersOf: usersOf(w.clock) }
+  const lifecycle = { ...w.lifecycle, usersOf: usersOf(w.clock), notSeen: notSeenBy(w.clock) }
   const act = actOf(w.permit('case.open', w.carol, job))
   const opening = { identityId: job.id, reason: 'person', detail: 'nobody needs it', soakDays: 0 } as const
   const { id } = await w.run((tx) => ensureCase(tx, lifecycle, act, opening))
@@ -247,6 +251,11 @@ test('a case says of each account who uses it, or that it cannot be said, and wa
   const [use] = held.dependencies?.uses ?? []
   assert.deepEqual([use?.account, use?.is, use?.consumers[0]?.by], ['orders/app', 'cannot-be-said', 'reference'])
   assert.match(use?.why[0] ?? '', /would not have been seen/)
+  assert.deepEqual(held.dependencies?.unseen, ['toys-orders dark (denied): logins: no right; it takes see logins'])
+  const listed = await listConsumers(w.db, { notSeen: notSeenBy(w.clock) }, w.app.id, { limit: 10 })
+  assert.deepEqual([listed.items, listed.unseen, listed.moreUnseen], [[], held.dependencies?.unseen, 0])
+  const unread = await listConsumers(w.db, {}, w.app.id, { limit: 10 })
+  assert.deepEqual(unread.unseen, ['no source is read'])
 
   const svids = async () =>
     (await readCase(w.db, id, w.clock.now())).obligations.find(({ kind }) => kind === 'svid')?.isDead

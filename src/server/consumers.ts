@@ -1,6 +1,8 @@
+import type { NotSeen } from '../credentials/contract.ts'
 import { standingConsumers } from '../credentials/credentials.ts'
-import { consumersOf, type InventoryNeeds } from '../inventory/inventory.ts'
+import { consumersOf, coverageOf, type InventoryNeeds } from '../inventory/inventory.ts'
 import type { Clock } from '../kernel/clock.ts'
+import type { Db } from '../kernel/db.ts'
 import type { LifecycleNeeds } from '../lifecycle/lifecycle.ts'
 
 /** Who is on the record of rotation as a user of a login, for the one list of who breaks: places that sources tell of are in it already. */
@@ -32,5 +34,20 @@ export function usersOf(clock: Clock): NonNullable<LifecycleNeeds['usersOf']> {
     const { consumers, more, use } = await consumersOf(db, { clock, holdersOf }, accountId)
     const { is, since, until, lastAt, why } = use
     return { is, since, until, lastAt, why: [...why], consumers: consumers.map(({ by, name }) => ({ by, name })), more }
+  }
+}
+
+/** A few are enough to know that somebody may not be known; `inventory coverage` has them all. */
+const UNSEEN_TOLD = 20
+
+/** What no source showed, in sentences: who uses a login may be there. */
+export function notSeenBy(clock: Clock): (db: Db) => Promise<NotSeen> {
+  return async (db) => {
+    const { unseen, more } = await coverageOf(db, clock)
+    const told = unseen.slice(0, UNSEEN_TOLD).map(({ source, scope, status, what, why, permission }) => {
+      const shows = permission === undefined ? '' : `; it takes ${permission}`
+      return `${source}${scope === null ? '' : ` ${scope}`} (${status}): ${what}: ${why}${shows}`
+    })
+    return { unseen: told, moreUnseen: unseen.length - told.length + more }
   }
 }

@@ -18,7 +18,7 @@ import {
   webhookDoor,
   type LifecycleNeeds,
 } from '../lifecycle/lifecycle.ts'
-import { usersOf } from './consumers.ts'
+import { notSeenBy, usersOf } from './consumers.ts'
 import { GROUPS_HINT } from './groups.ts'
 import type { DomainParts } from './parts.ts'
 
@@ -48,6 +48,7 @@ export async function openLifecycle(
     log,
     soakDays,
     usersOf: usersOf(base.clock),
+    notSeen: notSeenBy(base.clock),
     providers: new Set(providers),
     senders: new Set(senders),
     onGroupsChanged: (tx: Tx) => hint(tx, GROUPS_HINT),

@@ -18,6 +18,7 @@ import type { Teams } from '../identities/identities.ts'
 import { keptAt } from '../inventory/inventory.ts'
 import { openEgress } from '../kernel/egress.ts'
 import { every } from '../kernel/timer.ts'
+import { notSeenBy } from './consumers.ts'
 import type { DomainParts } from './parts.ts'
 
 /** How often the open ones are counted for the metrics. */
@@ -48,6 +49,7 @@ export async function rotationNeeds(
     hasTeam: (name) => teams.has(name),
     mostDaysOf: mostDaysBy(standard),
     keepersOf: keptAt,
+    notSeen: notSeenBy(base.clock),
   }
 }
 

@@ -145,6 +145,16 @@ export function besideText(coverage: unknown, isEmpty: boolean): string {
     : `\nNot everything was seen: reeve inventory coverage${unseenText(data, SHOWN_BESIDE)}`
 }
 
+/** The same of a list that has it in sentences. */
+export function notSeenText(unseen: readonly unknown[], more: unknown): string {
+  if (unseen.length === 0) return ''
+  const told = unseen.slice(0, SHOWN_BESIDE)
+  const rest = unseen.length - told.length + (typeof more === 'number' ? more : 0)
+  const lines = [...told.map((each) => `not seen: ${String(each)}`), ...(rest > 0 ? [`not seen: ${rest} more`] : [])]
+  const text = lines.map((line) => `${printable(line)}\n`).join('')
+  return `\nNot everything was seen: reeve inventory coverage\n${text}`
+}
+
 function unseenText({ isWhole, sources, unseen, more }: Coverage, most = SHOWN): string {
   if (isWhole) return `\nall ${sources} sources were seen whole\n`
   const told = unseen.slice(0, most).map(({ source, scope, status, what, why, permission }) => {

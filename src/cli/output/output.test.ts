@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { operations } from '../../contracts.ts'
+import { listConsumers } from '../../credentials/contract.ts'
 import { evaluateFindings, listFindings } from '../../governance/contract.ts'
 import { Coverage, listSources, readCoverage, readSource } from '../../inventory/contract.ts'
 import { pageOf } from '../../kernel/operation.ts'
@@ -244,6 +245,13 @@ test('every list says below what was not seen and which permission would show it
   assert.match(await listed([], coverage), /^nothing\n\nNot everything was seen/)
   assert.equal(await listed([], { ...coverage, isWhole: true }), 'nothing\n\nall 1 sources were seen whole\n')
   assert.doesNotMatch(await listed([source], { ...coverage, isWhole: true }), /whole|coverage/)
+  const told = { items: [], nextCursor: null, unseen: [`db (denied): logins ${HOSTILE}`], moreUnseen: 2 }
+  const users = await rendered('table', told, listConsumers.output)
+  assert.match(
+    users,
+    /^nothing\n\nNot everything was seen: .*\nnot seen: db \(denied\): logins .*\nnot seen: 2 more\n$/,
+  )
+  assert.doesNotMatch(users, ACTED_ON)
   assert.match(
     await rendered('table', { name: 'cart', coverage }, z.object({})),
     /^name +cart\n\nNot everything was seen/,

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Output } from '../io.ts'
 import { isRecord } from '../record.ts'
-import { besideText, laidOut } from './layouts.ts'
+import { besideText, laidOut, notSeenText } from './layouts.ts'
 import { isSteering, printable, printableJson, printableLines } from './printable.ts'
 import { pairs, table } from './table.ts'
 
@@ -30,7 +30,10 @@ export async function render(out: Output, format: Format, schema: z.core.$ZodTyp
 function forPeople(out: Output, format: 'table' | 'wide', schema: z.core.$ZodType, value: unknown): string {
   if (!isRecord(value)) return `${printable(cell(value))}\n`
   const { coverage, ...rest } = value
-  const beside = besideText(coverage, (rowsOf(value) ?? []).length === 0)
+  const rows = rowsOf(value)
+  if (rows && Array.isArray(value['unseen']))
+    return `${rowsOrFields(out, format, schema, value)}${notSeenText(value['unseen'], value['moreUnseen'])}`
+  const beside = besideText(coverage, (rows ?? []).length === 0)
   return `${rowsOrFields(out, format, schema, beside === '' ? value : rest)}${beside}`
 }
 

@@ -1,13 +1,13 @@
 import { isIP } from 'node:net'
 import type { Db, Tx } from '../../kernel/db.ts'
 import { invalid } from '../../kernel/invalid.ts'
-import { idAfter, pageAfter, type Page } from '../../kernel/page.ts'
+import { idAfter, pageAfter } from '../../kernel/page.ts'
 import type { Permit } from '../../kernel/permit.ts'
 import { conflict, nameTaken, notFound } from '../../kernel/problem.ts'
 import { newId } from '../../kernel/random.ts'
 import { translating } from '../../kernel/violation.ts'
 import { actOf } from '../../identities/identities.ts'
-import type { Consumer, DeclareConsumer } from './contract.ts'
+import type { Consumer, ConsumerPage, DeclareConsumer, NotSeen } from './contract.ts'
 import { consumerDeclared, consumerWithdrawn } from './events.ts'
 import { KEPT_PREFIX, keepersOf, keptName } from './keepers.ts'
 import type { RotationNeeds } from './needs.ts'
@@ -145,16 +145,20 @@ async function withdrawPlace(
     .executeTakeFirstOrThrow()
 }
 
-/** Oldest first: ids sort by birth. */
+const NOTHING_READ: NotSeen = { unseen: ['no source is read'], moreUnseen: 0 }
+
+/** Oldest first: ids sort by birth. With what sources did not show, since they tell of places that keep the secret. */
 export async function listConsumers(
   db: Db,
+  { notSeen }: Pick<RotationNeeds, 'notSeen'>,
   accountId: string,
   query: { readonly cursor?: string | undefined; readonly limit: number },
-): Promise<Page<Consumer>> {
+): Promise<ConsumerPage> {
   let rows = db.selectFrom('credentialConsumer').select(COLUMNS).where('accountId', '=', accountId).orderBy('id')
   const after = idAfter(query.cursor)
   if (after !== undefined) rows = rows.where('id', '>', after)
-  return pageAfter(await rows.limit(query.limit + 1).execute(), query.limit, (row) => row.id)
+  const page = pageAfter(await rows.limit(query.limit + 1).execute(), query.limit, (row) => row.id)
+  return { ...page, ...(notSeen ? await notSeen(db) : NOTHING_READ) }
 }
 
 /** Those of an account that count; `since`: and those withdrawn after it. The oldest first. */

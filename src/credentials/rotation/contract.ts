@@ -8,6 +8,7 @@ import {
   CertifyAccount,
   ConfigureRotation,
   Consumer,
+  ConsumerPage,
   DeclareConsumer,
   HandIn,
   IssueLocalSecret,
@@ -187,12 +188,12 @@ export const listConsumers = operation({
   id: 'consumer.list',
   method: 'GET',
   path: '/v1/accounts/:account/consumers',
-  summary: 'Lists who uses an account, and with which secret they were seen last.',
+  summary: 'Lists who uses an account, with which secret they were seen last, and what could not be seen.',
   function: 'nhi',
   resource: 'Account',
   params: ofAccount,
   query: PageQuery,
-  output: pageOf(Consumer),
+  output: ConsumerPage,
   problems: [notFound],
 })
 export const startMany = operation({

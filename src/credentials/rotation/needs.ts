@@ -3,6 +3,7 @@ import type { Db } from '../../kernel/db.ts'
 import type { Identity } from '../../identities/contract.ts'
 import type { CredentialNeeds } from '../needs.ts'
 import type { LoginRotator } from './rotator.ts'
+import type { NotSeen } from './schemas.ts'
 
 /** A place that keeps the secret of an account, as a source told of it. */
 export type Keeper = {
@@ -22,6 +23,8 @@ export type RotationNeeds = Pick<CredentialNeeds, 'clock' | 'random' | 'ledger' 
   readonly egress?: Egress
   /** Who keeps the secret of an account, as sources tell it now, and when they came in as one of `users`; without it nobody is known by that. */
   readonly keepersOf?: (db: Db, accountId: string, users: readonly string[]) => Promise<readonly Keeper[]>
+  /** What sources did not show, of which somebody who uses a login may be a part; without it nothing is read. */
+  readonly notSeen?: (db: Db) => Promise<NotSeen>
   readonly hasTeam?: (name: string) => boolean
   /** How many days a login may be old by the governance standard; undefined: it says none. */
   readonly mostDaysOf?: (identity: {

@@ -139,7 +139,7 @@ function consumerRoutes(needs: Needs): Route[] {
     }),
     route(contract.listConsumers, {
       resource: ofAccount,
-      run: ({ params, query }) => listConsumers(db, params.account, query),
+      run: ({ params, query }) => listConsumers(db, needs, params.account, query),
     }),
   ]
 }

@@ -111,6 +111,20 @@ export const Consumer = z
   .meta({ id: 'Consumer' })
 export type Consumer = z.output<typeof Consumer>
 
+/** Parts of sources that were not seen: who uses a login may be there. */
+export const notSeen = {
+  unseen: shown(z.array(z.string()))
+    .default([])
+    .describe('parts of sources that were not seen whole and why: who uses it may be there; a few of them'),
+  moreUnseen: shown(z.int()).default(0).describe('such parts beside these'),
+}
+export type NotSeen = { readonly unseen: string[]; readonly moreUnseen: number }
+
+export const ConsumerPage = z
+  .object({ items: z.array(Consumer).max(200), nextCursor: z.string().nullable(), ...notSeen })
+  .meta({ id: 'ConsumerPage' })
+export type ConsumerPage = z.output<typeof ConsumerPage>
+
 export const RotationDetail = Rotation.extend({
   consumers: z.array(Consumer).max(500).describe('who is known to use the login, and how'),
 }).meta({ id: 'RotationDetail' })
