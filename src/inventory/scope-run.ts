@@ -212,8 +212,13 @@ function outcomeOf(report: ScopeReport, { cursor, refused, fromFuture }: ScopePl
 /** What may be said aloud of a failure: sentences of ours, or a code. */
 export function sentenceOf(error: unknown): string {
   if (error instanceof Unreadable || error instanceof Denied || error instanceof SlowDown) return error.message
-  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
-  return code !== undefined && /^[A-Z0-9_]{1,40}$/.test(code)
-    ? `reading failed (${code})`
-    : 'reading failed; the log says why'
+  const code = codeIn(error)
+  return code === undefined ? 'reading failed; the log says why' : `reading failed (${code})`
+}
+
+/** The code of the system or the server, wherever in the chain of causes it is. */
+function codeIn(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
+  return /^[A-Z0-9_]{1,40}$/.test(code) ? code : codeIn(error.cause)
 }

@@ -3,12 +3,14 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test, type TestContext } from 'node:test'
+import fc from 'fast-check'
 import { z } from 'zod'
 import { crcSample, maker, seeded } from '../../test/support/secrets/samples.ts'
 import { fingerprintsUnder } from '../kernel/fingerprint.ts'
 import { Secret } from '../kernel/secret.ts'
 import { runScan, type ScanRequest } from './command.ts'
 import { Finding } from './contract.ts'
+import { importFindings } from './report/import.ts'
 
 const make = maker(seeded(5))
 const TOKEN = crcSample(make, 'ghp_')
@@ -285,4 +287,48 @@ test('reports of gitleaks, TruffleHog and SARIF become findings of the same shap
   )
   assert.ok(!text.includes(TOKEN.slice(4, -2)))
   assert.match((await run({ imports: [at('n')] })).told, /neither a report of gitleaks/)
+})
+
+test('attack: no report of somebody else does more than become findings, or a sentence', () => {
+  const line = fc.oneof(fc.constantFrom(-1, 0, 1e308, 1.5, null, '1', []), fc.integer())
+  const text = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.constantFrom(null, '\u001b[31m', '=cmd|calc', '__proto__', 'x'.repeat(500)),
+  )
+  const gitleaks = fc.array(
+    fc.record({ RuleID: text, File: text, Secret: text, StartLine: line, Commit: text, Date: text }),
+  )
+  const region = fc.record({ startLine: line, endLine: line, snippet: fc.record({ text }) })
+  const place = fc.record({ artifactLocation: fc.record({ uri: text }), region })
+  const result = fc.record(
+    { ruleId: text, locations: fc.array(fc.record({ physicalLocation: place })) },
+    { requiredKeys: [] },
+  )
+  const run = fc.record({ tool: fc.record({ driver: fc.record({ name: text }) }), results: fc.array(result) })
+  const sarif = fc.record({ version: fc.constantFrom('2.1.0', '3.0'), runs: fc.array(run) })
+  const hog = fc.record({
+    SourceMetadata: fc.record({ Data: fc.dictionary(text.map(String), fc.record({ file: text, line })) }),
+    DetectorName: text,
+    Raw: text,
+  })
+  const any = fc.oneof(gitleaks, sarif, hog, fc.jsonValue()).map((value) => JSON.stringify(value))
+  let taken = 0
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        any,
+        any.map((whole) => whole.slice(0, -2)),
+        fc.string(),
+      ),
+      (report) => {
+        try {
+          for (const finding of importFindings(report, fingerprints)) taken += Finding.parse(finding).line > 0 ? 1 : 0
+        } catch (error) {
+          assert.match(String(error), /^Error: It is neither a report/)
+        }
+      },
+    ),
+    { numRuns: 60 },
+  )
+  assert.ok(taken > 0)
 })

@@ -4,6 +4,7 @@ import { certificateOf, pemKey } from '../../../test/support/certificates.ts'
 import { systemClock } from '../../kernel/clock.ts'
 import { Secret } from '../../kernel/secret.ts'
 import { sourceHttpTo } from '../../inventory/inventory.ts'
+import { sentenceOf } from '../../inventory/scope-run.ts'
 import type { Observation, ScopeReport } from '../connector.ts'
 import { openPostgres, postgresConnector } from './connector.ts'
 import { done, failed, heading, message, one, row, stubServer, type StubAnswer } from './stub.fixture.ts'
@@ -35,8 +36,8 @@ async function reading(port: number, settings: object, { scope = 'cluster/roles'
       told.push(...next.value.observations)
     }
   } catch (error) {
-    const problem = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
-    return { told, report: undefined, problem }
+    const name = error instanceof Error ? error.name : typeof error
+    return { told, report: undefined, problem: `${name}: ${sentenceOf(error)}` }
   }
 }
 
@@ -97,11 +98,14 @@ test('attack: bytes that are no protocol end the reading and not the node', asyn
 test('a server of another version or product says what it lacks, and nothing it tells is taken for the truth', async (t) => {
   const lacks = await stubServer(t, () => failed('42883'))
   const other = await stubServer(t, () => one({ unheard_of: '1' }))
+  const stops = await stubServer(t, () => failed('57P01'))
 
   const [first, second] = [await reading(lacks.port, PLAIN), await reading(other.port, PLAIN)]
+  const third = await reading(stops.port, PLAIN)
 
   assert.match(first.problem, /^Unreadable: .*other than what is read here \(42883\)$/)
   assert.match(second.problem, /^Unreadable: the server answers in another way/)
+  assert.equal(third.problem, 'LeaseFailure: reading failed (57P01)')
 })
 
 test('attack: without the TLS that was asked for, in the right name, in time, by the right authority, no login is sent', async (t) => {
@@ -116,8 +120,8 @@ test('attack: without the TLS that was asked for, in the right name, in time, by
   const settings = { host: 'localhost', tls: { mode: 'verify-full', ca: issuer.pem } }
   const said: Record<string, string> = {}
   for (const [what, { pem, key }] of Object.entries(shown)) {
-    const server = await stubServer(t, () => undefined, { tls: { cert: pem, key: pemKey(key) } })
-    said[what] = (await reading(server.port, settings, { patienceMs: 50 })).problem.replace('Unreadable: ', '')
+    const server = await stubServer(t, () => failed('57P01'), { tls: { cert: pem, key: pemKey(key) } })
+    said[what] = (await reading(server.port, settings)).problem.replace(/^\w+: /, '')
     assert.deepEqual(server.seen, what === 'right' ? ['asks for TLS', 'begins'] : ['asks for TLS'], what)
   }
   const plain = await stubServer(t, () => undefined)
@@ -128,7 +132,7 @@ test('attack: without the TLS that was asked for, in the right name, in time, by
     'another name': 'the cluster cannot be entered (ERR_TLS_CERT_ALTNAME_INVALID)',
     expired: 'the cluster cannot be entered (CERT_HAS_EXPIRED)',
     'another authority': 'the cluster cannot be entered (DEPTH_ZERO_SELF_SIGNED_CERT)',
-    right: 'the server did not answer in time',
+    right: 'reading failed (57P01)',
     none: 'the cluster cannot be entered (it offers no TLS)',
   })
 })

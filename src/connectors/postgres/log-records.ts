@@ -34,7 +34,10 @@ export class Records {
     for (let at = 0; at < bytes.length; at += 1) {
       const byte = bytes[at]
       if (this.#isCsv && byte === 0x22) this.#isQuoted = !this.#isQuoted
-      if (byte !== 0x0a || this.#isQuoted) continue
+      if (byte !== 0x0a) continue
+      // A record that was torn, by a full disk or a crash, leaves a quote open: beyond the bound a line ends whatever was quoted.
+      if (this.#isQuoted && this.#size + at - from < RECORD_MAX_BYTES) continue
+      this.#isQuoted = false
       const record = this.#close(bytes.subarray(from, at + 1))
       from = at + 1
       if (record !== undefined) yield record

@@ -91,6 +91,16 @@ test('attack: a log that is a link, or longer than any record, is not followed a
   assert.deepEqual([long?.status, await uses()], ['partial', ['auth  1']])
 })
 
+test('attack: a record that was torn within quotes costs those behind it up to the bound, and no more, and is counted', () => {
+  const records = new Records('csvlog')
+  const later = csv('2029-01-01 10:00:00.000', 'a', LOGIN)
+  const most = Math.ceil(RECORD_MAX_BYTES / later.length) + 2
+  const found = [...records.add(Buffer.from(`2029-01-01 09:00:00.000 UTC,"torn${later.repeat(most + 10)}`))]
+
+  assert.equal(records.tooLong, 1)
+  assert.ok(found.length >= 10 && found.every((text) => text === later))
+})
+
 test('records are the same however the bytes come in', () => {
   const text = csv('2029-01-01 10:00:00.000', 'a', AUDIT) + csv('2029-01-01 10:00:01.000', 'b c', LOGIN)
   fc.assert(

@@ -118,7 +118,7 @@ async function dial(settings: PostgresSettings, who: Login, database: string, si
     else client.connection.once('sslconnect', () => guardData(client.connection.stream, look))
     try {
       using _bound = boundBytes(socket, ANSWER_BYTES)
-      await connectUnlessAborted(client, signal)
+      await connectUnlessAborted({ client, socket }, signal)
       return { client, socket }
     } catch (error) {
       await leave({ client, socket })
@@ -143,9 +143,10 @@ export function codeOf(error: unknown): string {
   return 'no code'
 }
 
-async function connectUnlessAborted(client: pg.Client, signal: AbortSignal): Promise<void> {
+async function connectUnlessAborted({ client, socket }: Entered, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted()
-  const giveUp = () => void client.end().catch(() => undefined)
+  // With an error, or the driver waits for what a silent server says.
+  const giveUp = () => void socket.destroy(new Error('aborted'))
   signal.addEventListener('abort', giveUp, { once: true })
   try {
     await client.connect()
