@@ -27,7 +27,8 @@ export async function* tellEach(
     told.push(...(await guard(tell, holes)))
     if (holes.denied === before) seen += 1
     if ((at + 1) % CHUNK !== 0) continue
-    yield { observations: told, cursor: key }
+    // A reading that goes on behind a hole would forget it.
+    yield holes.missing.length === 0 ? { observations: told, cursor: key } : { observations: told }
     told = []
   }
   yield { observations: told }

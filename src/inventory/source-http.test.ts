@@ -97,6 +97,7 @@ test('a list is read item by item, one connection serves many requests, and a br
 
   assert.equal(sockets.size, 1)
   await assert.rejects(sourceHttpTo('http://127.0.0.1:1', handClock())({ path: '/' }, signal()), {
-    code: 'ECONNREFUSED',
+    name: 'Faltering',
+    message: 'nothing listens at the address of the source (ECONNREFUSED)',
   })
 })

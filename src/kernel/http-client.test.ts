@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { handClock } from '../../test/support/hand-clock.ts'
-import { nextLink, retryAfterMs } from './http-client.ts'
+import { ELSEWHERE, nextLink, retryAfterMs } from './http-client.ts'
 
 test('patience is asked for in seconds or until an instant, and anything else says nothing', () => {
   const clock = handClock()
@@ -22,14 +22,12 @@ test('the next page of a list is a path at the same origin, and nowhere else', (
     '/api/v1/x?page=2',
   )
   assert.equal(next('</api/v1/x?page=9>; rel="last", </api/v1/x?page=2>; title="a, b"; rel=next'), '/api/v1/x?page=2')
+  for (const header of [undefined, '', '</x>; rel="prev"']) assert.equal(next(header), undefined, header)
   for (const header of [
-    undefined,
-    '',
-    '</x>; rel="prev"',
     '<https://elsewhere.example/x>; rel="next"',
     '<//elsewhere.example>; rel=next',
     '<javascript:1>; rel=next',
     'x'.repeat(9_000),
   ])
-    assert.equal(next(header), undefined, header)
+    assert.equal(next(header), ELSEWHERE, header)
 })

@@ -194,14 +194,17 @@ function httpDate(text: string): number | undefined {
 }
 
 const LINK_MAX = 8_192
+/** No path: those begin with a stroke. */
+export const ELSEWHERE = 'elsewhere'
 
-/** RFC 8288: where the next page of a list is, as a path at the same origin; undefined on the last page, and for one that leads elsewhere. */
+/** RFC 8288: where the next page of a list is, as a path at the same origin; undefined on the last page, `elsewhere` where it cannot be asked for. */
 export function nextLink(header: string | undefined, asked: URL): string | undefined {
-  if (header === undefined || header.length > LINK_MAX) return undefined
+  if (header === undefined) return undefined
+  if (header.length > LINK_MAX) return ELSEWHERE
   for (const [, target, parameters] of header.matchAll(/<([^<>]*)>((?:;(?:"[^"]*"|[^",;<>])*)*)/g)) {
     if (!/;\s*rel="?next"?(?:\s*;|\s*$)/.test(parameters ?? '')) continue
     const url = URL.parse(target ?? '', asked.href)
-    return url && url.origin === asked.origin ? `${url.pathname}${url.search}` : undefined
+    return url && url.origin === asked.origin ? `${url.pathname}${url.search}` : ELSEWHERE
   }
   return undefined
 }

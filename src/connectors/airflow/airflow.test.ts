@@ -6,6 +6,7 @@ import { sourceHttpTo } from '../../inventory/inventory.ts'
 import { systemClock } from '../../kernel/clock.ts'
 import { Secret } from '../../kernel/secret.ts'
 import { CONFORMANCE, type Bed } from '../conformance.fixture.ts'
+import { HOSTILE } from '../conformance/hostile.fixture.ts'
 import type { Observation, ScopeReport } from '../connector.ts'
 import { airflowStub, connection, dag, run, type AirflowStub } from './airflow.fixture.ts'
 import { airflowConnector } from './connector.ts'
@@ -55,6 +56,10 @@ async function bed(t: Pick<TestContext, 'after'>): Promise<Bed> {
 for (const [story, tell] of Object.entries(CONFORMANCE)) {
   test(`conformance over a stub of Airflow: ${story}`, async (t) => tell(t, await bed(t)))
 }
+// A variable without a value is empty.
+const SAYS = [/^variables\[\]\.value$/]
+for (const [story, run] of Object.entries(HOSTILE))
+  test(`hostile: ${story}`, async (t) => run({ ...(await bed(t)), says: SAYS }))
 
 /** One scope, as the stub answers. */
 async function reading(stub: AirflowStub, scope: string, cursor?: string) {

@@ -8,6 +8,7 @@ import { Instant, instantAt } from '../../kernel/instant.ts'
 import { Secret } from '../../kernel/secret.ts'
 import {
   Denied,
+  Faltering,
   jsonOf,
   known,
   parsed,
@@ -62,7 +63,7 @@ export function airflowOf(
     const asked = { method: 'POST' as const, path: `${root}/auth/token`, headers, body, maxBytes: 1_000_000, ...ca }
     const { status, body: told } = await http(asked, signal)
     if (status === 400 || status === 401 || status === 403 || status === 422) throw new Denied(LOGIN_MISSING)
-    if (status !== 200 && status !== 201) throw new Error(`the server answered ${status} to the login`)
+    if (status !== 200 && status !== 201) throw new Faltering(`the server answered ${status} to the login`)
     const token = new Secret(parsed(Token, jsonOf(told)).access_token)
     const end = instantAt((claimsOf(token).exp ?? 0) * 1000)
     const until = end && end > clock.now() ? end : instantAt(clock.now().getTime() + LIFE_SECONDS * 1000)
@@ -93,7 +94,7 @@ export function airflowOf(
       if (status === 401) throw new Denied(LOGIN_MISSING)
       if (status === 403) throw new Denied(missingOf(need))
       if (status === 404) return undefined
-      if (status !== 200) throw new Error(`the server answered ${status}`)
+      if (status !== 200) throw new Faltering(`the server answered ${status}`)
       // The simple auth manager answers what it does not have with its own page.
       if (path.startsWith('/auth/') && !/json/i.test(answer.headers['content-type'] ?? '')) return undefined
       return jsonOf(answer.body)

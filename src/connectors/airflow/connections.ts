@@ -117,8 +117,7 @@ export async function* readVariables(airflow: Airflow, signal: AbortSignal): Asy
 async function* variablesOf(airflow: Airflow, masked: Counted, signal: AbortSignal) {
   for await (const variable of everyOf(airflow, VARIABLES, signal)) {
     const { key, value } = variable
-    const text = typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value)
-    const met = await secretsIn(airflow, key, text, signal)
+    const met = await secretsIn(airflow, key, value ?? '', signal)
     const description = await harmless(airflow, 'description', variable.description, signal)
     masked.count(met)
     yield [tellVariable(variable, together([met, description.met]), description.text)]

@@ -136,6 +136,8 @@ async function* referencesOf(
         { path: `/api/v2/dagSources/${id}`, need: CODE_NEED, shape: DagSource },
         signal,
       )
+      if (source && typeof source.content !== 'string')
+        holes.add({ what: `what is in ${file}`.slice(0, 300), why: 'the server gave nothing of the file' })
       const { named, computed, isCut } = namesIn(source?.content ?? '')
       seen.computed += computed
       if (isCut) holes.add({ what: `the rest of ${file}`.slice(0, 300), why: 'the file is longer than anybody writes' })

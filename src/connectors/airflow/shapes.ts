@@ -18,7 +18,7 @@ export const Connection = z.object({
 })
 export type Connection = z.output<typeof Connection>
 
-export const Variable = z.object({ key: Name, value: z.unknown(), description: Text, team_name: Text })
+export const Variable = z.object({ key: Name, value: Text, description: Text, team_name: Text })
 export type Variable = z.output<typeof Variable>
 
 export const Dag = z.object({

@@ -3,7 +3,7 @@ import { AWS_DENIED, AWS_OVER, awsRequest } from '../../kernel/aws/query.ts'
 import { NoXml, readXml, xmlAt, xmlEvery, xmlText, type XmlElement } from '../../kernel/aws/xml.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import type { AwsKeys } from '../../kernel/sigv4.ts'
-import { Denied, SlowDown, Unreadable, type Guard, type Missing, type SourceHttp } from '../connector.ts'
+import { Denied, Faltering, SlowDown, Unreadable, type Guard, type Missing, type SourceHttp } from '../connector.ts'
 import type { AwsSourceSettings } from './settings.ts'
 
 export type Iam = {
@@ -92,7 +92,7 @@ function refusal(action: string, status: number, code: string | undefined): Erro
     return new Unreadable('AWS does not take the signature: the secret is another one')
   if (code !== undefined && AWS_DENIED.has(code)) return new Denied(missingOf(action))
   if (code === 'NoSuchEntity') return new NoSuchThing(action)
-  return new Error(`IAM answered ${action} with ${status}`)
+  return new Faltering(`IAM answered ${action} with ${status}`)
 }
 
 export function missingOf(action: string): Missing {

@@ -2,6 +2,7 @@
 import { xmlMembers, xmlText, type XmlElement } from '../../kernel/aws/xml.ts'
 import { sleep } from '../../kernel/timer.ts'
 import {
+  Faltering,
   tellEach,
   unknown,
   Unreadable,
@@ -51,10 +52,10 @@ async function usesOf(
       for (const service of xmlMembers(page, 'ServicesLastAccessed')) told.push(...usesOfService(service, subject))
     }
     if (state === 'COMPLETED') return told
-    if (state === 'FAILED') throw new Error('IAM could not tell what was used last')
+    if (state === 'FAILED') throw new Faltering('IAM could not tell what was used last')
     await sleep(PAUSE_MS, signal)
   }
-  throw new Error('IAM did not end its report of what was used last')
+  throw new Faltering('IAM did not end its report of what was used last')
 }
 
 /** The service as a whole, and of those that are tracked so the actions. What has no date was not used in that time, or is not tracked: nothing is said. */

@@ -33,9 +33,9 @@ const PAGES_MAX = 100_000
 const Token = z.object({ access_token: z.string().min(1).max(100_000), expires_in: z.number().optional() })
 const Failure = z.object({ error: z.object({ code: z.string() }) })
 
-export function addressesOf({ cloud, graphFrom, loginFrom }: EntraSourceSettings): readonly [string, string] {
-  const [graph, login] = CLOUDS[cloud]
-  return [graphFrom ?? graph, loginFrom ?? login]
+export function addressesOf({ cloud, graphFrom, loginFrom, azureFrom }: EntraSourceSettings) {
+  const [graph, login, azure] = CLOUDS[cloud]
+  return [graphFrom ?? graph, loginFrom ?? login, azureFrom ?? azure] as const
 }
 
 type Asks = {
@@ -48,20 +48,12 @@ type Asks = {
 export function graphOf(asks: Asks, settings: EntraSourceSettings, credential: EntraSourceCredential): Graph {
   const [address] = addressesOf(settings)
   const ca = settings.authorities === undefined ? {} : { ca: settings.authorities }
-  let held: { readonly token: Secret; readonly until: Date } | undefined
+  let held: Held | undefined
 
   async function logIn(signal: AbortSignal): Promise<Secret> {
-    const { path, body } = loginOf(asks.clock, settings, credential)
-    const headers = { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' }
-    const answer = await asks.login({ method: 'POST', path, headers, body, maxBytes: 1_000_000, ...ca }, signal)
-    // RFC 6749 §5.2: 400 and 401 are the client's fault.
-    if (answer.status === 400 || answer.status === 401 || answer.status === 403) throw new Denied(LOGIN_MISSING)
-    const told = answer.status === 200 ? Token.safeParse(quietly(answer.body)).data : undefined
-    if (!told) throw new Unreadable('the login service gives no token in the way that OAuth has it')
-    const token = new Secret(told.access_token)
-    const lives = Math.min(Math.max(0, (told.expires_in ?? SPARE_SECONDS) - SPARE_SECONDS), 86_400)
-    held = { token, until: secondsAfter(asks.clock.now(), lives) }
-    return token
+    const [scopeOf] = settings.graphFrom === undefined ? [address] : CLOUDS[settings.cloud]
+    held = await tokenFor(asks, settings, credential, scopeOf, signal)
+    return held.token
   }
 
   const send = async (path: string, token: Secret, signal: AbortSignal) => {
@@ -84,6 +76,28 @@ export function graphOf(asks: Asks, settings: EntraSourceSettings, credential: E
   }
 }
 
+type Held = { readonly token: Secret; readonly until: Date }
+
+/** A token of the login service for one audience. */
+export async function tokenFor(
+  { login, clock }: Pick<Asks, 'login' | 'clock'>,
+  settings: EntraSourceSettings,
+  credential: EntraSourceCredential,
+  audience: string,
+  signal: AbortSignal,
+): Promise<Held> {
+  const ca = settings.authorities === undefined ? {} : { ca: settings.authorities }
+  const { path, body } = loginOf(clock, settings, credential, audience)
+  const headers = { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' }
+  const answer = await login({ method: 'POST', path, headers, body, maxBytes: 1_000_000, ...ca }, signal)
+  // RFC 6749 §5.2: 400 and 401 are the client's fault.
+  if (answer.status === 400 || answer.status === 401 || answer.status === 403) throw new Denied(LOGIN_MISSING)
+  const told = answer.status === 200 ? Token.safeParse(quietly(answer.body)).data : undefined
+  if (!told) throw new Unreadable('the login service gives no token in the way that OAuth has it')
+  const lives = Math.min(Math.max(0, (told.expires_in ?? SPARE_SECONDS) - SPARE_SECONDS), 86_400)
+  return { token: new Secret(told.access_token), until: secondsAfter(clock.now(), lives) }
+}
+
 /** Undefined behind it is absence. */
 function throwRefusal(status: number, code: string | undefined, need: Need): void {
   if (status === 401) throw new Denied(LOGIN_MISSING)
@@ -96,8 +110,16 @@ function throwRefusal(status: number, code: string | undefined, need: Need): voi
     })
   if (status === 403) throw new Denied(missingOf(need))
   if (status === 404) return
+  if (status === 400 && code === 'AadPremiumLicenseRequired') throw new NoLicence(need.what)
   if (status === 400 || status === 410) throw new PageOver(`Graph answered ${status}`)
   throw new Error(`Graph answered ${status}`)
+}
+
+/** Privileged Identity Management is not there without one. */
+export class NoLicence extends Denied {
+  constructor(what: string) {
+    super({ what, why: 'the tenant has no licence for it', permission: 'Microsoft Entra ID P2 or ID Governance' })
+  }
 }
 
 /** Graph does not take what was asked: of a page that was named before, that it ran out. */
@@ -105,7 +127,7 @@ class PageOver extends Error {
   override readonly name = 'PageOver'
 }
 
-const LOGIN_MISSING: Missing = {
+export const LOGIN_MISSING: Missing = {
   what: 'the tenant',
   why: 'the login is not accepted',
   permission: 'an application of the tenant with a secret or certificate that has not expired',
@@ -120,14 +142,13 @@ function missingOf({ what, permission }: Need): Missing {
 }
 
 /** Microsoft identity platform, "OAuth 2.0 client credentials flow" and "Certificate credentials". */
-function loginOf(clock: Clock, settings: EntraSourceSettings, credential: EntraSourceCredential) {
-  const [graph, login] = addressesOf(settings)
+function loginOf(clock: Clock, settings: EntraSourceSettings, credential: EntraSourceCredential, audience: string) {
+  const [, login] = addressesOf(settings)
   const path = `/${settings.tenant}/oauth2/v2.0/token`
-  const [scopeOf] = settings.graphFrom === undefined ? [graph] : CLOUDS[settings.cloud]
   const body = new URLSearchParams({
     grant_type: 'client_credentials',
     client_id: credential.clientId,
-    scope: `${scopeOf}/.default`,
+    scope: `${audience}/.default`,
   })
   if ('clientSecret' in credential) body.set('client_secret', credential.clientSecret)
   else {
@@ -224,7 +245,7 @@ export async function one<T>(
   return told === undefined ? undefined : parsed(shape, told)
 }
 
-function quietly(body: Buffer): unknown {
+export function quietly(body: Buffer): unknown {
   try {
     return JSON.parse(body.toString('utf8'))
   } catch {

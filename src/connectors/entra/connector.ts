@@ -14,6 +14,15 @@ import {
 } from '../connector.ts'
 import { PRINCIPAL_ACTIVITY, readActivity } from './activity.ts'
 import { AUDITS, readAudits } from './audits.ts'
+import {
+  azureOf,
+  missingAt,
+  readSubscription,
+  readSubscriptions,
+  SUBSCRIPTIONS,
+  subscriptionsOf,
+  type Azure,
+} from './azure.ts'
 import { addressesOf, graphOf, pages, type Asked, type Graph } from './api.ts'
 import { APPLICATIONS, PRINCIPALS, readApplications, readPrincipals } from './applications.ts'
 import { CONSENTS, readConsents } from './consents.ts'
@@ -21,6 +30,7 @@ import { readFederation } from './federation.ts'
 import { GROUPS, readGroups, readOwners, readTenant, readUsers, TENANT, USERS } from './people.ts'
 import { readPermissions } from './permissions.ts'
 import { readRoles, ROLES } from './roles.ts'
+import { ELIGIBLE, readSchedules } from './schedules.ts'
 import { EntraSourceCredential, EntraSourceSettings } from './settings.ts'
 
 type Part = {
@@ -80,6 +90,12 @@ const PARTS: Readonly<Record<string, Part>> = {
     lists: [ROLES],
     read: (graph, _since, signal) => readRoles(graph, signal),
   },
+  'role-schedules': {
+    gives: 'roles of the directory that somebody may switch on, or has for a time (Privileged Identity Management)',
+    permission: 'RoleManagement.Read.Directory, and Microsoft Entra ID P2 or ID Governance',
+    lists: [ELIGIBLE],
+    read: (graph, _since, signal) => readSchedules(graph, signal),
+  },
   groups: {
     gives: 'groups that may hold roles, their members and owners',
     permission: 'Group.Read.All',
@@ -106,19 +122,29 @@ const manifest: Manifest = {
   version: '1',
   source: 'Microsoft Entra ID, one tenant, by Microsoft Graph',
   observes: ['principal', 'credential', 'resource', 'grant', 'trust', 'usage'],
-  reads: Object.entries(PARTS).map(([scope, { gives, permission }]) => ({
-    scope,
-    gives,
-    permission,
-    isOptional: scope !== 'tenant',
-  })),
+  reads: [
+    ...Object.entries(PARTS).map(([scope, { gives, permission }]) => ({
+      scope,
+      gives,
+      permission,
+      isOptional: scope !== 'tenant',
+    })),
+    { scope: 'azure', gives: SUBSCRIPTIONS.what, permission: SUBSCRIPTIONS.permission, isOptional: true },
+    {
+      scope: 'azure/*',
+      gives: 'who has which role over one subscription and what is in it, and what is denied',
+      permission: 'the role Reader there',
+      isOptional: true,
+    },
+  ],
   writes: [],
   blindSpots: [
     'values of secrets, of which Graph shows the first three characters: one secret in two places is not known as one',
     'secrets and certificates of applications that other tenants registered: they are the vendor’s',
-    'roles that somebody may switch on for a time (eligible assignments), and policies of conditional access',
+    'what has to be done to switch a role on, memberships of groups that can be switched on, and policies of conditional access',
+    'who is in an administrative unit',
     'groups that may hold no roles, what is assigned to them, and who is in them',
-    'roles of Azure itself (subscriptions and resources), and what managed identities may there',
+    'roles of Azure that somebody may switch on, and what is denied to groups by way of their members: a right that a deny may take is told with both',
     'where answers of applications go (redirects), and what their code does; federated credentials of managed identities',
     'each sign-in: the last use and changes are read, and no want of use is proven by them',
     'expressions of federated credentials: what they fit is not worked out, and they are told as fitting more than one',
@@ -134,18 +160,28 @@ export const entraConnector: Connector = {
   settings: EntraSourceSettings,
   credential: EntraSourceCredential,
   address: (settings) => addressesOf(EntraSourceSettings.parse(settings))[0],
-  also: (settings) => [addressesOf(EntraSourceSettings.parse(settings))[1]],
+  also: (settings) => addressesOf(EntraSourceSettings.parse(settings)).slice(1),
   async open(given): Promise<OpenSource> {
     const settings = EntraSourceSettings.parse(given.settings)
-    const [login] = given.also ?? []
+    const [login, azureHttp] = given.also ?? []
     if (!given.credential || !login) throw new Unreadable('there is no application to log in as')
     const credential = EntraSourceCredential.parse(JSON.parse(given.credential.reveal()))
     const tenant = settings.tenant.toLowerCase()
     const graph = graphOf({ graph: given.http, login, clock: given.clock }, { ...settings, tenant }, credential)
+    const azure =
+      settings.azure && azureHttp
+        ? azureOf({ azure: azureHttp, login, clock: given.clock }, { ...settings, tenant }, credential)
+        : undefined
     return {
-      probe: (signal) => probe(graph, signal),
-      scopes: () => scopes(),
+      async probe(signal) {
+        const seen = await probe(graph, signal)
+        return azure ? { ...seen, scopes: [...seen.scopes, ...(await probedAzure(azure, signal))] } : seen
+      },
+      scopes: (signal) => scopes(azure, signal),
       read(scope, since, signal) {
+        const [, subscription] = /^azure\/(.+)$/.exec(scope) ?? []
+        if (azure && scope === 'azure') return readSubscriptions(azure, signal)
+        if (azure && subscription !== undefined) return readSubscription(azure, subscription, signal)
         const part = PARTS[scope]
         if (!part) throw new Unreadable('there is no such scope')
         return part.read(graph, since, signal)
@@ -155,10 +191,38 @@ export const entraConnector: Connector = {
   },
 }
 
-async function* scopes(): AsyncGenerator<ScopeRef, ScopesReport> {
+async function* scopes(azure: Azure | undefined, signal: AbortSignal): AsyncGenerator<ScopeRef, ScopesReport> {
   for (const [scope, { gives }] of Object.entries(PARTS))
     yield { scope, title: gives, ...(scope === 'audits' && { isFeed: true }) }
-  return { isAll: true, missing: [] }
+  if (!azure) return { isAll: true, missing: [] }
+  yield { scope: 'azure', title: SUBSCRIPTIONS.what }
+  try {
+    for (const { subscriptionId, displayName } of await subscriptionsOf(azure, signal))
+      yield { scope: `azure/${subscriptionId}`, title: `roles over ${displayName ?? subscriptionId}` }
+    return { isAll: true, missing: [] }
+  } catch (error) {
+    if (!(error instanceof Denied)) throw error
+    return { isAll: false, missing: [error.missing] }
+  }
+}
+
+async function probedAzure(azure: Azure, signal: AbortSignal): Promise<ProbedScope[]> {
+  try {
+    const all = await subscriptionsOf(azure, signal)
+    const isShown = all.length > 0
+    const { what, permission } = SUBSCRIPTIONS
+    const probed: ProbedScope[] = [
+      { scope: 'azure', isVisible: isShown, missing: isShown ? [] : [{ what, why: 'none is shown', permission }] },
+    ]
+    for (const { subscriptionId } of all) {
+      const missing = await missingAt(azure, subscriptionId, signal)
+      probed.push({ scope: `azure/${subscriptionId}`, isVisible: missing.length === 0, missing })
+    }
+    return probed
+  } catch (error) {
+    if (!(error instanceof Denied)) throw error
+    return [{ scope: 'azure', isVisible: false, missing: [error.missing] }]
+  }
 }
 
 async function probe(graph: Graph, signal: AbortSignal) {

@@ -8,6 +8,7 @@ import { z } from 'zod'
 import { certificateOf, pemKey, rsaKey } from '../../../test/support/certificates.ts'
 import { sha256 } from '../../kernel/crypto.ts'
 import { instantAt } from '../../kernel/instant.ts'
+import { AZURE, certificate, holds, login, object, SCHEDULES, type Json, type Lists } from './shapes.fixture.ts'
 
 export const TENANT = '11111111-1111-4111-8111-111111111111'
 const VENDOR = '22222222-2222-4222-8222-222222222222'
@@ -21,27 +22,6 @@ const shown = certificateOf({ subject: 'reader', key: keys })
 export const BY_SECRET = { clientId: CLIENT, clientSecret: SECRET }
 export const BY_CERTIFICATE = { clientId: CLIENT, privateKey: pemKey(keys), certificate: shown.pem }
 
-type Json = Record<string, unknown>
-const login = (keyId: string, more: Json = {}): Json => ({
-  keyId,
-  displayName: keyId,
-  hint: 'Xy7',
-  secretText: null,
-  startDateTime: '2023-01-01T00:00:00Z',
-  endDateTime: '2299-12-30T00:00:00Z',
-  ...more,
-})
-const certificate = (keyId: string, more: Json = {}): Json => ({
-  keyId,
-  displayName: 'CN=billing',
-  type: 'AsymmetricX509Cert',
-  usage: 'Verify',
-  key: null,
-  customKeyIdentifier: 'AA11BB22CC33DD44EE55FF66AA77BB88CC99DD00',
-  startDateTime: '2026-01-01T00:00:00Z',
-  endDateTime: '2026-12-01T00:00:00Z',
-  ...more,
-})
 const application = (name: string, more: Json = {}): Json => ({
   id: `object-${name}`,
   appId: `app-${name}`,
@@ -80,7 +60,6 @@ const federated = (id: string, issuer: string, subject: string | null): Json => 
   subject,
   audiences: ['api://AzureADTokenExchange'],
 })
-const object = (type: string, id: string): Json => ({ '@odata.type': `#microsoft.graph.${type}`, id })
 const assigned = (of: string, role: string): Json => ({
   id: `assigned-${of}-${role}`,
   appRoleId: role,
@@ -102,13 +81,6 @@ export const changes = (...moments: readonly string[]): Json[] => [
   ...moments.map((at) => change(at, 'Consent to application', { user: { id: 'user-eve' }, app: null })),
   ...moments.map((at) => change(at, 'Update policy', { user: null, app: { servicePrincipalId: null } })),
 ]
-const holds = (id: string, role: string, holder: Json, directoryScopeId = '/'): Json => ({
-  id,
-  roleDefinitionId: role,
-  principalId: holder['id'],
-  directoryScopeId,
-  principal: holder,
-})
 const roleOf = (id: string, displayName: string, isBuiltIn: boolean, actions: readonly string[] = []): Json => ({
   id,
   templateId: id,
@@ -118,7 +90,6 @@ const roleOf = (id: string, displayName: string, isBuiltIn: boolean, actions: re
   rolePermissions: [{ allowedResourceActions: actions }],
 })
 
-type Lists = readonly (readonly [string, Json[] | Json])[]
 const APPLICATIONS: Lists = [
   ['/v1.0/organization', [{ id: TENANT, displayName: 'Acme', verifiedDomains: [{ name: 'acme.example' }] }]],
   [
@@ -273,17 +244,20 @@ const PEOPLE: Lists = [
 
 /** By path without its query: what stands under `value`, in pages, or one thing. */
 const tenant = () =>
-  new Map<string, Json[] | Json>(structuredClone([...APPLICATIONS, ...PRINCIPALS, ...RIGHTS, ...PEOPLE]))
+  new Map<string, Json[] | Json>(
+    structuredClone([...APPLICATIONS, ...PRINCIPALS, ...RIGHTS, ...SCHEDULES, ...AZURE, ...PEOPLE]),
+  )
 
 export type EntraStub = {
   readonly graph: string
   readonly login: string
+  readonly azure: string
   readonly lists: Map<string, Json[] | Json>
   /** Words within a path, refused with a status and a code. */
   readonly refused: Map<string, { readonly status: number; readonly code?: string }>
   readonly asked: string[]
   /** What came to each of the two, headers and body. */
-  readonly came: { graph: string; login: string }
+  readonly came: { graph: string; login: string; azure: string }
   pageSize: number
   logins: number
   token: string
@@ -295,10 +269,11 @@ export async function entraStub(t: Pick<TestContext, 'after'>): Promise<EntraStu
   const stub: EntraStub = {
     graph: await listening(t, (request, response) => graph(stub, request, response)),
     login: await listening(t, (request, response) => void logIn(stub, request, response)),
+    azure: await listening(t, (request, response) => graph(stub, request, response, 'azure')),
     lists: tenant(),
     refused: new Map(),
     asked: [],
-    came: { graph: '', login: '' },
+    came: { graph: '', login: '', azure: '' },
     pageSize: 2,
     logins: 0,
     token: 'token-of-the-stub-0',
@@ -325,15 +300,20 @@ async function logIn(stub: EntraStub, request: IncomingMessage, response: Server
   const body = await text(request)
   stub.came.login += `${request.url} ${JSON.stringify(request.headers)} ${body}\n`
   const fields = new URLSearchParams(body)
+  const isAzure = fields.get('scope') === 'https://management.azure.com/.default'
   const isFor =
     request.url === `/${TENANT}/oauth2/v2.0/token` &&
     fields.get('grant_type') === 'client_credentials' &&
-    fields.get('scope') === 'https://graph.microsoft.com/.default' &&
+    (isAzure || fields.get('scope') === 'https://graph.microsoft.com/.default') &&
     fields.get('client_id') === CLIENT
   const assertion = fields.get('client_assertion')
   const isProven = assertion === null ? fields.get('client_secret') === SECRET : await isSigned(stub, assertion)
   if (!isFor || !isProven) {
     response.writeHead(401).end(JSON.stringify({ error: 'invalid_client' }))
+    return
+  }
+  if (isAzure) {
+    response.end(JSON.stringify({ token_type: 'Bearer', expires_in: 3599, access_token: AZURE_TOKEN }))
     return
   }
   stub.logins += 1
@@ -361,18 +341,26 @@ async function isSigned(stub: EntraStub, assertion: string): Promise<boolean> {
   }
 }
 
-function graph(stub: EntraStub, request: IncomingMessage, response: ServerResponse): void {
-  const url = new URL(request.url ?? '/', stub.graph)
+const AZURE_TOKEN = 'token-of-the-stub-for-azure'
+
+function graph(
+  stub: EntraStub,
+  request: IncomingMessage,
+  response: ServerResponse,
+  which: 'graph' | 'azure' = 'graph',
+): void {
+  const url = new URL(request.url ?? '/', stub[which])
+  const token = which === 'azure' ? AZURE_TOKEN : stub.token
   stub.asked.push(request.url ?? '')
-  stub.came.graph += `${request.url} ${JSON.stringify(request.headers)}\n`
+  stub.came[which] += `${request.url} ${JSON.stringify(request.headers)}\n`
   if (stub.intercept(request, response)) return
   const refusal = [...stub.refused].find(([words]) => (request.url ?? '').includes(words))?.[1]
   const found = within(stub.lists.get(decodeURIComponent(url.pathname)), url.searchParams.get('$filter') ?? '')
-  if (request.headers.authorization !== `Bearer ${stub.token}`) refuse(response, 401, 'InvalidAuthenticationToken')
+  if (request.headers.authorization !== `Bearer ${token}`) refuse(response, 401, 'InvalidAuthenticationToken')
   else if (refusal) refuse(response, refusal.status, refusal.code ?? 'Authorization_RequestDenied')
   else if (found === undefined) refuse(response, 404, 'Request_ResourceNotFound')
   else if (!Array.isArray(found)) response.end(JSON.stringify(found))
-  else page(stub, url, response, found)
+  else page(stub, url, response, found, which)
 }
 
 /** The one filter by time that the log of changes has. */
@@ -386,14 +374,20 @@ function refuse(response: ServerResponse, status: number, code: string): void {
   response.writeHead(status).end(JSON.stringify({ error: { code, message: 'no', innerError: {} } }))
 }
 
-function page(stub: EntraStub, url: URL, response: ServerResponse, all: readonly Json[]): void {
+function page(
+  stub: EntraStub,
+  url: URL,
+  response: ServerResponse,
+  all: readonly Json[],
+  which: 'graph' | 'azure',
+): void {
   const from = Number(url.searchParams.get('$skiptoken') ?? 0)
   const size = Math.min(stub.pageSize, Number(url.searchParams.get('$top') ?? 100))
   const next = new URL(url)
   next.searchParams.set('$skiptoken', String(from + size))
   response.end(
     JSON.stringify({
-      ...(from + size < all.length && { '@odata.nextLink': next.href }),
+      ...(from + size < all.length && { [which === 'azure' ? 'nextLink' : '@odata.nextLink']: next.href }),
       value: all.slice(from, from + size),
     }),
   )

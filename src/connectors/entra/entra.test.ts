@@ -8,6 +8,7 @@ import { PathQuery } from '../../governance/graph/contract.ts'
 import { lookAtGraph } from '../../governance/graph/look.ts'
 import { listPaths } from '../../governance/graph/paths.ts'
 import { CONFORMANCE, type Bed } from '../conformance.fixture.ts'
+import { SUBSCRIPTION } from './shapes.fixture.ts'
 import { entraConnector } from './connector.ts'
 import { BY_CERTIFICATE, BY_SECRET, changes, entraStub, SECRET, TENANT, type EntraStub } from './entra.fixture.ts'
 
@@ -20,12 +21,20 @@ const WHOLE = [
   'permissions',
   'owners',
   'roles',
+  'role-schedules',
   'groups',
   'users',
   'activity',
   'audits',
+  'azure',
+  `azure/${SUBSCRIPTION}`,
 ]
-const settingsOf = ({ graph, login }: EntraStub) => ({ tenant: TENANT, graphFrom: graph, loginFrom: login })
+const settingsOf = ({ graph, login, azure }: EntraStub) => ({
+  tenant: TENANT,
+  graphFrom: graph,
+  loginFrom: login,
+  azureFrom: azure,
+})
 
 async function bed(t: Pick<TestContext, 'after'>): Promise<Bed> {
   const stub = await entraStub(t)
@@ -60,6 +69,10 @@ async function bed(t: Pick<TestContext, 'after'>): Promise<Bed> {
 for (const [story, run] of Object.entries(CONFORMANCE)) {
   test(`conformance over fixtures: ${story}`, async (t) => run(t, await bed(t)))
 }
+// A consent without scopes lets in to nothing.
+const SAYS = [/^value\[\]\.scope$/]
+for (const [story, run] of Object.entries(HOSTILE))
+  test(`hostile: ${story}`, async (t) => run({ ...(await bed(t)), says: SAYS }))
 
 async function world(t: TestContext, credential: Record<string, string> = BY_SECRET) {
   const stub = await entraStub(t)
@@ -101,6 +114,19 @@ test('a tenant is told: logins with their ends, whose applications, consents, pe
   has('observed_grant', 'application-permission', 'Mail.Read', 'read')
   has('observed_grant', 'rules-tenant', 'Application Administrator', 'admin')
   has('observed_grant', 'rules-tenant', 'Login keeper', 'admin')
+  has('observed_grant', 'role-eligibility', 'MEMBER (eligible)', '2031-01-01')
+  has('observed_grant', 'role-activation', 'MEMBER (on for a time)', '2030-01-01')
+  assert.equal(
+    await i.count('observed_grant', `native_kind = 'role-activation'`),
+    1,
+    'what has no end stands among the roles',
+  )
+  has('observed_resource', 'Shop production', 'cloud-account')
+  has('observed_grant', 'azure-role', 'Owner', 'admin')
+  has('observed_grant', 'azure-role', 'Contributor', 'write')
+  has('observed_grant', 'azure-role', 'Split', 'admin')
+  has('observed_grant', 'azure-role', 'Reader', 'read')
+  has('observed_resource', 'azure-resource-group', 'resourceGroups/Shop')
   has('observed_grant', 'owner', 'application/app-shipper/user/user-eve')
   has('observed_usage', 'app-only', '2026-03-01')
   assert.equal(await i.count('observed_grant', `native_kind = 'rules-tenant'`), 2, 'readers rule nothing')
@@ -118,6 +144,7 @@ test('a tenant is told: logins with their ends, whose applications, consents, pe
     2,
   )
   assert.equal(stub.logins, 1, 'a token is used as long as it lives')
+  assert.ok(!stub.came.graph.includes('for-azure') && !/stub-1\b/.test(stub.came.azure), 'each gets its own token')
   assert.ok(stub.came.login.includes(SECRET))
   assert.ok(!stub.came.graph.includes(SECRET) && !stub.came.login.includes('token-of-the-stub'), 'each gets its own')
 })
@@ -153,7 +180,9 @@ test('the rules find what is open, and every way to tier 0 through applications,
   assert.equal(hops.get('account ann@acme.example'), 3, 'by a group that has the role')
   assert.equal(hops.get('account eve@acme.example'), 3, 'by owning the application, or the group')
   assert.equal(hops.get('service billing'), 2, 'by a role of the company’s own that sets logins')
-  for (const none of ['account zoe@acme.example', 'app Acme Notes', 'workload function'])
+  assert.equal(hops.get('workload function'), 1, 'by owning a subscription of production')
+  assert.equal(hops.get('account zoe@acme.example'), 2, 'by a role that can be switched on')
+  for (const none of ['app Acme Notes'])
     assert.ok(!hops.has(none), `${none}: a role over one application, or one that reads, is no way`)
 })
 
@@ -232,6 +261,36 @@ test('what Graph refuses is said with the permission, a limit of pace is waited 
     assert.equal(groups?.status, 'partial')
     assert.match(groups?.missing[0]?.why ?? '', why)
   }
+})
+
+test('without a licence nothing of what can be switched on is said, and no subscription that is shown is no proof of none', async (t) => {
+  const { i, id, stub } = await world(t)
+  await i.collect(id)
+  const held = async () =>
+    i.count('observed_grant', `native_kind in ('role-eligibility', 'azure-role') and gone_at is null`)
+  const before = await held()
+  stub.refused.set('roleEligibilityScheduleInstances', { status: 400, code: 'AadPremiumLicenseRequired' })
+  stub.refused.set('denyAssignments', { status: 403 })
+  stub.refused.set('/subscriptions?', { status: 403 })
+  const of = (
+    all: readonly { scope: string; status: string; missing: readonly { permission?: string | undefined }[] }[],
+    scope: string,
+  ) => {
+    const found = all.find((each) => each.scope === scope)
+    return [found?.status, found?.missing[0]?.permission]
+  }
+  const first = (await i.collect(id)).scopes
+  assert.deepEqual(of(first, 'role-schedules'), ['unsupported', 'Microsoft Entra ID P2 or ID Governance'])
+  assert.equal(of(first, 'azure')[0], 'denied')
+  stub.refused.delete('/subscriptions?')
+  const second = (await i.collect(id)).scopes
+  assert.deepEqual(of(second, `azure/${SUBSCRIPTION}`), [
+    'partial',
+    'Microsoft.Authorization/denyAssignments/read at the subscription (the role Reader)',
+  ])
+  stub.lists.set('/subscriptions', [])
+  assert.equal(of((await i.collect(id)).scopes, 'azure')[0], 'denied')
+  assert.equal(await held(), before)
 })
 
 test('pages that have nothing to tell are no circle, however many of them come in a row', async (t) => {

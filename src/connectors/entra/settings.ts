@@ -8,12 +8,24 @@ const Endpoint = z
     message: 'write https and the address, without a path; http only of this machine itself',
   })
 
-/** Microsoft Graph, "National cloud deployments": where each is asked, and where it gives tokens. */
+/** Microsoft Graph, "National cloud deployments": where each is asked, and where it gives tokens; "Azure Resource Manager" endpoints of the same. */
 export const CLOUDS = {
-  global: ['https://graph.microsoft.com', 'https://login.microsoftonline.com'],
-  'us-government': ['https://graph.microsoft.us', 'https://login.microsoftonline.us'],
-  'us-government-dod': ['https://dod-graph.microsoft.us', 'https://login.microsoftonline.us'],
-  china: ['https://microsoftgraph.chinacloudapi.cn', 'https://login.partner.microsoftonline.cn'],
+  global: ['https://graph.microsoft.com', 'https://login.microsoftonline.com', 'https://management.azure.com'],
+  'us-government': [
+    'https://graph.microsoft.us',
+    'https://login.microsoftonline.us',
+    'https://management.usgovcloudapi.net',
+  ],
+  'us-government-dod': [
+    'https://dod-graph.microsoft.us',
+    'https://login.microsoftonline.us',
+    'https://management.usgovcloudapi.net',
+  ],
+  china: [
+    'https://microsoftgraph.chinacloudapi.cn',
+    'https://login.partner.microsoftonline.cn',
+    'https://management.chinacloudapi.cn',
+  ],
 } as const
 
 /** What `source.settings` holds for `entra`: one tenant, by Microsoft Graph. */
@@ -23,6 +35,10 @@ export const EntraSourceSettings = z
     cloud: shown(z.enum(['global', 'us-government', 'us-government-dod', 'china'])).default('global'),
     graphFrom: shown(Endpoint).optional().describe('instead of that of the cloud'),
     loginFrom: shown(Endpoint).optional().describe('instead of that of the cloud'),
+    azureFrom: shown(Endpoint).optional().describe('instead of that of the cloud'),
+    azure: shown(z.boolean())
+      .default(true)
+      .describe('whether roles of Azure itself are read: subscriptions and what is in them'),
     authorities: shown(z.string().max(100_000)).optional().describe('PEM of the authority of these addresses'),
   })
   .meta({ id: 'EntraSourceSettings', classification: 'public' })

@@ -1,9 +1,9 @@
 /** What forges have in common as APIs: lists in pages that a `Link` header joins, refusals that hide as absence, limits of pace in headers. */
 import type { z } from 'zod'
-import { nextLink } from '../../kernel/http-client.ts'
+import { ELSEWHERE, nextLink } from '../../kernel/http-client.ts'
 import { jsonItems, ListInvalid } from '../../kernel/json-list.ts'
 import type { Secret } from '../../kernel/secret.ts'
-import { Denied, SlowDown, Unreadable, type SourceHttp } from '../connector.ts'
+import { Denied, Faltering, Rounds, SlowDown, Unreadable, type SourceHttp } from '../connector.ts'
 
 export type Forge = {
   readonly http: SourceHttp
@@ -55,7 +55,11 @@ export async function listPage(
   } catch (error) {
     throw error instanceof ListInvalid ? new Unreadable(error.message, { cause: error }) : error
   }
-  return { items, next: nextLink(answer.headers['link'], new URL(path, forge.url)) }
+  const next = nextLink(answer.headers['link'], new URL(path, forge.url))
+  // Not the last page: a forge that takes itself for another address would otherwise end each list after its first.
+  if (next === ELSEWHERE)
+    throw new Unreadable('the forge names another address for the next page of a list than its own')
+  return { items, next }
 }
 
 /** A whole list that is small by its nature, parsed. What is not as the API has it makes the answer unreadable: it must not pass for absent. */
@@ -63,10 +67,12 @@ export async function listAll<T>(forge: Forge, asked: Asked, shape: z.ZodType<T>
   const all: T[] = []
   let next: string | undefined
   const seen = new Set<string>()
+  const rounds = new Rounds()
   do {
     const page = await listPage(forge, asked, next, signal)
     for (const item of page.items) all.push(parsed(shape, item))
     next = page.next
+    rounds.page(page.items)
     if (all.length > LIST_MAX || (next !== undefined && seen.has(next)))
       throw new Unreadable('the forge gives the same pages again and again')
     if (next !== undefined) seen.add(next)
@@ -113,7 +119,7 @@ function refuse(
   }
   if (status === 404 && forge.hides) throw new Denied({ what, why: 'it is not there for this login', permission })
   if (status === 404) throw new Absent()
-  throw new Error(`the forge answered ${status}`)
+  throw new Faltering(`the forge answered ${status}`)
 }
 
 function untilReset(header: string | undefined, now: Date): number | undefined {

@@ -68,7 +68,8 @@ export async function* tellEach<T>(
       seen += 1
       told.push(...(await orMissing(() => tell(it, signal), nameOf(it), missing)))
     }
-    yield* inPages(told, next)
+    // A reading that goes on behind a hole would forget it.
+    yield* inPages(told, missing.isNone ? next : undefined)
     at = next
   } while (at !== undefined)
   // A right that is missing everywhere denies the scope; one that is missing somewhere leaves holes.
@@ -114,6 +115,10 @@ class MissingSum {
   first: Missing | undefined
   #named: Missing[] = []
   #more = 0
+
+  get isNone(): boolean {
+    return this.#named.length === 0
+  }
 
   deny(named: Missing, plain: Missing): void {
     this.denied += 1

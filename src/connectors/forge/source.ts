@@ -10,7 +10,7 @@ import {
   type ScopeReport,
   type Since,
 } from '../connector.ts'
-import { listPage, type Asked, type Forge } from './api.ts'
+import { Absent, listPage, type Asked, type Forge } from './api.ts'
 
 /** A part of a forge that is reported on by itself. `Open` is the forge with what was found when it was opened. */
 export type Part<Open> = {
@@ -27,8 +27,18 @@ export function sourceOf<Open>(
 ): OpenSource {
   return sourceOfParts(parts, {
     probe: (signal) => probe(open, signal),
-    read: (part, since, signal) => part.read(open, since, signal),
+    read: (part, since, signal) => listed(part.read(open, since, signal)),
   })
+}
+
+/** A list that the forge does not have is no empty one. */
+async function* listed(pages: AsyncGenerator<Page, ScopeReport>): AsyncGenerator<Page, ScopeReport> {
+  try {
+    return yield* pages
+  } catch (error) {
+    if (error instanceof Absent) throw new Unreadable('the forge does not have this list', { cause: error })
+    throw error
+  }
 }
 
 /** What of each part the login may see, by one item of its list; a list that several parts stand on is asked for once. */
@@ -56,6 +66,7 @@ async function missingOf(forge: Forge, list: Asked, signal: AbortSignal): Promis
     return undefined
   } catch (error) {
     if (error instanceof Denied) return error.missing
+    if (error instanceof Absent) return { what: list.what, why: 'the forge does not have this list' }
     throw error
   }
 }

@@ -59,7 +59,7 @@ function tellAccount(asset: Asset, parent: string, told: Set<string>): Observati
   const data = asset.resource?.data ?? {}
   const line = lineOf(asset, parent)
   const [project] = line
-  if (!account) return []
+  if (!account || project === undefined) return []
   const description = textAt(data, 'description')
   const name = textAt(data, 'displayName')
   return [
@@ -77,7 +77,7 @@ function tellAccount(asset: Asset, parent: string, told: Set<string>): Observati
         isDefault: /@(?:developer|appspot)\.gserviceaccount\.com$/.test(account.email),
       },
     }),
-    ...(project === undefined ? [] : [below(project, accountOf(account.uniqueId))]),
+    below(project, accountOf(account.uniqueId)),
     ...line.flatMap((node, at) => tellBelow(node, line[at + 1], told)),
   ]
 }

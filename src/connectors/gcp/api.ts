@@ -4,7 +4,17 @@ import { Instant } from '../../kernel/instant.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import { signedJws } from '../../kernel/jws.ts'
 import { Secret } from '../../kernel/secret.ts'
-import { Denied, known, unknown, Unreadable, type Known, type Missing, type SourceHttp } from '../connector.ts'
+import {
+  Denied,
+  Faltering,
+  known,
+  Rounds,
+  unknown,
+  Unreadable,
+  type Known,
+  type Missing,
+  type SourceHttp,
+} from '../connector.ts'
 import type { GcpLogin } from './settings.ts'
 
 export type Api = {
@@ -65,7 +75,7 @@ async function pageOf(
   }
   if (answer.status === 404) throw new Unreadable('there is nothing of this name that the login may see')
   if (answer.status === 400 && token !== undefined) throw new PageOver()
-  throw new Error(`${new URL(api.audience).hostname} answered ${answer.status}`)
+  throw new Faltering(`${new URL(api.audience).hostname} answered ${answer.status}`)
 }
 
 /** A page token is not taken any more: reading begins again. */
@@ -90,6 +100,7 @@ export async function* pages<T>(
 ): AsyncGenerator<Listed<T>, void> {
   const shape = z.object({ nextPageToken: z.string().optional(), [list.key]: z.array(z.unknown()).optional() })
   const seen = new Set<string>()
+  const rounds = new Rounds()
   let at = list.cursor
   for (;;) {
     signal.throwIfAborted()
@@ -107,6 +118,7 @@ export async function* pages<T>(
     if (!items.success) throw new Unreadable('Google answered in another way than its API has it')
     if (typeof next === 'string' && (seen.has(next) || seen.size >= PAGES_MAX))
       throw new Unreadable('a list leads back to where it was')
+    rounds.page(items.data)
     yield { items: items.data, next: typeof next === 'string' ? next : undefined }
     if (typeof next !== 'string') return
     seen.add(next)

@@ -6,6 +6,35 @@ import type { GcpSourceSettings } from './settings.ts'
 
 const Text = z.string().max(10_000)
 
+const TEXTS = [
+  'name',
+  'uid',
+  'uniqueId',
+  'email',
+  'displayName',
+  'description',
+  'projectId',
+  'state',
+  'lifecycleState',
+  'createTime',
+  'deleteTime',
+  'validAfterTime',
+  'validBeforeTime',
+  'keyAlgorithm',
+  'keyType',
+  'keyOrigin',
+  'disableReason',
+  'serviceAccountEmail',
+  'mode',
+]
+// Fields of the resources that are read, by the APIs that they are of; one of another type is no answer of them.
+const Data = z.looseObject({
+  ...Object.fromEntries(TEXTS.map((field) => [field, z.string().nullish()])),
+  disabled: z.boolean().nullish(),
+  labels: z.record(z.string(), Text).nullish(),
+  includedPermissions: z.array(Text).nullish(),
+})
+
 const Binding = z.object({
   role: Text,
   members: z.array(Text).default([]),
@@ -20,7 +49,7 @@ const Asset = z.preprocess(
     name: Text,
     assetType: Text,
     ancestors: z.array(Text).default([]),
-    resource: z.object({ parent: Text.optional(), data: z.record(z.string(), z.unknown()).default({}) }).optional(),
+    resource: z.object({ parent: Text.optional(), data: Data.default({}) }).optional(),
     iamPolicy: z.object({ bindings: z.array(Binding).default([]) }).optional(),
   }),
 )

@@ -23,7 +23,8 @@ export async function* readFederation(gcp: Gcp, since: Since, signal: AbortSigna
   for await (const { items, next } of assetPages(gcp, wanted, since.cursor, signal)) {
     const told: Observation[] = []
     for (const asset of items) {
-      if (asset.assetType === TYPES.pool) told.push(tellPool(asset))
+      if (asset.ancestors.length === 0) odd += 1
+      else if (asset.assetType === TYPES.pool) told.push(tellPool(asset))
       else {
         const { data } = Provider.safeParse(asset.resource?.data ?? {})
         if (data) told.push(...tellProvider(asset, data))
@@ -34,7 +35,7 @@ export async function* readFederation(gcp: Gcp, since: Since, signal: AbortSigna
     yield* inPages(told, odd === 0 ? next : undefined)
   }
   if (odd === 0) return { status: 'complete', missing: [] }
-  const missing = { what: `${odd} providers`, why: 'they are told in another way than their API has it' }
+  const missing = { what: `${odd} pools or providers`, why: 'they are told in another way than their API has it' }
   return { status: 'partial', missing: [missing] }
 }
 

@@ -11,6 +11,7 @@ import { PathQuery } from '../../governance/graph/contract.ts'
 import { lookAtGraph } from '../../governance/graph/look.ts'
 import { listPaths, readPath } from '../../governance/graph/paths.ts'
 import { CONFORMANCE, type Bed } from '../conformance.fixture.ts'
+import { HOSTILE } from '../conformance/hostile.fixture.ts'
 import { gcpConnector } from './connector.ts'
 import { gcpStub, LOGIN, POLICIES, PRIVATE_KEY, RESOURCES, STRING, type GcpStub } from './gcp.fixture.ts'
 
@@ -55,6 +56,15 @@ async function bed(t: Pick<TestContext, 'after'>): Promise<Bed> {
 for (const [story, run] of Object.entries(CONFORMANCE)) {
   test(`conformance over fixtures: ${story}`, async (t) => run(t, await bed(t)))
 }
+// Protocol Buffers in JSON leave out what is empty.
+const SAYS = [
+  /^(?:assets|activities|nextPageToken)$/,
+  /iamPolicy/,
+  /resource(?:\.data(?:\.includedPermissions)?)?$/,
+  /ancestors/,
+]
+for (const [story, run] of Object.entries(HOSTILE))
+  test(`hostile: ${story}`, async (t) => run({ ...(await bed(t)), says: SAYS }))
 
 async function world(t: TestContext, more: object = {}) {
   const stub = await gcpStub(t)

@@ -39,6 +39,11 @@ export async function* readPolicies(gcp: Gcp, since: Since, signal: AbortSignal)
     holes: new Holes(),
     told: new Set(),
   }
+  if (reading.accounts.odd > 0)
+    reading.holes.add({
+      what: `which accounts ${reading.accounts.odd} service accounts are`,
+      why: 'they are told in another way than their API has it',
+    })
   for await (const { items, next } of assetPages(gcp, { content: 'IAM_POLICY' }, since.cursor, signal)) {
     const told = items.flatMap((asset) => tellPolicy(reading, asset))
     // A reading that goes on behind a hole would forget it.

@@ -29,13 +29,16 @@ export function textAt(data: Readonly<Record<string, unknown>>, ...names: string
 
 export type Account = { readonly uniqueId: string; readonly email: string }
 /** Service accounts by unique id and by address: names of assets and members of bindings have either. */
-export type Accounts = ReadonlyMap<string, Account>
+export type Accounts = ReadonlyMap<string, Account> & { readonly odd: number }
 
 export async function accountsIn(gcp: Gcp, signal: AbortSignal): Promise<Accounts> {
-  const found = new Map<string, Account>()
+  const found = Object.assign(new Map<string, Account>(), { odd: 0 })
   for await (const asset of everyAsset(gcp, { content: 'RESOURCE', types: [TYPES.account] }, signal)) {
     const account = accountIn(asset)
-    if (!account) continue
+    if (!account) {
+      found.odd += 1
+      continue
+    }
     found.set(account.uniqueId, account)
     found.set(account.email, account)
   }

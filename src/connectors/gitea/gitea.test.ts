@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { inventoryWorld } from '../../../test/support/inventory-world.ts'
 import { CONFORMANCE, type Bed } from '../conformance.fixture.ts'
+import { HOSTILE } from '../conformance/hostile.fixture.ts'
 import { forgeStub, type ForgeStub } from '../forge/stub.fixture.ts'
 import { giteaConnector } from './connector.ts'
 
@@ -13,6 +14,7 @@ const user = (id: number, login: string, more: object = {}) => ({
   id,
   login,
   active: true,
+  is_admin: false,
   created: '2025-01-01T00:00:00Z',
   last_login: '2026-01-01T00:00:00Z',
   ...more,
@@ -112,6 +114,10 @@ async function bed(t: Pick<TestContext, 'after'>): Promise<Bed> {
 for (const [story, run] of Object.entries(CONFORMANCE)) {
   test(`conformance over a stub: ${story}`, async (t) => run(t, await bed(t)))
 }
+// Programs in Go write an empty list as null.
+const SAYS = [/^data$/]
+for (const [story, run] of Object.entries(HOSTILE))
+  test(`hostile: ${story}`, async (t) => run({ ...(await bed(t)), says: SAYS }))
 
 async function world(t: TestContext) {
   const stub = await stubbed(t)

@@ -30,7 +30,7 @@ export type Limits = { readonly ofRepositories: readonly Missing[]; readonly ofA
 export async function limitsOf(forge: Forge, limited: Limited, signal: AbortSignal): Promise<Limits> {
   const scope = await isPublicOnly(forge, limited, signal)
   const ofAll = scope === undefined ? [UNTOLD] : scope ? [PUBLIC_ONLY] : []
-  return { ofRepositories: limited.self.is_admin === true ? [] : [NO_ADMINISTRATOR], ofAll }
+  return { ofRepositories: limited.self.is_admin ? [] : [NO_ADMINISTRATOR], ofAll }
 }
 
 /** Undefined where nothing tells. A token does not name its own scopes: its row does, and so does what it is refused for (`tokenRequiresScopes`). */

@@ -43,9 +43,9 @@ export function readUsers(forge: Forge, since: Since, signal: AbortSignal): Asyn
         createdAt: whenOf(user.created),
         interactive: known(canLogIn),
         ...(user.email !== undefined && user.email !== '' && { tags: { email: user.email } }),
-        facts: { isAdministrator: user.is_admin ?? null, isRestricted: user.restricted ?? null },
+        facts: { isAdministrator: user.is_admin, isRestricted: user.restricted ?? null },
       }),
-      ...(user.is_admin === true
+      ...(user.is_admin
         ? [
             grant({
               id: { kind: 'site-administrator', id: String(user.id) },

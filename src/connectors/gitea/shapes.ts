@@ -10,7 +10,7 @@ export const User = z.object({
   login: text,
   full_name: text.optional(),
   email: text.optional(),
-  is_admin: z.boolean().optional(),
+  is_admin: z.boolean(),
   active: z.boolean().optional(),
   prohibit_login: z.boolean().optional(),
   restricted: z.boolean().optional(),
@@ -19,12 +19,14 @@ export const User = z.object({
 })
 export type User = z.output<typeof User>
 
-export const Organization = z.object({
-  id,
-  username: text.optional(),
-  name: text.optional(),
-  visibility: text.optional(),
-})
+export const Organization = z
+  .object({
+    id,
+    username: text.optional(),
+    name: text.optional(),
+    visibility: text.optional(),
+  })
+  .refine(({ username, name }) => (username ?? name ?? '') !== '', 'an organization has a name')
 export type Organization = z.output<typeof Organization>
 
 export const Team = z.object({

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { inventoryWorld } from '../../../test/support/inventory-world.ts'
 import { CONFORMANCE, type Bed } from '../conformance.fixture.ts'
+import { HOSTILE } from '../conformance/hostile.fixture.ts'
 import { forgeStub, type ForgeStub } from '../forge/stub.fixture.ts'
 import { githubConnector } from './connector.ts'
 
@@ -142,6 +143,10 @@ async function bed(t: Pick<TestContext, 'after'>): Promise<Bed> {
 for (const [story, run] of Object.entries(CONFORMANCE)) {
   test(`conformance over fixtures: ${story}`, async (t) => run(t, await bed(t)))
 }
+// A team without one above it has none, and an app has the permissions that are listed.
+const SAYS = [/parent/, /permissions\./, /^(?:installations|secrets|variables|environments|workflows|runners)$/]
+for (const [story, run] of Object.entries(HOSTILE))
+  test(`hostile: ${story}`, async (t) => run({ ...(await bed(t)), says: SAYS }))
 
 async function world(t: TestContext) {
   const stub = await stubbed(t)

@@ -188,7 +188,7 @@ export async function* readTokens(org: Org, since: Since, signal: AbortSignal): 
       asked: tokensOf(org),
       shape: PersonalToken,
       tell: (token): Observation[] => {
-        const id = { kind: 'personal-access-token', id: String(token.token_id ?? token.id) }
+        const id = { kind: 'personal-access-token', id: String(token.token_id) }
         const rights = Object.values(token.permissions).flatMap((group) =>
           Object.entries(group ?? {}).map(([right, level]) => `${right}: ${level}`),
         )

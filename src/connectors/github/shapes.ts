@@ -27,7 +27,7 @@ export const Installation = z.object({
 })
 export const PersonalToken = z.object({
   id,
-  token_id: id.optional(),
+  token_id: id,
   token_name: text.optional(),
   owner: User,
   repository_selection: text.optional(),

@@ -3,6 +3,7 @@ import { test, type TestContext } from 'node:test'
 import fc from 'fast-check'
 import { inventoryWorld } from '../../../test/support/inventory-world.ts'
 import { CONFORMANCE, type Bed } from '../conformance.fixture.ts'
+import { HOSTILE } from '../conformance/hostile.fixture.ts'
 import { forgeStub, type ForgeStub } from '../forge/stub.fixture.ts'
 import { gitlabConnector } from './connector.ts'
 import { readGitlabPipeline } from './pipeline.ts'
@@ -120,6 +121,7 @@ async function bed(t: Pick<TestContext, 'after'>): Promise<Bed> {
 for (const [story, run] of Object.entries(CONFORMANCE)) {
   test(`conformance over fixtures: ${story}`, async (t) => run(t, await bed(t)))
 }
+for (const [story, run] of Object.entries(HOSTILE)) test(`hostile: ${story}`, async (t) => run(await bed(t)))
 
 test('a masked value is recognised wherever it is kept, and no value leaves', async (t) => {
   const stub = await stubbed(t)

@@ -1,7 +1,7 @@
 /** The API of a cluster, read only: lists in pages, metadata without content, and what the login may list. */
 import { z } from 'zod'
 import type { Secret } from '../../kernel/secret.ts'
-import { Denied, type HttpAnswer, type Missing, type SourceHttp } from '../connector.ts'
+import { Denied, Faltering, type HttpAnswer, type Missing, type SourceHttp } from '../connector.ts'
 import type { KubernetesSourceSettings } from './settings.ts'
 
 /** One kind of thing that the API lists. */
@@ -42,16 +42,19 @@ export function pathOf({ group, version, resource }: Kind, namespace?: string): 
     : `${root}/namespaces/${encodeURIComponent(namespace)}/${resource}`
 }
 
+/** Without one that is taken nothing is seen: it is not the right to one list that lacks. */
+export const TOKEN_NEED = 'a token that has not expired'
+
 export function refuse(status: number, kind: Kind): void {
   if (status === 200) return
   if (status === 401)
     throw new Denied({
       what: kind.resource,
       why: 'the cluster does not accept the token',
-      permission: 'a token that has not expired',
+      permission: TOKEN_NEED,
     })
   if (status === 403) throw new Denied(missingOf(kind))
-  throw new Error(`the API server answered ${status}`)
+  throw new Faltering(`the API server answered ${status}`)
 }
 
 export function missingOf(kind: Kind): Missing {

@@ -67,6 +67,8 @@ export async function* readAudit(
   }
   yield page()
   const missing: Missing[] = []
+  if (names && names.unread > 0)
+    missing.push({ what: `whose uses those of ${names.unread} accounts are`, why: 'they are not as the API has them' })
   if (before && !goesOn)
     missing.push({ what: 'what was logged between two files', why: 'the log was rotated since the last reading' })
   if (unread > 0) missing.push({ what: `${unread} lines`, why: 'they are no audit events' })

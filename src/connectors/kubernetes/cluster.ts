@@ -12,7 +12,7 @@ import {
 } from '../connector.ts'
 import type { Api, Form, Kind } from './api.ts'
 import { everyOf, Lists, type Batch } from './lists.ts'
-import type { Names } from './things.ts'
+import type { NamedThings, Names } from './things.ts'
 
 /** What every scope is read with. */
 export type Cluster = {
@@ -25,6 +25,8 @@ type Told<T> = {
   readonly kinds: readonly Kind[]
   readonly form: Exclude<Form, 'one'>
   readonly shape: z.ZodType<T>
+  /** What things are looked up in that items name. */
+  readonly by?: readonly (NamedThings | undefined)[]
   /** What one item is, said in observations. */
   readonly tell: (item: T, kind: Kind) => readonly Observation[]
 }
@@ -34,7 +36,7 @@ const PAGE = 2_000
 /** Reads lists item by item and tells each. What is not as the API has it is counted and makes the scope partial. */
 export async function* tellEvery<T>(
   { api }: Cluster,
-  { kinds, form, shape, tell }: Told<T>,
+  { kinds, form, shape, by = [], tell }: Told<T>,
   since: Since,
   signal: AbortSignal,
 ): AsyncGenerator<Page, ScopeReport> {
@@ -52,14 +54,20 @@ export async function* tellEvery<T>(
       const isLast = at + PAGE >= observations.length
       yield {
         observations: observations.slice(at, at + PAGE),
-        ...(isLast && batch.cursor !== undefined && { cursor: batch.cursor }),
+        // A reading that goes on behind what it could not read would forget it.
+        ...(isLast && unread === 0 && batch.cursor !== undefined && { cursor: batch.cursor }),
       }
     }
   }
-  const broken = unread > 0 ? [{ what: `${unread} things`, why: 'they are not as the API has them' }] : []
+  const unnamed = by.reduce((sum, names) => sum + (names?.unread ?? 0), 0)
+  const why = 'they are not as the API has them'
+  const broken = [
+    ...(unread > 0 ? [{ what: `${unread} things`, why }] : []),
+    ...(unnamed > 0 ? [{ what: `which ones are meant by the names of ${unnamed} others`, why }] : []),
+  ]
   const { status } = lists
   const missing = [...lists.missing, ...broken, ...(status === 'denied' ? [] : elsewhere(api, kinds))]
-  return { status: status === 'complete' && unread > 0 ? 'partial' : status, missing }
+  return { status: status === 'complete' && broken.length > 0 ? 'partial' : status, missing }
 }
 
 /** Where the settings name namespaces, the others are not looked at: what is there is neither seen nor gone. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { inventoryWorld } from '../../../test/support/inventory-world.ts'
 import { CONFORMANCE, type Bed } from '../conformance.fixture.ts'
+import { HOSTILE } from '../conformance/hostile.fixture.ts'
 import { SECRET_VALUE, TOKEN, type Stub } from './api-server.fixture.ts'
 import type { ScopeReport } from '../connector.ts'
 import { kubernetesConnector } from './connector.ts'
@@ -42,6 +43,14 @@ async function bed(t: Pick<TestContext, 'after'>): Promise<Bed> {
 for (const [story, run] of Object.entries(CONFORMANCE)) {
   test(`conformance: ${story}`, async (t) => run(t, await bed(t)))
 }
+// The API server leaves out what is empty, and writes an empty list as null.
+const SAYS = [
+  /^(?:items|rows)$/,
+  /\.(?:subjects|rules|apiGroups|resources|nonResourceURLs|secrets|imagePullSecrets|ownerReferences|labels|annotations|aggregationRule)\b/,
+  /\.spec\b/,
+]
+for (const [story, run] of Object.entries(HOSTILE))
+  test(`hostile: ${story}`, async (t) => run({ ...(await bed(t)), says: SAYS }))
 
 test('roles are told with what they may do, and which of them widen themselves, act as others or flow together', async (t) => {
   const { of } = await reading(await stubbed(t))

@@ -1,7 +1,7 @@
 /** Lists of the API in pages; where a whole list is refused, what of it can be seen in the namespaces, and what cannot. */
 import { z } from 'zod'
 import { jsonItems, ListInvalid } from '../../kernel/json-list.ts'
-import { Unreadable, type Missing, type ScopeReport } from '../connector.ts'
+import { parsed, Rounds, Unreadable, type Missing, type ScopeReport } from '../connector.ts'
 import {
   askFor,
   caOf,
@@ -134,6 +134,7 @@ async function* listed(
   signal: AbortSignal,
 ): AsyncGenerator<Batch, Outcome> {
   const places = new Places()
+  const rounds = new Rounds()
   let next = place
   for (let expiries = 0; ;) {
     const query = new URLSearchParams({ limit: String(PAGE_ITEMS), ...(next !== '' && { continue: next }) })
@@ -150,7 +151,8 @@ async function* listed(
       continue
     }
     refuse(answer.status, kind)
-    const rest = yield* pageOf(answer.body, { kind, form }, (more) => {
+    const rest = yield* pageOf(answer.body, { kind, form }, (more, items) => {
+      rounds.page(items)
       next = more ?? ''
       if (next !== '') places.step(next)
       return cursorAfter(next)
@@ -212,7 +214,7 @@ async function readNamespaces(api: Api, signal: AbortSignal): Promise<readonly s
   for (;;) {
     const next = await reading.next()
     if (next.done) return next.value === 'shown' ? names.toSorted() : undefined
-    for (const item of next.value.items) names.push(Named.parse(item).metadata.name)
+    for (const item of next.value.items) names.push(parsed(Named, item).metadata.name)
   }
 }
 
@@ -260,7 +262,7 @@ const Rest = z.object({
 async function* pageOf(
   body: AsyncIterable<Buffer>,
   { kind, form }: { readonly kind: Kind; readonly form: Form },
-  cursorAfter: (next: string | undefined) => { readonly cursor?: string },
+  cursorAfter: (next: string | undefined, items: readonly unknown[]) => { readonly cursor?: string },
 ): AsyncGenerator<Batch, z.output<typeof Rest>> {
   const reading = jsonItems(body, form === 'table' ? 'rows' : 'items')
   let items: unknown[] = []
@@ -269,7 +271,7 @@ async function* pageOf(
       const next = await reading.next()
       if (next.done) {
         const rest = Rest.parse(next.value)
-        yield { kind, items, ...cursorAfter(rest.metadata.continue) }
+        yield { kind, items, ...cursorAfter(rest.metadata.continue, items) }
         return rest
       }
       items.push(next.value)

@@ -25,7 +25,7 @@ import {
   shownName,
   tagsOf,
   user,
-  type Named,
+  type NamedThings,
 } from './things.ts'
 
 const Texts = z.array(z.string()).nullish()
@@ -63,7 +63,12 @@ export async function* readRoles(
     for (const { id } of fresh) told.add(id)
     return [tellRole(it, kind), ...fresh.map((id) => tellResource(id)), ...grants, ...aggregated(it, clusterRoles)]
   }
-  return yield* tellEvery(cluster, { kinds: [CLUSTER_ROLES, ROLES], form: 'whole', shape: Role, tell }, since, signal)
+  return yield* tellEvery(
+    cluster,
+    { kinds: [CLUSTER_ROLES, ROLES], form: 'whole', shape: Role, by: [clusterRoles], tell },
+    since,
+    signal,
+  )
 }
 
 function tellRole({ metadata, rules, aggregationRule }: Role, kind: Kind): Observation {
@@ -172,7 +177,7 @@ function selectorsOf(aggregation: Role['aggregationRule']): string[] {
 }
 
 /** Whoever holds an aggregated role holds every role with these labels; also those that are made tomorrow. */
-function aggregated({ metadata, aggregationRule }: Role, roles: ReadonlyMap<string, Named> | undefined): Observation[] {
+function aggregated({ metadata, aggregationRule }: Role, roles: NamedThings | undefined): Observation[] {
   const into = new Map<string, Observation>()
   for (const selector of selectorsOf(aggregationRule)) {
     for (const { uid, labels } of roles?.values() ?? []) {
@@ -190,7 +195,7 @@ const Binding = z.object({
   subjects: z.array(z.object({ kind: z.string(), name: z.string(), namespace: z.string().optional() })).nullish(),
 })
 type Binding = z.output<typeof Binding>
-type Maps = Readonly<Record<'accounts' | 'roles' | 'clusterRoles', ReadonlyMap<string, Named> | undefined>>
+type Maps = Readonly<Record<'accounts' | 'roles' | 'clusterRoles', NamedThings | undefined>>
 
 /** Who is bound to which role, in the cluster or in one namespace; and the users and groups that only bindings name. */
 export async function* readBindings(
@@ -212,7 +217,12 @@ export async function* readBindings(
     return [...principals.values(), ...bound.map(({ grant }) => grant)]
   }
   const kinds = [CLUSTER_ROLE_BINDINGS, ROLE_BINDINGS]
-  return yield* tellEvery(cluster, { kinds, form: 'whole', shape: Binding, tell }, since, signal)
+  return yield* tellEvery(
+    cluster,
+    { kinds, form: 'whole', shape: Binding, by: Object.values(maps), tell },
+    since,
+    signal,
+  )
 }
 
 /** Groups of service accounts are told with the namespaces. */
@@ -259,7 +269,7 @@ function boundBy({ metadata, roleRef, subjects }: Binding, { accounts, roles, cl
 function subjectOf(
   { kind, name }: { readonly kind: string; readonly name: string },
   account: string,
-  accounts: ReadonlyMap<string, Named> | undefined,
+  accounts: NamedThings | undefined,
 ): NativeId {
   if (kind === 'Group') return group(name)
   if (kind !== 'ServiceAccount') return user(name)

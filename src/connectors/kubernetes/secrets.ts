@@ -11,7 +11,7 @@ import {
   SERVICE_ACCOUNTS,
   shownName,
   tagsOf,
-  type Named,
+  type NamedThings,
 } from './things.ts'
 
 const Row = z.object({ cells: z.array(z.unknown()).min(3), object: z.object({ metadata: Metadata }) })
@@ -29,12 +29,12 @@ export async function* readSecrets(
 ): AsyncGenerator<Page, ScopeReport> {
   const accounts = await cluster.names(SERVICE_ACCOUNTS, signal)
   const tell = (row: z.output<typeof Row>) => [tellSecret(row, accounts)]
-  return yield* tellEvery(cluster, { kinds: [SECRETS], form: 'table', shape: Row, tell }, since, signal)
+  return yield* tellEvery(cluster, { kinds: [SECRETS], form: 'table', shape: Row, by: [accounts], tell }, since, signal)
 }
 
 function tellSecret(
   { cells, object: { metadata } }: z.output<typeof Row>,
-  accounts: ReadonlyMap<string, Named> | undefined,
+  accounts: NamedThings | undefined,
 ): Observation {
   const type = typeof cells[1] === 'string' ? cells[1] : ''
   const { namespace = '', annotations, labels } = metadata

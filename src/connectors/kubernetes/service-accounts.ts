@@ -8,7 +8,7 @@ import {
   type ScopeReport,
   type Since,
 } from '../connector.ts'
-import { askFor, jsonOf, NAMESPACES, type Api } from './api.ts'
+import { askFor, jsonOf, refuse, NAMESPACES, type Api } from './api.ts'
 import { groupNamed, memberOf, tellEvery, UNSAID, type Cluster } from './cluster.ts'
 import {
   group,
@@ -20,7 +20,7 @@ import {
   SERVICE_ACCOUNTS,
   shownName,
   tagsOf,
-  type Named,
+  type NamedThings,
 } from './things.ts'
 
 const ServiceAccount = z.object({
@@ -61,7 +61,7 @@ export async function* readServiceAccounts(
 ): AsyncGenerator<Page, ScopeReport> {
   const secrets = await cluster.names(SECRETS, signal)
   const ours = await cluster.given.ours()
-  const issuer = await issuerOf(cluster.api, signal)
+  const { issuer, isServed } = await issuerOf(cluster.api, signal)
   if (since.cursor === undefined)
     yield {
       observations: [
@@ -104,11 +104,14 @@ export async function* readServiceAccounts(
   }
   const report = yield* tellEvery(
     cluster,
-    { kinds: [SERVICE_ACCOUNTS], form: 'whole', shape: ServiceAccount, tell },
+    { kinds: [SERVICE_ACCOUNTS], form: 'whole', shape: ServiceAccount, by: [secrets], tell },
     since,
     signal,
   )
-  return issuer === undefined ? { ...report, missing: [...report.missing, ISSUER_MISSING] } : report
+  if (issuer !== undefined) return report
+  // What was not shown is not taken for a cluster that tells none.
+  const status = isServed && report.status === 'complete' ? 'partial' : report.status
+  return { ...report, status, missing: [...report.missing, ISSUER_MISSING] }
 }
 
 const ISSUER_MISSING: Missing = {
@@ -119,16 +122,19 @@ const ISSUER_MISSING: Missing = {
 const Discovery = z.object({ issuer: z.url({ protocol: /^https$/ }).max(300) })
 
 /** Kubernetes, "Service account issuer discovery". */
-async function issuerOf(api: Api, signal: AbortSignal): Promise<string | undefined> {
+async function issuerOf(api: Api, signal: AbortSignal) {
   const { status, body } = await askFor(api, '/.well-known/openid-configuration', signal)
-  return status === 200 ? Discovery.safeParse(jsonOf(body)).data?.issuer : undefined
+  if (status === 401) refuse(status, SERVICE_ACCOUNTS)
+  // Only where nothing is served there is none; any other answer shows nothing.
+  const isServed = status !== 404
+  return { issuer: status === 200 ? Discovery.safeParse(jsonOf(body)).data?.issuer : undefined, isServed }
 }
 
 function uses(
   consumer: NativeId,
   how: 'imagePullSecrets' | 'secrets',
   { namespace, name }: { readonly namespace: string; readonly name: string },
-  secrets: ReadonlyMap<string, Named> | undefined,
+  secrets: NamedThings | undefined,
 ): Observation {
   return {
     kind: 'reference',
@@ -143,11 +149,7 @@ function uses(
 }
 
 /** The secret of this name: by its id, or by the name where the login may not list them or none is there. */
-export function secretNamed(
-  secrets: ReadonlyMap<string, Named> | undefined,
-  namespace: string,
-  name: string,
-): NativeId {
+export function secretNamed(secrets: NamedThings | undefined, namespace: string, name: string): NativeId {
   const found = secrets?.get(`${namespace}/${name}`)
   return found ? secret(found.uid) : { kind: 'secret-name', id: `${namespace}/${name}` }
 }

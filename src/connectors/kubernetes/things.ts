@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { Instant } from '../../kernel/instant.ts'
 import { Denied, known, unknown, Unreadable, type NativeId } from '../connector.ts'
-import type { Api, Kind } from './api.ts'
+import { TOKEN_NEED, type Api, type Kind } from './api.ts'
 import { everyOf, Lists } from './lists.ts'
 
 const Words = z.record(z.string(), z.string()).nullish()
@@ -84,17 +84,19 @@ export function tagsOf({ labels, annotations }: Metadata): Record<string, string
 /** More things of one kind than are told apart by name at once. */
 const NAMED_MAX = 1_000_000
 
-export type Named = {
+type Named = {
   readonly uid: string
   readonly owner: NonNullable<Metadata['ownerReferences']>[number] | undefined
   readonly labels: readonly string[]
 }
 /** Ids by `namespace/name`, of the namespaces that are shown; undefined where the login may not list the kind anywhere. */
-export type Names = (kind: Kind, signal: AbortSignal) => Promise<ReadonlyMap<string, Named> | undefined>
+export type Names = (kind: Kind, signal: AbortSignal) => Promise<NamedThings | undefined>
+/** `unread`: of how many the metadata were not as the API has them, so that whoever names one of them names nothing. */
+export type NamedThings = ReadonlyMap<string, Named> & { readonly unread: number }
 
 /** Looks names up by metadata alone, once for each kind. */
 export function namesOf(api: Api): Names {
-  const found = new Map<string, Promise<ReadonlyMap<string, Named> | undefined>>()
+  const found = new Map<string, Promise<NamedThings | undefined>>()
   return (kind, signal) => {
     const before = found.get(kind.resource)
     if (before) return before
@@ -106,13 +108,16 @@ export function namesOf(api: Api): Names {
 }
 
 async function readNames(api: Api, kind: Kind, signal: AbortSignal) {
-  const names = new Map<string, Named>()
+  const names = Object.assign(new Map<string, Named>(), { unread: 0 })
   const lists = new Lists()
   try {
     for await (const { items } of everyOf(api, [kind], { form: 'metadata', lists }, signal)) {
       for (const item of items) {
         const { data } = Item.safeParse(item)
-        if (!data) continue
+        if (!data) {
+          names.unread += 1
+          continue
+        }
         if (names.size >= NAMED_MAX) throw new Unreadable('it has more things than any cluster has')
         const { uid, ownerReferences, labels } = data.metadata
         const owner = ownerReferences?.find(({ controller }) => controller === true)
@@ -120,7 +125,7 @@ async function readNames(api: Api, kind: Kind, signal: AbortSignal) {
       }
     }
   } catch (error) {
-    if (error instanceof Denied) return undefined
+    if (error instanceof Denied && error.missing.permission !== TOKEN_NEED) return undefined
     throw error
   }
   return lists.status === 'complete' || lists.status === 'partial' ? names : undefined

@@ -28,7 +28,7 @@ import {
   STATEFUL_SETS,
   tagsOf,
   workload,
-  type Named,
+  type NamedThings,
 } from './things.ts'
 
 const Template = z.object({ spec: PodSpec })
@@ -41,8 +41,8 @@ const Workload = z.object({
 })
 
 type Maps = {
-  readonly accounts: ReadonlyMap<string, Named> | undefined
-  readonly secrets: ReadonlyMap<string, Named> | undefined
+  readonly accounts: NamedThings | undefined
+  readonly secrets: NamedThings | undefined
 }
 
 async function mapsOf(cluster: Cluster, signal: AbortSignal): Promise<Maps> {
@@ -66,7 +66,12 @@ export async function* readWorkloads(
     const principal = tellWorkload(metadata, kind)
     return template ? [principal, ...usesOf(id, metadata, template.spec, { maps, evidence: 'static' })] : [principal]
   }
-  return yield* tellEvery(cluster, { kinds: KINDS, form: 'whole', shape: Workload, tell }, since, signal)
+  return yield* tellEvery(
+    cluster,
+    { kinds: KINDS, form: 'whole', shape: Workload, by: Object.values(maps), tell },
+    since,
+    signal,
+  )
 }
 
 function tellWorkload(metadata: Metadata, kind: Kind): Observation {
@@ -114,7 +119,12 @@ export async function* readPods(
       return isFresh
     })
   }
-  return yield* tellEvery(cluster, { kinds: [PODS], form: 'whole', shape: Pod, tell }, since, signal)
+  return yield* tellEvery(
+    cluster,
+    { kinds: [PODS], form: 'whole', shape: Pod, by: [...Object.values(maps), sets, jobs], tell },
+    since,
+    signal,
+  )
 }
 
 type Uses = { readonly maps: Maps; readonly evidence: 'static' | 'runtime' }

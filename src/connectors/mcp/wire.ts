@@ -4,7 +4,7 @@
  */
 import { z } from 'zod'
 import { Secret } from '../../kernel/secret.ts'
-import { Denied, Unreadable, type HttpAsked, type SourceHttp } from '../connector.ts'
+import { Denied, Faltering, Unreadable, type HttpAsked, type SourceHttp } from '../connector.ts'
 import type { McpSourceSettings } from './settings.ts'
 
 const MODERN = '2026-07-28'
@@ -150,7 +150,7 @@ async function exchange(
   const found = isEvents ? await fromEvents(answer.body, id) : await fromJson(answer.body)
   if (status !== 200) {
     if (status >= 400 && status < 500) throw found?.error ? new RpcRefused(found.error.code) : new OtherAnswer()
-    throw new Error(`the server answered ${status}`)
+    throw new Faltering(`the server answered ${status}`)
   }
   if (!found || (found.id !== id && !(found.error && (found.id ?? null) === null)))
     throw new OtherAnswer('the answer is none of JSON-RPC')

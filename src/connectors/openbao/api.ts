@@ -4,6 +4,7 @@ import { Instant } from '../../kernel/instant.ts'
 import type { Secret } from '../../kernel/secret.ts'
 import {
   Denied,
+  Faltering,
   jsonOf,
   known,
   parsed,
@@ -81,7 +82,7 @@ async function ask(bao: Bao, { path, query, body, capability, maxBytes }: Ask, s
   if (status === 403) throw new Denied(missingOf(path, capability))
   // An accessor or lease that ended since it was listed is a 400 or a 404; a path that nothing serves is a 404.
   if (status === 404 || status === 204 || (status === 400 && body !== undefined)) return undefined
-  if (status !== 200) throw new Error(`the server answered ${status}`)
+  if (status !== 200) throw new Faltering(`the server answered ${status}`)
   return jsonOf(told)
 }
 

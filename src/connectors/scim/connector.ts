@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { Secret } from '../../kernel/secret.ts'
 import {
   Denied,
+  Faltering,
   scimTold,
   sourceOfParts,
   Unreadable,
@@ -114,7 +115,7 @@ async function* read(scim: Scim, part: Part, signal: AbortSignal): AsyncGenerato
     const { status, body } = await ask(scim, `${part.path}?startIndex=${at}&count=${COUNT}`, signal)
     if (status === 404) return { status: 'unsupported', missing: [missingOf(part, status)] }
     if (status === 401 || status === 403) throw new Denied(missingOf(part, status))
-    if (status !== 200) throw new Error(`the server answered ${status}`)
+    if (status !== 200) throw new Faltering(`the server answered ${status}`)
     const { data } = ListResponse.safeParse(jsonOf(body))
     if (!data) throw new Unreadable('the answer is no list of SCIM')
     const all = data.Resources ?? []
