@@ -83,7 +83,7 @@ test('a consumer that is connected by the old one keeps it alive until it is the
   await settle()
 
   const waiting = await read(id)
-  assert.equal(waiting.state, 'distributed')
+  assert.equal(waiting.state, 'distributed', waiting.lastError ?? 'and no error')
   assert.match(waiting.waitsFor ?? '', /^seen-[0-9a-f]{12} was not seen with the new secret$/)
   assert.equal(await enter(name, STANDING), 'x')
   const moved = holdOpen(other, (await kept()).password)
