@@ -60,7 +60,7 @@ export async function openSession(
       // 28000: pg_hba.conf has no line for it; 42501: no CONNECT.
       if (name !== database && code === '42501') throw new Denied(CONNECT_MISSING, { cause: error })
       if (name !== database && code === '28000') throw new Denied(HBA_LINE_MISSING, { cause: error })
-      throw new Unreadable(`the cluster cannot be entered (${code})`, { cause: error })
+      throw new Unreadable(`the cluster cannot be entered (${code})${WORDS[code] ?? ''}`, { cause: error })
     })
     return {
       async query<R extends Row>(text: string, values?: readonly unknown[]): Promise<R[]> {
@@ -94,6 +94,16 @@ const HBA_LINE_MISSING: Missing = {
   what: WHOLE,
   why: 'the server does not let the login in from here',
   permission: 'a line of pg_hba.conf that lets the login into the database',
+}
+
+/** Codes that whoever gave address and login can do something about (PostgreSQL, Appendix A; errno of the system). */
+const WORDS: Readonly<Record<string, string>> = {
+  '28P01': ': the name or the password of the login is wrong',
+  '28000': ': no line of pg_hba.conf lets the login in from here, or not like this',
+  '3D000': ': there is no such database',
+  ECONNREFUSED: ': nothing listens at its address',
+  ENOTFOUND: ': its name has no address',
+  EHOSTUNREACH: ': no way leads to its address',
 }
 
 /** What the driver says of a server that takes no TLS; it has no code for it. */
