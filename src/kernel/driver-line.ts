@@ -26,7 +26,7 @@ export function lineCutIn(error: unknown): LineCut | undefined {
 }
 
 /** Runs what a driver does with what came; what it throws cuts the line instead of ending the process. */
-export function orCut(stream: Pick<Duplex, 'destroy'>, work: () => boolean): boolean {
+function orCut(stream: Pick<Duplex, 'destroy'>, work: () => boolean): boolean {
   try {
     return work()
   } catch (error) {
