@@ -8,6 +8,7 @@ import { instantAt } from '../../kernel/instant.ts'
 import { Secret } from '../../kernel/secret.ts'
 import {
   Denied,
+  Faltering,
   jsonOf,
   known,
   parsed,
@@ -95,7 +96,7 @@ export function keycloakOf(
     if (status === 401) throw new Denied(LOGIN_MISSING)
     if (status === 403) throw new Denied(missingOf({ rightsAt }, need))
     if (status === 404 || status === 204) return undefined
-    if (status !== 200) throw new Error(`the server answered ${status}`)
+    if (status !== 200) throw new Faltering(`the server answered ${status}`)
     return jsonOf(answer.body)
   }
 
