@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { sql } from 'kysely'
 import { inventoryWorld } from '../../test/support/inventory-world.ts'
 import { toyPrincipal, toySource, type ToySource } from '../../test/support/toy-source.ts'
-import type { Observation } from '../connectors/connector.ts'
+import { credential, type Observation } from '../connectors/connector.ts'
 import { blocksOf } from './blocks.ts'
 import type { ToldObject } from './rows.ts'
 
@@ -126,4 +126,22 @@ test('attack: what has no text or no id breaks no block and is refused', () => {
     blocks.flatMap((block) => (block.number === undefined ? block.things : []).map(({ told: { id } }) => id.id)),
     ['p0', 'p2'],
   )
+})
+
+test('attack: where things of two kinds have one id, the one that goes does not take the other with it', async (t) => {
+  const i = await inventoryWorld(t)
+  const toy = toySource()
+  const account = toyPrincipal('p1')
+  const secret = credential({ id: { kind: 'toy', id: 'p1' }, type: 'token', name: 'of p1' })
+  const filler = Array.from({ length: 40 }, (_, at) => toyPrincipal(`filler ${at}`))
+  toy.scopes.set('people', [[account, ...filler], [secret]])
+  const source = await i.source(toy.connector, {})
+  await i.collect(source)
+  await i.collect(source)
+  toy.scopes.set('people', [filler, [secret]])
+
+  await i.collect(source)
+  await i.collect(source)
+
+  assert.equal(await i.count('observed_credential', 'missed_at is null'), 1)
 })

@@ -10,7 +10,7 @@ import { hashedId } from './object-id.ts'
 import { progressOf, type Reading } from './reading.ts'
 import type { ScopeOutcome } from './scope-run.ts'
 import { TakenOver } from './stage.ts'
-import type { Merging } from './staged-page.ts'
+import { NotAllNew, type Merging } from './staged-page.ts'
 import { foresee, keepBlocks, markAbsent, type Foreseen } from './told.ts'
 
 /** What of a report is kept; more is counted. */
@@ -32,11 +32,31 @@ export function scopeIdOf(sourceId: string, scope: string): string {
   return hashedId(['scope', sourceId, scope])
 }
 
-/** Ends one scope of a reading: what was staged enters the inventory, with the report and its entry, in one transaction. */
+type Closing = { readonly reading: Reading; readonly targetId: string | null }
+
+/**
+ * Ends one scope of a reading: what was staged enters the inventory, with the report and its entry, in one transaction. What a scope tells for the
+ * first time is taken to be new, each thing once, which is not counted before: where it is not so, all of it is taken back and looked at.
+ */
 export async function closeScope(
   db: Db,
   needs: InventoryNeeds,
-  { reading, targetId }: { readonly reading: Reading; readonly targetId: string | null },
+  closing: Closing,
+  ref: ScopeRef,
+  outcome: ScopeOutcome,
+): Promise<Closed> {
+  try {
+    return await close(db, needs, { ...closing, isAllNew: true }, ref, outcome)
+  } catch (error) {
+    if (!(error instanceof NotAllNew)) throw error
+    return close(db, needs, { ...closing, isAllNew: false }, ref, outcome)
+  }
+}
+
+async function close(
+  db: Db,
+  needs: InventoryNeeds,
+  { reading, targetId, isAllNew }: Closing & { readonly isAllNew: boolean },
   ref: ScopeRef,
   outcome: ScopeOutcome,
 ): Promise<Closed> {
@@ -51,7 +71,11 @@ export async function closeScope(
     const before = await stateOf(tx, scopeId)
     const isWhole = status === 'complete' && ref.isFeed !== true
     const unseen = boundMissing(outcome.missing)
-    const foreseen = await foresee(tx, { readingId: reading.id, scopeId }, { isWhole, isNew: before === undefined })
+    const foreseen = await foresee(
+      tx,
+      { readingId: reading.id, scopeId },
+      { isWhole, isNew: before === undefined, isAllNew },
+    )
     const { told: items } = foreseen
     const cause = await needs.ledger.record(tx, {
       ...reading.act,

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { Db, Tx } from '../kernel/db.ts'
 import { OBJECT_KINDS, OBJECT_TABLES, type ObjectKind } from './rows.ts'
-import { enterPages, spreadPages, type Merging } from './staged-page.ts'
+import { enterPages, type Merging } from './staged-page.ts'
 import type { Foreseen } from './told.ts'
 
 export type Merged = { readonly added: number; readonly changed: number; readonly contested: number }
@@ -12,8 +12,8 @@ export async function mergeStage(tx: Tx, merging: Merging, foreseen: Foreseen): 
   await mergeUsage(tx, merging)
   await mergeWindows(tx, merging)
   if (isPages) {
-    if (await enterPages(tx, merging, kinds.keys())) return { added: changed, changed: 0, contested: 0 }
-    await spreadPages(tx, merging)
+    await enterPages(tx, merging, kinds.keys())
+    return { added: changed, changed: 0, contested: 0 }
   }
   const sum = { added: 0, changed: 0, contested: 0 }
   for (const [kind, staged] of kinds) {

@@ -11,6 +11,11 @@ import { OBJECT_KINDS, OBJECT_TABLES, type ObjectKind } from './rows.ts'
 const PORTION = 16_000_000
 const UNIQUE_VIOLATION = '23505'
 
+/** A scope that was never read tells what stands already, or a thing twice: it has to enter thing by thing. */
+export class NotAllNew extends Error {
+  override readonly name = 'NotAllNew'
+}
+
 /** A scope that enters the inventory now, by which entry. */
 export type Merging = {
   readonly readingId: string
@@ -59,18 +64,14 @@ export async function kindsOfPages(tx: Tx, { readingId, scopeId }: Part): Promis
   return new Map(OBJECT_KINDS.flatMap((kind) => (things.has(kind) ? [[kind, things.get(kind) ?? 0]] : [])))
 }
 
-/** Copies the kept pages into the inventory. False when one of these things stands there already: then none is copied. */
-export async function enterPages(tx: Tx, merging: Merging, kinds: Iterable<ObjectKind>): Promise<boolean> {
-  await sql`savepoint entering`.execute(tx)
+/** Copies the kept pages into the inventory. Throws `NotAllNew` when one of these things stands there already: the transaction is void then. */
+export async function enterPages(tx: Tx, merging: Merging, kinds: Iterable<ObjectKind>): Promise<void> {
   try {
     for (const kind of kinds) await enterPagesOf(tx, merging, kind)
   } catch (error) {
     if (sqlState(error) !== UNIQUE_VIOLATION) throw error
-    await sql`rollback to savepoint entering`.execute(tx)
-    return false
+    throw new NotAllNew('one of the things stands already', { cause: error })
   }
-  await sql`release savepoint entering`.execute(tx)
-  return true
 }
 
 async function enterPagesOf(tx: Tx, { readingId, scopeId, now, cause }: Merging, kind: ObjectKind): Promise<void> {

@@ -15,21 +15,26 @@ export type Foreseen = Absent & {
   readonly told: number
   /** Whether it told each once. */
   readonly isOnce: boolean
-  /** Whether the things are kept as pages still: nothing of the scope stands, and it told each once. */
+  /** Whether the things are kept as pages still: nothing of the scope stands, and it told each once or is taken to. */
   readonly isPages: boolean
 }
 
 type Part = Pick<Merging, 'readingId' | 'scopeId'>
 
-/** The scope's entry says what changes before the rows point to it. `isNew`: it was never closed before, and its things are kept as pages. */
+/**
+ * The scope's entry says what changes before the rows point to it. `isNew`: it was never closed before, and its things are kept as pages. `isAllNew`:
+ * what it tells is taken to be new, each thing once; the inventory takes nothing twice and says so otherwise.
+ */
 export async function foresee(
   tx: Tx,
   part: Part,
-  { isWhole, isNew }: { readonly isWhole: boolean; readonly isNew: boolean },
+  { isWhole, isNew, isAllNew }: { readonly isWhole: boolean; readonly isNew: boolean; readonly isAllNew: boolean },
 ): Promise<Foreseen> {
-  const { told, isOnce, isAllKnown } = await countTold(tx, part)
-  const isPages = isNew && isOnce
-  if (isNew && !isOnce) await spreadPages(tx, part)
+  // Things of two kinds may have one id, which no table of one kind notices.
+  const isGranted = isNew && isAllNew && (await kindsOfPages(tx, part)).size <= 1
+  const { told, isOnce, isAllKnown } = await countTold(tx, part, isGranted)
+  const isPages = isNew && isAllNew && isOnce
+  if (isNew && !isPages) await spreadPages(tx, part)
   if (!isOnce) await voidEarlier(tx, part)
   const kinds = await changedKinds(tx, part, { isPages, isAllKnown })
   const changed = [...kinds.values()].reduce((sum, count) => sum + count, 0)
@@ -54,8 +59,8 @@ export async function foresee(
   return { ...found, absent: absent.map(({ kind }) => kind) }
 }
 
-/** How many things the reading told, each once however often it was told. */
-export async function countTold(db: Db, part: Part) {
+/** How many things the reading told, each once however often it was told; or when that is taken for granted, how often it told any. */
+export async function countTold(db: Db, part: Part, isGranted = false) {
   const { readingId, scopeId } = part
   const { rows } = await sql<{ known: number; others: number; numbers: number; things: number }>`
     with told as materialized (
@@ -67,7 +72,7 @@ export async function countTold(db: Db, part: Part) {
   const { known, others, numbers, things } = rows[0] ?? { known: 0, others: 0, numbers: 0, things: 0 }
   const isAllKnown = others === 0
   // What blocks of the last complete reading have, they have once.
-  const isOnce = numbers === known && (isAllKnown || (known > 0 && (await isOnlyMoved(db, part))))
+  const isOnce = isGranted || (numbers === known && (isAllKnown || (known > 0 && (await isOnlyMoved(db, part)))))
   const told = isOnce ? things : await countDistinct(db, part)
   return { told, isOnce: told === things, isAllKnown }
 }
