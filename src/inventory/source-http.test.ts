@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { createServer, type Server } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import { after, before, test } from 'node:test'
+import { certificateOf, ecKey, pemKey, type Wanted } from '../../test/support/certificates.ts'
 import { handClock } from '../../test/support/hand-clock.ts'
 import { Secret } from '../kernel/secret.ts'
 import { jsonItems } from '../kernel/json-list.ts'
@@ -100,4 +102,37 @@ test('a list is read item by item, one connection serves many requests, and a br
     name: 'Faltering',
     message: 'nothing listens at the address of the source (ECONNREFUSED)',
   })
+})
+
+test('a certificate that is not believed is said with what is wrong about it, and nothing is sent', async (t) => {
+  const authority = { subject: 'an authority of the company', key: ecKey() }
+  const ca = certificateOf({ ...authority, isAuthority: true }).pem
+  const told = async (wanted: Omit<Wanted, 'subject'>, asked: { readonly ca?: string }) => {
+    const { pem, key } = certificateOf({ subject: 'localhost', ...wanted })
+    let heard = 0
+    const tls = createTlsServer({ cert: pem, key: pemKey(key) }, (_request, response) => {
+      heard += 1
+      response.end('{}')
+    })
+    await new Promise<void>((resolve) => {
+      tls.listen(0, '127.0.0.1', resolve)
+    })
+    t.after(() => {
+      tls.close()
+      tls.closeAllConnections()
+    })
+    const at = tls.address()
+    const http = sourceHttpTo(`https://localhost:${typeof at === 'object' && at ? at.port : 0}`, handClock())
+    const headers = { authorization: new Secret('token of mine') }
+    const answer = await http({ path: '/', headers, ...asked }, signal()).catch((error: unknown) => error)
+    return `${answer instanceof Error ? `${answer.name}: ${answer.message}` : 'answered'}, ${heard} heard`
+  }
+  const named = { issuer: authority, names: ['localhost'] }
+  const past = { notBefore: new Date('2020-01-01T00:00:00Z'), notAfter: new Date('2021-01-01T00:00:00Z') }
+
+  assert.equal(await told(named, { ca }), 'answered, 1 heard')
+  assert.match(await told(named, {}), /^Unreadable: .*nobody who is trusted signed its certificate.*, 0 heard$/)
+  assert.match(await told({ ...named, names: ['other'] }, { ca }), /^Unreadable: .*for another name.*, 0 heard$/)
+  assert.match(await told({ ...named, ...past }, { ca }), /^Unreadable: .*has expired.*, 0 heard$/)
+  assert.match(await told({ names: ['localhost'] }, { ca }), /^Unreadable: .*signed by itself.*, 0 heard$/)
 })
