@@ -6,7 +6,17 @@ import { Instant } from '../../kernel/instant.ts'
 import { signedJws } from '../../kernel/jws.ts'
 import { newId, systemRandom } from '../../kernel/random.ts'
 import { Secret } from '../../kernel/secret.ts'
-import { Denied, known, unknown, Unreadable, type Known, type Missing, type SourceHttp } from '../connector.ts'
+import {
+  Denied,
+  Faltering,
+  known,
+  Rounds,
+  unknown,
+  Unreadable,
+  type Known,
+  type Missing,
+  type SourceHttp,
+} from '../connector.ts'
 import { CLOUDS, type EntraSourceCredential, type EntraSourceSettings } from './settings.ts'
 
 type Need = {
@@ -112,7 +122,7 @@ function throwRefusal(status: number, code: string | undefined, need: Need): voi
   if (status === 404) return
   if (status === 400 && code === 'AadPremiumLicenseRequired') throw new NoLicence(need.what)
   if (status === 400 || status === 410) throw new PageOver(`Graph answered ${status}`)
-  throw new Error(`Graph answered ${status}`)
+  throw new Faltering(`Graph answered ${status}`)
 }
 
 /** Privileged Identity Management is not there without one. */
@@ -125,6 +135,11 @@ export class NoLicence extends Denied {
 /** Graph does not take what was asked: of a page that was named before, that it ran out. */
 class PageOver extends Error {
   override readonly name = 'PageOver'
+}
+
+/** What was not a place of another reading is refused as it stands. */
+function notOver(error: unknown): unknown {
+  return error instanceof PageOver ? new Faltering(error.message, { cause: error }) : error
 }
 
 export const LOGIN_MISSING: Missing = {
@@ -199,6 +214,7 @@ export async function* pages<T>(
 ): AsyncGenerator<Listed<T>, void> {
   const Page = z.object({ value: z.array(shape), '@odata.nextLink': z.string().max(20_000).optional() })
   const seen = new Set<string>()
+  const rounds = new Rounds()
   let at = cursor ?? path
   for (;;) {
     signal.throwIfAborted()
@@ -207,7 +223,7 @@ export async function* pages<T>(
       told = await graph.ask(at, need, signal)
     } catch (error) {
       // A place that was kept from another reading runs out after a while.
-      if (!(error instanceof PageOver) || at !== cursor) throw error
+      if (!(error instanceof PageOver) || at !== cursor) throw notOver(error)
       at = path
       continue
     }
@@ -217,6 +233,7 @@ export async function* pages<T>(
     const next = link === undefined ? undefined : pathIn(graph, link)
     if (next !== undefined && (next === at || seen.has(next) || seen.size >= PAGES_MAX))
       throw new Unreadable('a list of Graph leads back to where it was')
+    rounds.page(page.value)
     yield { items: page.value, next }
     if (next === undefined) return
     seen.add(next)
@@ -241,7 +258,9 @@ export async function one<T>(
   { path, need, shape }: Asked<T>,
   signal: AbortSignal,
 ): Promise<T | undefined> {
-  const told = await graph.ask(path, need, signal)
+  const told = await graph.ask(path, need, signal).catch((error: unknown) => {
+    throw notOver(error)
+  })
   return told === undefined ? undefined : parsed(shape, told)
 }
 

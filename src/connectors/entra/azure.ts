@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { Secret } from '../../kernel/secret.ts'
 import {
   Denied,
+  Faltering,
   grant,
   Holes,
   inBatches,
@@ -65,7 +66,7 @@ export function azureOf(asks: Asks, settings: EntraSourceSettings, credential: E
       if (answer.status === 401) throw new Denied(LOGIN_MISSING)
       if (answer.status === 403)
         throw new Denied({ what, why: 'the application that reads has no such right', permission })
-      if (answer.status !== 200) throw new Error(`Azure answered ${answer.status}`)
+      if (answer.status !== 200) throw new Faltering(`Azure answered ${answer.status}`)
       const told = List.safeParse(quietly(answer.body)).data
       if (!told) throw new Unreadable('Azure answered in another way than its reference has it')
       yield* told.value
