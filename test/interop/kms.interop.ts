@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, request } from 'node:http'
@@ -20,9 +20,9 @@ import { openSigningKeys } from '../../src/kernel/signing-keys.ts'
 import { openSeal, rootKeyFiles } from '../../src/server/custody.ts'
 import { rewrapAll } from '../../src/server/rewrap.ts'
 import { freshDatabase } from '../support/database.ts'
-import { freePort } from '../support/free-port.ts'
 import { cleaningOfFile } from '../support/installation.ts'
 import { spiffeWorld } from '../support/spiffe-world.ts'
+import { motoServer } from './peers/moto.ts'
 import { pythonWith } from './peers/python.ts'
 
 // AWS KMS as moto has it: it encrypts with the context bound, signs with P-256, and checks who asks by the policies of IAM. It knows no policies
@@ -43,13 +43,9 @@ before(async () => {
   folder = mkdtempSync(join(tmpdir(), 'reeve-kms-'))
   cleaning.after(() => rmSync(folder, { recursive: true, force: true }))
   python = await pythonWith('moto', ['moto[server]==5.2.5'])
-  const port = await freePort()
-  moto = `http://127.0.0.1:${port}`
-  url = await typed(port)
-  const child = spawn(python, ['-m', 'moto.server', '-H', '127.0.0.1', '-p', String(port)], { stdio: 'ignore' })
-  stopMoto = () => void child.kill('SIGKILL')
-  cleaning.after(stopMoto)
-  await untilUp()
+  const server = await motoServer(cleaning)
+  ;({ url: moto, stop: stopMoto } = server)
+  url = await typed(Number(new URL(moto).port))
   const made = boto([
     'kms = boto3.client("kms", endpoint_url=url)',
     'iam = boto3.client("iam", endpoint_url=url)',
@@ -245,16 +241,4 @@ function signingKeysIn(state: string): string[] {
     'print(json.dumps([each["Arn"] for each in keys if fits(each)]))',
   ])
   return JSON.parse(said)
-}
-
-async function untilUp(): Promise<void> {
-  const until = Date.now() + 60_000
-  for (;;) {
-    const answer = await fetch(`${moto}/moto-api/`).catch(() => undefined)
-    if (answer?.ok) return
-    assert.ok(Date.now() < until, 'moto did not start')
-    await new Promise((resolve) => {
-      setTimeout(resolve, 200)
-    })
-  }
 }

@@ -15,6 +15,8 @@ export type Moto = {
   readonly run: (lines: readonly string[], env: NodeJS.ProcessEnv) => Promise<Ran>
   /** From here on keys and policies count, or not any more. */
   readonly guard: (isOn: boolean) => Promise<void>
+  /** It is away from here on. */
+  readonly stop: () => void
 }
 
 /** `before`: lines of Python that the server begins with. */
@@ -25,7 +27,8 @@ export async function motoServer(cleaning: Cleaning, { before = [] as readonly s
   const begin = [...before, 'from moto.server import main', `main(["-H", "127.0.0.1", "-p", "${port}"])`].join('\n')
   const env = { ...process.env, MOTO_IAM_LOAD_MANAGED_POLICIES: 'true' }
   const child = spawn(python, ['-c', begin], { stdio: 'ignore', env })
-  cleaning.after(() => void child.kill('SIGKILL'))
+  const stop = () => void child.kill('SIGKILL')
+  cleaning.after(stop)
   await eventually(async () => {
     assert.equal(child.exitCode, null, 'moto did not start')
     return (await fetch(`${url}/moto-api/`).catch(() => undefined))?.ok || undefined
@@ -45,6 +48,7 @@ export async function motoServer(cleaning: Cleaning, { before = [] as readonly s
     url,
     run,
     guard,
+    stop,
     async boto(lines) {
       const head = [
         'iam = boto3.client("iam", endpoint_url=url, aws_access_key_id="a", aws_secret_access_key="b")',
