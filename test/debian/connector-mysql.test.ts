@@ -113,7 +113,7 @@ test('users by host, weak proofs, roles, rights and definers are told as they st
   assert.deepEqual([Object(person?.facts).defaultRole, Object(person?.facts).isFromEverywhere], ['writers', true])
 })
 
-test('a wrong password and a certificate of another authority are a problem of the source, and nothing else', async (t) => {
+test('a wrong password, a certificate of another authority and one of another name are a problem of the source, and nothing else', async (t) => {
   const { settings } = await bed()
   const i = await inventoryWorld(t)
   const wrong = await i.source(mysqlConnector, settings, { credential: { user: 'reader', password: 'wrong-one' } })
@@ -122,12 +122,18 @@ test('a wrong password and a certificate of another authority are a problem of t
     { host: 'localhost', port: server.port },
     { credential: { user: 'reader', password: PASSWORD } },
   )
-  const results = [await i.collect(wrong), await i.collect(untrusted)]
+  const misnamed = await i.source(
+    mysqlConnector,
+    { ...Object(settings), serverName: 'other.example' },
+    { credential: { user: 'reader', password: PASSWORD } },
+  )
+  const results = [await i.collect(wrong), await i.collect(untrusted), await i.collect(misnamed)]
   assert.deepEqual(
     results.map(({ outcome }) => outcome),
-    ['failed', 'failed'],
+    ['failed', 'failed', 'failed'],
   )
   assert.match(results[0]?.problem ?? '', /ER_ACCESS_DENIED_ERROR/)
+  for (const { problem } of results.slice(1)) assert.match(problem ?? '', /HANDSHAKE_SSL_ERROR/)
   assert.ok(!JSON.stringify(results).includes('wrong-one'))
 })
 
