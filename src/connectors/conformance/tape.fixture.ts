@@ -21,6 +21,9 @@ export type Spoil = (
   signal: AbortSignal,
 ) => Promise<HttpAnswer> | HttpAnswer | undefined
 
+/** JSON-RPC 2.0 §4: each request has an id of its own, which its answer repeats. */
+const RPC_ID = /(?<=^\{"jsonrpc":"2\.0",)"id":(\d+)/
+
 /** What is the same request when it is made again: proofs are made anew each time, and ids and times in them differ. */
 function keyOf(to: number, { method = 'GET', path, headers = {}, body = '' }: HttpAsked): string {
   const accept = headers['accept']
@@ -29,7 +32,7 @@ function keyOf(to: number, { method = 'GET', path, headers = {}, body = '' }: Ht
     method,
     path,
     typeof accept === 'string' ? accept : '',
-    body.replace(/eyJ[\w-]+\.[\w-]+\.[\w-]+/g, 'JWT'),
+    body.replace(RPC_ID, '').replace(/eyJ[\w-]+\.[\w-]+\.[\w-]+/g, 'JWT'),
   ].join(' ')
 }
 
@@ -61,7 +64,10 @@ export class Tape {
     const key = keyOf(to, asked)
     this.asked.push(key)
     const heard = this.heard.get(key) ?? (await this.#hear(key, to, asked, signal))
-    return (await this.spoil?.(heard, asked, signal)) ?? heard
+    const answer = (await this.spoil?.(heard, asked, signal)) ?? heard
+    const [before, now] = [idOf(heard.asked), idOf(asked)]
+    if (before === now) return answer
+    return { ...answer, body: Buffer.from(answer.body.toString('utf8').replace(before, now)) }
   }
 
   async #hear(key: string, to: number, asked: HttpAsked, signal: AbortSignal): Promise<Heard> {
@@ -71,6 +77,10 @@ export class Tape {
     this.heard.set(key, heard)
     return heard
   }
+}
+
+function idOf({ body = '' }: HttpAsked): string {
+  return RPC_ID.exec(body)?.[0] ?? ''
 }
 
 async function* oneChunk(body: Buffer): AsyncGenerator<Buffer, void> {

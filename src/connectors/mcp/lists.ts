@@ -80,6 +80,18 @@ function digestOf(of: object): string {
   return sha256(canonicalJson(of)).toString('hex')
 }
 
+/** Deeper than any schema of a tool; whoever reads on in it runs out of stack. */
+const DEPTH_MAX = 200
+
+function isTooDeep(item: unknown): boolean {
+  let level: readonly unknown[] = [item]
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > DEPTH_MAX) return true
+    level = level.flatMap((value) => (typeof value === 'object' && value !== null ? Object.values(value) : []))
+  }
+  return false
+}
+
 /** Everything of one capability, page after page. */
 export async function* readLists(
   capability: string,
@@ -115,7 +127,7 @@ async function* readList(
     const items = z.array(z.unknown()).parse(page[list])
     const told: Observation[] = []
     for (const item of items) {
-      const thing = tell(item)
+      const thing = isTooDeep(item) ? undefined : tell(item)
       if (!thing) holes.add({ what: `one of ${list}`, why: 'it is not written as the protocol has it' })
       else if (keys.has(thing.key)) holes.add({ what: `one of ${list}`, why: 'another has the same name' })
       else {

@@ -9,12 +9,17 @@ import { systemClock } from '../../kernel/clock.ts'
 import { fingerprintsUnder } from '../../kernel/fingerprint.ts'
 import { Secret } from '../../kernel/secret.ts'
 import type { Observation, ScopeReport } from '../connector.ts'
+import { HOSTILE } from '../conformance/hostile.fixture.ts'
 import { mcpConnector } from './connector.ts'
 import { toolDigest } from './lists.ts'
 import { marksOf } from './marks.ts'
 
 const signal = new AbortController().signal
-const HELLO = { supportedVersions: ['2026-07-28'], capabilities: { tools: {} }, serverInfo: { name: 'stub' } }
+const HELLO = {
+  supportedVersions: ['2026-07-28'],
+  capabilities: { tools: {}, prompts: {}, resources: {} },
+  serverInfo: { name: 'stub' },
+}
 type Ask = { readonly id: number; readonly method: string; readonly params: { readonly cursor?: string } }
 type Say = (asked: Ask, response: ServerResponse) => void | Promise<void>
 
@@ -182,3 +187,28 @@ test('no text takes long to look at, and none throws', () => {
   for (const part of ['ignore all ', 'do not tell ', 'you must call ', '<important ', '.ssh', 'send '])
     marksOf(part.repeat(2_000))
 })
+
+const TOOLS = ['read', 'write', 'cancel'].map((name) => ({
+  name,
+  title: `${name} an order`,
+  description: `To ${name} one order.`,
+  inputSchema: { type: 'object', properties: { id: { type: 'string' } } },
+  annotations: { readOnlyHint: name === 'read' },
+}))
+
+/** Two pages of tools, and one of each other list. */
+const OFFERS: Say = (asked, response) => {
+  const { cursor } = asked.params
+  const lists: Readonly<Record<string, object>> = {
+    'tools/list': cursor === undefined ? { tools: TOOLS.slice(0, 2), nextCursor: '2' } : { tools: TOOLS.slice(2) },
+    'prompts/list': { prompts: [{ name: 'greet', arguments: [{ name: 'who' }] }] },
+    'resources/list': { resources: [{ uri: 'file:///a', name: 'a', mimeType: 'text/plain' }] },
+    'resources/templates/list': { resourceTemplates: [{ uriTemplate: 'file:///{b}', name: 'b' }] },
+  }
+  reply(asked, response, lists[asked.method] ?? {})
+}
+// What a server offers nothing of it may leave out; without a next place a list has ended.
+const SAYS = [/nextCursor/, /capabilities/]
+for (const [story, run] of Object.entries(HOSTILE))
+  test(`hostile: ${story}`, async (t) =>
+    run({ connector: mcpConnector, settings: { url: await stub(t, OFFERS) }, says: SAYS }))

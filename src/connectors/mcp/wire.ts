@@ -128,9 +128,7 @@ function greetingOf(
 }
 
 /** It answered, but not as this era of the protocol has it. */
-class OtherAnswer extends Error {
-  override readonly name = 'OtherAnswer'
-}
+class OtherAnswer extends Unreadable {}
 
 type Headers = Readonly<Record<string, string>>
 type Request = { readonly method: string; readonly params: object; readonly headers: Headers }
@@ -149,7 +147,8 @@ async function exchange(
   const isEvents = (got['content-type'] ?? '').startsWith('text/event-stream')
   const found = isEvents ? await fromEvents(answer.body, id) : await fromJson(answer.body)
   if (status !== 200) {
-    if (status >= 400 && status < 500) throw found?.error ? new RpcRefused(found.error.code) : new OtherAnswer()
+    if (status >= 400 && status < 500)
+      throw found?.error ? new RpcRefused(found.error.code) : new OtherAnswer(`the server answered ${status}`)
     throw new Faltering(`the server answered ${status}`)
   }
   if (!found || (found.id !== id && !(found.error && (found.id ?? null) === null)))
