@@ -163,6 +163,9 @@ function dyingAt(db: Db, last: number, isAfter: boolean) {
   let begun = 0
   const proxy = new Proxy(db, {
     get(of, name) {
+      // What is one statement goes to the database by itself, and the dead send none.
+      if (name === 'getExecutor' && begun >= last)
+        return () => ({ ...bound(of.getExecutor()), executeQuery: () => buried.promise })
       if (name !== 'transaction') {
         const value: unknown = Reflect.get(of, name, of)
         return typeof value === 'function' ? value.bind(of) : value
@@ -182,6 +185,15 @@ function dyingAt(db: Db, last: number, isAfter: boolean) {
     },
   })
   return { db: proxy, died: died.promise, bury: () => buried.reject(new Error('it is dead')) }
+}
+
+function bound(executor: ReturnType<Db['getExecutor']>) {
+  const { adapter } = executor
+  return {
+    adapter,
+    transformQuery: executor.transformQuery.bind(executor),
+    compileQuery: executor.compileQuery.bind(executor),
+  }
 }
 
 test('attack: a node that dies between any two transactions loses nothing, doubles nothing and takes nothing for gone', async (t) => {
