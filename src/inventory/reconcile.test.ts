@@ -138,6 +138,23 @@ test('a source that asks for patience for ever is left partial', async (t) => {
   assert.ok(i.waits.length < 5)
 })
 
+test('a source that asks for patience and names no time to come is not asked again at once', async (t) => {
+  const i = await inventoryWorld(t)
+  const toy = toySource()
+  toy.scopes.set('people', people(5))
+  let asked = 0
+  toy.onPage = () => {
+    asked += 1
+    if (asked <= 3) throw new SlowDown(1 - asked)
+  }
+
+  const { scopes } = await i.collect(await i.source(toy.connector, {}))
+
+  assert.equal(scopes[0]?.status, 'complete')
+  assert.equal(i.waits.length, 3)
+  assert.ok(i.waits.every((ms) => ms >= 1_000))
+})
+
 test('a source whose pages go round in circles ends partial', async (t) => {
   const i = await inventoryWorld(t)
   const toy = toySource()

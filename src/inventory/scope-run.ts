@@ -1,5 +1,6 @@
 import {
   Denied,
+  Faltering,
   SlowDown,
   Unreadable,
   type Missing,
@@ -69,7 +70,7 @@ export async function readScope(run: Run, ref: ScopeRef, known: Known, signal: A
       signal.throwIfAborted()
       if (error instanceof TakenOver) throw error
       if (error instanceof Denied) return withPlace(run, ref, { status: 'denied', missing: [error.missing] })
-      const waitMs = error instanceof SlowDown ? (error.retryAfterMs ?? backoff(tries)) : backoff(tries)
+      const waitMs = error instanceof SlowDown ? patienceFor(error, tries) : backoff(tries)
       if (error instanceof SlowDown) patienceMs -= waitMs
       else tries += 1
       const isOver = error instanceof Unreadable || tries >= TRIES || patienceMs < 0
@@ -90,6 +91,11 @@ export async function readScope(run: Run, ref: ScopeRef, known: Known, signal: A
 async function withPlace(run: Run, ref: ScopeRef, outcome: Omit<ScopeOutcome, 'cursor'>): Promise<ScopeOutcome> {
   const { cursor } = await placeOf(run, ref)
   return { ...outcome, cursor }
+}
+
+/** One that asks for patience and names no time, or none that is to come, would be asked again at once and for ever. */
+function patienceFor({ retryAfterMs }: SlowDown, tries: number): number {
+  return Math.max(retryAfterMs ?? backoff(tries), FIRST_WAIT_MS)
 }
 
 function backoff(tries: number): number {
@@ -114,11 +120,7 @@ type Place = {
   readonly from: From
 }
 
-async function readOn(
-  run: Run,
-  { ref, scopeId, standing, from }: Place,
-  signal: AbortSignal,
-): Promise<ScopeReport> {
+async function readOn(run: Run, { ref, scopeId, standing, from }: Place, signal: AbortSignal): Promise<ScopeReport> {
   const { db, needs, source, reading, authority } = run
   const over = new AbortController()
   const reads = source.read(
@@ -211,7 +213,8 @@ function outcomeOf(report: ScopeReport, { cursor, refused, fromFuture }: ScopePl
 
 /** What may be said aloud of a failure: sentences of ours, or a code. */
 export function sentenceOf(error: unknown): string {
-  if (error instanceof Unreadable || error instanceof Denied || error instanceof SlowDown) return error.message
+  if (error instanceof Unreadable || error instanceof Faltering || error instanceof Denied || error instanceof SlowDown)
+    return error.message
   const code = codeIn(error)
   return code === undefined ? 'reading failed; the log says why' : `reading failed (${code})`
 }
