@@ -763,7 +763,7 @@ create table finding (
   constraint reopened_says_why CHECK (((state = 'reopened'::text) = (reopened_because IS NOT NULL))),
   constraint severity_is_known CHECK (((severity >= 0) AND (severity <= 3))),
   constraint state_is_known CHECK ((state = ANY (ARRAY['open'::text, 'accepted'::text, 'fixed'::text, 'reopened'::text]))),
-  constraint subject_kind_is_known CHECK ((subject_kind = ANY (ARRAY['identity'::text, 'account'::text, 'credential'::text, 'trust'::text, 'grant'::text, 'trust-rule'::text, 'tool'::text])))
+  constraint subject_kind_is_known CHECK ((subject_kind = ANY (ARRAY['identity'::text, 'account'::text, 'principal'::text, 'credential'::text, 'trust'::text, 'grant'::text, 'trust-rule'::text, 'tool'::text])))
 );
 CREATE INDEX finding_accepted_by ON finding USING btree (accepted_by_id);
 CREATE INDEX finding_identity ON finding USING btree (identity_id);

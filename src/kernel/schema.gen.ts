@@ -355,7 +355,7 @@ export type EscalationStageTable = {
 export type FindingTable = {
   id: string
   rule: string
-  subjectKind: 'identity' | 'account' | 'credential' | 'trust' | 'grant' | 'trust-rule' | 'tool'
+  subjectKind: 'identity' | 'account' | 'principal' | 'credential' | 'trust' | 'grant' | 'trust-rule' | 'tool'
   subjectId: string
   subjectName: string
   identityId: string | null

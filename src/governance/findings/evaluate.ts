@@ -9,6 +9,7 @@ import { keptOf, type KeptFinding } from './kept.ts'
 import { loadCredentialFacts } from './load-credentials.ts'
 import { loadTrustFacts } from './load-trust.ts'
 import { loadIdentityFacts } from './load-identity.ts'
+import { loadPrincipalFacts } from './load-principals.ts'
 import { loadAccountFacts, loadCombinedFacts, type Batch } from './load-record.ts'
 import { loadToolFacts } from './load-tools.ts'
 import { clear, type Rule, type Subject, type SubjectKind, type Verdict } from './rule.ts'
@@ -42,6 +43,7 @@ async function passOver(db: Db, needs: FindingNeeds, beganAt: Date, signal: Abor
   const over = { db, needs, counts, looks, signal }
   await lookAtAll(over, 'identity', RULES.identity, loadIdentityFacts)
   await lookAtAll(over, 'account', RULES.account, loadAccountFacts)
+  await lookAtAll(over, 'principal', RULES.principal, loadPrincipalFacts)
   await lookAtAll(over, 'credential', [...RULES.credential, ...RULES.keeping], loadCredentialFacts)
   await lookAtAll(over, 'trust', RULES.trust, loadTrustFacts)
   await lookAtAll(over, 'grant', RULES.grant, loadGrantFacts)

@@ -88,6 +88,29 @@ type Read = {
   readonly readAt: Date
 }
 
+/** Of what can act at a source. `identityId` is the identity that it is tied to. */
+export type PrincipalFacts = Subject &
+  Read & {
+    /** Groups and roles are what others act by. */
+    readonly canAct: boolean
+    readonly state: string | null
+    /** Whether its system came with it. */
+    readonly isBuiltIn: boolean
+    /** Whether it is an account of a target, which has rules of its own, or one of many instances of another. */
+    readonly isJudgedElsewhere: boolean
+    /** Whether there is a source, and each was last seen whole. */
+    readonly isAllWhole: boolean
+    /** When the graph was last looked at as a whole. */
+    readonly graphAt: Date | null
+    /** Of its shortest way to tier 0; 0 where it is tier 0 itself, null where none is seen. */
+    readonly hops: number | null
+    /** Its first step, in words. */
+    readonly firstStep: string | null
+    readonly goal: string | null
+    /** The last use that a source told. */
+    readonly lastUsedAt: Date | null
+  }
+
 export type CredentialFacts = Subject &
   Read & {
     readonly type: string

@@ -69,6 +69,28 @@ test('an identity that comes to tier 0 by what stands is found with its way, and
   assert.deepEqual(of(await foundIn(e), 'reaches-tier-zero'), [])
 })
 
+test('what comes to tier 0 at a source and is nobody of the record is found, until it is somebody', async (t) => {
+  const e = await estate(t)
+  const identity = await anIdentity(e, 'billing')
+  const builtIn = toyPrincipal('postgres', { name: 'postgres', facts: { isBuiltIn: true } })
+  const group = toyPrincipal('admins', { name: 'admins', type: 'group' })
+  const everybody = [...people('root', 'app'), builtIn, group, CLUSTER]
+  const rights = ['root', 'postgres', 'admins'].map((name) => grant(name, 'cluster', 'SUPERUSER', 'admin'))
+  await e.tell([...everybody, ...rights, grant('app', 'cluster', 'CONNECT', 'read')])
+  const named = async () => of(await foundIn(e), 'unclaimed-administrator')
+
+  const unlooked = await named()
+  await lookedAt(e)
+  const before = await named()
+  const { items } = await listFindings(e.w.db, e.w.clock, FindingQuery.parse({ rule: 'unclaimed-administrator' }))
+  const { attributes } = await findingResource(e.w.db, items[0]?.id ?? '')
+  await linked(e, identity, 'root')
+
+  assert.deepEqual([unlooked, before], [[], ['unclaimed-administrator root high']])
+  assert.ok(items[0]?.subject.source && 'ownerTeam' in attributes)
+  assert.deepEqual(await named(), [])
+})
+
 test('what several workers find at once is opened once, with one entry', async (t) => {
   const e = await estate(t)
   await e.tell([...people('app'), credential('password', 'app')])

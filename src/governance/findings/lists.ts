@@ -89,6 +89,7 @@ export async function findingResource(db: Db, id: string): Promise<Resource> {
       (select i.owner_team from identity i where i.id = ${identityId}),
       (select t.owner_team from account a join target t on t.id = a.target_id where a.id = ${subjectId}),
       (select s.owner_team from source s join source_scope c on c.source_id = s.id where c.id = coalesce(
+        (select p.scope_id from observed_principal p where p.id = ${subjectId}),
         (select k.scope_id from observed_credential k where k.id = ${subjectId}),
         (select r.scope_id from observed_trust r where r.id = ${subjectId}),
         (select g.scope_id from observed_grant g where g.id = ${subjectId}),

@@ -2,13 +2,10 @@ import { sql } from 'kysely'
 import { z } from 'zod'
 import type { Db } from '../../kernel/db.ts'
 import type { GrantFacts, TrustRuleFacts } from './facts.ts'
+import { hasOpen } from './load-parts.ts'
 import type { Batch } from './load-record.ts'
 
 const NAMED = 5
-
-/** What a finding stands on is looked at again, however rare its kind is. */
-const HAS_OPEN = (kind: string) =>
-  sql`select f.subject_id from finding f where f.subject_kind = ${sql.lit(kind)} and f.state <> 'fixed'`
 
 /**
  * Rights by a star, told as such by their source. A role's right is held by whom the role is bound to, a policy's by who has it, and what stands in
@@ -20,7 +17,7 @@ export async function loadGrantFacts(db: Db, { after, limit, now }: Batch): Prom
       select g.* from observed_grant g join source_scope c on c.id = g.scope_id join source s on s.id = c.source_id
        where s.state = 'active' and g.id > ${after} and g.id in (
          (select w.id from observed_grant w where w.facts @> '{"isWildcard": true}' and w.gone_at is null and w.id > ${after} order by w.id limit ${limit})
-         union all (select subject_id from (${HAS_OPEN('grant')}) h where h.subject_id > ${after} order by h.subject_id limit ${limit}))
+         union all (select subject_id from (${hasOpen('grant')}) h where h.subject_id > ${after} order by h.subject_id limit ${limit}))
        order by g.id limit ${limit})
     select o.id, left(coalesce(role.name, o.native_id) || ': ' || coalesce(r.name, 'what was not seen'), 300) as name,
            case when cardinality(held.identities) = 1 then held.identities[1] end as "identityId",
@@ -65,7 +62,7 @@ export async function loadTrustRuleFacts(db: Db, { after, limit, now }: Batch): 
     select t.id, t.name, t.identity_id as "identityId", case when t.state = 'retired' then ${now}::timestamptz end as "goneAt",
            t.preset, t.issuer, t.keys_url as "keysUrl", t.subject, t.claims, i.tier
       from trust_rule t join identity i on i.id = t.identity_id
-     where t.id > ${after} and (t.state = 'active' or t.id in (${HAS_OPEN('trust-rule')}))
+     where t.id > ${after} and (t.state = 'active' or t.id in (${hasOpen('trust-rule')}))
      order by t.id limit ${limit}`.execute(db)
   return rows.map(({ subject, claims, ...row }) => {
     const expected = Expected.parse(subject)

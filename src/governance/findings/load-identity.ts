@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import type { Db } from '../../kernel/db.ts'
-import { EDGE_KINDS, EDGES } from '../graph/edge-kinds.ts'
 import type { IdentityFacts } from './facts.ts'
+import { firstStepOf, graphLookedAt } from './load-parts.ts'
 import type { Batch } from './load-record.ts'
 import { readWhole } from './read-whole.ts'
 
@@ -39,10 +39,7 @@ export async function loadIdentityFacts(db: Db, { after, limit, now }: Batch): P
      order by i.id limit ${limit}`.execute(db)
   const graphAt = await graphLookedAt(db)
   const { isAllWhole } = await readWhole(db)
-  return rows.map(({ edge, ...row }) => {
-    const kind = EDGE_KINDS.find((each) => each === edge)
-    return { ...row, isAllWhole, graphAt, firstStep: kind === undefined ? null : EDGES[kind].words, now }
-  })
+  return rows.map(({ edge, ...row }) => ({ ...row, isAllWhole, graphAt, firstStep: firstStepOf(edge), now }))
 }
 
 /** What runs by itself and has the identity `i`: it keeps a credential of it, or was seen using it. */
@@ -63,10 +60,4 @@ function automation() {
       select w.name || ' used it' from observed_usage u join observed_principal w on w.id = u.actor_id
        where (u.subject_id in (select id from tied) or u.subject_id in (select id from keys)) and w.type in ('service', 'workload', 'agent', 'app', 'device')) s
     order by said limit ${sql.lit(NAMED)})`
-}
-
-/** When the graph was last looked at as a whole; null before that, and while it is looked at again: those who follow it come once more behind it. */
-async function graphLookedAt(db: Db): Promise<Date | null> {
-  const pass = await db.selectFrom('graphPass').select('endedAt').executeTakeFirst()
-  return pass?.endedAt ?? null
 }

@@ -1,5 +1,5 @@
 import { ago, subject, type Cases } from './cases.fixture.ts'
-import type { CredentialFacts, GrantFacts, KeepingFacts, ToolFacts, TrustRuleFacts } from './facts.ts'
+import type { CredentialFacts, GrantFacts, KeepingFacts, PrincipalFacts, ToolFacts, TrustRuleFacts } from './facts.ts'
 
 export const credential: CredentialFacts = {
   ...subject,
@@ -26,6 +26,44 @@ export const credential: CredentialFacts = {
   inCode: [],
   liveAs: [],
   codeRead: 'whole',
+}
+export const principal: PrincipalFacts = {
+  ...subject,
+  source: 'db',
+  environment: 'production',
+  isWhole: true,
+  isPresent: true,
+  readAt: ago(1),
+  canAct: true,
+  state: 'active',
+  isBuiltIn: false,
+  isJudgedElsewhere: false,
+  isAllWhole: true,
+  graphAt: ago(1),
+  hops: null,
+  firstStep: null,
+  goal: null,
+  lastUsedAt: null,
+}
+const top = { hops: 0 } as const
+export const ON_PRINCIPALS: Cases<PrincipalFacts> = {
+  'unclaimed-administrator': {
+    found: [
+      top,
+      { hops: 2, firstStep: 'is a member of', goal: 'db', lastUsedAt: ago(3) },
+      { ...top, state: null },
+      { ...top, isAllWhole: false },
+    ],
+    clear: [
+      {},
+      { ...top, identityId: subject.id },
+      { ...top, isBuiltIn: true },
+      { ...top, isJudgedElsewhere: true },
+      { ...top, canAct: false },
+      { ...top, state: 'disabled' },
+    ],
+    unknown: [{ isAllWhole: false }, { ...top, isPresent: false }, { ...top, graphAt: null }],
+  },
 }
 const coded = { heldBy: 'source', isInNewest: true, confidence: 'high', state: null } as const
 export const keeping: KeepingFacts = {

@@ -46,7 +46,8 @@ async function sourcesOf(db: Db, subjects: readonly string[]): Promise<ReadonlyM
     select o.id, s.name
       from unnest(${`{${subjects.join()}}`}::uuid[]) asked (id)
      cross join lateral (
-       select k.id, k.scope_id from observed_credential k where k.id = asked.id
+       select p.id, p.scope_id from observed_principal p where p.id = asked.id
+       union all select k.id, k.scope_id from observed_credential k where k.id = asked.id
        union all select r.id, r.scope_id from observed_trust r where r.id = asked.id
        union all select g.id, g.scope_id from observed_grant g where g.id = asked.id
        union all select t.id, t.scope_id from observed_resource t where t.id = asked.id) o

@@ -7,7 +7,16 @@ export const SENTENCE_MAX = 500
 export const SEVERITIES = ['critical', 'high', 'medium', 'low'] as const
 export type Severity = (typeof SEVERITIES)[number]
 
-export const SUBJECT_KINDS = ['identity', 'account', 'credential', 'trust', 'grant', 'trust-rule', 'tool'] as const
+export const SUBJECT_KINDS = [
+  'identity',
+  'account',
+  'principal',
+  'credential',
+  'trust',
+  'grant',
+  'trust-rule',
+  'tool',
+] as const
 export type SubjectKind = (typeof SUBJECT_KINDS)[number]
 
 /**

@@ -32,6 +32,7 @@ function each<Facts>(rules: readonly Rule<Facts>[], cases: Cases<Facts>, base: F
 }
 each(RULES.identity, ON_IDENTITIES, identity)
 each(RULES.account, ON_ACCOUNTS, account)
+each(RULES.principal, observed.ON_PRINCIPALS, observed.principal)
 each(RULES.credential, observed.ON_CREDENTIALS, observed.credential)
 each(RULES.keeping, observed.ON_KEEPING, observed.keeping)
 each(RULES.trust, ON_TRUST, trust)
@@ -110,7 +111,7 @@ test('what the practice names as wrong has a rule each', () => {
   const named = {
     orphaned: ['orphaned'],
     stale: ['stale-identity', 'stale-account'],
-    'over-privileged': ['standing-privilege', 'reaches-tier-zero', 'wildcard-right'],
+    'over-privileged': ['standing-privilege', 'reaches-tier-zero', 'unclaimed-administrator', 'wildcard-right'],
     'long-lived': ['long-lived', 'overdue-secret', 'lasting-grant'],
     'hard-coded': ['hard-coded', 'hard-coded-and-live'],
     'vaulted and in code': ['vaulted-and-in-code'],

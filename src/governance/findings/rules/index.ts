@@ -5,6 +5,7 @@ import type {
   GrantFacts,
   IdentityFacts,
   KeepingFacts,
+  PrincipalFacts,
   ToolFacts,
   TrustFacts,
   TrustRuleFacts,
@@ -47,6 +48,7 @@ import { staleAccount } from './stale-account.ts'
 import { staleIdentity } from './stale-identity.ts'
 import { standingPrivilege } from './standing-privilege.ts'
 import { toolChanged } from './tool-changed.ts'
+import { unclaimedAdministrator } from './unclaimed-administrator.ts'
 import { unbrokeredPrivilege } from './unbrokered-privilege.ts'
 import { unpinnedAction } from './unpinned-action.ts'
 import { unrotatedLogin } from './unrotated-login.ts'
@@ -62,6 +64,7 @@ import { wildcardRight } from './wildcard-right.ts'
 export const RULES: {
   readonly identity: readonly Rule<IdentityFacts>[]
   readonly account: readonly Rule<AccountFacts>[]
+  readonly principal: readonly Rule<PrincipalFacts>[]
   readonly credential: readonly Rule<CredentialFacts>[]
   readonly keeping: readonly Rule<KeepingFacts>[]
   readonly trust: readonly Rule<TrustFacts>[]
@@ -80,6 +83,7 @@ export const RULES: {
     unrotatedLogin,
     noRevocationPath,
   ],
+  principal: [unclaimedAdministrator],
   credential: [
     longLived,
     weakAuthentication,
