@@ -33,7 +33,7 @@ before(async () => {
   const { db } = await freshDatabase({ after: (work) => cleanings.push(work as () => unknown) })
   api = await startApi({ after: (work) => cleanings.push(work as () => unknown) }, db, {
     authenticate: async ({ bearer }) => {
-      if (bearer?.reveal() === 'breaks') throw new Error('a secret of ours: 4711')
+      if (bearer?.reveal() === 'breaks') throw new Error('a secret of ours: swordfish')
       return bearer?.reveal() === 'alice' ? ALICE : undefined
     },
     decide: async (caller, action, resource) => {
@@ -59,7 +59,7 @@ before(async () => {
       route(askQuickly, {
         resource: async () => installation(),
         run: async ({ input, caller }) => {
-          if (input.word === 'break') throw new Error('a secret of ours: 4711')
+          if (input.word === 'break') throw new Error('a secret of ours: swordfish')
           return { said: input.word, by: caller.name }
         },
         quick: {
@@ -132,7 +132,7 @@ for (const [name, sent] of Object.entries(REQUESTS)) {
     const short = await send(sent)
     const long = await send({ ...sent, headers: { ...sent.headers, ...LONG } })
     assert.deepEqual(comparable(short), comparable(long))
-    assert.ok(!short.text.includes('4711'))
+    assert.ok(!short.text.includes('swordfish'))
   })
 }
 

@@ -70,7 +70,7 @@ const later: Way = async (value) => value
 function record(way: Way, isBroken: boolean): RecordFacts {
   const found = <T extends object>(value: T, ...keys: string[]) => {
     const wanted = keys.pop()
-    if (isBroken && wanted === 'prod') throw new Error('a secret of ours: 4711')
+    if (isBroken && wanted === 'prod') throw new Error('a secret of ours: swordfish')
     return way(wanted !== undefined && keys.includes(wanted) ? value : undefined)
   }
   return {
@@ -177,7 +177,7 @@ test('what is remembered is answered at once, and the same as what has to be wai
       const late = await evaluate(NO_ROWS, needsOf(later, isBroken, entries.late), ACTOR, asked)
       assert.deepEqual(await now, late)
       assert.deepEqual(entries.now, entries.late)
-      assert.ok(!JSON.stringify(late).includes('4711'))
+      assert.ok(!JSON.stringify(late).includes('swordfish'))
       if (!(now instanceof Promise)) seen.atOnce += 1
       if (late.decision) seen.permits += 1
       seen.entries += entries.now.length
