@@ -28,8 +28,14 @@ const ANSWER_BYTES = 4 * 1024 * 1024
 /** More names than any list of one server has. */
 const KEYS_MAX = 500_000
 
-const Keys = z.object({ data: z.object({ keys: z.array(z.string()).nullish() }).nullish() })
-const Data = z.object({ data: z.record(z.string(), z.unknown()).nullish() })
+/** A list of nothing is a 404, or a warning in the place of the names. */
+const Keys = z.union([
+  z.object({ data: z.object({ keys: z.array(z.string()) }) }),
+  z
+    .object({ data: z.object({ keys: z.undefined() }).nullish(), warnings: z.array(z.string()).min(1) })
+    .transform(() => ({ data: { keys: [] as string[] } })),
+])
+const Data = z.object({ data: z.record(z.string(), z.unknown()) })
 
 /** What is there, or undefined where there is nothing. */
 export async function read<T>(
@@ -39,13 +45,13 @@ export async function read<T>(
   signal: AbortSignal,
 ): Promise<T | undefined> {
   const told = await ask(bao, { path, capability: 'read' }, signal)
-  return told === undefined ? undefined : parsed(shape, parsed(Data, told).data ?? {})
+  return told === undefined ? undefined : parsed(shape, parsed(Data, told).data)
 }
 
 /** Names under a path, in order, each once. Folders end in `/`. */
 export async function list(bao: Bao, path: string, signal: AbortSignal, capability = 'list'): Promise<string[]> {
   const told = await ask(bao, { path, query: 'list=true', capability, maxBytes: LIST_BYTES }, signal)
-  const keys = told === undefined ? [] : (parsed(Keys, told).data?.keys ?? [])
+  const keys = told === undefined ? [] : parsed(Keys, told).data.keys
   if (keys.length > KEYS_MAX) throw new Unreadable('the server lists more names than any server has')
   return [...new Set(keys)].sort()
 }
@@ -57,7 +63,7 @@ export async function lookUp<T>(
   signal: AbortSignal,
 ): Promise<T | undefined> {
   const told = await ask(bao, { path, body, capability: 'update' }, signal)
-  return told === undefined ? undefined : parsed(shape, parsed(Data, told).data ?? {})
+  return told === undefined ? undefined : parsed(shape, parsed(Data, told).data)
 }
 
 type Ask = {
@@ -80,10 +86,22 @@ async function ask(bao: Bao, { path, query, body, capability, maxBytes }: Ask, s
     signal,
   )
   if (status === 403) throw new Denied(missingOf(path, capability))
-  // An accessor or lease that ended since it was listed is a 400 or a 404; a path that nothing serves is a 404.
-  if (status === 404 || status === 204 || (status === 400 && body !== undefined)) return undefined
+  // An accessor or lease that ended since it was listed is a 400, a 404 or nothing at all; what is not there is a 404.
+  if (status === 204 && body !== undefined) return undefined
+  if ((status === 404 || (status === 400 && body !== undefined)) && saysAbsent(told)) return undefined
   if (status !== 200) throw new Faltering(`the server answered ${status}`)
   return jsonOf(told)
+}
+
+const Refusal = z.object({ errors: z.array(z.string()) })
+
+/**
+ * Whether it is the server's own word that something is not there: its form of an error, which names none where a list is empty. A path that no mount
+ * serves is another thing (`no handler for route`): whoever asks in a namespace that is gone, or through a gateway, is shown nothing of the server.
+ */
+function saysAbsent(told: Buffer): boolean {
+  const { data } = Refusal.safeParse(jsonOf(told))
+  return data !== undefined && !data.errors.some((error) => error.includes('no handler for route'))
 }
 
 export function missingOf(path: string, capability: string): Missing {
@@ -122,6 +140,13 @@ export class NoPath extends Error {
 export function instantOf(text: string | null | undefined): Date | undefined {
   const at = typeof text === 'string' ? Instant.safeDecode(text).data : undefined
   return at && at.getTime() > 0 ? at : undefined
+}
+
+/** When something ends: null and Go's year 1 are never, what cannot be read is not known. */
+export function endOf(text: string | null | undefined): Known<Date | 'never'> {
+  if (text === null || text?.startsWith('0001-')) return known('never')
+  const end = instantOf(text)
+  return end ? known(end) : unknown(text === undefined ? 'unsupported' : 'failed')
 }
 
 export function whenOf(text: string | null | undefined): Known<Date> {

@@ -10,12 +10,17 @@ const METHODS = ['jwt', 'oidc', 'kubernetes', 'aws', 'azure', 'gcp', 'cert']
 const CLAIMS_MAX = 200
 
 const Words = z.array(z.string()).nullish()
+/** A claim that is no text is asked for as it is; a subject is always one (RFC 7519 §4.1.2). */
+const Scalar = z.union([z.string(), z.number(), z.boolean()])
+const Claims = z
+  .record(z.string(), z.union([Scalar, z.array(Scalar)]))
+  .refine(({ sub = [] }) => [sub].flat().every((each) => typeof each === 'string'))
 /** What a role asks of those who come by it. */
 export const Asks = z.object({
   role_type: z.string().nullish(),
   bound_audiences: Words,
   bound_subject: z.string().nullish(),
-  bound_claims: z.record(z.string(), z.unknown()).nullish(),
+  bound_claims: Claims.nullish(),
   bound_claims_type: z.string().nullish(),
   bound_service_account_names: Words,
   bound_service_account_namespaces: Words,
@@ -119,7 +124,7 @@ function claimsOf(asks: Asks): Record<string, string[]> {
   add('common-name', asks.allowed_common_names)
   for (const [claim, value] of Object.entries(asks.bound_claims ?? {}))
     // A pointer of one step is the claim itself.
-    add(claim.replace(/^\/([^/~]+)$/, '$1'), Array.isArray(value) ? value.map(String) : [String(value)])
+    add(claim.replace(/^\/([^/~]+)$/, '$1'), [value].flat().map(String))
   return claims
 }
 

@@ -23,11 +23,13 @@ const Alias = z.object({
   mount_path: z.string().optional(),
   mount_type: z.string().optional(),
 })
+/** Written in Go: none are null, and stand there all the same. */
+const Names = z.array(z.string()).nullable()
 const Entity = z.object({
   id: z.string().min(1),
   name: z.string(),
-  aliases: z.array(Alias).nullish(),
-  policies: z.array(z.string()).nullish(),
+  aliases: z.array(Alias),
+  policies: Names,
   disabled: z.boolean().optional(),
   creation_time: z.string().nullish(),
   metadata: Words,
@@ -36,9 +38,9 @@ const Group = z.object({
   id: z.string().min(1),
   name: z.string(),
   type: z.string().optional(),
-  policies: z.array(z.string()).nullish(),
-  member_entity_ids: z.array(z.string()).nullish(),
-  member_group_ids: z.array(z.string()).nullish(),
+  policies: Names,
+  member_entity_ids: Names,
+  member_group_ids: Names,
   creation_time: z.string().nullish(),
   metadata: Words,
   alias: Alias.partial().nullish(),
@@ -70,7 +72,7 @@ export async function* readIdentity(bao: Bao, since: Since, signal: AbortSignal)
 
 function tellEntity(entity: z.output<typeof Entity>): Observation[] {
   const id = entityOf(entity.id)
-  const aliases = entity.aliases ?? []
+  const { aliases } = entity
   return [
     principal({
       id,

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { Holes, known, resource, type NativeId, type Page, type ScopeReport } from '../connector.ts'
+import { Holes, known, resource, Unreadable, type NativeId, type Page, type ScopeReport } from '../connector.ts'
 import { read, type Bao } from './api.ts'
 import { orMissing } from './walk.ts'
 
@@ -25,7 +25,8 @@ export const mountOf = (accessor: string): NativeId => ({ kind: 'mount', id: acc
 
 /** Mounts by path, ending in `/`; an accessor outlives every other name of a mount. */
 export async function mountsAt(bao: Bao, at: 'sys/mounts' | 'sys/auth', signal: AbortSignal): Promise<Mount[]> {
-  const told = (await read(bao, at, z.record(z.string(), Mount), signal)) ?? {}
+  const told = await read(bao, at, z.record(z.string(), Mount), signal)
+  if (!told) throw new Unreadable('the server does not say what is mounted')
   return Object.entries(told).map(([path, mount]) => ({ ...mount, path }))
 }
 

@@ -234,17 +234,19 @@ test('roles are told with the issuer whose tokens their mount takes, and not wit
     '/v1/auth/k8s/role/pods': {
       bound_service_account_names: names,
       bound_service_account_namespaces: ['pay', 'shop-*'],
+      token_policies: null,
     },
     '/v1/auth/cloud/role': { keys: ['ops'] },
     '/v1/auth/cloud/role/ops': {
       bound_iam_principal_arn: ['arn:aws:iam::123456789012:role/ops'],
       bound_iam_principal_id: ['AROA1', 'ASIA2'],
+      token_policies: null,
     },
     '/v1/auth/shut/role': { keys: ['r'] },
     '/v1/auth/shut/role/r': jwt,
     '/v1/auth/sso/config': { oidc_discovery_url: 'https://good.example' },
     '/v1/auth/sso/role': { keys: ['people'] },
-    '/v1/auth/sso/role/people': { role_type: 'oidc', bound_claims: { groups: ['ops'] } },
+    '/v1/auth/sso/role/people': { role_type: 'oidc', bound_claims: { groups: ['ops'] }, token_policies: null },
   })
   const { told, report } = await reading({ url }, 'auth-roles')
   const trusts = told.flatMap((each) => (each.kind === 'trust' ? [each] : []))
@@ -284,4 +286,56 @@ test('roles are told with the issuer whose tokens their mount takes, and not wit
     ['auth/shut/', 'auth/sso/'],
   )
   assert.equal(report?.status, 'complete')
+})
+
+test('attack: a 404 that is not the server’s own word, and an answer without what is always in it, are not taken for nothing', async (t) => {
+  // A gateway on the way, and then a namespace that is gone.
+  let asked = 0
+  const server = createServer((_request, response) => {
+    asked += 1
+    response
+      .writeHead(404)
+      .end(asked % 2 === 0 ? '{}' : '{"errors":["no handler for route \\"x\\". route entry not found."]}')
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const address = server.address()
+  const away = `http://127.0.0.1:${typeof address === 'object' && address ? address.port : 0}`
+  for (const scope of ['mounts', 'policies', 'identity', 'auth-roles', 'secret-ids', 'tokens', 'leases', 'secrets'])
+    await assert.rejects(reading({ url: away }, scope), /the server answered 404/, scope)
+
+  // As OpenBao says that a list is empty.
+  const { url } = await stub(t, {})
+  assert.equal((await reading({ url }, 'identity')).report.status, 'complete')
+  await assert.rejects(reading({ url }, 'mounts'), /does not say what is mounted/)
+  const { url: without } = await stub(t, { '/v1/identity/entity/id': {}, '/v1/auth/token/accessors': 'null' })
+  for (const scope of ['identity', 'tokens']) await assert.rejects(reading({ url: without }, scope), /in another way/)
+})
+
+test('an end that cannot be read is not known, and only what says so never ends', async (t) => {
+  const token = (expire: unknown) => ({
+    creation_time: 1_760_000_000,
+    policies: ['shop'],
+    ...(expire !== 'none' && { expire_time: expire }),
+  })
+  const ends: unknown[] = []
+  for (const expire of [null, 'yesterday', '1950-01-01T00:00:00Z', '2027-01-01T00:00:00Z', 'none']) {
+    const { url } = await stub(t, {
+      '/v1/auth/token/accessors': { keys: ['a'] },
+      '/v1/auth/token/lookup-accessor': token(expire),
+    })
+    const { told } = await reading({ url }, 'tokens')
+    ends.push(...told.map((each) => (each.kind === 'credential' ? [each.expiresAt, each.strengthWhy] : [])))
+  }
+  assert.deepEqual(ends, [
+    [{ known: true, value: 'never' }, ['it never expires']],
+    [{ known: false, why: 'failed' }, []],
+    [{ known: false, why: 'failed' }, []],
+    [{ known: true, value: new Date('2027-01-01T00:00:00Z') }, []],
+    [{ known: false, why: 'unsupported' }, []],
+  ])
 })

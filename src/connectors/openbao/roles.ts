@@ -4,7 +4,7 @@ import {
   credential,
   known,
   principal,
-  unknown,
+  Unreadable,
   type Item,
   type NativeId,
   type Observation,
@@ -12,7 +12,7 @@ import {
   type ScopeReport,
   type Since,
 } from '../connector.ts'
-import { instantOf, list, lookUp, read, whenOf, type Bao } from './api.ts'
+import { endOf, list, lookUp, read, whenOf, type Bao } from './api.ts'
 import { Asks, issuerOf, trustsOf, type Issuer } from './believes.ts'
 import { mountOf, mountsAt, type Mount } from './mounts.ts'
 import { holdsPolicy } from './policies.ts'
@@ -39,16 +39,16 @@ const Texts = z.union([
   z.string().transform((text) => text.split(',').filter((each) => each !== '')),
 ])
 const Role = z.looseObject({
-  token_policies: Texts.nullish(),
+  token_policies: z.array(z.string()).nullish(),
   policies: Texts.nullish(),
-  allowed_policies: Texts.nullish(),
+  allowed_policies: z.array(z.string()).nullish(),
   token_ttl: z.number().nullish(),
   token_max_ttl: z.number().nullish(),
   token_period: z.number().nullish(),
   token_type: z.string().nullish(),
   token_bound_cidrs: z.array(z.string()).nullish(),
   secret_id_bound_cidrs: z.array(z.string()).nullish(),
-  bind_secret_id: z.boolean().nullish(),
+  bind_secret_id: z.boolean().optional(),
   secret_id_ttl: z.number().nullish(),
   secret_id_num_uses: z.number().nullish(),
   orphan: z.boolean().nullish(),
@@ -90,10 +90,19 @@ export async function* readRoles(bao: Bao, since: Since, signal: AbortSignal): A
     tell: async () => {
       const { mount, folder, name } = place
       const role = await read(bao, `auth/${mount.path}${folder}/${name}`, Role, signal)
-      return role ? tellRole(place, role) : []
+      return role ? tellRole(place, asOf(mount, role)) : []
     },
   }))
   return yield* tellEach(bao, { items, holes }, since, signal)
+}
+
+/** Every role says what those who come by it may, if only that it is nothing, and one of AppRole whether it takes a secret id. */
+function asOf({ type }: Mount, role: Role): Role {
+  const { token_policies: first, policies, allowed_policies: allowed, bind_secret_id: bound } = role
+  const isWhole = [first, policies, allowed].some((each) => each !== undefined)
+  if (!isWhole || (type === 'approle' && bound === undefined))
+    throw new Unreadable('the server answered in another way than its API has it')
+  return role
 }
 
 function tellRole(place: Place, role: Role): Observation[] {
@@ -182,14 +191,13 @@ export async function* readSecretIds(bao: Bao, since: Since, signal: AbortSignal
 
 function tellSecretId(place: Place, accessor: string, found: z.output<typeof SecretId>): Observation {
   const cidrs = [...(found.cidr_list ?? []), ...(found.token_bound_cidrs ?? [])]
-  const end = instantOf(found.expiration_time)
   return credential({
     id: { kind: 'secret-id', id: accessor },
     principal: known(roleOf(place)),
     type: 'client-secret',
     name: `auth/${place.mount.path}${place.folder}/${place.name}: secret id`,
     createdAt: whenOf(found.creation_time),
-    expiresAt: found.expiration_time === undefined ? unknown('unsupported') : known(end ?? 'never'),
+    expiresAt: endOf(found.expiration_time),
     bindings: known(cidrs.length > 0 ? ['ip'] : []),
     heldBy: known('unknown-holder'),
     facts: {

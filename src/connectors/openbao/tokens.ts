@@ -11,7 +11,7 @@ import {
   type ScopeReport,
   type Since,
 } from '../connector.ts'
-import { instantOf, list, lookUp, whenOf, type Bao } from './api.ts'
+import { endOf, list, lookUp, whenOf, type Bao } from './api.ts'
 import { entityOf } from './identity.ts'
 import { policyOf } from './policies.ts'
 import { orMissing, tellEach } from './walk.ts'
@@ -28,7 +28,7 @@ const Token = z.object({
   period: z.union([z.number(), z.string()]).nullish(),
   orphan: z.boolean().nullish(),
   path: z.string().nullish(),
-  policies: z.array(z.string()).nullish(),
+  policies: z.array(z.string()).nullable(),
   identity_policies: z.array(z.string()).nullish(),
   type: z.string().nullish(),
   bound_cidrs: z.array(z.string()).nullish(),
@@ -50,9 +50,12 @@ export async function* readTokens(bao: Bao, since: Since, signal: AbortSignal): 
 function tellToken(accessor: string, token: z.output<typeof Token>): Observation {
   const policies = [...new Set([...(token.policies ?? []), ...(token.identity_policies ?? [])])].sort()
   const isRoot = policies.includes('root')
-  const end = instantOf(token.expire_time)
+  const end = endOf(token.expire_time)
   const made = instantAt(token.creation_time * 1000)
-  const why = [...(isRoot ? ['it is a root token'] : []), ...(end ? [] : ['it never expires'])]
+  const why = [
+    ...(isRoot ? ['it is a root token'] : []),
+    ...(end.known && end.value === 'never' ? ['it never expires'] : []),
+  ]
   return credential({
     id: { kind: 'token-accessor', id: accessor },
     principal:
@@ -64,7 +67,7 @@ function tellToken(accessor: string, token: z.output<typeof Token>): Observation
     type: 'token',
     name: token.display_name ?? 'token',
     createdAt: made ? known(made) : unknown('failed'),
-    expiresAt: known(end ?? 'never'),
+    expiresAt: end,
     scopes: known(policies),
     bindings: known((token.bound_cidrs ?? []).length > 0 ? ['ip'] : []),
     strength: why.length > 0 ? known('weak') : unknown('unsupported'),
@@ -115,7 +118,7 @@ function tellLease(id: string, lease: z.output<typeof Lease>): Observation {
     type: 'other',
     name: path,
     createdAt: whenOf(lease.issue_time),
-    expiresAt: known(instantOf(lease.expire_time) ?? 'never'),
+    expiresAt: endOf(lease.expire_time),
     heldBy: known('unknown-holder'),
     facts: { path, isRenewable: lease.renewable ?? null },
   })
