@@ -10,8 +10,8 @@ import { csvLine, exportInventory } from './export.ts'
 import { listInventory, readInventory } from './lists.ts'
 import { measureInventory } from './measure.ts'
 import { ExportQuery, InventoryQuery, SourceQuery } from './schemas.ts'
-import { listSources } from './source-records.ts'
-import { collectDue } from './schedule.ts'
+import { listSources } from './sources/source-records.ts'
+import { collectDue } from './reading/schedule.ts'
 
 const query = (more: object = {}) => InventoryQuery.parse(more)
 

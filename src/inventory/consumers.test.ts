@@ -10,7 +10,7 @@ import { silentLog } from '../kernel/log.ts'
 import { conflict, notFound } from '../kernel/problem.ts'
 import { consumersOf, consumersOfThing } from './consumers.ts'
 import { measureInventory } from './measure.ts'
-import { retireSource } from './sources.ts'
+import { retireSource } from './sources/sources.ts'
 
 const DAY = 86_400_000
 const NOTHING = unknown('unsupported')

@@ -5,7 +5,7 @@ import { coverageOf } from './coverage.ts'
 import { itemsOf } from './lists.ts'
 import type { ObjectKind } from './rows.ts'
 import type { Coverage, ExportQuery, InventoryItem } from './schemas.ts'
-import { loadSource } from './source-records.ts'
+import { loadSource } from './sources/source-records.ts'
 
 const PAGE = 1_000
 /** What one answer holds; more is asked for by source. */

@@ -6,7 +6,7 @@ import { notFound } from '../kernel/problem.ts'
 import { coverageOf } from './coverage.ts'
 import { OBJECT_TABLES, type ObjectKind } from './rows.ts'
 import { InventoryItem, type InventoryDetail, type InventoryQuery } from './schemas.ts'
-import { loadSource } from './source-records.ts'
+import { loadSource } from './sources/source-records.ts'
 
 /** Columns that every kind has and `fields` leaves out. */
 const COMMON = [

@@ -3,14 +3,14 @@ import { installation, route, type Resource, type Route } from '../kernel/http/r
 import { actOf } from '../identities/identities.ts'
 import * as contract from './contract.ts'
 import { exportInventory } from './export.ts'
-import { deliverToSource } from './inbox.ts'
+import { deliverToSource } from './sources/inbox.ts'
 import { listInventory, readInventory } from './lists.ts'
 import { measureInventory } from './measure.ts'
 import type { InventoryNeeds } from './needs.ts'
-import { collectSource } from './reconcile.ts'
+import { collectSource } from './reading/reconcile.ts'
 import { resolutionRoutes } from './resolution/routes.ts'
-import { findSource, listSources, sourceDetail } from './source-records.ts'
-import { probeSource, registerSource, retireSource, updateSource } from './sources.ts'
+import { findSource, listSources, sourceDetail } from './sources/source-records.ts'
+import { probeSource, registerSource, retireSource, updateSource } from './sources/sources.ts'
 
 /** What the API offers of the inventory. */
 export function inventoryRoutes(needs: InventoryNeeds & { readonly db: Db }): Route[] {

@@ -1,6 +1,6 @@
 /** One reading of a source by its connector alone, without a database, ended as the reconciler would end it. */
-import { Circles } from '../../inventory/circles.ts'
-import { sentenceOf } from '../../inventory/scope-run.ts'
+import { Circles } from '../../inventory/reading/circles.ts'
+import { sentenceOf } from '../../inventory/reading/scope-run.ts'
 import {
   Denied,
   keptOf,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { sql } from 'kysely'
-import { inventoryWorld } from '../../test/support/inventory-world.ts'
-import { toyPrincipal, toySource } from '../../test/support/toy-source.ts'
+import { inventoryWorld } from '../../../test/support/inventory-world.ts'
+import { toyPrincipal, toySource } from '../../../test/support/toy-source.ts'
 import { emptyStages, refreshStatistics } from './statistics.ts'
 
 test('the database knows how large a table is once a reading filled it, and counts none twice', async (t) => {

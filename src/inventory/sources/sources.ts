@@ -1,19 +1,19 @@
 import { z } from 'zod'
-import { findTarget } from '../catalog/catalog.ts'
-import type { Connector } from '../connectors/connector.ts'
-import { actOf } from '../identities/identities.ts'
-import type { Db, Tx } from '../kernel/db.ts'
-import { invalid } from '../kernel/invalid.ts'
-import type { Permit } from '../kernel/permit.ts'
-import { conflict, invalidInput, nameTaken } from '../kernel/problem.ts'
-import { newId } from '../kernel/random.ts'
-import { Secret } from '../kernel/secret.ts'
-import { translating } from '../kernel/violation.ts'
-import { sourceRegistered, sourceRetired, sourceUpdated } from './events.ts'
+import { findTarget } from '../../catalog/catalog.ts'
+import type { Connector } from '../../connectors/connector.ts'
+import { actOf } from '../../identities/identities.ts'
+import type { Db, Tx } from '../../kernel/db.ts'
+import { invalid } from '../../kernel/invalid.ts'
+import type { Permit } from '../../kernel/permit.ts'
+import { conflict, invalidInput, nameTaken } from '../../kernel/problem.ts'
+import { newId } from '../../kernel/random.ts'
+import { Secret } from '../../kernel/secret.ts'
+import { translating } from '../../kernel/violation.ts'
+import { sourceRegistered, sourceRetired, sourceUpdated } from '../events.ts'
 import { forgetAll } from './inbox.ts'
-import type { InventoryNeeds } from './needs.ts'
+import type { InventoryNeeds } from '../needs.ts'
 import { openSource, sealPlace } from './open-source.ts'
-import { cutOff } from './reading.ts'
+import { cutOff } from '../reading/reading.ts'
 import {
   sourceUnreachable,
   unknownConnector,
@@ -21,8 +21,8 @@ import {
   type Source,
   type SourceProbe,
   type UpdateSource,
-} from './schemas.ts'
-import { sentenceOf } from './scope-run.ts'
+} from '../schemas.ts'
+import { sentenceOf } from '../reading/scope-run.ts'
 import { loadSource, SOURCE_COLUMNS, sourceFrom, type SourceRecord } from './source-records.ts'
 
 /** Registers a system for a connector to read. Its login is sealed for this row and no answer holds it. */

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
-import type { Db, Tx } from '../kernel/db.ts'
-import { OBJECT_KINDS, OBJECT_TABLES, type ObjectKind } from './rows.ts'
+import type { Db, Tx } from '../../kernel/db.ts'
+import { OBJECT_KINDS, OBJECT_TABLES, type ObjectKind } from '../rows.ts'
 import { enterPages, type Merging } from './staged-page.ts'
 import type { Foreseen } from './told.ts'
 

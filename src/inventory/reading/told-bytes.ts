@@ -3,10 +3,10 @@
  * with its length, so neither names nor quotes are needed, and no text is made of it; a large estate is read through here on every day. What is not
  * as the contract has it is written as JSON instead.
  */
-import { WhyUnknown } from '../connectors/connector.ts'
-import { isInstant } from '../kernel/instant.ts'
+import { WhyUnknown } from '../../connectors/connector.ts'
+import { isInstant } from '../../kernel/instant.ts'
 import type { Bytes } from './bytes.ts'
-import type { ToldObject } from './rows.ts'
+import type { ToldObject } from '../rows.ts'
 
 /** Changed when what is kept of an observation changes, or its bytes, so that everything is then kept anew. */
 const VERSION = 2

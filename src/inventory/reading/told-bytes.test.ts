@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { KINDS, ODD, plain } from '../../test/support/observations.ts'
-import { Observation } from '../connectors/connector.ts'
+import { KINDS, ODD, plain } from '../../../test/support/observations.ts'
+import { Observation } from '../../connectors/connector.ts'
 import { Bytes } from './bytes.ts'
-import { OBJECT_KINDS } from './rows.ts'
+import { OBJECT_KINDS } from '../rows.ts'
 import { ToldBytes } from './told-bytes.ts'
 
 /** Of one thing, or of several one behind the other; undefined where one has none. */

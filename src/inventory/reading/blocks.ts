@@ -1,8 +1,8 @@
 import { sql } from 'kysely'
-import { sha256Latin1 } from '../kernel/crypto.ts'
-import type { Db } from '../kernel/db.ts'
+import { sha256Latin1 } from '../../kernel/crypto.ts'
+import type { Db } from '../../kernel/db.ts'
 import { Bytes, DIGEST_BYTES } from './bytes.ts'
-import type { ToldObject } from './rows.ts'
+import type { ToldObject } from '../rows.ts'
 import { ToldBytes } from './told-bytes.ts'
 
 /** About one thing in so many ends a block; by a power of two. */

@@ -1,4 +1,4 @@
-import { sha256Latin1 } from '../kernel/crypto.ts'
+import { sha256Latin1 } from '../../kernel/crypto.ts'
 
 export const DIGEST_BYTES = 16
 

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
-import type { Db, Tx } from '../kernel/db.ts'
-import { OBJECT_KINDS, OBJECT_TABLES, type ObjectKind } from './rows.ts'
+import type { Db, Tx } from '../../kernel/db.ts'
+import { OBJECT_KINDS, OBJECT_TABLES, type ObjectKind } from '../rows.ts'
 import { kindsOfPages, spreadPages, type Merging } from './staged-page.ts'
 
 export type Absent = { readonly missed: number; readonly gone: number }

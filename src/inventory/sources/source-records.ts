@@ -1,10 +1,10 @@
-import type { Clock } from '../kernel/clock.ts'
-import type { Db } from '../kernel/db.ts'
-import { keyAfter, pageAfter } from '../kernel/page.ts'
-import { notFound } from '../kernel/problem.ts'
-import { Id } from '../kernel/ids.ts'
-import { coverageOf } from './coverage.ts'
-import { Source, SourceScope, type SourceDetail, type SourcePage, type SourceQuery } from './schemas.ts'
+import type { Clock } from '../../kernel/clock.ts'
+import type { Db } from '../../kernel/db.ts'
+import { keyAfter, pageAfter } from '../../kernel/page.ts'
+import { notFound } from '../../kernel/problem.ts'
+import { Id } from '../../kernel/ids.ts'
+import { coverageOf } from '../coverage.ts'
+import { Source, SourceScope, type SourceDetail, type SourcePage, type SourceQuery } from '../schemas.ts'
 
 export const SOURCE_COLUMNS = [
   'id',

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { Db } from '../kernel/db.ts'
+import type { Db } from '../../kernel/db.ts'
 
 /**
  * Has the database count what a reading made grow, as it does by itself a minute later: what is looked for until then is planned as if the tables were

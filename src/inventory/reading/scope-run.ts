@@ -7,10 +7,10 @@ import {
   type OpenSource,
   type ScopeRef,
   type ScopeReport,
-} from '../connectors/connector.ts'
-import type { Db } from '../kernel/db.ts'
-import { after } from '../kernel/timer.ts'
-import type { InventoryNeeds } from './needs.ts'
+} from '../../connectors/connector.ts'
+import type { Db } from '../../kernel/db.ts'
+import { after } from '../../kernel/timer.ts'
+import type { InventoryNeeds } from '../needs.ts'
 import { Circles } from './circles.ts'
 import { loadStanding, type Standing } from './blocks.ts'
 import { progressOf, type Reading } from './reading.ts'

@@ -1,10 +1,10 @@
-import { keptOf, type Kept, type Observation, type Page } from '../connectors/connector.ts'
-import { copyLine } from '../kernel/copy.ts'
+import { keptOf, type Kept, type Observation, type Page } from '../../connectors/connector.ts'
+import { copyLine } from '../../kernel/copy.ts'
 import { blocksOf, byteaOf, digestOf } from './blocks.ts'
 import type { Block, KnownBlock, OtherBlock, Standing } from './blocks.ts'
-import { objectId } from './object-id.ts'
-import { OBJECT_TABLES, rowOf } from './rows.ts'
-import type { KeptObject, KeptUsage, KeptWindow, ObjectKind, ToldObject } from './rows.ts'
+import { objectId } from '../object-id.ts'
+import { OBJECT_TABLES, rowOf } from '../rows.ts'
+import type { KeptObject, KeptUsage, KeptWindow, ObjectKind, ToldObject } from '../rows.ts'
 
 /** Observations of one statement; a page that is larger is taken in slices. */
 const SLICE = 2_000

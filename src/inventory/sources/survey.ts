@@ -1,8 +1,8 @@
-import { SeenAttributes, type Target } from '../catalog/contract.ts'
-import type { Survey } from '../catalog/catalog.ts'
-import { Denied, Unreadable, type Connector, type Observation, type OpenSource } from '../connectors/connector.ts'
-import type { Secret } from '../kernel/secret.ts'
-import type { InventoryNeeds } from './needs.ts'
+import { SeenAttributes, type Target } from '../../catalog/contract.ts'
+import type { Survey } from '../../catalog/catalog.ts'
+import { Denied, Unreadable, type Connector, type Observation, type OpenSource } from '../../connectors/connector.ts'
+import type { Secret } from '../../kernel/secret.ts'
+import type { InventoryNeeds } from '../needs.ts'
 import { openWith } from './open-source.ts'
 
 /** What a survey reads of a connector: the list it must see whole, and what it takes along where it may. */

@@ -1,10 +1,10 @@
 import { sql } from 'kysely'
-import { copyLine } from '../kernel/copy.ts'
-import { copyInto, transact, type Db, type Tx } from '../kernel/db.ts'
+import { copyLine } from '../../kernel/copy.ts'
+import { copyInto, transact, type Db, type Tx } from '../../kernel/db.ts'
 import { byteaOf } from './blocks.ts'
-import { hashedId } from './object-id.ts'
+import { hashedId } from '../object-id.ts'
 import { linesOf, type Lines, type Prepared, type Slice, type Staging, type Thing, type Told } from './prepare.ts'
-import { addUp, OBJECT_KINDS, OBJECT_TABLES, windowRow } from './rows.ts'
+import { addUp, OBJECT_KINDS, OBJECT_TABLES, windowRow } from '../rows.ts'
 import { keepPage, stageLines } from './staged-page.ts'
 
 /** Somebody else took the reading over: whatever this node still reads of it is void. */

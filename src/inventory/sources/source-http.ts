@@ -1,7 +1,7 @@
-import { Faltering, SlowDown, Unreadable, type HttpAsked, type SourceHttp } from '../connectors/connector.ts'
-import type { Clock } from '../kernel/clock.ts'
-import { EgressFailed, retryAfterMs } from '../kernel/http-client.ts'
-import { openOrigin, type OriginAnswer, type OriginStream } from '../kernel/origin.ts'
+import { Faltering, SlowDown, Unreadable, type HttpAsked, type SourceHttp } from '../../connectors/connector.ts'
+import type { Clock } from '../../kernel/clock.ts'
+import { EgressFailed, retryAfterMs } from '../../kernel/http-client.ts'
+import { openOrigin, type OriginAnswer, type OriginStream } from '../../kernel/origin.ts'
 
 /** Servers take less of a path (Node's own default is 16 KiB of headers); whatever is longer was made of a name that is none. */
 const PATH_MAX = 12 * 1024

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { inventoryWorld } from '../../test/support/inventory-world.ts'
-import { toyPages, toyPrincipal, toySource } from '../../test/support/toy-source.ts'
-import { Denied, SlowDown } from '../connectors/connector.ts'
+import { inventoryWorld } from '../../../test/support/inventory-world.ts'
+import { toyPages, toyPrincipal, toySource } from '../../../test/support/toy-source.ts'
+import { Denied, SlowDown } from '../../connectors/connector.ts'
 import { Circles } from './circles.ts'
 
 const people = (count: number, size = 10) => [...toyPages(count, size, (at) => toyPrincipal(`p${at}`))]

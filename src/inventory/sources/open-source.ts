@@ -1,8 +1,8 @@
-import { Unreadable, type Connector, type Given, type OpenSource } from '../connectors/connector.ts'
-import type { Db } from '../kernel/db.ts'
-import { Secret } from '../kernel/secret.ts'
+import { Unreadable, type Connector, type Given, type OpenSource } from '../../connectors/connector.ts'
+import type { Db } from '../../kernel/db.ts'
+import { Secret } from '../../kernel/secret.ts'
 import { waitingFor } from './inbox.ts'
-import type { InventoryNeeds } from './needs.ts'
+import type { InventoryNeeds } from '../needs.ts'
 import type { SourceRecord } from './source-records.ts'
 
 export function sealPlace(sourceId: string): string {

@@ -5,18 +5,18 @@
  * the next is asked for and made ready, while a scope enters the next is read. What is not committed was not read, for whoever goes on. Nothing is missed but after a complete reading, nothing gone but after two.
  */
 import { sql } from 'kysely'
-import { Unreadable, type Missing, type OpenSource, type Probe, type ScopeRef } from '../connectors/connector.ts'
-import { transact, violatedConstraint, type Db } from '../kernel/db.ts'
-import { conflict } from '../kernel/problem.ts'
-import { secondsAfter } from '../kernel/clock.ts'
-import { every } from '../kernel/timer.ts'
+import { Unreadable, type Missing, type OpenSource, type Probe, type ScopeRef } from '../../connectors/connector.ts'
+import { transact, violatedConstraint, type Db } from '../../kernel/db.ts'
+import { conflict } from '../../kernel/problem.ts'
+import { secondsAfter } from '../../kernel/clock.ts'
+import { every } from '../../kernel/timer.ts'
 import { closeScope, scopeIdOf, type Closed } from './close-scope.ts'
-import { sourceRecognised } from './events.ts'
-import type { InventoryNeeds } from './needs.ts'
-import { forgetRead } from './inbox.ts'
-import { measureWhenDue } from './measure.ts'
+import { sourceRecognised } from '../events.ts'
+import type { InventoryNeeds } from '../needs.ts'
+import { forgetRead } from '../sources/inbox.ts'
+import { measureWhenDue } from '../measure.ts'
 import { clearStages } from './merge.ts'
-import { openSource } from './open-source.ts'
+import { openSource } from '../sources/open-source.ts'
 import {
   beat,
   beginReading,
@@ -28,7 +28,7 @@ import {
   type ReadingAct,
 } from './reading.ts'
 import { readScope, sentenceOf, type OnPage } from './scope-run.ts'
-import { loadSource, type SourceRecord } from './source-records.ts'
+import { loadSource, type SourceRecord } from '../sources/source-records.ts'
 import { TakenOver } from './stage.ts'
 import { refreshStatistics } from './statistics.ts'
 

@@ -1,8 +1,8 @@
 import { sql } from 'kysely'
-import { AccountName, SeenAttributes } from '../catalog/contract.ts'
-import { recordSeen } from '../catalog/catalog.ts'
-import type { Tx } from '../kernel/db.ts'
-import type { InventoryNeeds } from './needs.ts'
+import { AccountName, SeenAttributes } from '../../catalog/contract.ts'
+import { recordSeen } from '../../catalog/catalog.ts'
+import type { Tx } from '../../kernel/db.ts'
+import type { InventoryNeeds } from '../needs.ts'
 import type { ReadingAct } from './reading.ts'
 
 type Linking = { readonly targetId: string; readonly scopeId: string; readonly cause: number; readonly act: ReadingAct }

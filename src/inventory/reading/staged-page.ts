@@ -4,8 +4,8 @@
  * already after all, as another scope told it, they become rows beside the inventory like those of any other scope.
  */
 import { sql } from 'kysely'
-import { copyInto, sqlState, type Tx } from '../kernel/db.ts'
-import { OBJECT_KINDS, OBJECT_TABLES, type ObjectKind } from './rows.ts'
+import { copyInto, sqlState, type Tx } from '../../kernel/db.ts'
+import { OBJECT_KINDS, OBJECT_TABLES, type ObjectKind } from '../rows.ts'
 
 /** Characters of text that are sorted and copied together, whatever the size of pages. */
 const PORTION = 16_000_000

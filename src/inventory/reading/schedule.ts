@@ -1,6 +1,6 @@
-import { conflict } from '../kernel/problem.ts'
-import type { Db } from '../kernel/db.ts'
-import type { InventoryNeeds } from './needs.ts'
+import { conflict } from '../../kernel/problem.ts'
+import type { Db } from '../../kernel/db.ts'
+import type { InventoryNeeds } from '../needs.ts'
 import { ON_SCHEDULE } from './reading.ts'
 import { collectSource } from './reconcile.ts'
 

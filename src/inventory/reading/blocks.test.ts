@@ -2,11 +2,11 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { sql } from 'kysely'
-import { inventoryWorld } from '../../test/support/inventory-world.ts'
-import { toyPrincipal, toySource, type ToySource } from '../../test/support/toy-source.ts'
-import { credential, type Observation } from '../connectors/connector.ts'
+import { inventoryWorld } from '../../../test/support/inventory-world.ts'
+import { toyPrincipal, toySource, type ToySource } from '../../../test/support/toy-source.ts'
+import { credential, type Observation } from '../../connectors/connector.ts'
 import { blocksOf } from './blocks.ts'
-import type { ToldObject } from './rows.ts'
+import type { ToldObject } from '../rows.ts'
 
 const MOST = 60
 const NONE: ReadonlyMap<string, number> = new Map()

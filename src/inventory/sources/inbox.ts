@@ -3,14 +3,14 @@
  * longer than a thing may be late, so that one that is posted again is known: who posts repeats whatever was not answered.
  */
 import { sql } from 'kysely'
-import { tame, type Connector, type Posted, type Waiting } from '../connectors/connector.ts'
-import { secondsAfter } from '../kernel/clock.ts'
-import { transact, type Db, type Tx } from '../kernel/db.ts'
-import type { Permit } from '../kernel/permit.ts'
-import { conflict } from '../kernel/problem.ts'
-import { scopeIdOf } from './close-scope.ts'
-import type { InventoryNeeds } from './needs.ts'
-import type { Delivered, Delivery } from './schemas.ts'
+import { tame, type Connector, type Posted, type Waiting } from '../../connectors/connector.ts'
+import { secondsAfter } from '../../kernel/clock.ts'
+import { transact, type Db, type Tx } from '../../kernel/db.ts'
+import type { Permit } from '../../kernel/permit.ts'
+import { conflict } from '../../kernel/problem.ts'
+import { scopeIdOf } from '../reading/close-scope.ts'
+import type { InventoryNeeds } from '../needs.ts'
+import type { Delivered, Delivery } from '../schemas.ts'
 import { loadSource, type SourceRecord } from './source-records.ts'
 
 /** What happened longer ago, or lies so far ahead, is not taken. */

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { inventoryWorld } from '../../test/support/inventory-world.ts'
-import { toyPages, toyPrincipal, toySource } from '../../test/support/toy-source.ts'
-import { credential, known, unknown, type Observation } from '../connectors/connector.ts'
+import { inventoryWorld } from '../../../test/support/inventory-world.ts'
+import { toyPages, toyPrincipal, toySource } from '../../../test/support/toy-source.ts'
+import { credential, known, unknown, type Observation } from '../../connectors/connector.ts'
 
 test('uses are counted once each, whatever is read again, and the last known use only moves forward', async (t) => {
   const i = await inventoryWorld(t)

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { sql } from 'kysely'
-import { inventoryWorld, type InventoryWorld } from '../../test/support/inventory-world.ts'
-import { toyPages, toyPrincipal, toySource, type ToySource } from '../../test/support/toy-source.ts'
-import type { Db } from '../kernel/db.ts'
-import { collectSource } from './inventory.ts'
+import { inventoryWorld, type InventoryWorld } from '../../../test/support/inventory-world.ts'
+import { toyPages, toyPrincipal, toySource, type ToySource } from '../../../test/support/toy-source.ts'
+import type { Db } from '../../kernel/db.ts'
+import { collectSource } from '../inventory.ts'
 
 const ACT = { actor: { id: '00000000-0000-7000-8000-00000000dead', kind: 'human' } } as const
 const signal = () => new AbortController().signal

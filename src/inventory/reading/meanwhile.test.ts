@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
-import { inventoryWorld } from '../../test/support/inventory-world.ts'
-import { toyPages, toyPrincipal, toySource } from '../../test/support/toy-source.ts'
-import { conflict } from '../kernel/problem.ts'
-import { UpdateSource } from './contract.ts'
+import { inventoryWorld } from '../../../test/support/inventory-world.ts'
+import { toyPages, toyPrincipal, toySource } from '../../../test/support/toy-source.ts'
+import { conflict } from '../../kernel/problem.ts'
+import { UpdateSource } from '../contract.ts'
 import { collectDue } from './schedule.ts'
-import { loadSource } from './source-records.ts'
-import { retireSource, updateSource } from './sources.ts'
+import { loadSource } from '../sources/source-records.ts'
+import { retireSource, updateSource } from '../sources/sources.ts'
 
 const people = (count: number) => [...toyPages(count, 10, (at) => toyPrincipal(`p${at}`))]
 
