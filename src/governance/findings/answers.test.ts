@@ -12,7 +12,7 @@ import { credential, key, resource } from '../graph/graph.fixture.ts'
 import { FindingDetail, FindingPage, FindingQuery } from './contract.ts'
 import { evaluateFindings } from './evaluate.ts'
 import { findingResource, listFindings, readFinding } from './lists.ts'
-import { loadAccountFacts } from './load-record.ts'
+import { loadAccountFacts } from './facts/record.ts'
 
 const FIRST = '00000000-0000-0000-0000-000000000000'
 const signal = new AbortController().signal

@@ -11,9 +11,9 @@ import { applyDue } from './apply.ts'
 import { FindingQuery } from './contract.ts'
 import { evaluateFindings } from './evaluate.ts'
 import { findingFixed } from './events.ts'
-import type { CredentialFacts } from './facts.ts'
+import type { CredentialFacts } from './facts/facts.ts'
 import { findingResource, listFindings } from './lists.ts'
-import { loadCredentialFacts } from './load-credentials.ts'
+import { loadCredentialFacts } from './facts/credentials.ts'
 import { found } from './rule.ts'
 
 const signal = new AbortController().signal

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { account, identity, NOW, ON_ACCOUNTS, ON_IDENTITIES, subject, type Cases } from './cases.fixture.ts'
+import { account, identity, NOW, ON_ACCOUNTS, ON_IDENTITIES, subject, type Cases } from './facts/cases.fixture.ts'
 import { CONTROLS_OF, FRAMEWORKS, OWASP } from './frameworks.ts'
-import * as observed from './observed-cases.fixture.ts'
+import * as observed from './facts/observed-cases.fixture.ts'
 import type { Rule, Verdict } from './rule.ts'
-import { ON_TRUST, trust } from './trust-cases.fixture.ts'
+import { ON_TRUST, trust } from './facts/trust-cases.fixture.ts'
 import { ALL_RULES, RULES, ruleOf } from './rules/index.ts'
 
 /** What the record answers by itself: of these there is nothing that could not be seen. */

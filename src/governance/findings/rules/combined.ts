@@ -1,4 +1,4 @@
-import type { CombinedFacts } from '../facts.ts'
+import type { CombinedFacts } from '../facts/facts.ts'
 import { clear, found, type Verdict } from '../rule.ts'
 
 /**

@@ -1,4 +1,4 @@
-import type { CombinedFacts } from '../facts.ts'
+import type { CombinedFacts } from '../facts/facts.ts'
 import { combined } from './combined.ts'
 import type { Rule } from '../rule.ts'
 

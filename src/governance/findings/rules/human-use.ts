@@ -1,4 +1,4 @@
-import { RECENT_DAYS, type AccountFacts } from '../facts.ts'
+import { RECENT_DAYS, type AccountFacts } from '../facts/facts.ts'
 import { clear, dayOf, found, unknown, type Rule } from '../rule.ts'
 
 /** Programs that a person types into. */

@@ -9,7 +9,7 @@ import type {
   ToolFacts,
   TrustFacts,
   TrustRuleFacts,
-} from '../facts.ts'
+} from '../facts/facts.ts'
 import type { Rule } from '../rule.ts'
 import { abandonedAdministrator } from './abandoned-administrator.ts'
 import { acrossEnvironments } from './across-environments.ts'

@@ -1,4 +1,4 @@
-import { UNUSED_DAYS, type KeepingFacts } from '../facts.ts'
+import { UNUSED_DAYS, type KeepingFacts } from '../facts/facts.ts'
 import { clear, dayOf, found, isOlder, unknown, type Rule } from '../rule.ts'
 import { unread } from './unread.ts'
 

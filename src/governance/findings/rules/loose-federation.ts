@@ -1,4 +1,4 @@
-import type { TrustFacts } from '../facts.ts'
+import type { TrustFacts } from '../facts/facts.ts'
 import { clear, found, unknown, type Rule } from '../rule.ts'
 
 export const looseFederation: Rule<TrustFacts> = {

@@ -1,4 +1,4 @@
-import type { TrustFacts } from '../facts.ts'
+import type { TrustFacts } from '../facts/facts.ts'
 import { clear, found, unknown, type Rule } from '../rule.ts'
 
 /** What only those inside, or the one partner that was meant, can show (IAM User Guide, "The confused deputy problem"). */

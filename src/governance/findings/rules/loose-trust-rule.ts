@@ -1,4 +1,4 @@
-import type { TrustRuleFacts } from '../facts.ts'
+import type { TrustRuleFacts } from '../facts/facts.ts'
 import { clear, found, type Rule } from '../rule.ts'
 
 /** Claims that say for which branch, environment or job a token was made, and not only whose it is. */

@@ -1,4 +1,4 @@
-import type { ToolFacts } from '../facts.ts'
+import type { ToolFacts } from '../facts/facts.ts'
 import { clear, found, unknown, type Rule } from '../rule.ts'
 
 export const openToolServer: Rule<ToolFacts> = {

@@ -1,4 +1,4 @@
-import type { TrustFacts } from '../facts.ts'
+import type { TrustFacts } from '../facts/facts.ts'
 import { clear, found, unknown, type Rule } from '../rule.ts'
 
 // RFC 9700 §2.1.2 and §2.4.

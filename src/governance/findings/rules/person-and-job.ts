@@ -1,4 +1,4 @@
-import { RECENT_DAYS, type KeepingFacts } from '../facts.ts'
+import { RECENT_DAYS, type KeepingFacts } from '../facts/facts.ts'
 import { clear, found, unknown, type Rule } from '../rule.ts'
 import { unread } from './unread.ts'
 

@@ -1,4 +1,4 @@
-import type { IdentityFacts } from '../facts.ts'
+import type { IdentityFacts } from '../facts/facts.ts'
 import { clear, found, unknown, type Rule } from '../rule.ts'
 
 export const reachesTierZero: Rule<IdentityFacts> = {

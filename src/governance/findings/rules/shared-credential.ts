@@ -1,4 +1,4 @@
-import type { CredentialFacts } from '../facts.ts'
+import type { CredentialFacts } from '../facts/facts.ts'
 import { clear, found, unknown, type Rule } from '../rule.ts'
 import { unread } from './unread.ts'
 

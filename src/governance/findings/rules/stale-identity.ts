@@ -1,4 +1,4 @@
-import { UNUSED_DAYS, type IdentityFacts } from '../facts.ts'
+import { UNUSED_DAYS, type IdentityFacts } from '../facts/facts.ts'
 import { clear, dayOf, found, isOlder, unknown, type Rule } from '../rule.ts'
 
 export const staleIdentity: Rule<IdentityFacts> = {

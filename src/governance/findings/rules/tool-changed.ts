@@ -1,4 +1,4 @@
-import type { ToolFacts } from '../facts.ts'
+import type { ToolFacts } from '../facts/facts.ts'
 import { clear, dayOf, found, unknown, type Rule } from '../rule.ts'
 
 const SHOWN = 12

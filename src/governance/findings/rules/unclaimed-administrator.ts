@@ -1,4 +1,4 @@
-import type { PrincipalFacts } from '../facts.ts'
+import type { PrincipalFacts } from '../facts/facts.ts'
 import { clear, dayOf, found, unknown, type Rule } from '../rule.ts'
 
 export const unclaimedAdministrator: Rule<PrincipalFacts> = {

@@ -1,5 +1,5 @@
 import { clear, unknown, type Verdict } from '../rule.ts'
-import type { CredentialFacts } from '../facts.ts'
+import type { CredentialFacts } from '../facts/facts.ts'
 
 /** What every rule over credentials says first: of what is no live credential nothing is wrong, and of what was missed nothing is known. */
 export function unread({

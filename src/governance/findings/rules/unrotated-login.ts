@@ -1,4 +1,4 @@
-import type { AccountFacts } from '../facts.ts'
+import type { AccountFacts } from '../facts/facts.ts'
 import { clear, found, type Rule } from '../rule.ts'
 
 export const unrotatedLogin: Rule<AccountFacts> = {

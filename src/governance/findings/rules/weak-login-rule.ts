@@ -1,4 +1,4 @@
-import type { TrustFacts } from '../facts.ts'
+import type { TrustFacts } from '../facts/facts.ts'
 import { clear, found, unknown, type Rule, type Severity } from '../rule.ts'
 
 // PostgreSQL 18, chapter 20: what each method of pg_hba.conf is worth.

@@ -1,4 +1,4 @@
-import type { GrantFacts } from '../facts.ts'
+import type { GrantFacts } from '../facts/facts.ts'
 import { clear, found, unknown, type Rule } from '../rule.ts'
 
 export const wildcardRight: Rule<GrantFacts> = {

@@ -1,8 +1,8 @@
 import { sql } from 'kysely'
-import type { Db } from '../../kernel/db.ts'
+import type { Db } from '../../../kernel/db.ts'
 import type { PrincipalFacts } from './facts.ts'
-import { firstStepOf, graphLookedAt, hasOpen } from './load-parts.ts'
-import type { Batch } from './load-record.ts'
+import { firstStepOf, graphLookedAt, hasOpen } from './parts.ts'
+import type { Batch } from './record.ts'
 import { readWhole } from './read-whole.ts'
 
 type Row = Omit<PrincipalFacts, 'now' | 'isAllWhole' | 'graphAt' | 'firstStep'> & { readonly edge: string | null }

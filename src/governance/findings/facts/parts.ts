@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
-import type { Db } from '../../kernel/db.ts'
-import { EDGE_KINDS, EDGES } from '../graph/edge-kinds.ts'
-import type { SubjectKind } from './rule.ts'
+import type { Db } from '../../../kernel/db.ts'
+import { EDGE_KINDS, EDGES } from '../../graph/edge-kinds.ts'
+import type { SubjectKind } from '../rule.ts'
 
 /** What a finding stands on is looked at again, however rare its kind is. */
 export function hasOpen(kind: SubjectKind) {

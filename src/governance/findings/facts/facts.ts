@@ -1,4 +1,4 @@
-import type { Subject } from './rule.ts'
+import type { Subject } from '../rule.ts'
 
 /** So long without a use is long, where every use would have been seen. */
 export const UNUSED_DAYS = 90

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { Batch } from './load-record.ts'
+import type { Batch } from './record.ts'
 
 /**
  * What comes next of a table of the inventory, in the order of its ids: what is there, and what is not but has something open. Of a source that was

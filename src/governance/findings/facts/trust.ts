@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
-import type { Db } from '../../kernel/db.ts'
+import type { Db } from '../../../kernel/db.ts'
 import type { TrustFacts } from './facts.ts'
-import type { Batch } from './load-record.ts'
+import type { Batch } from './record.ts'
 import { nextOf } from './next-of.ts'
 
 const READ = sql`s.name as source, s.environment, c.state = 'active' and c.status in ('complete', 'unchanged') as "isWhole",

@@ -1,8 +1,8 @@
 import { sql } from 'kysely'
-import { secondsAfter } from '../../kernel/clock.ts'
-import type { Db } from '../../kernel/db.ts'
+import { secondsAfter } from '../../../kernel/clock.ts'
+import type { Db } from '../../../kernel/db.ts'
 import { RECENT_DAYS, type CredentialFacts, type KeepingFacts } from './facts.ts'
-import type { Batch } from './load-record.ts'
+import type { Batch } from './record.ts'
 import { nextOf } from './next-of.ts'
 import { readWhole } from './read-whole.ts'
 

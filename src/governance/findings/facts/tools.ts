@@ -1,8 +1,8 @@
 import { sql } from 'kysely'
 import { z } from 'zod'
-import type { Db } from '../../kernel/db.ts'
+import type { Db } from '../../../kernel/db.ts'
 import type { ToolFacts } from './facts.ts'
-import type { Batch } from './load-record.ts'
+import type { Batch } from './record.ts'
 
 const Marks = z.array(z.string()).catch([])
 const flag = (name: string) =>

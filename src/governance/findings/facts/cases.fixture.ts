@@ -1,5 +1,5 @@
-import { secondsAfter } from '../../kernel/clock.ts'
-import { Instant } from '../../kernel/instant.ts'
+import { secondsAfter } from '../../../kernel/clock.ts'
+import { Instant } from '../../../kernel/instant.ts'
 import type { AccountFacts, IdentityFacts } from './facts.ts'
 
 export const NOW = Instant.parse('2030-01-01T00:00:00Z')

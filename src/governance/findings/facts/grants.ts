@@ -1,9 +1,9 @@
 import { sql } from 'kysely'
 import { z } from 'zod'
-import type { Db } from '../../kernel/db.ts'
+import type { Db } from '../../../kernel/db.ts'
 import type { GrantFacts, TrustRuleFacts } from './facts.ts'
-import { hasOpen } from './load-parts.ts'
-import type { Batch } from './load-record.ts'
+import { hasOpen } from './parts.ts'
+import type { Batch } from './record.ts'
 
 const NAMED = 5
 

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
-import { secondsAfter } from '../../kernel/clock.ts'
-import type { Db } from '../../kernel/db.ts'
-import { Instant } from '../../kernel/instant.ts'
+import { secondsAfter } from '../../../kernel/clock.ts'
+import type { Db } from '../../../kernel/db.ts'
+import { Instant } from '../../../kernel/instant.ts'
 import { RECENT_DAYS, UNUSED_DAYS, type AccountFacts, type CombinedFacts } from './facts.ts'
 
 /** Which subjects come next, in the order of their ids. */

@@ -1,8 +1,8 @@
 import { sql } from 'kysely'
-import type { Db } from '../../kernel/db.ts'
+import type { Db } from '../../../kernel/db.ts'
 import type { IdentityFacts } from './facts.ts'
-import { firstStepOf, graphLookedAt } from './load-parts.ts'
-import type { Batch } from './load-record.ts'
+import { firstStepOf, graphLookedAt } from './parts.ts'
+import type { Batch } from './record.ts'
 import { readWhole } from './read-whole.ts'
 
 const NAMED = 5

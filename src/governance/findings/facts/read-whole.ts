@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { Db } from '../../kernel/db.ts'
+import type { Db } from '../../../kernel/db.ts'
 
 /** Whether there is a source, and each was last seen whole; whether one of them is a store of secrets. */
 export async function readWhole(db: Db): Promise<{ readonly isAllWhole: boolean; readonly isStoreRead: boolean }> {
