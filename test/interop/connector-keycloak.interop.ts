@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test'
 import { sql } from 'kysely'
 import { z } from 'zod'
 import { CONFORMANCE, type Bed } from '../../src/connectors/conformance.fixture.ts'
+import { HOSTILE } from '../../src/connectors/conformance/hostile.fixture.ts'
 import { Denied } from '../../src/connectors/connector.ts'
 import { keycloakConnector } from '../../src/connectors/keycloak/connector.ts'
 import { FindingQuery } from '../../src/governance/findings/contract.ts'
@@ -88,6 +89,10 @@ async function take(at: World['at'], account: string, role: string, method = 'DE
 for (const [story, run] of Object.entries(CONFORMANCE)) {
   test(`conformance over Keycloak: ${story}`, async (t) => run(t, await bed()))
 }
+// A client that names no way to prove itself takes a secret.
+const SAYS = [/clientAuthenticatorType$/]
+for (const [story, run] of Object.entries(HOSTILE))
+  test(`hostile over Keycloak: ${story}`, async () => run({ ...(await bed()), says: SAYS }))
 
 test('a realm is told: what clients prove, where their answers go, who rules it, whom it believes, who was let in', async (t) => {
   const b = await bed()

@@ -34,11 +34,23 @@ export type Keycloak = {
   readonly lacking: (roles: readonly string[], signal: AbortSignal) => Promise<readonly string[] | undefined>
 }
 
+/** The server's own no, of another kind than those that have a meaning everywhere. */
+export class Refused extends Faltering {
+  readonly status: number
+
+  constructor(status: number) {
+    super(`the server answered ${status}`)
+    this.status = status
+  }
+}
+
 const ANSWER_BYTES = 32 * 1024 * 1024
 /** Tokens that live shorter are used once and again until they are refused. */
 const SPARE_SECONDS = 20
 
 const Token = z.object({ access_token: z.string().min(1).max(100_000), expires_in: z.number().optional() })
+/** How Keycloak says itself that something is not there; any other 404 is of somebody on the way. */
+const Absent = z.object({ error: z.string() })
 const Discovery = z.object({ issuer: z.url({ protocol: /^https?$/ }).max(300) })
 const Claims = z.object({
   resource_access: z.record(z.string(), z.object({ roles: z.array(z.string()).default([]) })).optional(),
@@ -95,8 +107,8 @@ export function keycloakOf(
     const { status } = answer
     if (status === 401) throw new Denied(LOGIN_MISSING)
     if (status === 403) throw new Denied(missingOf({ rightsAt }, need))
-    if (status === 404 || status === 204) return undefined
-    if (status !== 200) throw new Faltering(`the server answered ${status}`)
+    if (status === 404 && Absent.safeParse(jsonOf(answer.body)).success) return undefined
+    if (status !== 200) throw new Refused(status)
     return jsonOf(answer.body)
   }
 
@@ -159,6 +171,8 @@ export async function one<T>(
 const PAGE = 500
 /** More things than a list of any realm has. */
 const LIST_MAX = 5_000_000
+/** Lists that are there as long as the realm is. Others end with what they are of. */
+const OF_THE_REALM = /^\/[a-z]+(?:-provider\/instances)?(?:\?|$)/
 
 export type Listed<T> = {
   readonly path: string
@@ -179,6 +193,8 @@ export async function* listed<T>(
   let before: string | undefined
   for (let at = first; ;) {
     const told = await kc.ask(`${path}${path.includes('?') ? '&' : '?'}first=${at}&max=${max}`, need, signal)
+    if (told === undefined && OF_THE_REALM.test(path))
+      throw new Faltering('the server does not give what every realm has')
     const items = told === undefined ? [] : parsed(z.array(shape).max(max), told)
     const [head] = items
     if (head !== undefined && idOf(head) === before)

@@ -1,11 +1,11 @@
 import {
   credential,
-  Denied,
   Holes,
   inPages,
   known,
   principal,
   unknown,
+  Unreadable,
   type Given,
   type NativeId,
   type Observation,
@@ -15,7 +15,7 @@ import {
 } from '../connector.ts'
 import { instantAt } from '../../kernel/instant.ts'
 import { Secret } from '../../kernel/secret.ts'
-import { clientOf, listed, one, realmOf, userOf, whenOf, type Keycloak, type Listed } from './api.ts'
+import { clientOf, listed, one, realmOf, Refused, userOf, whenOf, type Keycloak, type Listed } from './api.ts'
 import { flowsOf, isBuiltIn, powersOf, tellWays, tooManyRedirects } from './flows.ts'
 import { Client, ScopeMappings, User, type Realm } from './shapes.ts'
 
@@ -57,7 +57,9 @@ export async function* readClients(
   for await (const { items, next } of listed(reading.kc, CLIENTS, placeOf(since), signal)) {
     const told: Observation[] = []
     for (const client of items) told.push(...(await tellClient(reading, client, holes, signal)))
-    yield* inPages(told, next === undefined ? undefined : String(next))
+    // A reading that goes on behind a hole would forget it.
+    const isWhole = holes.missing.length === 0
+    yield* inPages(told, next === undefined || !isWhole ? undefined : String(next))
   }
   const missing = holes.all()
   return { status: missing.length > 0 ? 'partial' : 'complete', missing }
@@ -123,6 +125,21 @@ export function isAdministrative(clientId: string, realm: string): boolean {
   return clientId === 'realm-management' || (realm === 'master' && clientId.endsWith('-realm'))
 }
 
+/** Undefined where the server does not give it. Keycloak fails at one whose user is gone, and goes on to fail. */
+async function serviceAccountOf(kc: Keycloak, { id }: Client, signal: AbortSignal): Promise<User | undefined> {
+  const path = `/clients/${encodeURIComponent(id)}/service-account-user`
+  for (const isLast of [false, true])
+    try {
+      return await one(kc, { path, need: 'view-clients', shape: User }, signal)
+    } catch (error) {
+      signal.throwIfAborted()
+      if (error instanceof Unreadable || (error instanceof Refused && error.status === 400)) return undefined
+      if (!(error instanceof Refused) || error.status !== 500) throw error
+      if (isLast) return undefined
+    }
+  return undefined
+}
+
 async function tellServiceAccount(
   { kc, realm }: Reading,
   client: Client,
@@ -130,14 +147,7 @@ async function tellServiceAccount(
   signal: AbortSignal,
 ): Promise<Observation[]> {
   if (!client.serviceAccountsEnabled) return []
-  let user: User | undefined
-  try {
-    const path = `/clients/${encodeURIComponent(client.id)}/service-account-user`
-    user = await one(kc, { path, need: 'view-clients', shape: User }, signal)
-  } catch (error) {
-    if (error instanceof Denied) throw error
-    signal.throwIfAborted()
-  }
+  const user = await serviceAccountOf(kc, client, signal)
   if (!user) {
     holes.add({ what: `the service account of ${client.clientId}`, why: 'the server does not give it' })
     return []

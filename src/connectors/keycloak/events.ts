@@ -2,6 +2,7 @@
 import { instantAt } from '../../kernel/instant.ts'
 import { secondsAfter } from '../../kernel/clock.ts'
 import {
+  Faltering,
   Unreadable,
   unknown,
   type Missing,
@@ -153,7 +154,10 @@ async function askEvents(
     dateTo: String(to.getTime()),
   })
   const path = `/events?${query.toString()}`
-  return (await one(kc, { path, need: 'view-events', shape: Events }, signal)) ?? []
+  const events = await one(kc, { path, need: 'view-events', shape: Events }, signal)
+  // A realm without any has a list of none.
+  if (!events) throw new Faltering('the server does not give the events of the realm')
+  return events
 }
 
 function windowOf(

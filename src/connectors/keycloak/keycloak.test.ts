@@ -42,7 +42,7 @@ async function reading(
       return
     }
     const told = path === '' ? REALM : answers[path]?.(url.searchParams)
-    if (told === undefined) response.writeHead(404).end('{}')
+    if (told === undefined) response.writeHead(404).end('{"error":"HTTP 404 Not Found"}')
     else if (typeof told === 'number') response.writeHead(told).end('{}')
     else response.end(typeof told === 'string' ? told : JSON.stringify(told))
   }).listen(0, '127.0.0.1')
@@ -121,7 +121,7 @@ test('attack: a server that heeds no page, gives too much, nonsense or another s
 })
 
 test('attack: a role called `..` is no path to somewhere else, and a token that is refused denies', async (t) => {
-  const role = (id: string, name: string) => ({ id, name })
+  const role = (id: string, name: string) => ({ id, name, composite: false })
   const { report, asked } = await reading(t, 'role-holders', {
     '/roles': () => [role('1', '..'), role('2', 'a/../b?c#d'), role('everybody', 'default')],
     '/clients': () => [],
@@ -186,4 +186,36 @@ test('attack: events cleared between two readings shift no place: what came sinc
   )
   assert.deepEqual([timesOf(after), after.report?.status], [[], 'complete'])
   assert.equal(timesOf(paged).length, 2_500)
+})
+
+test('attack: a 404 of what every realm has, or of a gateway on the way, is not an empty realm', async (t) => {
+  const errors: string[] = []
+  for (const scope of ['clients', 'users', 'groups', 'roles', 'identity-providers', 'grants'])
+    errors.push(String((await reading(t, scope, {})).error))
+  const page = await reading(t, 'groups', {
+    '/groups': () => [{ id: 'g', name: 'g', subGroupCount: 0 }],
+    '/groups/g/members': () => 404,
+  })
+  const gone = await reading(t, 'groups', { '/groups': () => [{ id: 'g', name: 'g', subGroupCount: 0 }] })
+
+  for (const error of errors) assert.match(error, /does not give what every realm has/)
+  assert.match(String(page.error), /the server answered 404/)
+  assert.equal(gone.report?.status, 'complete')
+})
+
+test('a service account that fails once is asked for again, one that is never given is named, and a line that breaks is no answer', async (t) => {
+  const acting = { ...client(1), publicClient: false, serviceAccountsEnabled: true }
+  const read = (...answers: unknown[]) =>
+    reading(t, 'clients', { '/clients': () => [acting], '/clients/c-1/service-account-user': () => answers.shift() })
+  const user = { id: 'u-1', username: 'service-account-client-1' }
+  const once = await read(500, user)
+  const never = await read(500, 500)
+  const slow = await read(429)
+
+  assert.deepEqual([once.report?.status, once.told.some(({ kind }) => kind === 'trust')], ['complete', true])
+  assert.deepEqual(
+    [never.report?.status, never.report?.missing[0]?.what],
+    ['partial', 'the service account of client-1'],
+  )
+  assert.equal(slow.report, undefined)
 })

@@ -88,7 +88,7 @@ export async function* readRealm({ kc, realm }: Reading, signal: AbortSignal): A
     ],
   }
   const missing = { what: 'the issuer of its tokens', why: 'the realm does not tell it' }
-  return { status: 'complete', missing: issuer === undefined ? [missing] : [] }
+  return issuer === undefined ? { status: 'partial', missing: [missing] } : { status: 'complete', missing: [] }
 }
 
 const partOf = (realm: string, part: string): NativeId => ({ kind: 'realm-part', id: `${realm}/${part}` })

@@ -58,7 +58,7 @@ export const Role = z.object({
   id: Id,
   name: z.string(),
   description: z.string().optional(),
-  composite: z.boolean().default(false),
+  composite: z.boolean(),
 })
 export type Role = z.output<typeof Role>
 
