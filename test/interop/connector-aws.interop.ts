@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test, type TestContext } from 'node:test'
 import { awsConnector } from '../../src/connectors/aws/connector.ts'
 import { CONFORMANCE, type Bed } from '../../src/connectors/conformance.fixture.ts'
+import { HOSTILE } from '../../src/connectors/conformance/hostile.fixture.ts'
 import { saysEachRight, type Right } from '../support/each-right.ts'
 import { inventoryWorld } from '../support/inventory-world.ts'
 import { motoServer, type Moto } from './peers/moto.ts'
@@ -108,6 +109,15 @@ async function bed(t: Pick<TestContext, 'after'>): Promise<World> {
 for (const [story, run] of Object.entries(CONFORMANCE)) {
   test(`conformance over moto: ${story}`, async (t) => run(t, await bed(t)))
 }
+// What somebody has none of is left out.
+const SAYS = [/^(?:(?:User|Group|Role)PolicyList|AttachedManagedPolicies|GroupList|InstanceProfileList|Tags)$/]
+for (const [story, run] of Object.entries(HOSTILE))
+  test(`hostile over moto: ${story}`, async (t) => {
+    const it = await bed(t)
+    // It is made at the first call and done at the second: what is on a tape is one answer.
+    await it.moto.boto(['iam.generate_credential_report()', 'iam.generate_credential_report()'])
+    await run({ ...it, says: SAYS })
+  })
 
 test('an account is told: who is in it, with what credentials, who is believed, and what they can become', async (t) => {
   const { connector, settings, credential } = await bed(t)

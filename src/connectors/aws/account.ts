@@ -1,8 +1,8 @@
 /** Users, groups, roles and policies of one account, as `GetAccountAuthorizationDetails` lists them. */
 import { Instant } from '../../kernel/instant.ts'
-import { xmlMembers, xmlText, type XmlElement } from '../../kernel/aws/xml.ts'
+import { xmlAt, xmlText, type XmlElement } from '../../kernel/aws/xml.ts'
 import { known, unknown, type Known } from '../connector.ts'
-import { pages, type Iam } from './api.ts'
+import { listOf, membersOf, pages, textOf, wordOf, wordsOf, type Iam } from './api.ts'
 import { readDocument, type Statement } from './document.ts'
 
 export const DETAILS = 'GetAccountAuthorizationDetails'
@@ -52,7 +52,7 @@ export type Account = {
 }
 
 type Filter = 'User' | 'Group' | 'Role' | 'LocalManagedPolicy' | 'AWSManagedPolicy'
-type Read = (one: XmlElement) => Entity | undefined
+type Read = (one: XmlElement) => Entity
 
 const LISTS: Readonly<Record<string, Read>> = {
   UserDetailList: userOf,
@@ -69,7 +69,7 @@ export async function* entities(
 ): AsyncGenerator<readonly Entity[], void> {
   const asked = Object.fromEntries(filters.map((filter, at) => [`Filter.member.${at + 1}`, filter]))
   for await (const page of pages(iam, DETAILS, asked, signal))
-    yield Object.entries(LISTS).flatMap(([list, read]) => xmlMembers(page, list).flatMap((one) => read(one) ?? []))
+    yield Object.entries(LISTS).flatMap(([list, read]) => listOf(page, list).map(read))
 }
 
 /** All of it. Throws `Denied`. */
@@ -100,62 +100,52 @@ export function accountOf(arn: string | undefined): string | undefined {
   return /^arn:[\w-]+:(?:iam|sts)::(\d{12}):/.exec(arn ?? '')?.[1]
 }
 
-function holderOf(one: XmlElement, kind: 'User' | 'Group' | 'Role'): Holder | undefined {
-  const [id, name, arn] = [xmlText(one, `${kind}Id`), xmlText(one, `${kind}Name`), xmlText(one, 'Arn')]
-  if (id === undefined || name === undefined || arn === undefined) return undefined
+function holderOf(one: XmlElement, kind: 'User' | 'Group' | 'Role'): Holder {
   return {
-    id,
-    name,
-    arn,
+    id: wordOf(one, `${kind}Id`),
+    name: wordOf(one, `${kind}Name`),
+    arn: wordOf(one, 'Arn'),
     path: xmlText(one, 'Path') ?? '/',
     createdAt: whenOf(xmlText(one, 'CreateDate')),
-    inline: xmlMembers(one, `${kind}PolicyList`).map((policy) => ({
-      name: xmlText(policy, 'PolicyName') ?? '',
+    inline: membersOf(one, `${kind}PolicyList`).map((policy) => ({
+      name: wordOf(policy, 'PolicyName'),
       statements: readDocument(xmlText(policy, 'PolicyDocument')),
     })),
-    attached: xmlMembers(one, 'AttachedManagedPolicies').flatMap((policy) => xmlText(policy, 'PolicyArn') ?? []),
-    boundary: xmlText(one, 'PermissionsBoundary', 'PermissionsBoundaryArn'),
+    attached: membersOf(one, 'AttachedManagedPolicies').map((policy) => wordOf(policy, 'PolicyArn')),
+    boundary: xmlAt(one, 'PermissionsBoundary') && wordOf(one, 'PermissionsBoundary', 'PermissionsBoundaryArn'),
     tags: Object.fromEntries(
-      xmlMembers(one, 'Tags').map((tag) => [xmlText(tag, 'Key') ?? '', xmlText(tag, 'Value') ?? '']),
+      membersOf(one, 'Tags').map((tag) => [textOf(tag, 'Key') ?? '', textOf(tag, 'Value') ?? '']),
     ),
   }
 }
 
-function userOf(one: XmlElement): User | undefined {
-  const holder = holderOf(one, 'User')
-  return holder && { kind: 'user', ...holder, groups: xmlMembers(one, 'GroupList').map(({ text }) => text.trim()) }
+function userOf(one: XmlElement): User {
+  return { kind: 'user', ...holderOf(one, 'User'), groups: wordsOf(one, 'GroupList') }
 }
 
-function groupOf(one: XmlElement): Group | undefined {
-  const holder = holderOf(one, 'Group')
-  return holder && { kind: 'group', ...holder }
+function groupOf(one: XmlElement): Group {
+  return { kind: 'group', ...holderOf(one, 'Group') }
 }
 
-function roleOf(one: XmlElement): Role | undefined {
-  const holder = holderOf(one, 'Role')
+function roleOf(one: XmlElement): Role {
   const at = instantOf(xmlText(one, 'RoleLastUsed', 'LastUsedDate'))
-  return (
-    holder && {
-      kind: 'role',
-      ...holder,
-      trust: readDocument(xmlText(one, 'AssumeRolePolicyDocument')),
-      instanceProfiles: xmlMembers(one, 'InstanceProfileList').flatMap(
-        (each) => xmlText(each, 'InstanceProfileName') ?? [],
-      ),
-      lastUsed: at && { at, region: xmlText(one, 'RoleLastUsed', 'Region') },
-    }
-  )
+  return {
+    kind: 'role',
+    ...holderOf(one, 'Role'),
+    trust: readDocument(xmlText(one, 'AssumeRolePolicyDocument')),
+    instanceProfiles: membersOf(one, 'InstanceProfileList').map((each) => wordOf(each, 'InstanceProfileName')),
+    lastUsed: at && { at, region: xmlText(one, 'RoleLastUsed', 'Region') },
+  }
 }
 
-function managedOf(one: XmlElement): Managed | undefined {
-  const arn = xmlText(one, 'Arn')
-  if (arn === undefined) return undefined
-  const versions = xmlMembers(one, 'PolicyVersionList')
+function managedOf(one: XmlElement): Managed {
+  const arn = wordOf(one, 'Arn')
+  const versions = membersOf(one, 'PolicyVersionList')
   const current = versions.find((version) => xmlText(version, 'IsDefaultVersion') === 'true')
   return {
     kind: 'policy',
-    id: xmlText(one, 'PolicyId') ?? arn,
-    name: xmlText(one, 'PolicyName') ?? arn.slice(arn.lastIndexOf('/') + 1),
+    id: textOf(one, 'PolicyId') ?? arn,
+    name: textOf(one, 'PolicyName') ?? arn.slice(arn.lastIndexOf('/') + 1),
     arn,
     createdAt: whenOf(xmlText(one, 'CreateDate')),
     updatedAt: whenOf(xmlText(one, 'UpdateDate')),

@@ -1,6 +1,6 @@
 /** IAM as a reader asks it: one call, or all pages of a list. */
 import { AWS_DENIED, AWS_OVER, awsRequest } from '../../kernel/aws/query.ts'
-import { NoXml, readXml, xmlAt, xmlEvery, xmlText, type XmlElement } from '../../kernel/aws/xml.ts'
+import { NoXml, readXml, xmlAt, xmlEvery, xmlMembers, xmlText, type XmlElement } from '../../kernel/aws/xml.ts'
 import type { Clock } from '../../kernel/clock.ts'
 import type { AwsKeys } from '../../kernel/sigv4.ts'
 import { Denied, Faltering, SlowDown, Unreadable, type Guard, type Missing, type SourceHttp } from '../connector.ts'
@@ -42,12 +42,7 @@ export class NoSuchThing extends Error {
 }
 
 /** The result of one call. Throws `Denied` with its permission, `SlowDown`, `NoSuchThing`. */
-export async function call(
-  iam: Iam,
-  action: string,
-  parameters: Parameters,
-  signal: AbortSignal,
-): Promise<XmlElement | undefined> {
+export async function call(iam: Iam, action: string, parameters: Parameters, signal: AbortSignal): Promise<XmlElement> {
   const { http, settings, keys, url } = iam
   const { headers, body } = awsRequest(
     { service: 'iam', action, parameters, keys },
@@ -66,8 +61,9 @@ export async function call(
   )
   const root = xmlOf(answer.body)
   if (answer.status === 200) {
-    if (!root) throw new Unreadable('IAM answered in another way than its API has it')
-    return xmlAt(root, `${action}Result`)
+    const result = root?.name === `${action}Response` ? xmlAt(root, `${action}Result`) : undefined
+    if (!result || isText(result)) throw new Unreadable(OTHERWISE)
+    return result
   }
   throw refusal(action, answer.status, root && xmlText(xmlEvery(root, 'Error')[0], 'Code'))
 }
@@ -99,21 +95,63 @@ export function missingOf(action: string): Missing {
   return { what: action, why: 'the key may not ask for it', permission: `iam:${action}` }
 }
 
+const OTHERWISE = 'IAM answered in another way than its API has it'
+
+function isText({ text }: XmlElement): boolean {
+  return text.trim() !== ''
+}
+
+/** The text of what may be left out; throws where there is something else than a text. */
+export function textOf(one: XmlElement, ...path: readonly string[]): string | undefined {
+  const found = xmlAt(one, ...path)
+  if (found && found.children.length > 0) throw new Unreadable(OTHERWISE)
+  return xmlText(found)
+}
+
+/** The text of what is always there. */
+export function wordOf(one: XmlElement, ...path: readonly string[]): string {
+  const text = textOf(one, ...path)
+  if (text === undefined) throw new Unreadable(OTHERWISE)
+  return text
+}
+
+/** The members of a list that is always there. */
+export function listOf(one: XmlElement, name: string): readonly XmlElement[] {
+  if (!xmlAt(one, name)) throw new Unreadable(OTHERWISE)
+  return membersOf(one, name)
+}
+
+/** The members of a list that is left out when it is empty; throws where it holds something else than members. */
+export function membersOf(one: XmlElement, name: string): readonly XmlElement[] {
+  const list = xmlAt(one, name)
+  const members = xmlMembers(list)
+  if (list && (isText(list) || members.length < list.children.length)) throw new Unreadable(OTHERWISE)
+  return members
+}
+
+/** What members that are texts say. */
+export function wordsOf(one: XmlElement, name: string): readonly string[] {
+  return membersOf(one, name).map((member) => wordOf(member))
+}
+
 /** Each page of a list. A marker that comes again is a circle. */
 export async function* pages(
   iam: Iam,
   action: string,
   parameters: Parameters,
   signal: AbortSignal,
-): AsyncGenerator<XmlElement | undefined, void> {
+): AsyncGenerator<XmlElement, void> {
   const seen = new Set<string>()
   for (let marker: string | undefined; ;) {
     signal.throwIfAborted()
     const more: Parameters = marker === undefined ? {} : { Marker: marker }
     const page = await call(iam, action, { MaxItems: PAGE_ITEMS, ...parameters, ...more }, signal)
     yield page
-    if (xmlText(page, 'IsTruncated') !== 'true') return
-    marker = xmlText(page, 'Marker')
+    const goesOn = xmlText(page, 'IsTruncated') === 'true'
+    marker = textOf(page, 'Marker')
+    if (!goesOn && (marker !== undefined || (textOf(page, 'IsTruncated') ?? 'false') !== 'false'))
+      throw new Unreadable(OTHERWISE)
+    if (!goesOn) return
     if (marker === undefined || seen.has(marker) || seen.size >= PAGES_MAX)
       throw new Unreadable('a list of IAM leads back to where it was')
     seen.add(marker)

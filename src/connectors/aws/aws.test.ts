@@ -169,3 +169,42 @@ test('the root of an account is told with what its report says: no second factor
   ])
   assert.match(closed.missing[0]?.what ?? '', /passwords of 1 users/)
 })
+
+test('attack: a list that is left out, or holds something else, is not an empty one', async (t) => {
+  const from = async (scope: string, answers: Readonly<Record<string, string>>) =>
+    reading({ endpoint: (await stub(t, ({ Action = '' }) => answers[Action])).url }, scope)
+  const user = (more: string) => `<Users><member><UserName>ann</UserName>${more}</member></Users>`
+  const role = (more: string) =>
+    `<RoleDetailList><member><RoleName>it</RoleName><RoleId>AROA1</RoleId><Arn>arn:aws:iam::123456789012:role/it</Arn>${more}</member></RoleDetailList>`
+  const odd: readonly (readonly [string, Readonly<Record<string, string>>])[] = [
+    ['access-keys', { ListUsers: '<Others/>' }],
+    ['access-keys', { ListUsers: 'x' }],
+    ['access-keys', { ListUsers: '<Users>x</Users>' }],
+    ['access-keys', { ListUsers: '<Users><Other/></Users>' }],
+    ['access-keys', { ListUsers: user('') }],
+    ['access-keys', { ListUsers: user('<UserId><a>1</a></UserId>') }],
+    ['access-keys', { ListUsers: `${USERS}<IsTruncated>perhaps</IsTruncated>` }],
+    ['access-keys', { ListUsers: `${USERS}<Marker>b</Marker>` }],
+    ['access-keys', { ListUsers: USERS, ListAccessKeys: '<Other/>' }],
+    ['providers', { ListOpenIDConnectProviders: '<Other/>' }],
+    ['providers', { ListSAMLProviders: '<SAMLProviderList><member/></SAMLProviderList>' }],
+    ['logins', { GenerateCredentialReport: '<State>perhaps</State>' }],
+    ['rights', { GetAccountAuthorizationDetails: role('<PermissionsBoundary/>') }],
+    ['rights', { GetAccountAuthorizationDetails: role('<AttachedManagedPolicies>x</AttachedManagedPolicies>') }],
+  ]
+  for (const [scope, answers] of odd) await assert.rejects(from(scope, answers), Unreadable, JSON.stringify(answers))
+
+  const key = (status: string) =>
+    `<AccessKeyMetadata><member><AccessKeyId>AKIA1</AccessKeyId><Status>${status}</Status></member></AccessKeyMetadata>`
+  const states = await Promise.all(
+    ['Active', 'Inactive', 'Other'].map(async (status) => {
+      const { told } = await from('access-keys', { ListUsers: USERS, ListAccessKeys: key(status) })
+      return told.flatMap((one) => (one.kind === 'credential' ? [one.state] : []))
+    }),
+  )
+  assert.deepEqual(states, [
+    [{ known: true, value: 'active' }],
+    [{ known: true, value: 'inactive' }],
+    [{ known: false, why: 'failed' }],
+  ])
+})

@@ -12,6 +12,23 @@ export const ACCOUNT = '123456789012'
 const ROLES =
   '<RoleDetailList><member><RoleName>it</RoleName><RoleId>AROA1</RoleId><Arn>arn:aws:iam::123456789012:role/it</Arn></member></RoleDetailList>'
 
+/** What IAM answers where it has nothing to say. */
+const NOTHING: Readonly<Record<string, string>> = {
+  ListUsers: '<Users/>',
+  ListAccessKeys: '<AccessKeyMetadata/>',
+  ListMFADevices: '<MFADevices/>',
+  ListOpenIDConnectProviders: '<OpenIDConnectProviderList/>',
+  ListSAMLProviders: '<SAMLProviderList/>',
+  GetAccessKeyLastUsed: '<AccessKeyLastUsed><Region>N/A</Region><ServiceName>N/A</ServiceName></AccessKeyLastUsed>',
+}
+const LISTS = ['UserDetailList', 'GroupDetailList', 'RoleDetailList', 'Policies']
+
+/** Lists that are empty are there. */
+function whole(action: string, said: string): string {
+  if (action !== 'GetAccountAuthorizationDetails') return said === '' ? (NOTHING[action] ?? '') : said
+  return said + LISTS.map((list) => (said.includes(`<${list}>`) ? '' : `<${list}/>`)).join('')
+}
+
 type Said = string | { readonly status: number; readonly code: string }
 type Asked = Readonly<Record<string, string>>
 
@@ -29,7 +46,7 @@ export async function stub(t: Pick<TestContext, 'after'>, say: (asked: Asked, nt
     response.setHeader('content-type', 'text/xml')
     if (typeof said === 'string')
       response.end(
-        `<${Action}Response xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><${Action}Result>${said}</${Action}Result></${Action}Response>`,
+        `<${Action}Response xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><${Action}Result>${whole(Action, said)}</${Action}Result></${Action}Response>`,
       )
     else
       response

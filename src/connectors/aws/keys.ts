@@ -1,18 +1,20 @@
 /** Access keys: two slots of each user, how old they are, and where each was used last. */
-import { xmlMembers, xmlText, type XmlElement } from '../../kernel/aws/xml.ts'
+import { xmlAt, xmlText, type XmlElement } from '../../kernel/aws/xml.ts'
 import {
   credential,
   Holes,
   known,
   tellEach,
   unknown,
+  Unreadable,
+  type Known,
   type Observation,
   type Page,
   type ScopeReport,
   type Since,
 } from '../connector.ts'
 import { instantOf, whenOf } from './account.ts'
-import { call, orMissing, pages, type Iam } from './api.ts'
+import { call, listOf, orMissing, pages, textOf, wordOf, type Iam } from './api.ts'
 import { accessKeyId } from './things.ts'
 
 type Named = { readonly id: string; readonly name: string; readonly arn: string }
@@ -21,10 +23,8 @@ type Named = { readonly id: string; readonly name: string; readonly arn: string 
 export async function listUsers(iam: Iam, signal: AbortSignal): Promise<Named[]> {
   const found: Named[] = []
   for await (const page of pages(iam, 'ListUsers', {}, signal)) {
-    for (const user of xmlMembers(page, 'Users')) {
-      const [id, name, arn] = [xmlText(user, 'UserId'), xmlText(user, 'UserName'), xmlText(user, 'Arn')]
-      if (id !== undefined && name !== undefined && arn !== undefined) found.push({ id, name, arn })
-    }
+    for (const user of listOf(page, 'Users'))
+      found.push({ id: wordOf(user, 'UserId'), name: wordOf(user, 'UserName'), arn: wordOf(user, 'Arn') })
   }
   return found
 }
@@ -41,11 +41,10 @@ export async function* readKeys(iam: Iam, since: Since, signal: AbortSignal): As
 async function keysOf(iam: Iam, { id, name }: Named, holes: Holes, signal: AbortSignal): Promise<Observation[]> {
   const found: XmlElement[] = []
   for await (const page of pages(iam, 'ListAccessKeys', { UserName: name }, signal))
-    found.push(...xmlMembers(page, 'AccessKeyMetadata'))
+    found.push(...listOf(page, 'AccessKeyMetadata'))
   const told: Observation[] = []
   for (const key of found) {
-    const keyId = xmlText(key, 'AccessKeyId')
-    if (keyId === undefined) continue
+    const keyId = wordOf(key, 'AccessKeyId')
     const [used] = await orMissing(
       async () => [await call(iam, 'GetAccessKeyLastUsed', { AccessKeyId: keyId }, signal)],
       holes,
@@ -57,7 +56,7 @@ async function keysOf(iam: Iam, { id, name }: Named, holes: Holes, signal: Abort
         principal: known({ kind: 'user', id }),
         type: 'api-key',
         name: `${name}: ${keyId}`,
-        state: known(xmlText(key, 'Status') === 'Active' ? 'active' : 'inactive'),
+        state: stateOf(wordOf(key, 'Status')),
         createdAt: whenOf(xmlText(key, 'CreateDate')),
         // A key is never changed, only followed by another.
         rotatedAt: whenOf(xmlText(key, 'CreateDate')),
@@ -78,14 +77,25 @@ async function keysOf(iam: Iam, { id, name }: Named, holes: Holes, signal: Abort
   return told
 }
 
+function stateOf(status: string): Known<'active' | 'inactive'> {
+  if (status === 'Active') return known('active')
+  return status === 'Inactive' || status === 'Expired' ? known('inactive') : unknown('failed')
+}
+
 /** `N/A` stands for no service and no region: it was not used since IAM writes that down. */
 function usedAt(used: XmlElement) {
-  const last = ['AccessKeyLastUsed', 'LastUsedDate']
-  const at = instantOf(xmlText(used, ...last))
-  const [service, region] = ['ServiceName', 'Region'].map((name) => xmlText(used, 'AccessKeyLastUsed', name))
+  const told = xmlAt(used, 'AccessKeyLastUsed')
+  if (!told || told.text.trim() !== '') throw new Unreadable('IAM answered without the last use of a key')
+  const date = textOf(told, 'LastUsedDate')
+  const at = instantOf(date)
+  const [service, region] = ['ServiceName', 'Region'].map((name) => xmlText(told, name))
   return {
     at,
     by: service === undefined || service === 'N/A' ? {} : { privilege: `${service}:*` },
-    facts: at ? { lastUsedService: service ?? null, lastUsedRegion: region ?? null } : { neverUsed: true },
+    facts: at
+      ? { lastUsedService: service ?? null, lastUsedRegion: region ?? null }
+      : date === undefined || date === 'N/A'
+        ? { neverUsed: true }
+        : {},
   }
 }

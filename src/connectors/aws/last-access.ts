@@ -52,6 +52,7 @@ async function usesOf(
       for (const service of xmlMembers(page, 'ServicesLastAccessed')) told.push(...usesOfService(service, subject))
     }
     if (state === 'COMPLETED') return told
+    if (state !== 'IN_PROGRESS' && state !== 'FAILED') throw new Unreadable('IAM does not say how far its report is')
     if (state === 'FAILED') throw new Faltering('IAM could not tell what was used last')
     await sleep(PAUSE_MS, signal)
   }

@@ -1,5 +1,4 @@
 /** Issuers of tokens that the account knows: OpenID providers with their audiences, SAML providers with their end. */
-import { xmlMembers, xmlText } from '../../kernel/aws/xml.ts'
 import {
   credential,
   Denied,
@@ -14,7 +13,7 @@ import {
   type Since,
 } from '../connector.ts'
 import { instantOf } from './account.ts'
-import { call, KeyOver, orMissing, type Iam } from './api.ts'
+import { call, KeyOver, listOf, orMissing, textOf, wordOf, wordsOf, type Iam } from './api.ts'
 
 export async function* readProviders(iam: Iam, since: Since, signal: AbortSignal): AsyncGenerator<Page, ScopeReport> {
   const holes = new Holes()
@@ -26,9 +25,9 @@ export async function* readProviders(iam: Iam, since: Since, signal: AbortSignal
   let denied: Denied | undefined
   for (const [action, list, tell] of lists) {
     try {
-      for (const one of xmlMembers(await call(iam, action, {}, signal), list)) {
-        const arn = xmlText(one, 'Arn')
-        if (arn !== undefined) items.push({ key: arn, tell: () => tell(iam, arn, signal) })
+      for (const one of listOf(await call(iam, action, {}, signal), list)) {
+        const arn = wordOf(one, 'Arn')
+        items.push({ key: arn, tell: () => tell(iam, arn, signal) })
       }
     } catch (error) {
       if (!(error instanceof Denied) || error instanceof KeyOver || denied) throw error
@@ -41,15 +40,15 @@ export async function* readProviders(iam: Iam, since: Since, signal: AbortSignal
 
 async function openId(iam: Iam, arn: string, signal: AbortSignal): Promise<Observation[]> {
   const told = await call(iam, 'GetOpenIDConnectProvider', { OpenIDConnectProviderArn: arn }, signal)
-  const issuer = `https://${(xmlText(told, 'Url') ?? '').replace(/^https:\/\//, '')}`
-  const audiences = xmlMembers(told, 'ClientIDList').map(({ text }) => text)
-  const facts = { arn, issuer, audiences, thumbprints: xmlMembers(told, 'ThumbprintList').length }
+  const issuer = `https://${wordOf(told, 'Url').replace(/^https:\/\//, '')}`
+  const audiences = wordsOf(told, 'ClientIDList')
+  const facts = { arn, issuer, audiences: [...audiences], thumbprints: wordsOf(told, 'ThumbprintList').length }
   return [resource({ id: { kind: 'oidc-provider', id: arn }, type: 'oidc-provider', name: issuer, facts })]
 }
 
 async function saml(iam: Iam, arn: string, signal: AbortSignal): Promise<Observation[]> {
   const told = await call(iam, 'GetSAMLProvider', { SAMLProviderArn: arn }, signal)
-  const until = instantOf(xmlText(told, 'ValidUntil'))
+  const until = instantOf(textOf(told, 'ValidUntil'))
   const name = arn.slice(arn.lastIndexOf('/') + 1)
   return [
     resource({ id: { kind: 'saml-provider', id: arn }, type: 'saml-provider', name, facts: { arn } }),

@@ -1,5 +1,5 @@
 /** The credential report: passwords, MFA and signing certificates of users, and what the root of the account has. */
-import { xmlMembers, xmlText } from '../../kernel/aws/xml.ts'
+import { xmlText } from '../../kernel/aws/xml.ts'
 import { sleep } from '../../kernel/timer.ts'
 import {
   credential,
@@ -15,7 +15,7 @@ import {
   type ScopeReport,
 } from '../connector.ts'
 import { instantOf, whenOf } from './account.ts'
-import { call, orMissing, pages, type Iam } from './api.ts'
+import { call, listOf, orMissing, pages, wordOf, type Iam } from './api.ts'
 import { listUsers } from './keys.ts'
 import { rootId } from './things.ts'
 
@@ -57,6 +57,8 @@ async function reportOf(iam: Iam, signal: AbortSignal): Promise<Row[]> {
   for (let tries = 0; ; tries += 1) {
     const state = xmlText(await call(iam, 'GenerateCredentialReport', {}, signal), 'State')
     if (state === 'COMPLETE') break
+    if (state !== 'STARTED' && state !== 'INPROGRESS')
+      throw new Unreadable('IAM does not say how far its credential report is')
     if (tries >= TRIES) throw new Unreadable('IAM did not end its credential report')
     if (tries > 0) await sleep(PAUSE_MS, signal)
   }
@@ -97,7 +99,7 @@ async function devicesOf(iam: Iam, user: string, holes: Holes, signal: AbortSign
   return orMissing(async () => {
     const found: string[] = []
     for await (const page of pages(iam, 'ListMFADevices', { UserName: user }, signal))
-      found.push(...xmlMembers(page, 'MFADevices').map((device) => deviceKind(xmlText(device, 'SerialNumber') ?? '')))
+      found.push(...listOf(page, 'MFADevices').map((device) => deviceKind(wordOf(device, 'SerialNumber'))))
     return found
   }, holes)
 }
