@@ -358,3 +358,29 @@ test('what the table allows is allowed', () => {
 
   assert.deepEqual([violations, importsSeen], [[], 7])
 })
+
+/** Names in a connector's own code by which it has what it is given to ask over HTTP with. */
+const ASKS_OVER_HTTP =
+  /\b(?:SourceHttp|HttpAsked)\b|\bgiven\.http\b|\{[^{}]*\bhttp\b[^{}]*\}(?:: Given\b|\s*=\s*given\b)/
+const textsOf = (pattern: string) =>
+  globSync(pattern, { cwd: ROOT }).map((file) => readFileSync(join(ROOT, file), 'utf8'))
+
+test('every connector that asks over HTTP is put through the spoiled answers of its own source', () => {
+  const names = [
+    ...readFileSync(join(ROOT, 'src/connectors/index.ts'), 'utf8').matchAll(/'\.\/([\w-]+)\/connector\.ts'/g),
+  ]
+  const asking = names.flatMap(([, name = '']) => {
+    const own = globSync(`src/connectors/${name}/*.ts`, { cwd: ROOT }).filter(
+      (file) => !/\.(?:test|fixture)\.ts$/.test(file),
+    )
+    return own.some((file) => ASKS_OVER_HTTP.test(readFileSync(join(ROOT, file), 'utf8'))) ? [name] : []
+  })
+  const spared = asking.filter((name) =>
+    [`src/connectors/${name}/*.test.ts`, `test/interop/connector-${name}.interop.ts`].every((pattern) =>
+      textsOf(pattern).every((text) => !text.includes('Object.entries(HOSTILE)')),
+    ),
+  )
+
+  assert.deepEqual(spared, [])
+  assert.ok(['openbao', 'gitea', 'scim', 'mcp'].every((name) => asking.includes(name)) && !asking.includes('ldap'))
+})
