@@ -128,7 +128,7 @@ async function placeOf(file: FileHandle, path: Buffer): Promise<Buffer> {
 /** Nothing is there, or something else than a file: a link, a circle of links, a socket. */
 const GONE = new Set<unknown>(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO', 'ENODEV'])
 
-function isGone(error: unknown): boolean {
+export function isGone(error: unknown): boolean {
   return error instanceof Error && 'code' in error && GONE.has(error.code)
 }
 

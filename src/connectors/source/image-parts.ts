@@ -2,7 +2,7 @@ import { open, realpath, type FileHandle } from 'node:fs/promises'
 import { constants } from 'node:fs'
 import { join } from 'node:path'
 import { sha256 } from '../../kernel/crypto.ts'
-import { Unreadable } from '../connector.ts'
+import { isDenied, isGone, Unreadable } from '../connector.ts'
 import { cleanPath, tarEntries, type Read, type TarEntry } from './tar.ts'
 
 /** A part of an image by its name; with a digest it is only that when its bytes say so. */
@@ -63,16 +63,14 @@ function folderParts(root: string): Parts {
     isWhole: true,
     async bytesOf(blob, most) {
       const path = join(root, blob.name)
-      // A link anywhere on the way would have the reader read what is no part of the image.
-      const isBelow = path.startsWith(`${root === '/' ? '' : root}/`)
-      if (!isBelow || (await realpath(path).catch(() => undefined)) !== path) return ABSENT
-      const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW)
+      if (!path.startsWith(`${root === '/' ? '' : root}/`)) return ABSENT
       try {
-        const found = await file.stat()
-        if (!found.isFile()) return ABSENT
-        return found.size > most ? tooLarge(most) : checked(await filled(file, 0, found.size), blob)
-      } finally {
-        await file.close()
+        // A link anywhere on the way would have the reader read what is no part of the image.
+        return (await realpath(path)) === path ? await bytesAt(path, blob, most) : ABSENT
+      } catch (error) {
+        if (isGone(error)) return ABSENT
+        if (isDenied(error)) return 'a part of the image may not be read'
+        throw error
       }
     },
     [Symbol.asyncDispose]: async () => undefined,
@@ -97,4 +95,15 @@ async function filled(file: FileHandle, at: number, sizeBytes: number): Promise<
     held += bytesRead
   }
   return bytes.subarray(0, held)
+}
+
+async function bytesAt(path: string, blob: Blob, most: number): Promise<Buffer | string> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW)
+  try {
+    const found = await file.stat()
+    if (!found.isFile()) return ABSENT
+    return found.size > most ? tooLarge(most) : checked(await filled(file, 0, found.size), blob)
+  } finally {
+    await file.close()
+  }
 }

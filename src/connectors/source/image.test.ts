@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
-import { readdirSync, renameSync, symlinkSync } from 'node:fs'
+import { chmodSync, readdirSync, renameSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { zstdCompressSync } from 'node:zlib'
 import fc from 'fast-check'
+import { openParts } from './image-parts.ts'
 import { overlaid, type Layer } from './layers.ts'
 import {
   BAKED,
@@ -165,6 +166,21 @@ test('a folder that says to be an image cannot have other files of the machine r
     assert.deepEqual([references.length, told.some(({ kind }) => kind === 'credential')], [0, false])
     assert.ok(report instanceof Error || report?.status === 'partial')
   }
+})
+
+test('a part of an image that may not be read is not said to be absent', async (t) => {
+  const folder = folderOf(t)
+  put(folder, 'layer.tar', 'x')
+  await using parts = await openParts(folder)
+  const bytesOf = (name: string) => parts.bytesOf({ name, sha256: undefined }, 10)
+  const isRoot = process.geteuid?.() === 0
+  chmodSync(join(folder, 'layer.tar'), 0)
+  // Root reads whatever it likes.
+  if (isRoot) process.seteuid?.('nobody')
+  const denied = await bytesOf('layer.tar').finally(() => isRoot && process.seteuid?.(0))
+
+  assert.equal(denied, 'a part of the image may not be read')
+  assert.equal(await bytesOf('none.tar'), 'a part of the image is not there')
 })
 
 test('an image that was cut off, altered or is a bomb is partial, and one that is none is said to be none', async (t) => {
