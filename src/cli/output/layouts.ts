@@ -7,6 +7,7 @@ import {
   listServices,
   readPath,
   type CandidatePage,
+  type FindingPage,
   type FindingsEvaluated,
   type ServicePage,
 } from '../../governance/contract.ts'
@@ -16,50 +17,39 @@ import { printable } from './printable.ts'
 import { nothingFoundText, readingText, sourceText } from './source-layouts.ts'
 import { table } from './table.ts'
 
-/** Answers that are neither a list nor one thing's fields, for people; undefined for what has no layout of its own. */
-export function laidOut(schema: z.core.$ZodType, value: unknown): string | undefined {
-  if (schema === readCoverage.output) {
-    const coverage = readCoverage.output.safeParse(value)
-    return coverage.success ? matrixText(coverage.data) : undefined
+type Layout = { readonly schema: z.core.$ZodType; readonly text: (value: unknown) => string | undefined }
+
+/** Undefined for what is not of the schema, or has nothing to say of its own. */
+function layout<T>(schema: z.ZodType<T>, text: (value: T) => string | undefined): Layout {
+  return {
+    schema,
+    text: (value) => {
+      const { data, success } = schema.safeParse(value)
+      return success ? text(data) : undefined
+    },
   }
-  if (schema === evaluateFindings.output) {
-    const evaluated = evaluateFindings.output.safeParse(value)
-    return evaluated.success ? evaluationText(evaluated.data) : undefined
-  }
-  if (schema === adoptPrincipals.output) {
-    const adoption = adoptPrincipals.output.safeParse(value)
-    return adoption.success ? adoptionText(adoption.data) : undefined
-  }
-  if (schema === readPath.output) {
-    const path = readPath.output.safeParse(value)
-    return path.success ? pathText(path.data) : undefined
-  }
-  if (schema === listCandidates.output) {
-    const candidates = listCandidates.output.safeParse(value)
-    return candidates.success ? nobodyFor(candidates.data) : undefined
-  }
-  if (schema === listServices.output) {
-    const candidates = listServices.output.safeParse(value)
-    return candidates.success ? nobodyFor(candidates.data) : undefined
-  }
-  return foundOut(schema, value)
 }
 
-function foundOut(schema: z.core.$ZodType, value: unknown): string | undefined {
-  if (schema === readSource.output) {
-    const source = readSource.output.safeParse(value)
-    return source.success ? sourceText(source.data) : undefined
-  }
-  if (schema === collectSource.output) {
-    const reading = collectSource.output.safeParse(value)
-    return reading.success ? readingText(reading.data) : undefined
-  }
-  if (schema === listFindings.output) {
-    const page = listFindings.output.safeParse(value)
-    const text = page.success ? nothingFoundText(page.data) : undefined
-    return page.success && text !== undefined ? `${text}${besideText(page.data.coverage, true)}` : undefined
-  }
-  return undefined
+const LAYOUTS: readonly Layout[] = [
+  layout(readCoverage.output, matrixText),
+  layout(evaluateFindings.output, evaluationText),
+  layout(adoptPrincipals.output, adoptionText),
+  layout(readPath.output, pathText),
+  layout(listCandidates.output, nobodyFor),
+  layout(listServices.output, nobodyFor),
+  layout(readSource.output, sourceText),
+  layout(collectSource.output, readingText),
+  layout(listFindings.output, nothingFound),
+]
+
+/** Answers that are neither a list nor one thing's fields, for people; undefined for what has no layout of its own. */
+export function laidOut(schema: z.core.$ZodType, value: unknown): string | undefined {
+  return LAYOUTS.find((each) => each.schema === schema)?.text(value)
+}
+
+function nothingFound(page: FindingPage): string | undefined {
+  const text = nothingFoundText(page)
+  return text === undefined ? undefined : `${text}${besideText(page.coverage, true)}`
 }
 
 function nobodyFor(page: CandidatePage | ServicePage): string | undefined {
