@@ -3,6 +3,8 @@ import { test, type TestContext } from 'node:test'
 import { sql } from 'kysely'
 import { CONFORMANCE, type Bed } from '../../src/connectors/conformance.fixture.ts'
 import { ldapConnector } from '../../src/connectors/ldap/connector.ts'
+import { openSession } from '../../src/connectors/ldap/session.ts'
+import { LdapSourceSettings } from '../../src/connectors/ldap/settings.ts'
 import { saysEachRight, type Right } from '../support/each-right.ts'
 import { inventoryWorld } from '../support/inventory-world.ts'
 import { startSlapd, type Slapd } from '../support/slapd.ts'
@@ -202,6 +204,9 @@ test('what a server hides is told from what is not there: each attribute, what i
   const i = await inventoryWorld(t)
   const id = await i.source(ldapConnector, settings, { credential: reader.credential })
   await i.collect(id)
+  const wrong = { user: READER, password: `not ${SECRET}` }
+  const entering = openSession(LdapSourceSettings.parse(settings), wrong, new AbortController().signal)
+  await assert.rejects(entering, /^Unreadable: the server does not accept the login$/)
   const missed = async () => {
     const tables = ['observed_principal', 'observed_credential', 'observed_grant']
     const counts = await Promise.all(tables.map((table) => i.count(table, 'missed_at is not null')))
